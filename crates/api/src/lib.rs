@@ -1,0 +1,1 @@
+//! Requests, replies and events between the daemon and its clients.

@@ -1,0 +1,1 @@
+//! Subcommands, tables and the personalities of the old tools.

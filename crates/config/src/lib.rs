@@ -1,0 +1,1 @@
+//! Configuration files of every format, read into the cluster model.

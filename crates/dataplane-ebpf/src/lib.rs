@@ -1,0 +1,1 @@
+//! The data plane on our own eBPF program: load, attach, pin, adopt.

@@ -1,0 +1,1 @@
+//! All decisions of one node, without a clock or a socket.

@@ -1,0 +1,1 @@
+//! Whole topologies in network namespaces.

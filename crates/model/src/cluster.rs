@@ -1,0 +1,142 @@
+//! The validated cluster: what `config` hands to the engine.
+
+use crate::{Check, Forwarding, Prefix, Scheduler, ServiceKey, Weight};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Everything one instance is to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cluster {
+    /// Node-wide settings.
+    pub settings: Settings,
+    /// Virtual services; keys and names are unique.
+    pub services: Vec<Service>,
+}
+
+/// Node-wide settings. `None` where the file says nothing; the command line wins over the file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Capacity of the connection table.
+    pub connections: Option<u32>,
+    /// Interfaces to attach to; empty: where the VIPs' traffic arrives.
+    pub interfaces: Vec<String>,
+    /// Front door, as `--attach` has it: auto, tcx, clsact, xdp or generic.
+    pub attach: Option<String>,
+    /// Read the files again when they change on disk.
+    pub autoreload: bool,
+    /// Program run after an automatic reload, with the file's path as its argument (ldirectord's `callback`).
+    pub callback: Option<PathBuf>,
+    /// Other files to run in instances of their own (ldirectord's `execute`).
+    pub execute: Vec<String>,
+    /// Directory of maintenance files (ldirectord's `maintenancedir`).
+    pub maintenance_dir: Option<PathBuf>,
+    /// Log file (ldirectord's `logfile="/path"`).
+    pub log_file: Option<PathBuf>,
+    /// Syslog facility (ldirectord's `logfile="local0"`).
+    pub log_facility: Option<String>,
+    /// Stay in the foreground (ldirectord's `supervised`).
+    pub supervised: bool,
+}
+
+/// A virtual service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Unique name; the key's text where the file gives none.
+    pub name: String,
+    /// What it answers for.
+    pub key: ServiceKey,
+    /// How connections are spread.
+    pub scheduler: Scheduler,
+    /// Real servers in the order of the file; addresses are unique within the service.
+    pub real_servers: Vec<RealServer>,
+    /// Where connections go while no real server is up.
+    pub fallback: Option<Fallback>,
+    /// Program told about the fallback coming and going.
+    pub fallback_command: Option<FallbackCommand>,
+    /// What happens to a real server that goes down.
+    pub on_fail: OnFail,
+    /// What a real server counts as before its first check has ended.
+    pub start: StartState,
+    /// Who may connect.
+    pub sources: Sources,
+    /// Remove the service when the daemon stops (ldirectord's `cleanstop`; no: the table is left serving).
+    pub clean_stop: bool,
+    /// File that gets one line a state change (ldirectord's `monitorfile`).
+    pub monitor_file: Option<PathBuf>,
+    /// Mails about state changes.
+    pub alerts: Option<Alerts>,
+}
+
+/// A real server of one service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RealServer {
+    /// Unique within the service; the address's text where the file gives none.
+    pub name: String,
+    /// Names under which a maintenance file may call it besides its address (host names, as written).
+    pub aliases: Vec<String>,
+    /// Address and port. With direct routing the port is the service's.
+    pub address: SocketAddr,
+    /// How packets reach it.
+    pub forwarding: Forwarding,
+    /// Weight while it is up.
+    pub weight: Weight,
+    /// How it is watched. Equal checks of several services are made once.
+    pub check: Check,
+}
+
+/// The sorry server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// Address and port. With direct routing and locally the port is the service's.
+    pub address: SocketAddr,
+    /// How packets reach it.
+    pub forwarding: Forwarding,
+}
+
+/// A program run as `program start|stop VIP:PORT PROTOCOL` when the fallback comes into use and goes out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FallbackCommand {
+    /// The program, without a shell.
+    pub program: PathBuf,
+}
+
+/// What happens to a real server that goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFail {
+    /// Weight 0: connections it has stay.
+    Quiesce,
+    /// Taken out of the table: its connections drain as well, and are forgotten when it comes back empty.
+    Remove,
+}
+
+/// What a real server counts as before its first check has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartState {
+    /// No traffic before the first good check.
+    Down,
+    /// Traffic at once.
+    Up,
+}
+
+/// Source prefixes that may or may not connect. A deny wins over an allow; a non-empty allow list denies the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Sorted, without duplicates.
+    pub allow: Vec<Prefix>,
+    /// Sorted, without duplicates.
+    pub deny: Vec<Prefix>,
+}
+
+/// Mails about state changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerts {
+    /// Recipients.
+    pub to: Vec<String>,
+    /// Sender.
+    pub from: Option<String>,
+    /// SMTP server and port; `None`: the local one on port 25.
+    pub smtp: Option<String>,
+    /// How often a mail about a real server that stays down is sent again; zero: never.
+    pub repeat: Duration,
+    /// Which changes are told, of `starting`, `running`, `stopping`, `reloading`; empty: none.
+    pub status: Vec<String>,
+}

@@ -1,0 +1,14 @@
+//! The nouns of a load balancer: virtual services, real servers, checks and the validated [`Cluster`].
+//!
+//! Whatever the operator wrote, in whatever format, becomes one [`Cluster`]; everything after `config` knows no other.
+//! A value of these types is valid by construction or by `config`'s resolve step: no code checks a range again.
+
+mod address;
+mod check;
+mod cluster;
+mod service;
+
+pub use address::{Prefix, PrefixError};
+pub use check::{Body, Check, Http, HttpMethod, Probe, Rhythm, Script, StatusSet};
+pub use cluster::{Alerts, Cluster, Fallback, FallbackCommand, OnFail, RealServer, Service, Settings, Sources, StartState};
+pub use service::{Forwarding, Protocol, Scheduler, SchedulerError, ServiceKey, Weight};

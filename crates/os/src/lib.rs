@@ -1,0 +1,1 @@
+//! Files, processes, namespaces, mounts and signals.

@@ -1,0 +1,1 @@
+//! One attempt of each kind of check.

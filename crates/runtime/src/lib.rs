@@ -1,0 +1,1 @@
+//! The loops that feed the engine and carry out its effects.

@@ -1,0 +1,2 @@
+//! The developer's single door.
+fn main() {}
