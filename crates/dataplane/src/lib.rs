@@ -1,1 +1,11 @@
 //! The table of services, the planner, the data plane trait and its in-memory reference.
+//!
+//! What is wanted (a [`Table`]) is compared with what is there, and only the difference ([`Change`]s) is applied. The
+//! rules of the packet path are numbered in `docs/packet-path.md`.
+#![forbid(unsafe_code)]
+
+mod table;
+mod traits;
+
+pub use table::{Change, RealServer, Service, ServiceOptions, Table};
+pub use traits::{ApplyError, Capabilities, Counters, Dataplane, NextHop};
