@@ -1,1 +1,23 @@
-//! Check machines: when to probe, and when a real server counts as up or down.
+//! Check machines: when to probe a real server, and when it counts as up or down.
+//!
+//! A [`Watch`] follows one target. It orders attempts ([`Output::Probe`]), takes their verdicts ([`Input::Verdict`])
+//! and tells when the state changes. It opens no socket and reads no clock. At most one attempt is in flight, and an
+//! attempt nobody reports on is counted as timed out, so that a watch never falls silent.
+//!
+//! ```text
+//!              rise good in a row              fall bad in a row
+//!            ┌──────────────────► up ◄───────┐
+//!  unknown ──┤                     │         │ rise good in a row
+//!            └──────────────────► down ──────┘
+//!              fall bad in a row   ▲ fall bad in a row (from up)
+//! ```
+//!
+//! Verdicts are plain data: whoever makes the attempts may live in another process.
+
+#![forbid(unsafe_code)]
+
+mod verdict;
+mod watch;
+
+pub use verdict::{MAX_TEXT, Outcome, Phase, Reason, Verdict, printable};
+pub use watch::{Counts, GRACE, Input, Last, MIN_WAIT, Output, QUEUE_ALLOWANCE, State, Status, Watch, Which};
