@@ -1,0 +1,62 @@
+//! Why a packet ended without being forwarded. One counter each (docs/packet-path.md).
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $number:literal, $name:literal, $pass:literal;)*) => {
+        /// Why a packet was not forwarded; the number is its place among the counters.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Reason { $($(#[$doc])* $variant = $number,)* }
+
+        impl Reason {
+            /// All of them, by number.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)*];
+
+            /// The name used in status and metrics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)* }
+            }
+
+            /// Whether the packet goes to the host's stack; else it is dropped.
+            #[inline(always)]
+            pub const fn passes(self) -> bool {
+                match self { $(Reason::$variant => $pass,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// PP-1 to PP-4, PP-27: not for a service. Not counted.
+    NotOurs = 0, "not_ours", true;
+    /// PP-11: TCP without a connection and not a SYN.
+    NoConnection = 1, "no_connection", true;
+    /// PP-5.
+    Fragment = 2, "fragment", false;
+    /// PP-6.
+    BadLength = 3, "bad_length", false;
+    /// PP-7.
+    BadFlags = 4, "bad_flags", false;
+    /// PP-8.
+    BadSource = 5, "bad_source", false;
+    /// PP-17.
+    Denied = 6, "denied", false;
+    /// PP-21, PP-23.
+    NoServer = 7, "no_server", false;
+    /// PP-16.
+    TableFull = 8, "table_full", false;
+    /// PP-26, XDP door only.
+    NoNextHop = 9, "no_next_hop", false;
+    /// PP-24.
+    Ttl = 10, "ttl", false;
+    /// Another CPU is just making the same connection; the sender tries again.
+    Contended = 11, "contended", false;
+    /// A map entry that must exist does not: a fault of ours.
+    Internal = 12, "internal", false;
+}
+
+impl Reason {
+    /// Room for counters in [`crate::Drops`].
+    pub const SLOTS: usize = 16;
+}
+
+const _: () = assert!(Reason::ALL.len() <= Reason::SLOTS);
