@@ -92,11 +92,14 @@ pub struct Fallback {
     pub forwarding: Forwarding,
 }
 
-/// A program run as `program start|stop VIP:PORT PROTOCOL` when the fallback comes into use and goes out of it.
+/// A program run as `program arguments start|stop VIP:PORT PROTOCOL` when the fallback comes into use and goes out of
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FallbackCommand {
     /// The program, without a shell.
     pub program: PathBuf,
+    /// Arguments that come before those above.
+    pub arguments: Vec<String>,
 }
 
 /// What happens to a real server that goes down.
