@@ -1,0 +1,486 @@
+//! Everything that can happen, as one closed type. Log line, monitor file, mail and API stream are made from it.
+//!
+//! The text of an event is one sentence or a few short ones: what, why, since when, effect, next step.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// A change the operator would tell a colleague.
+    Info,
+    /// Something is less than it should be, and clients do not feel it yet.
+    Warning,
+    /// Worth waking someone.
+    Error,
+}
+
+/// Something that happened. `server` is a real server's name, `address` its address and port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The daemon serves.
+    Started {
+        /// Version of the daemon.
+        version: String,
+        /// Virtual services.
+        services: usize,
+        /// Real servers over all services.
+        real_servers: usize,
+        /// Real servers found serving in a table that an earlier run had left.
+        adopted: usize,
+    },
+    /// The daemon ends.
+    Stopping {
+        /// Services taken out of the table.
+        removed: usize,
+        /// Services left serving (`cleanstop=no`).
+        left: usize,
+    },
+    /// A real server takes connections (again).
+    ServerUp {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// Its address.
+        address: String,
+        /// The good verdict: `http 200 in 3 ms`.
+        why: String,
+        /// How long it was down; none before its first check.
+        down_s: Option<u64>,
+        /// The weight it has in the table now.
+        weight: u32,
+        /// Real servers of the service that are up.
+        up: usize,
+        /// Real servers of the service.
+        of: usize,
+    },
+    /// A real server takes no more connections.
+    ServerDown {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// Its address.
+        address: String,
+        /// The bad verdict: `connect to 192.0.2.2:80 refused`.
+        why: String,
+        /// Attempts that failed in a row.
+        failed: u32,
+        /// How long it was up; none when it was never seen up.
+        up_s: Option<u64>,
+        /// It stays in the table with weight 0.
+        quiesced: bool,
+        /// Real servers of the service that are up.
+        up: usize,
+        /// Real servers of the service.
+        of: usize,
+        /// The sorry server that answers now.
+        fallback: Option<String>,
+    },
+    /// No real server is up; the sorry server answers.
+    FallbackInUse {
+        /// Name of the service.
+        service: String,
+        /// The sorry server.
+        fallback: String,
+    },
+    /// A real server is up again; the sorry server is out of the table.
+    FallbackLeft {
+        /// Name of the service.
+        service: String,
+        /// The sorry server.
+        fallback: String,
+        /// How long it answered.
+        used_s: u64,
+    },
+    /// No real server is up and there is no sorry server.
+    ServiceDown {
+        /// Name of the service.
+        service: String,
+    },
+    /// A service without a sorry server has a real server again.
+    ServiceUp {
+        /// Name of the service.
+        service: String,
+        /// How long it had none.
+        down_s: u64,
+    },
+    /// So many real servers went down at once that the checks themselves are suspect.
+    ChecksSuspect {
+        /// Real servers that went down within the window.
+        down: usize,
+        /// Real servers that are watched.
+        of: usize,
+        /// Of the failures, those the director itself is to blame for (no route, no descriptors).
+        own_fault: usize,
+        /// One of the reasons.
+        why: String,
+    },
+    /// A new configuration is in force.
+    Reloaded {
+        /// Changes made to the data plane's table.
+        changes: usize,
+        /// Virtual services.
+        services: usize,
+        /// Real servers over all services.
+        real_servers: usize,
+    },
+    /// A new configuration was not taken.
+    ReloadFailed {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The data plane refused a change.
+    ProgramFailed {
+        /// The change, in words.
+        change: String,
+        /// What the data plane said.
+        why: String,
+        /// Seconds to the next try; none when the last one was made.
+        retry_s: Option<u64>,
+    },
+    /// The data plane is as it should be again.
+    ProgramRecovered {
+        /// How long it was not.
+        after_s: u64,
+    },
+    /// A real server takes no new connections, as asked.
+    Drained {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// Seconds until it takes connections again by itself.
+        for_s: Option<u64>,
+    },
+    /// A drained real server has no connections left.
+    DrainedIdle {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// How long that took.
+        after_s: u64,
+    },
+    /// A drained real server takes connections again.
+    Undrained {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// The time given to `drain` is over.
+        expired: bool,
+    },
+    /// A real server has another weight, as asked.
+    WeightSet {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// The weight before.
+        from: u32,
+        /// The weight now.
+        to: u32,
+        /// It is the file's weight again.
+        as_configured: bool,
+    },
+    /// Out of service, as asked.
+    Disabled {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server; none: the whole service.
+        server: Option<String>,
+    },
+    /// In service again, as asked.
+    Enabled {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server; none: the whole service.
+        server: Option<String>,
+    },
+    /// A maintenance file names this real server: it counts as down.
+    MaintenanceBegan {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// Name of the file.
+        file: String,
+    },
+    /// No maintenance file names it any longer.
+    MaintenanceEnded {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+    },
+    /// The program takes packets in another way, or on another interface, or no longer.
+    AttachmentChanged {
+        /// Name of the interface.
+        interface: String,
+        /// `xdp`, `tcx`, `clsact` or `generic`; none: nothing is attached there.
+        mode: Option<String>,
+        /// What brought it about.
+        why: String,
+    },
+    /// A real server's MAC address is not known: its packets go nowhere.
+    NextHopLost {
+        /// Address of the real server.
+        address: String,
+        /// What the kernel says: `no answer on eth1`, `no route`.
+        why: String,
+    },
+    /// It is known (again), or it is another one.
+    NextHopFound {
+        /// Address of the real server.
+        address: String,
+        /// MAC address.
+        mac: String,
+        /// Name of the interface.
+        interface: String,
+    },
+    /// New connections are dropped because the connection table is full of established ones.
+    TableFull {
+        /// Connections dropped since the last such event.
+        dropped: u64,
+        /// Its capacity.
+        capacity: u64,
+    },
+    /// A rule of the host's firewall does not see the traffic of a service.
+    FirewallBypassed {
+        /// Name of the service.
+        service: String,
+        /// The rule, as the host prints it.
+        rule: String,
+    },
+    /// A program that was to be told something failed.
+    CommandFailed {
+        /// The program and its arguments.
+        command: String,
+        /// How it failed.
+        why: String,
+    },
+    /// A mail could not be sent.
+    MailFailed {
+        /// To whom.
+        to: String,
+        /// What the mail server said.
+        why: String,
+    },
+    /// Mails were not sent, because too many changes came at once.
+    MailsDropped {
+        /// How many changes were told by no mail.
+        changes: usize,
+    },
+}
+
+impl Event {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Event::Started { .. }
+            | Event::Stopping { .. }
+            | Event::ServerUp { .. }
+            | Event::FallbackLeft { .. }
+            | Event::ServiceUp { .. }
+            | Event::Reloaded { .. }
+            | Event::ProgramRecovered { .. }
+            | Event::Drained { .. }
+            | Event::DrainedIdle { .. }
+            | Event::Undrained { .. }
+            | Event::WeightSet { .. }
+            | Event::Disabled { .. }
+            | Event::Enabled { .. }
+            | Event::MaintenanceBegan { .. }
+            | Event::MaintenanceEnded { .. }
+            | Event::NextHopFound { .. } => Severity::Info,
+            Event::ServerDown { .. }
+            | Event::AttachmentChanged { .. }
+            | Event::NextHopLost { .. }
+            | Event::FirewallBypassed { .. }
+            | Event::CommandFailed { .. }
+            | Event::MailFailed { .. }
+            | Event::MailsDropped { .. } => Severity::Warning,
+            Event::FallbackInUse { .. }
+            | Event::ServiceDown { .. }
+            | Event::ChecksSuspect { .. }
+            | Event::ReloadFailed { .. }
+            | Event::ProgramFailed { .. }
+            | Event::TableFull { .. } => Severity::Error,
+        }
+    }
+}
+
+/// `45s`, `2m11s`, `3h07m`, `12d`: a time as `status` shows it.
+pub(crate) fn lasting(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d", seconds / 86400),
+    }
+}
+
+/// `1 server`, `2 servers`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Started { version, services, real_servers, adopted } => {
+                let (services, servers) = (count(*services, "service"), count(*real_servers, "real server"));
+                write!(f, "evenkeel {version} serves {services} with {servers}")?;
+                match adopted {
+                    0 => Ok(()),
+                    _ => write!(f, "; {adopted} went on serving from the run before"),
+                }
+            }
+            Event::Stopping { removed, left } => {
+                write!(f, "stopping: {} taken out", count(*removed, "service"))?;
+                match left {
+                    0 => Ok(()),
+                    _ => write!(f, ", {left} left serving (cleanstop=no)"),
+                }
+            }
+            Event::ServerUp { service, server, address, why, down_s, weight, up, of } => {
+                write!(f, "{server} is up{}: {why}.", at(server, address))?;
+                if let Some(down_s) = down_s {
+                    write!(f, "  It was down for {}.", lasting(*down_s))?;
+                }
+                write!(f, "  {service} now has {up} of {of} servers, this one with weight {weight}.")
+            }
+            Event::ServerDown { service, server, address, why, failed, up_s, quiesced, up, of, fallback } => {
+                write!(
+                    f,
+                    "{server} went down{}: {why} ({} failed).",
+                    at(server, address),
+                    count(*failed as usize, "try").replace("trys", "tries")
+                )?;
+                if let Some(up_s) = up_s {
+                    write!(f, "  It was up for {}.", lasting(*up_s))?;
+                }
+                write!(f, "  {service} now has {up} of {of} servers")?;
+                match (up, fallback, quiesced) {
+                    (0, Some(fallback), _) => write!(f, "; the fallback {fallback} answers."),
+                    (0, None, _) => write!(f, " and no fallback: nothing answers."),
+                    (_, _, true) => write!(f, "; its connections stay, new ones go to the others."),
+                    (_, _, false) => write!(f, "; it is out of the table."),
+                }
+            }
+            Event::FallbackInUse { service, fallback } => {
+                write!(
+                    f,
+                    "{service} has no real server up: the fallback {fallback} answers.  Next: evenkeel status {service}"
+                )
+            }
+            Event::FallbackLeft { service, fallback, used_s } => {
+                write!(f, "{service} has left the fallback {fallback} after {}", lasting(*used_s))
+            }
+            Event::ServiceDown { service } => {
+                write!(
+                    f,
+                    "{service} has no real server up and no fallback: new connections are dropped.  Next: evenkeel status {service}"
+                )
+            }
+            Event::ServiceUp { service, down_s } => {
+                write!(f, "{service} answers again after {}", lasting(*down_s))
+            }
+            Event::ChecksSuspect { down, of, own_fault, why } => {
+                write!(f, "{down} of {of} real servers went down at once, e.g. {why}.")?;
+                match own_fault {
+                    0 => write!(f, "  Likely: what lies between this director and them, not each of them.")?,
+                    _ => write!(
+                        f,
+                        "  {own_fault} of these failures are this director's own: the real servers may be fine."
+                    )?,
+                }
+                write!(f, "  Next: look at routes, link and limits of this director")
+            }
+            Event::Reloaded { changes, services, real_servers } => {
+                let (services, servers) = (count(*services, "service"), count(*real_servers, "real server"));
+                write!(f, "reloaded: {} to the table, now {services} with {servers}", count(*changes, "change"))
+            }
+            Event::ReloadFailed { why } => write!(f, "reload refused, the old configuration runs on: {why}"),
+            Event::ProgramFailed { change, why, retry_s } => {
+                write!(f, "the data plane refused to {change}: {why}.")?;
+                match retry_s {
+                    Some(retry_s) => write!(f, "  Next try in {retry_s} s"),
+                    None => write!(f, "  No further try until the next reload"),
+                }
+            }
+            Event::ProgramRecovered { after_s } => {
+                write!(f, "the data plane is as it should be again after {}", lasting(*after_s))
+            }
+            Event::Drained { service, server, for_s } => {
+                write!(f, "{service}/{server} drains: no new connections")?;
+                match for_s {
+                    Some(for_s) => write!(f, " for {}", lasting(*for_s)),
+                    None => write!(f, " until `evenkeel undrain {service}/{server}`"),
+                }
+            }
+            Event::DrainedIdle { service, server, after_s } => {
+                write!(f, "{service}/{server} has no connections left after {}", lasting(*after_s))
+            }
+            Event::Undrained { service, server, expired } => {
+                let why = if *expired { ": its time is over" } else { "" };
+                write!(f, "{service}/{server} is no longer drained{why}")
+            }
+            Event::WeightSet { service, server, from, to, as_configured } => {
+                let whose = if *as_configured { ", as configured" } else { ", over what the file says" };
+                write!(f, "{service}/{server} has weight {to} (was {from}){whose}")
+            }
+            Event::Disabled { service, server: Some(server) } => {
+                write!(f, "{service}/{server} is disabled until `evenkeel enable {service}/{server}`")
+            }
+            Event::Disabled { service, server: None } => {
+                write!(f, "{service} is disabled until `evenkeel enable {service}`: it is out of the table")
+            }
+            Event::Enabled { service, server: Some(server) } => write!(f, "{service}/{server} is enabled"),
+            Event::Enabled { service, server: None } => write!(f, "{service} is enabled"),
+            Event::MaintenanceBegan { service, server, file } => {
+                write!(f, "{service}/{server} counts as down: the maintenance file {file} names it")
+            }
+            Event::MaintenanceEnded { service, server } => {
+                write!(f, "{service}/{server} is no longer in maintenance")
+            }
+            Event::AttachmentChanged { interface, mode: Some(mode), why } => {
+                write!(f, "packets on {interface} are taken by {mode}: {why}")
+            }
+            Event::AttachmentChanged { interface, mode: None, why } => {
+                write!(f, "packets on {interface} are no longer taken: {why}")
+            }
+            Event::NextHopLost { address, why } => {
+                write!(f, "the way to {address} is lost: {why}.  Its new and old connections stall until it is found")
+            }
+            Event::NextHopFound { address, mac, interface } => {
+                write!(f, "{address} is reached at {mac} on {interface}")
+            }
+            Event::TableFull { dropped, capacity } => write!(
+                f,
+                "the connection table is full ({capacity}): {dropped} new connections dropped, established ones kept.  \
+                 Next: a larger --connections"
+            ),
+            Event::FirewallBypassed { service, rule } => write!(
+                f,
+                "traffic to {service} does not pass this host's firewall rule `{rule}`.  Next: say it with the service's \
+                 allow and deny lists"
+            ),
+            Event::CommandFailed { command, why } => write!(f, "`{command}` failed: {why}"),
+            Event::MailFailed { to, why } => write!(f, "mail to {to} was not sent: {why}"),
+            Event::MailsDropped { changes } => {
+                write!(f, "{} told by no mail: too many at once", count(*changes, "change"))
+            }
+        }
+    }
+}
+
+/// ` (192.0.2.1:80)`, unless that is the name.
+fn at(server: &str, address: &str) -> String {
+    if server == address { String::new() } else { format!(" ({address})") }
+}

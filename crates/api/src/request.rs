@@ -1,0 +1,128 @@
+//! What a client may ask for, and who may ask it.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a caller may do; told from its credentials. Each role may do all that the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Look.
+    View,
+    /// Move traffic between what the files name.
+    Operate,
+    /// Change what the files say, and end the daemon.
+    Admin,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::View => "view",
+            Role::Operate => "operate",
+            Role::Admin => "admin",
+        })
+    }
+}
+
+/// One request. A `server` is `web/real-1`, `real-1`, `192.0.2.1:80`, `192.0.2.1` or `web/192.0.2.1`; a `service` is a
+/// name, `192.0.2.9:80/tcp`, `192.0.2.9:80` or an address. What fits several is refused with the list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// The state of everything, or of one service. Answered with [`crate::Reply::Status`].
+    Status {
+        /// Only this service.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+    },
+    /// A stream of [`crate::Reply::Event`] and, when asked for, [`crate::Reply::Status`]. Served by the runtime, which
+    /// fans events out; the engine never sees it.
+    Watch {
+        /// Send every event.
+        #[serde(default)]
+        events: bool,
+        /// Send the status at once and then so often, in milliseconds (at least 100).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status_every_ms: Option<u64>,
+    },
+    /// Read the files again. The runtime reads them and hands the engine the cluster, or why there is none.
+    Reload {},
+    /// What a reload would change. The runtime reads the files; answered with [`crate::Reply::Plan`].
+    Plan {},
+    /// End the daemon.
+    Stop {},
+    /// Weight 0 until `undrain`, over reloads and restarts.
+    Drain {
+        /// Which real server.
+        server: String,
+        /// Undrain by itself after so many seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_s: Option<u64>,
+        /// Answer only once no connection is left, and tell it with an event.
+        #[serde(default)]
+        until_idle: bool,
+        /// Also when no real server of a service would be left.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Ends `drain`.
+    Undrain {
+        /// Which real server.
+        server: String,
+    },
+    /// Another weight than the file's, over reloads and restarts; `None` goes back to the file's.
+    Weight {
+        /// Which real server.
+        server: String,
+        /// 0 to 2147483647.
+        weight: Option<u32>,
+        /// Also when no real server of a service would be left.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Out of the table until `enable`, over reloads and restarts. A real server or a whole service.
+    Disable {
+        /// A real server, or a service.
+        target: String,
+        /// Also when no real server of a service would be left.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Ends `disable`.
+    Enable {
+        /// A real server, or a service.
+        target: String,
+    },
+}
+
+impl Request {
+    /// The role a caller must have.
+    pub fn needs(&self) -> Role {
+        match self {
+            Request::Status { .. } | Request::Watch { .. } | Request::Plan {} => Role::View,
+            Request::Drain { .. }
+            | Request::Undrain { .. }
+            | Request::Weight { .. }
+            | Request::Disable { .. }
+            | Request::Enable { .. } => Role::Operate,
+            Request::Reload {} | Request::Stop {} => Role::Admin,
+        }
+    }
+
+    /// The word of the command line for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Request::Status { .. } => "status",
+            Request::Watch { .. } => "watch",
+            Request::Reload {} => "reload",
+            Request::Plan {} => "plan",
+            Request::Stop {} => "stop",
+            Request::Drain { .. } => "drain",
+            Request::Undrain { .. } => "undrain",
+            Request::Weight { .. } => "weight",
+            Request::Disable { .. } => "disable",
+            Request::Enable { .. } => "enable",
+        }
+    }
+}
