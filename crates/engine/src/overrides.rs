@@ -1,0 +1,51 @@
+//! What operators asked for over what the files say; it outlives reloads and restarts.
+
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+/// All of it, in a form to be stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overrides {
+    /// One record for each service or real server that is not as the files say.
+    pub records: Vec<OverrideRecord>,
+}
+
+/// What holds for one service, or for one real server of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideRecord {
+    /// Virtual address.
+    pub address: IpAddr,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Virtual port.
+    pub port: u16,
+    /// The real server; none: the service itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub real_server: Option<SocketAddr>,
+    /// Out of service.
+    #[serde(default)]
+    pub disabled: bool,
+    /// No new connections.
+    #[serde(default)]
+    pub drained: bool,
+    /// Milliseconds after which `drained` ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained_for_ms: Option<u64>,
+    /// Another weight than the file's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+}
+
+impl Overrides {
+    /// As they are after `passed`: drains whose time is over end at once when they are restored.
+    pub fn aged(mut self, passed: Duration) -> Overrides {
+        let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+        for record in &mut self.records {
+            record.drained_for_ms = record.drained_for_ms.map(|left| left.saturating_sub(passed));
+        }
+        self
+    }
+}
