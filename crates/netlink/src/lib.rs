@@ -1,1 +1,24 @@
 //! Links, addresses, routes and neighbours of the host.
+//!
+//! [`Netlink`] asks and changes, [`Monitor`] tells what changed. Both are synchronous, know no runtime and live in one
+//! network namespace for good. The messages are our own (`message`): five kinds with one framing, read without trust.
+
+mod address;
+mod error;
+mod ethtool;
+mod link;
+mod mac;
+mod message;
+mod monitor;
+mod neighbour;
+mod route;
+mod socket;
+
+pub use address::Address;
+pub use error::Error;
+pub use link::{Link, LinkKind, VethEnd, XdpMode};
+pub use mac::{MacAddress, MacAddressError};
+pub use monitor::{Event, Monitor};
+pub use neighbour::{Neighbour, NeighbourState};
+pub use route::{Route, RouteEntry, RouteKind};
+pub use socket::Netlink;

@@ -1,0 +1,140 @@
+//! Addresses of the host.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::{
+    error::Error,
+    message::{Message, Request, address, attributes, family, text, u8_at, u32_at},
+    socket::Netlink,
+};
+
+const IFA_PROTO: u16 = 11;
+const IFADDR: usize = 8;
+
+/// An address on an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The interface.
+    pub ifindex: u32,
+    /// The address itself.
+    pub address: IpAddr,
+    /// Length of the prefix that is on the link.
+    pub prefix: u8,
+    /// The label of an IPv4 address (`eth0:0`).
+    pub label: Option<String>,
+    /// Who put it there (IFA_PROTO); kernels before 5.18 say nothing.
+    pub protocol: Option<u8>,
+    /// The kernel's scope: 0 global, 253 link, 254 host.
+    pub scope: u8,
+    /// IPv6: used at once, without duplicate address detection.
+    pub nodad: bool,
+    /// IPv6: duplicate address detection still runs, the address cannot be used yet.
+    pub tentative: bool,
+    /// IPv6: another host has it, so this one cannot be used.
+    pub duplicate: bool,
+    /// IPv4: not the first address of its prefix.
+    pub secondary: bool,
+    /// The broadcast address of an IPv4 address.
+    pub broadcast: Option<Ipv4Addr>,
+}
+
+impl Address {
+    /// A global address without any of the options; IPv6 addresses skip duplicate detection (`nodad`).
+    pub fn new(ifindex: u32, address: IpAddr, prefix: u8) -> Address {
+        Address {
+            ifindex,
+            address,
+            prefix,
+            label: None,
+            protocol: None,
+            scope: 0,
+            nodad: address.is_ipv6(),
+            tentative: false,
+            duplicate: false,
+            secondary: false,
+            broadcast: None,
+        }
+    }
+
+    fn request(&self, kind: u16, flags: i32) -> Request {
+        let nodad = if self.nodad && self.address.is_ipv6() { libc::IFA_F_NODAD } else { 0 };
+        let mut body = [0; IFADDR];
+        body[0] = family(self.address);
+        body[1] = self.prefix;
+        body[2] = u8::try_from(nodad).unwrap_or_default();
+        body[3] = self.scope;
+        body[4..8].copy_from_slice(&self.ifindex.to_ne_bytes());
+        let mut request = Request::new(kind, flags | libc::NLM_F_ACK, &body)
+            .address(libc::IFA_LOCAL, self.address)
+            .address(libc::IFA_ADDRESS, self.address);
+        if let Some(label) = &self.label {
+            request = request.text(libc::IFA_LABEL, label);
+        }
+        if let Some(protocol) = self.protocol {
+            request = request.attribute(IFA_PROTO, &[protocol]);
+        }
+        if let Some(broadcast) = self.broadcast {
+            request = request.address(libc::IFA_BROADCAST, broadcast.into());
+        }
+        request
+    }
+
+    fn text(&self) -> String {
+        format!("address {}/{} on interface {}", self.address, self.prefix, self.ifindex)
+    }
+}
+
+impl Netlink {
+    /// Every address of the namespace.
+    pub fn addresses(&mut self) -> Result<Vec<Address>, Error> {
+        self.dump("read the addresses", libc::RTM_GETADDR, &[0; IFADDR], read_address)
+    }
+
+    /// Adds an address. One that is already there is an error ([`Error::is_exists`]).
+    pub fn add_address(&mut self, address: &Address) -> Result<(), Error> {
+        let request = address.request(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+        self.change(&format!("add {}", address.text()), request)
+    }
+
+    /// Deletes the address with this interface, value and prefix length.
+    pub fn delete_address(&mut self, address: &Address) -> Result<(), Error> {
+        self.change(&format!("delete {}", address.text()), Address::request(address, libc::RTM_DELADDR, 0))
+    }
+}
+
+/// Reads RTM_NEWADDR and RTM_DELADDR.
+pub(crate) fn read_address(message: Message<'_>) -> Option<Address> {
+    let body = message.body;
+    let any: IpAddr = match i32::from(u8_at(body, 0)?) {
+        libc::AF_INET => Ipv4Addr::UNSPECIFIED.into(),
+        libc::AF_INET6 => Ipv6Addr::UNSPECIFIED.into(),
+        _ => return None,
+    };
+    let mut found = Address::new(u32_at(body, 4)?, any, u8_at(body, 1)?);
+    found.scope = u8_at(body, 3)?;
+    let mut flags = u32::from(u8_at(body, 2)?);
+    let mut local = None;
+    let mut remote = None;
+    for (kind, value) in attributes(body, IFADDR) {
+        match kind {
+            libc::IFA_LOCAL => local = address(value),
+            libc::IFA_ADDRESS => remote = address(value),
+            libc::IFA_LABEL => found.label = text(value),
+            libc::IFA_FLAGS => flags = u32_at(value, 0)?,
+            libc::IFA_BROADCAST => {
+                if let Some(IpAddr::V4(broadcast)) = address(value) {
+                    found.broadcast = Some(broadcast);
+                }
+            }
+            IFA_PROTO => found.protocol = u8_at(value, 0).filter(|protocol| *protocol != 0),
+            _ => {}
+        }
+    }
+    // IFA_ADDRESS is the far end of a point-to-point interface; IFA_LOCAL, where present, is ours.
+    found.address = local.or(remote)?;
+    found.nodad = flags & libc::IFA_F_NODAD != 0;
+    found.tentative = flags & libc::IFA_F_TENTATIVE != 0;
+    found.duplicate = flags & libc::IFA_F_DADFAILED != 0;
+    found.secondary = found.address.is_ipv4() && flags & libc::IFA_F_SECONDARY != 0;
+    Some(found)
+}
