@@ -1,1 +1,124 @@
 //! One attempt of each kind of check.
+//!
+//! [`Prober::attempt`] makes one attempt and says how it went. It always ends by its timeout, connecting, TLS and body
+//! included, and always talks to the address of the probe, whatever name it sends. Dropping the future gives the
+//! attempt up: its connection is reset, its program killed. A prober may make thousands of attempts at a time on one
+//! thread; how many is up to its caller.
+//!
+//! Connections are closed by a reset (`SO_LINGER` 0). A thousand probes a second would otherwise leave 60 000 sockets
+//! in `TIME_WAIT`, twice the ports there are. It does no harm to the real server: by then it has sent its answer or is
+//! not going to be listened to, and a socket it has already closed itself is freed the sooner.
+
+#![forbid(unsafe_code)]
+
+mod connect;
+mod http;
+mod perl;
+mod ping;
+mod script;
+mod tls;
+
+pub use perl::{PerlRegex, TooCostly, compile};
+
+use evenkeel_health::{Phase, Reason, Verdict};
+use evenkeel_model::{Body, Probe};
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Where Debian and its kin keep the certificates a host trusts.
+pub const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Compiled patterns that are kept; more than any configuration has checks worth telling apart.
+const MAX_PATTERNS: usize = 10_000;
+
+/// Makes attempts, and keeps what they share: compiled patterns and TLS settings.
+#[derive(Debug)]
+pub struct Prober {
+    patterns: Mutex<HashMap<String, Arc<Result<PerlRegex, String>>>>,
+    tls: tls::Settings,
+    scripts: script::Undead,
+}
+
+impl Default for Prober {
+    fn default() -> Prober {
+        Prober::new()
+    }
+}
+
+impl Prober {
+    /// One that verifies certificates, where asked to, against the host's roots at [`ROOTS`].
+    pub fn new() -> Prober {
+        Prober::with_roots(PathBuf::from(ROOTS))
+    }
+
+    /// One that verifies certificates against the PEM file `roots`, read when first needed.
+    pub fn with_roots(roots: PathBuf) -> Prober {
+        Prober {
+            patterns: Mutex::new(HashMap::new()),
+            tls: tls::Settings::new(roots),
+            scripts: script::Undead::default(),
+        }
+    }
+
+    /// Makes one attempt, which ends within `timeout`. To be called in a tokio runtime with I/O and time.
+    pub async fn attempt(&self, probe: &Probe, timeout: Duration) -> Verdict {
+        let begun = Instant::now();
+        let phase = Cell::new(Phase::Connect);
+        let attempt = self.dispatch(probe, timeout, &phase);
+        let result = match tokio::time::timeout(timeout, attempt).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(Reason::Timeout { phase: phase.get(), after: timeout }),
+        };
+        let took = begun.elapsed();
+        match result {
+            Ok(detail) => Verdict::good(detail, took),
+            Err(reason) => Verdict::bad(reason, took),
+        }
+    }
+
+    async fn dispatch(&self, probe: &Probe, timeout: Duration, phase: &Cell<Phase>) -> Result<String, Reason> {
+        match probe {
+            Probe::AlwaysOn => Ok("check is set to always on".to_owned()),
+            Probe::AlwaysOff => Err(Reason::AlwaysOff),
+            Probe::Tcp { target } => connect::attempt(*target).await,
+            Probe::Ping { target, tries } => {
+                phase.set(Phase::Echo);
+                ping::attempt(*target, *tries, timeout).await
+            }
+            Probe::Http(http) => {
+                let pattern = match &http.body {
+                    Body::Any => None,
+                    Body::PerlRegex(pattern) => Some(self.pattern(pattern)),
+                };
+                http::attempt(http, pattern.as_deref(), &self.tls, phase).await
+            }
+            Probe::Script(script) => {
+                phase.set(Phase::Script);
+                script::attempt(script, &self.scripts).await
+            }
+        }
+    }
+
+    /// `pattern`, compiled now or earlier.
+    fn pattern(&self, pattern: &str) -> Arc<Result<PerlRegex, String>> {
+        let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = patterns.get(pattern) {
+            return Arc::clone(known);
+        }
+        if patterns.len() >= MAX_PATTERNS {
+            patterns.clear();
+        }
+        let compiled = Arc::new(compile(pattern));
+        patterns.insert(pattern.to_owned(), Arc::clone(&compiled));
+        compiled
+    }
+}
+
+#[cfg(test)]
+mod tests;
