@@ -16,6 +16,13 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $name,)* }
             }
 
+            /// The reason of a number; [`Reason::Internal`] for a number that is none's.
+            #[inline(always)]
+            pub const fn from_number(number: u32) -> Reason {
+                $(if number == $number { return Reason::$variant; })*
+                Reason::Internal
+            }
+
             /// Whether the packet goes to the host's stack; else it is dropped.
             #[inline(always)]
             pub const fn passes(self) -> bool {

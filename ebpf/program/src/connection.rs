@@ -1,0 +1,309 @@
+//! The connection a packet belongs to, its state, and what happens when there is none (PP-9 to PP-15).
+
+use crate::{
+    Frame, Verdict, atomic, forward,
+    insert::{self, Placed},
+    ip::{Packet, TCP},
+    maps, schedule,
+};
+use evenkeel_abi::{
+    ACL_DENY, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, Service, ServiceKey,
+    flow::{self, BUSY, GENERATION, KEY4, KEY6, WAYS},
+    hash,
+    tcp::{self, State},
+};
+
+/// Words of a slot of the family with `K` key words.
+pub const fn stride(k: usize) -> usize {
+    if k == KEY4 { 4 } else { 8 }
+}
+
+/// A bucket of the family with `K` key words, as words.
+#[inline(always)]
+pub fn bucket<const K: usize>(index: u32) -> Option<*mut u64> {
+    if K == KEY4 {
+        maps::FLOWS4.get_ptr_mut(index).map(|b| b.cast())
+    } else {
+        maps::FLOWS6.get_ptr_mut(index).map(|b| b.cast())
+    }
+}
+
+#[inline(always)]
+pub fn ipv4(frame: &Frame, packet: &Packet, key: &[u64; KEY4]) -> Result<Verdict, Reason> {
+    run(frame, packet, key, hash::flow4(maps::secret(), key))
+}
+
+#[inline(always)]
+pub fn ipv6(frame: &Frame, packet: &Packet, key: &[u64; KEY6]) -> Result<Verdict, Reason> {
+    run(frame, packet, key, hash::flow6(maps::secret(), key))
+}
+
+/// A slot and the value it held when the key was compared.
+#[derive(Clone, Copy)]
+pub struct Found {
+    pub slot: *mut u64,
+    pub value: u64,
+}
+
+/// The published, living slot of a flow in one bucket.
+#[inline(always)]
+pub fn find<const K: usize>(bucket: *mut u64, tag: u64, key: &[u64; K]) -> Option<Found> {
+    for way in 0..WAYS {
+        // SAFETY: `bucket` is an element of `WAYS` slots.
+        unsafe {
+            let slot = bucket.add(way * stride(K));
+            let meta = atomic::read(slot);
+            if meta & !GENERATION == tag {
+                let value = atomic::read(slot.add(1));
+                let mut same = true;
+                for word in 0..K {
+                    same &= atomic::read(slot.add(2 + word)) == key[word];
+                }
+                // The slot may have been given to another flow meanwhile: its tag or generation tells.
+                if same && atomic::read(slot) == meta && flow::state(value) != State::Dead as u32 {
+                    return Some(Found { slot, value });
+                }
+            }
+        }
+    }
+    None
+}
+
+/// A flow's slot in either of its buckets.
+#[inline(always)]
+pub fn lookup<const K: usize>(hash: u64, key: &[u64; K]) -> Option<Found> {
+    let (tag, mask) = (flow::tag(hash), maps::flow_mask());
+    let found = find(bucket::<K>(hash::first_bucket(hash, mask))?, tag, key);
+    if found.is_some() {
+        return found;
+    }
+    find(bucket::<K>(hash::second_bucket(hash, mask))?, tag, key)
+}
+
+#[inline(always)]
+fn run<const K: usize>(frame: &Frame, packet: &Packet, key: &[u64; K], hash: u64) -> Result<Verdict, Reason> {
+    let now = maps::now();
+    let dest = match lookup(hash, key) {
+        Some(found) => known(packet, key, hash, now, found)?,
+        None => outcome(open(&New { packet, key, hash, now }))?,
+    };
+    forward::finish::<K>(frame, packet.bytes, dest)
+}
+
+/// Whether a connection's timeout has passed (PP-13).
+#[inline(always)]
+pub fn expired(value: u64, now: u32) -> bool {
+    // Another CPU may have seen a later tick than this one.
+    now.wrapping_sub(flow::seen(value)) as i32 > maps::timeout(flow::state(value)) as i32
+}
+
+/// Follows a known connection's state; its real server (PP-10, PP-13, PP-14).
+#[inline(always)]
+fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, found: Found) -> Result<u32, Reason> {
+    if let Some(bad) = packet.bad {
+        return Err(bad);
+    }
+    let Found { slot, value } = found;
+    let state = flow::state(value);
+    let opening = is_opening(packet);
+    let expired = expired(value, now);
+    if expired || opening && tcp::is_reusable(state) {
+        if !opening {
+            return Err(Reason::NoConnection);
+        }
+        return outcome(renew(&New { packet, key, hash, now }, slot, value));
+    }
+    let next = tcp::NEXT[(tcp::event(packet.flags) * 16 + state) as usize & 63] as u32;
+    let idle = now.wrapping_sub(flow::seen(value)) as i32;
+    if next != state || idle >= maps::refresh() as i32 {
+        let fresh = flow::value(flow::dest(value), next, now);
+        // SAFETY: the word after a slot's first one. Who loses the race has nothing to add: the winner is as recent.
+        let changed = unsafe { atomic::replace(slot.add(1), value, fresh) };
+        if changed && tcp::is_active(next) != tcp::is_active(state) {
+            weigh(flow::dest(value), Load::of(next).wrapping_sub(Load::of(state)));
+        }
+    }
+    Ok(flow::dest(value))
+}
+
+/// Whether the packet may make a connection (PP-11, PP-12).
+#[inline(always)]
+fn is_opening(packet: &Packet) -> bool {
+    packet.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+}
+
+/// Adds to a real server's active and inactive connections.
+#[inline(always)]
+pub fn weigh(dest: u32, load: u64) {
+    if let Some(cell) = maps::LOADS.get_ptr_mut(dest) {
+        // SAFETY: an element of the array.
+        unsafe { atomic::add(cell, load) };
+    }
+}
+
+/// A connection to be made.
+pub struct New<'a, const K: usize> {
+    pub packet: &'a Packet,
+    pub key: &'a [u64; K],
+    pub hash: u64,
+    pub now: u32,
+}
+
+/// A function of its own returns one register: a real server, or a reason in the upper half.
+#[inline(always)]
+fn encode(result: Result<u32, Reason>) -> u64 {
+    match result {
+        Ok(dest) => dest as u64,
+        Err(reason) => (reason as u64 + 1) << 32,
+    }
+}
+
+#[inline(always)]
+fn outcome(encoded: u64) -> Result<u32, Reason> {
+    match encoded >> 32 {
+        0 => Ok(encoded as u32),
+        reason => Err(Reason::from_number(reason as u32 - 1)),
+    }
+}
+
+/// Makes a connection for a packet of none.
+#[inline(never)]
+fn open<const K: usize>(new: &New<'_, K>) -> u64 {
+    encode(try_open(new))
+}
+
+#[inline(always)]
+fn try_open<const K: usize>(new: &New<'_, K>) -> Result<u32, Reason> {
+    let (id, service) = service(new)?;
+    if let Some(bad) = new.packet.bad {
+        return Err(bad);
+    }
+    if !is_opening(new.packet) {
+        return Err(Reason::NoConnection);
+    }
+    admit(new, id, service)?;
+    let dest = schedule::choose(new, service).ok_or(Reason::NoServer)?;
+    match insert::place(new, flow::value(dest, first_state(new), new.now))? {
+        Placed::Made => {
+            made(dest, first_state(new));
+            Ok(dest)
+        }
+        Placed::Existing(value) => Ok(flow::dest(value)),
+    }
+}
+
+/// Schedules anew on a slot whose connection is over (PP-14).
+#[inline(never)]
+fn renew<const K: usize>(new: &New<'_, K>, slot: *mut u64, value: u64) -> u64 {
+    encode(try_renew(new, slot, value))
+}
+
+#[inline(always)]
+fn try_renew<const K: usize>(new: &New<'_, K>, slot: *mut u64, value: u64) -> Result<u32, Reason> {
+    let (id, service) = service(new)?;
+    admit(new, id, service)?;
+    let dest = schedule::choose(new, service).ok_or(Reason::NoServer)?;
+    let state = first_state(new);
+    // SAFETY: the word after a slot's first one.
+    if unsafe { atomic::replace(slot.add(1), value, flow::value(dest, state, new.now)) } {
+        weigh(flow::dest(value), 0u64.wrapping_sub(Load::of(flow::state(value))));
+        made(dest, state);
+        return Ok(dest);
+    }
+    // SAFETY: as above. Another CPU was faster; what it chose counts.
+    let value = unsafe { atomic::read(slot.add(1)) };
+    if flow::state(value) == State::Dead as u32 { Err(Reason::Contended) } else { Ok(flow::dest(value)) }
+}
+
+#[inline(always)]
+fn first_state<const K: usize>(new: &New<'_, K>) -> u32 {
+    if new.packet.protocol == TCP { State::SynRecv as u32 } else { State::Udp as u32 }
+}
+
+/// Accounts for a connection that was made.
+#[inline(always)]
+fn made(dest: u32, state: u32) {
+    weigh(dest, Load::of(state));
+    if let Some(counters) = maps::counters(dest) {
+        // SAFETY: this CPU's own element.
+        unsafe { (*counters).connections += 1 };
+    }
+}
+
+/// The service a packet without connection is for (PP-4).
+#[inline(always)]
+fn service<const K: usize>(new: &New<'_, K>) -> Result<(u32, *mut Service), Reason> {
+    let mut key = ServiceKey {
+        address: [0; 16],
+        port: (new.packet.ports >> 16) as u16,
+        protocol: new.packet.protocol,
+        family: 4,
+    };
+    let words = (&raw mut key.address).cast::<u32>();
+    // SAFETY: four words of the 16 bytes, which start the structure and are aligned as it is.
+    unsafe {
+        if K == KEY4 {
+            words.write(new.key[0] as u32);
+        } else {
+            key.family = 6;
+            words.write((new.key[2] >> 32) as u32);
+            words.add(1).write(new.key[2] as u32);
+            words.add(2).write((new.key[3] >> 32) as u32);
+            words.add(3).write(new.key[3] as u32);
+        }
+    }
+    // SAFETY: the value is copied out at once.
+    let mut id = unsafe { maps::SERVICE_IDS.get(&key).copied() };
+    if id.is_none() {
+        key.port = 0;
+        // SAFETY: as above.
+        id = unsafe { maps::SERVICE_IDS.get(&key).copied() };
+    }
+    let id = id.ok_or(Reason::NotOurs)?;
+    Ok((id, maps::SERVICES.get_ptr_mut(id).ok_or(Reason::Internal)?))
+}
+
+/// Whether the source may connect (PP-8, PP-17).
+#[inline(always)]
+fn admit<const K: usize>(new: &New<'_, K>, id: u32, service: *mut Service) -> Result<(), Reason> {
+    if !answerable(new.key) {
+        return Err(Reason::BadSource);
+    }
+    // SAFETY: an element of the array.
+    let flags = unsafe { (&raw const (*service).flags).read_volatile() };
+    if flags & SERVICE_ACL == 0 {
+        return Ok(());
+    }
+    let (source, bits) = if K == KEY4 {
+        ([id, (new.key[0] >> 32) as u32, 0, 0, 0], 64)
+    } else {
+        let (high, low) = (new.key[0], new.key[1]);
+        ([id, (high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32], 160)
+    };
+    let rule = maps::ACL.get(&aya_ebpf::btf_maps::lpm_trie::Key::new(bits, source)).copied();
+    let denied = match rule {
+        Some(rule) => rule == ACL_DENY,
+        None => flags & SERVICE_DEFAULT_DENY != 0,
+    };
+    if denied { Err(Reason::Denied) } else { Ok(()) }
+}
+
+/// Whether the source is one that an answer can be sent to (PP-8).
+#[inline(always)]
+fn answerable<const K: usize>(key: &[u64; K]) -> bool {
+    if K == KEY4 {
+        let (source, destination) = ((key[0] >> 32) as u32, key[0] as u32);
+        let first = source as u8;
+        source != destination && first != 0 && first != 127 && first < 224
+    } else {
+        let loopback_or_none = key[0] == 0 && (key[1] == 0 || key[1] == 1u32.to_be() as u64);
+        let same = key[0] == key[2] && key[1] == key[3];
+        !same && !loopback_or_none && (key[0] >> 32) as u8 != 0xff
+    }
+}
+
+/// Whether another CPU is filling the slot.
+#[inline(always)]
+pub fn is_busy(meta: u64) -> bool {
+    meta & BUSY != 0
+}

@@ -1,0 +1,83 @@
+//! Sends a packet to its real server (PP-24 to PP-28).
+
+use crate::{
+    Frame, Verdict,
+    ip::{ETHERNET, read, write},
+    maps,
+};
+use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, Dest, Reason, flow::KEY4};
+
+/// Counts the packet, rewrites its headers and says where it goes. `K` tells the family.
+#[inline(always)]
+pub fn finish<const K: usize>(frame: &Frame, bytes: u32, index: u32) -> Result<Verdict, Reason> {
+    let dest = maps::DESTS.get_ptr(index).ok_or(Reason::Internal)?;
+    // SAFETY: an element of the array; the daemon changes single fields while we read, never the element's place.
+    let flags = unsafe { (&raw const (*dest).flags).read_volatile() };
+    if flags & DEST_LOCAL != 0 {
+        account(index, bytes);
+        return Ok(Verdict::deliver());
+    }
+    if flags & DEST_RESOLVED == 0 && !frame.tc {
+        return Err(Reason::NoNextHop);
+    }
+    // SAFETY: the IP header of this family was checked to lie within the frame.
+    unsafe { age::<K>(frame.data + ETHERNET)? };
+    account(index, bytes);
+    if flags & DEST_RESOLVED == 0 {
+        return Ok(Verdict::resolve(index));
+    }
+    // SAFETY: the Ethernet header lies within the frame.
+    unsafe { address(frame.data, dest) };
+    // SAFETY: as above.
+    Ok(Verdict::send(unsafe { (*dest).interface }))
+}
+
+#[inline(always)]
+fn account(index: u32, bytes: u32) {
+    if let Some(counters) = maps::counters(index) {
+        // SAFETY: this CPU's own element.
+        unsafe {
+            (*counters).packets += 1;
+            (*counters).bytes += bytes as u64;
+        }
+    }
+}
+
+/// Takes one from the TTL or hop limit (PP-24).
+///
+/// # Safety
+/// At `ip` 20 (IPv4) or 40 (IPv6) bytes of the packet may be touched.
+#[inline(always)]
+unsafe fn age<const K: usize>(ip: usize) -> Result<(), Reason> {
+    let at = if K == KEY4 { ip + 8 } else { ip + 7 };
+    let ttl: u8 = unsafe { read(at) };
+    if ttl <= 1 {
+        return Err(Reason::Ttl);
+    }
+    unsafe { write(at, ttl - 1) };
+    if K == KEY4 {
+        // RFC 1624, equation 3, for a TTL (the upper byte of its word) that is one less.
+        let old: u16 = unsafe { read(ip + 10) };
+        let sum = u16::from_be(old) as u32 + 0x100;
+        let sum = (sum & 0xffff) + (sum >> 16);
+        unsafe { write(ip + 10, (sum as u16).to_be()) };
+    }
+    Ok(())
+}
+
+/// Writes the MAC addresses.
+///
+/// # Safety
+/// At `data` 12 bytes of the packet may be touched; `dest` is an element of its array.
+#[inline(always)]
+unsafe fn address(data: usize, dest: *const Dest) {
+    unsafe {
+        let (to, from) = ((*dest).destination, (*dest).source);
+        write(data, to[0]);
+        write(data + 2, to[1]);
+        write(data + 4, to[2]);
+        write(data + 6, from[0]);
+        write(data + 8, from[1]);
+        write(data + 10, from[2]);
+    }
+}

@@ -1,0 +1,86 @@
+//! ICMP errors about a connection go where the connection goes (PP-27).
+
+use crate::{
+    Frame, Verdict, connection, forward,
+    ip::{TCP, UDP, key6, read},
+    maps,
+};
+use evenkeel_abi::{
+    Reason,
+    flow::{self, KEY4, KEY6},
+    hash,
+};
+
+/// Swaps the ports of a quoted packet, which went the other way.
+#[inline(always)]
+fn turned(ports: u32) -> u32 {
+    ports >> 16 | ports << 16
+}
+
+/// `at`: the ICMP header; `bytes`: the IP length.
+#[inline(always)]
+pub fn ipv4(frame: &Frame, at: usize, bytes: u32) -> Result<Verdict, Reason> {
+    // ICMP header, quoted IP header, its ports.
+    if at + 8 + 20 + 4 > frame.end {
+        return Err(Reason::NotOurs);
+    }
+    let inner = at + 8;
+    // SAFETY: within what was just checked.
+    let (kind, version, fragment, protocol): (u8, u8, u16, u8) =
+        unsafe { (read(at), read(inner), read(inner + 6), read(inner + 9)) };
+    // SAFETY: as above.
+    let (source, client): (u32, u32) = unsafe { (read(inner + 12), read(inner + 16)) };
+    // SAFETY: the outer header was checked before.
+    let destination: u32 = unsafe { read(frame.data + 14 + 16) };
+    let is_error = kind == 3 || kind == 11 || kind == 12;
+    let header = (version as usize & 15) << 2;
+    let is_transport = protocol == TCP || protocol == UDP;
+    if !is_error || version >> 4 != 4 || header < 20 || fragment & 0xff1f != 0 || !is_transport || source != destination
+    {
+        return Err(Reason::NotOurs);
+    }
+    if inner + header + 4 > frame.end {
+        return Err(Reason::NotOurs);
+    }
+    // SAFETY: just checked.
+    let ports = turned(unsafe { read(inner + header) });
+    let key = [(client as u64) << 32 | source as u64, flow::ports(ports, protocol)];
+    relay::<KEY4>(frame, bytes, &key, hash::flow4(maps::secret(), &key))
+}
+
+/// `at`: the ICMPv6 header; `bytes`: the IP length.
+#[inline(always)]
+pub fn ipv6(frame: &Frame, at: usize, bytes: u32) -> Result<Verdict, Reason> {
+    if at + 8 + 40 + 4 > frame.end {
+        return Err(Reason::NotOurs);
+    }
+    let inner = at + 8;
+    // SAFETY: within what was just checked.
+    let (kind, version, protocol): (u8, u8, u8) = unsafe { (read(at), read(inner), read(inner + 6)) };
+    // SAFETY: as above, and the outer header was checked before.
+    let (source, client, destination) = unsafe { (words(inner + 8), words(inner + 24), words(frame.data + 14 + 24)) };
+    let is_error = kind >= 1 && kind <= 4;
+    if !is_error || version >> 4 != 6 || (protocol != TCP && protocol != UDP) || source != destination {
+        return Err(Reason::NotOurs);
+    }
+    // SAFETY: checked above.
+    let ports = turned(unsafe { read(inner + 40) });
+    let key = key6(client, source, flow::ports(ports, protocol));
+    relay::<KEY6>(frame, bytes, &key, hash::flow6(maps::secret(), &key))
+}
+
+/// # Safety
+/// At `at` 16 bytes of the packet may be read.
+#[inline(always)]
+unsafe fn words(at: usize) -> [u32; 4] {
+    unsafe { [read(at), read(at + 4), read(at + 8), read(at + 12)] }
+}
+
+#[inline(always)]
+fn relay<const K: usize>(frame: &Frame, bytes: u32, key: &[u64; K], hash: u64) -> Result<Verdict, Reason> {
+    let Some(found) = connection::lookup(hash, key) else { return Err(Reason::NotOurs) };
+    if connection::expired(found.value, maps::now()) {
+        return Err(Reason::NotOurs);
+    }
+    forward::finish::<K>(frame, bytes, flow::dest(found.value))
+}

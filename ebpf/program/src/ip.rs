@@ -1,0 +1,184 @@
+//! From the frame to the connection: what is ours, what is bad, whose it is (PP-1 to PP-9).
+
+use crate::{Frame, Verdict, connection, icmp, maps};
+use evenkeel_abi::{FILTER_WORDS, Reason, filter_bit, flow, tcp};
+
+pub const ETHERNET: usize = 14;
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+/// Ether types as a little-endian load reads them.
+const IPV4: u16 = 0x0008;
+const IPV6: u16 = 0xdd86;
+
+/// Reads a field of the packet. Aligned accesses only: a MAC address is three words, never a long.
+///
+/// # Safety
+/// `at` and the size of `T` lie between the frame's `data` and `end`, and the verifier has seen the comparison.
+#[inline(always)]
+pub unsafe fn read<T: Copy>(at: usize) -> T {
+    unsafe { *(at as *const T) }
+}
+
+/// Writes a field of the packet; see [`read`].
+///
+/// # Safety
+/// As for [`read`].
+#[inline(always)]
+pub unsafe fn write<T: Copy>(at: usize, value: T) {
+    unsafe { *(at as *mut T) = value }
+}
+
+/// What the rules need of a TCP or UDP packet besides its flow. No pointers: it is handed to functions by reference, and
+/// the compiler would store half a pointer, which the verifier refuses.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    /// Source and destination port as they stand in the packet, source first.
+    pub ports: u32,
+    /// TCP or UDP.
+    pub protocol: u8,
+    /// TCP flags; for UDP those of a SYN, as the first datagram opens the connection.
+    pub flags: u8,
+    /// IP length: header and payload.
+    pub bytes: u32,
+    /// What is wrong with it, should it turn out to be for a service.
+    pub bad: Option<Reason>,
+}
+
+/// Runs one packet through the rules.
+#[inline(always)]
+pub fn packet(frame: &Frame) -> Verdict {
+    match classify(frame) {
+        Ok(verdict) => verdict,
+        Err(reason) => Verdict::refuse(reason),
+    }
+}
+
+#[inline(always)]
+fn classify(frame: &Frame) -> Result<Verdict, Reason> {
+    if frame.data + ETHERNET + 20 > frame.end {
+        return Err(Reason::NotOurs);
+    }
+    // SAFETY: within the 34 bytes just checked.
+    match unsafe { read::<u16>(frame.data + 12) } {
+        IPV4 => ipv4(frame),
+        IPV6 => ipv6(frame),
+        _ => Err(Reason::NotOurs),
+    }
+}
+
+/// Whether an address may be a virtual one (PP-3): no false negatives.
+#[inline(always)]
+fn may_be_ours(folded: u32) -> bool {
+    let bit = filter_bit(folded);
+    let Some(filter) = maps::FILTER.get_ptr(0) else { return false };
+    // SAFETY: the mask keeps the index inside the array.
+    let word =
+        unsafe { (&raw const (*filter).words).cast::<u64>().add((bit >> 6) as usize & (FILTER_WORDS - 1)).read() };
+    word >> (bit & 63) & 1 != 0
+}
+
+#[inline(always)]
+fn ipv4(frame: &Frame) -> Result<Verdict, Reason> {
+    let ip = frame.data + ETHERNET;
+    // SAFETY: `classify` has checked the 20 bytes of the fixed header.
+    let (source, destination): (u32, u32) = unsafe { (read(ip + 12), read(ip + 16)) };
+    if !may_be_ours(destination) {
+        return Err(Reason::NotOurs);
+    }
+    // SAFETY: as above.
+    let (version, fragment, protocol): (u8, u16, u8) = unsafe { (read(ip), read(ip + 6), read(ip + 9)) };
+    // SAFETY: as above.
+    let total = u16::from_be(unsafe { read(ip + 2) }) as u32;
+    let header = (version as usize & 15) << 2;
+    if version >> 4 != 4 || header < 20 {
+        return Err(Reason::NotOurs);
+    }
+    // A later fragment carries no ports (PP-5).
+    if fragment & 0xff1f != 0 {
+        return Err(Reason::NotOurs);
+    }
+    // Super-packets above 64 KiB have no total length.
+    let bytes = if frame.tc && total == 0 { frame.length - ETHERNET as u32 } else { total };
+    if protocol == ICMP {
+        return icmp::ipv4(frame, ip + header, bytes);
+    }
+    let mut packet = transport(frame, ip + header, protocol, header as u32, bytes)?;
+    if fragment & 0x0020 != 0 {
+        packet.bad = Some(Reason::Fragment);
+    }
+    let key = [(source as u64) << 32 | destination as u64, flow::ports(packet.ports, protocol)];
+    connection::ipv4(frame, &packet, &key)
+}
+
+#[inline(always)]
+fn ipv6(frame: &Frame) -> Result<Verdict, Reason> {
+    let ip = frame.data + ETHERNET;
+    if ip + 40 > frame.end {
+        return Err(Reason::NotOurs);
+    }
+    // SAFETY: within the 40 bytes just checked.
+    let destination: [u32; 4] = unsafe { [read(ip + 24), read(ip + 28), read(ip + 32), read(ip + 36)] };
+    if !may_be_ours(destination[0] ^ destination[1] ^ destination[2] ^ destination[3]) {
+        return Err(Reason::NotOurs);
+    }
+    // SAFETY: as above.
+    let source: [u32; 4] = unsafe { [read(ip + 8), read(ip + 12), read(ip + 16), read(ip + 20)] };
+    // SAFETY: as above.
+    let (version, payload, protocol): (u8, u16, u8) = unsafe { (read(ip), read(ip + 4), read(ip + 6)) };
+    if version >> 4 != 6 {
+        return Err(Reason::NotOurs);
+    }
+    let payload = u16::from_be(payload) as u32;
+    let bytes = if frame.tc && payload == 0 { frame.length - ETHERNET as u32 } else { payload + 40 };
+    if protocol == ICMPV6 {
+        return icmp::ipv6(frame, ip + 40, bytes);
+    }
+    let packet = transport(frame, ip + 40, protocol, 40, bytes)?;
+    connection::ipv6(frame, &packet, &key6(source, destination, flow::ports(packet.ports, protocol)))
+}
+
+/// The key of an IPv6 flow.
+#[inline(always)]
+pub fn key6(source: [u32; 4], destination: [u32; 4], ports: u64) -> [u64; flow::KEY6] {
+    let join = |high: u32, low: u32| (high as u64) << 32 | low as u64;
+    [
+        join(source[0], source[1]),
+        join(source[2], source[3]),
+        join(destination[0], destination[1]),
+        join(destination[2], destination[3]),
+        ports,
+    ]
+}
+
+/// Ports, flags and lengths; `header` is the IP header's length, `bytes` the whole packet's.
+#[inline(always)]
+fn transport(frame: &Frame, at: usize, protocol: u8, header: u32, bytes: u32) -> Result<Packet, Reason> {
+    let too_long = bytes + ETHERNET as u32 > frame.length;
+    if protocol == TCP {
+        if at + 20 > frame.end {
+            return Err(Reason::NotOurs);
+        }
+        // SAFETY: within the 20 bytes just checked.
+        let (ports, offset, flags): (u32, u8, u8) = unsafe { (read(at), read(at + 12), read(at + 13)) };
+        let length = (offset as u32 >> 4) << 2;
+        let bad = if too_long || length < 20 || header + length > bytes {
+            Some(Reason::BadLength)
+        } else if tcp::bad_flags(flags) {
+            Some(Reason::BadFlags)
+        } else {
+            None
+        };
+        return Ok(Packet { ports, protocol, flags, bytes, bad });
+    }
+    if protocol != UDP || at + 8 > frame.end {
+        return Err(Reason::NotOurs);
+    }
+    // SAFETY: within the 8 bytes just checked.
+    let (ports, length): (u32, u16) = unsafe { (read(at), read(at + 4)) };
+    let length = u16::from_be(length) as u32;
+    // A super-packet of UDP segments has the length of the whole.
+    let bad = if too_long || length < 8 || header + length > bytes { Some(Reason::BadLength) } else { None };
+    Ok(Packet { ports, protocol, flags: tcp::SYN, bytes, bad })
+}

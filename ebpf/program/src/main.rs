@@ -1,0 +1,169 @@
+//! The packet path of evenkeel: direct routing for virtual services, at an XDP and at a tc front door.
+//!
+//! Both doors run the same functions (rules PP-1 to PP-28 of docs/packet-path.md) and differ only in how a packet is
+//! sent on. What a packet ends in is a [`Verdict`] or a [`Reason`]; one match at each door maps both to the door's codes.
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch, core_intrinsics)]
+#![allow(
+    internal_features,
+    reason = "the BPF target has no atomics in core; the intrinsics compile to BPF instructions"
+)]
+
+mod atomic;
+mod connection;
+mod forward;
+mod icmp;
+mod insert;
+mod ip;
+mod maps;
+mod schedule;
+
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{TC_ACT_OK, TC_ACT_SHOT, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1, xdp_action},
+    helpers::generated as helpers,
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
+use evenkeel_abi::{DEST_V6, Reason};
+
+/// What becomes of a packet, in one register: the compiler leaves parts of an enum undefined, which the verifier refuses to
+/// see copied.
+#[derive(Clone, Copy)]
+pub struct Verdict(u64);
+
+const DELIVER: u32 = 0;
+const SEND: u32 = 1;
+const RESOLVE: u32 = 2;
+const REASON: u32 = 3;
+
+impl Verdict {
+    const fn new(kind: u32, value: u32) -> Verdict {
+        Verdict((kind as u64) << 32 | value as u64)
+    }
+
+    /// To the host's own stack.
+    pub const fn deliver() -> Verdict {
+        Verdict::new(DELIVER, 0)
+    }
+
+    /// Rewritten: out of `interface`.
+    pub const fn send(interface: u32) -> Verdict {
+        Verdict::new(SEND, interface)
+    }
+
+    /// Rewritten but for the MAC addresses, which the kernel is to find out for real server `dest`. Tc only.
+    pub const fn resolve(dest: u32) -> Verdict {
+        Verdict::new(RESOLVE, dest)
+    }
+
+    /// A packet that ended in a reason.
+    pub const fn refuse(reason: Reason) -> Verdict {
+        Verdict::new(REASON, reason as u32)
+    }
+
+    const fn kind(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    const fn value(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// Where a packet stands, and what the door it came in by can do.
+#[derive(Clone, Copy)]
+pub struct Frame {
+    /// First byte of the Ethernet header.
+    pub data: usize,
+    /// One past the last byte that can be touched.
+    pub end: usize,
+    /// Length of the whole frame, beyond `end` too.
+    pub length: u32,
+    /// The kernel can resolve next hops at this door, and packets may be larger than any frame.
+    pub tc: bool,
+}
+
+#[xdp]
+pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
+    let (data, end) = (ctx.data(), ctx.data_end());
+    let frame = Frame { data, end, length: (end - data) as u32, tc: false };
+    let verdict = ip::packet(&frame);
+    match verdict.kind() {
+        DELIVER => xdp_action::XDP_PASS,
+        SEND if verdict.value() == ctx.ingress_ifindex() as u32 => xdp_action::XDP_TX,
+        // SAFETY: the helper takes no pointer.
+        SEND => unsafe { helpers::bpf_redirect(verdict.value(), 0) as u32 },
+        _ if end_in(verdict.value()) => xdp_action::XDP_PASS,
+        _ => xdp_action::XDP_DROP,
+    }
+}
+
+/// Counts a packet that ends in a reason; whether it passes.
+#[inline(always)]
+fn end_in(reason: u32) -> bool {
+    let reason = Reason::from_number(reason);
+    maps::count(reason);
+    reason.passes()
+}
+
+/// Bytes of headers the rules look at: Ethernet, IPv6, ICMPv6, a quoted IPv6 header and its ports.
+const HEADERS: u32 = 14 + 40 + 8 + 40 + 8;
+
+#[classifier]
+pub fn evenkeel_tc(ctx: TcContext) -> i32 {
+    let length = ctx.len();
+    if ctx.data() + 74 > ctx.data_end() && length as usize > ctx.data_end() - ctx.data() {
+        // A failure leaves the packet as it is: too short to be looked at, it passes.
+        let _ = ctx.pull_data(if length < HEADERS { length } else { HEADERS });
+    }
+    let frame = Frame { data: ctx.data(), end: ctx.data_end(), length, tc: true };
+    let verdict = ip::packet(&frame);
+    match verdict.kind() {
+        DELIVER => TC_ACT_OK as i32,
+        // SAFETY: the helper takes no pointer.
+        SEND => unsafe { helpers::bpf_redirect(verdict.value(), 0) as i32 },
+        RESOLVE => resolve(verdict.value()),
+        _ if end_in(verdict.value()) => TC_ACT_OK as i32,
+        _ => TC_ACT_SHOT as i32,
+    }
+}
+
+/// Sends the packet to a next hop whose MAC address the kernel looks up, asking for it when it must (PP-26).
+#[inline(always)]
+fn resolve(dest: u32) -> i32 {
+    const AF_INET: u32 = 2;
+    const AF_INET6: u32 = 10;
+    let Some(dest) = maps::DESTS.get(dest) else { return TC_ACT_SHOT as i32 };
+    let family = if dest.flags & DEST_V6 != 0 { AF_INET6 } else { AF_INET };
+    let next_hop = bpf_redir_neigh__bindgen_ty_1 { ipv6_nh: dest.next_hop };
+    let mut params = bpf_redir_neigh { nh_family: family, __bindgen_anon_1: next_hop };
+    // SAFETY: `params` outlives the call and its size is given.
+    unsafe { helpers::bpf_redirect_neigh(dest.interface, &mut params, size_of::<bpf_redir_neigh>() as i32, 0) as i32 }
+}
+
+/// Returns the kernel's tick (low 32 bits of jiffies) as its verdict: the daemon's clock for the connection table, run
+/// by program test run only.
+#[xdp]
+pub fn evenkeel_clock(ctx: XdpContext) -> u32 {
+    let _ = ctx.as_ptr();
+    maps::now()
+}
+
+/// Passes everything: native XDP transmission towards a veth device needs a program on its peer.
+#[xdp]
+pub fn evenkeel_pass(ctx: XdpContext) -> u32 {
+    let _ = ctx.as_ptr();
+    xdp_action::XDP_PASS
+}
+
+/// `bpf_redirect_neigh` and `bpf_jiffies64` are for programs that declare a GPL-compatible licence.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+pub static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

@@ -1,0 +1,135 @@
+//! The maps and the settings the loader writes before the program is verified.
+
+use aya_ebpf::{
+    Global,
+    btf_maps::{Array, HashMap, LpmTrie},
+    helpers::generated as helpers,
+    macros::btf_map,
+};
+use evenkeel_abi::{
+    Counters, Dest, DestInfo, Drops, Filter, Header, Reason, Service, ServiceInfo, ServiceKey,
+    flow::{Bucket, Slot4, Slot6},
+    hash::Secret,
+    tcp::{STATES, TIMEOUT_SECONDS},
+};
+
+/// The daemon maps the array into its memory (BPF_F_MMAPABLE).
+const MAPPED: usize = 1 << 10;
+
+// Sizes are set by the loader; these are the smallest.
+
+/// What an adopting daemon must know; the program does not use it.
+#[btf_map]
+pub static HEADER: Array<Header, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static FILTER: Array<Filter, 1, MAPPED> = Array::new();
+#[btf_map]
+pub static SERVICE_IDS: HashMap<ServiceKey, u32, 64> = HashMap::new();
+#[btf_map]
+pub static SERVICES: Array<Service, 64, MAPPED> = Array::new();
+/// For the daemon only.
+#[btf_map]
+pub static SERVICE_INFOS: Array<ServiceInfo, 64, MAPPED> = Array::new();
+#[btf_map]
+pub static CELLS: Array<u64, 512, MAPPED> = Array::new();
+#[btf_map]
+pub static DESTS: Array<Dest, 64, MAPPED> = Array::new();
+/// For the daemon only.
+#[btf_map]
+pub static DEST_INFOS: Array<DestInfo, 64, MAPPED> = Array::new();
+/// Active and inactive connections by real server, see `abi::Load`.
+#[btf_map]
+pub static LOADS: Array<u64, 64, MAPPED> = Array::new();
+#[btf_map]
+pub static COUNTERS: Array<Counters, 128, MAPPED> = Array::new();
+#[btf_map]
+pub static DROPS: Array<Drops, 2, MAPPED> = Array::new();
+#[btf_map]
+pub static FLOWS4: Array<Bucket<Slot4>, 64, MAPPED> = Array::new();
+#[btf_map]
+pub static FLOWS6: Array<Bucket<Slot6>, 64, MAPPED> = Array::new();
+/// Keys: service and address words, see `abi::AclKey`.
+#[btf_map]
+pub static ACL: LpmTrie<[u32; 5], u32, 65536> = LpmTrie::new();
+
+#[unsafe(no_mangle)]
+static SECRET_FIRST: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+static SECRET_SECOND: Global<u64> = Global::new(0);
+#[unsafe(no_mangle)]
+static FLOW_MASK: Global<u32> = Global::new(63);
+#[unsafe(no_mangle)]
+static DEST_COUNT: Global<u32> = Global::new(64);
+/// Ticks after which a packet writes down that its connection lives.
+#[unsafe(no_mangle)]
+static REFRESH: Global<u32> = Global::new(25);
+/// Timeouts in ticks by state.
+#[unsafe(no_mangle)]
+static TIMEOUTS: [u32; STATES] = TIMEOUT_SECONDS;
+
+/// The instance's secret.
+#[inline(always)]
+pub fn secret() -> Secret {
+    Secret { first: SECRET_FIRST.load(), second: SECRET_SECOND.load() }
+}
+
+/// Buckets minus one, of both flow tables.
+#[inline(always)]
+pub fn flow_mask() -> u32 {
+    FLOW_MASK.load()
+}
+
+/// See [`REFRESH`].
+#[inline(always)]
+pub fn refresh() -> u32 {
+    REFRESH.load()
+}
+
+/// The timeout of a state, in ticks.
+#[inline(always)]
+pub fn timeout(state: u32) -> u32 {
+    let first = (&raw const TIMEOUTS).cast::<u32>();
+    // SAFETY: the mask keeps the index inside the array. Volatile, as the loader has changed it behind the compiler.
+    unsafe { first.add(state as usize & (STATES - 1)).read_volatile() }
+}
+
+/// The kernel's tick.
+#[inline(always)]
+pub fn now() -> u32 {
+    // SAFETY: the helper takes no pointer.
+    unsafe { helpers::bpf_jiffies64() as u32 }
+}
+
+#[inline(always)]
+fn cpu() -> u32 {
+    // SAFETY: the helper takes no pointer.
+    unsafe { helpers::bpf_get_smp_processor_id() }
+}
+
+/// Counts a packet that was not forwarded.
+#[inline(always)]
+pub fn count(reason: Reason) {
+    if reason as u32 == Reason::NotOurs as u32 {
+        return;
+    }
+    if let Some(drops) = DROPS.get_ptr_mut(cpu()) {
+        let number = bounded(reason as u64);
+        // SAFETY: the element is this CPU's own, and the index is inside it.
+        unsafe { *(&raw mut (*drops).count).cast::<u64>().add(number as usize) += 1 };
+    }
+}
+
+/// Bounds a reason's number where the verifier sees it: the compiler, which knows that it is small, drops a mask.
+#[inline(always)]
+fn bounded(mut number: u64) -> u64 {
+    const _: () = assert!(Reason::SLOTS == 16);
+    // SAFETY: changes the one register.
+    unsafe { core::arch::asm!("{0} &= 15", inout(reg) number, options(pure, nomem, nostack)) };
+    number
+}
+
+/// This CPU's counters of a real server.
+#[inline(always)]
+pub fn counters(dest: u32) -> Option<*mut Counters> {
+    COUNTERS.get_ptr_mut(cpu().wrapping_mul(DEST_COUNT.load()).wrapping_add(dest))
+}
