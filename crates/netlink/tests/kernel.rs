@@ -1,5 +1,7 @@
 //! The real kernel's answers, in namespaces made for the purpose.
 
+#![allow(clippy::expect_used, reason = "a test")]
+
 use std::{
     net::IpAddr,
     os::fd::AsFd,

@@ -167,7 +167,7 @@ mod tests {
         let inside = namespace.run(|| fs::read_link("/proc/thread-self/ns/net").expect("inside")).expect("run");
         Namespace::delete(&name).expect("delete");
         assert_eq!(again.err().and_then(|e| e.kind()), Some(io::ErrorKind::AlreadyExists));
-        assert_eq!(names, [name.clone()]);
+        assert_eq!(names, std::slice::from_ref(&name));
         assert_eq!(seen.lines().skip(2).count(), 1, "a fresh namespace has only lo:\n{seen}");
         assert_ne!(inside, outside);
         assert!(Namespace::list(&name).expect("list").is_empty());
