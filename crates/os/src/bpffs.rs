@@ -254,7 +254,7 @@ mod tests {
         let removed = remove_bpffs(&directory);
         unmount(&directory, UnmountFlags::empty()).expect("unmount");
         clear(&directory);
-        assert_eq!(removed.expect("look"), false);
+        assert!(!removed.expect("look"));
         assert!(found.is_ok());
     }
 

@@ -4,15 +4,22 @@
 //! on a thread made for it.
 
 mod bpffs;
+pub mod child;
 pub mod clock;
+mod detach;
 mod error;
 mod namespace;
+mod pid_file;
 mod runtime_dir;
 mod sysctl;
+mod usage;
 
 pub use bpffs::{Bpffs, lasting_bpffs, remove_bpffs};
 pub use clock::Clock;
+pub use detach::{Herald, Side, Waiter, detach};
 pub use error::{Error, Result};
 pub use namespace::Namespace;
+pub use pid_file::{Holder, PidFile, Signal};
 pub use runtime_dir::{Lock, RuntimeDir};
 pub use sysctl::Sysctl;
+pub use usage::Usage;
