@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test ends where its material is bad")]
 
-use evenkeel_abi::{CELL_EMPTY, Cursor};
+use evenkeel_abi::CELL_EMPTY;
 use evenkeel_dataplane::schedule::{Member, mh, order, rr, wrr};
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,7 +25,7 @@ fn rr_gives_the_kernel_sequence() {
 
 /// Real servers .11, .12 ... are added one by one, each a change of the list, before the first choice.
 fn wrr_sequence(weights: &[u32], count: usize) -> Vec<usize> {
-    let (mut list, mut cursor) = (Vec::new(), Cursor::default());
+    let (mut list, mut cursor) = (Vec::new(), wrr::Cursor::default());
     for weight in weights {
         list.insert(0, *weight);
         cursor = wrr::adjust(cursor, &list);

@@ -1,7 +1,15 @@
 //! Weighted round robin as the kernel does it (PP-20), over the weights of the usable real servers, newest first.
 
 use super::gcd;
-pub use evenkeel_abi::Cursor;
+
+/// Where wrr stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// How many of the list have been passed in this round.
+    pub position: usize,
+    /// The kernel's `cw`: who weighs less is passed over.
+    pub weight: u32,
+}
 
 /// What a list of weights comes to: how far `cw` falls in a round, and where it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +31,14 @@ pub fn rounds(weights: &[u32]) -> Rounds {
 pub fn choose(weights: &[u32], cursor: Cursor) -> Option<(usize, Cursor)> {
     let Rounds { step, largest } = rounds(weights);
     let mut round = cursor.weight;
-    let mut first = cursor.position as usize;
+    let mut first = cursor.position;
     if largest == 0 {
         return None;
     }
     loop {
         let found = weights.iter().enumerate().skip(first).find(|(_, weight)| **weight >= round.max(1));
         if let Some((index, _)) = found {
-            return Some((index, Cursor { position: index as u32 + 1, weight: round }));
+            return Some((index, Cursor { position: index + 1, weight: round }));
         }
         // Below the largest weight somebody is found, so this ends within two rounds.
         round = if round > step { round - step } else { largest };
@@ -48,6 +56,32 @@ pub fn adjust(cursor: Cursor, weights: &[u32]) -> Cursor {
         weight => weight,
     };
     Cursor { position: 0, weight }
+}
+
+/// The real servers that take part in the rounds of a `cw` above `floor` and up to the weight of the next level above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Level {
+    /// Places in the list of weights.
+    pub members: Vec<usize>,
+    /// The largest weight that takes no part; 0 at the last level.
+    pub floor: u32,
+}
+
+/// One level for each distinct weight, heaviest first: walking level after level is [`choose`] without the passing over.
+/// Zeroes are in none.
+pub fn levels(weights: &[u32]) -> Vec<Level> {
+    let mut distinct: Vec<u32> = weights.iter().copied().filter(|weight| *weight > 0).collect();
+    distinct.sort_unstable_by(|a, b| b.cmp(a));
+    distinct.dedup();
+    let members =
+        |least| weights.iter().enumerate().filter(move |(_, weight)| **weight >= least).map(|(index, _)| index);
+    let floors = distinct.iter().skip(1).copied().chain([0]);
+    distinct.iter().zip(floors).map(|(least, floor)| Level { members: members(*least).collect(), floor }).collect()
+}
+
+/// The level whose real servers take part at `cw`; 0 for no levels.
+pub fn level_of(levels: &[Level], cw: u32) -> usize {
+    levels.iter().position(|level| cw > level.floor).unwrap_or(0)
 }
 
 #[cfg(test)]

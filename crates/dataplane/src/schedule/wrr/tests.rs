@@ -42,8 +42,27 @@ fn the_scan_ends_from_every_place() {
     for position in 0..5 {
         for weight in 0..12 {
             let (index, next) = choose(&[6, 4, 8], Cursor { position, weight }).unwrap();
-            assert_eq!(next.position as usize, index + 1);
+            assert_eq!(next.position, index + 1);
             assert!(weight == 0 || (1..=weight.max(7)).contains(&next.weight), "cw {}", next.weight);
+        }
+    }
+}
+
+#[test]
+fn walking_the_levels_is_choosing() {
+    for weights in [vec![3, 2, 1], vec![1, 2, 3], vec![5], vec![4, 0, 8, 4], vec![100, 1, 7, 7, 30], vec![6, 6, 6]] {
+        let levels = levels(&weights);
+        let Rounds { step, largest } = rounds(&weights);
+        let mut cursor = adjust(Cursor::default(), &weights);
+        let (mut cw, mut level, mut position) = (cursor.weight, level_of(&levels, cursor.weight), 0);
+        for _ in 0..400 {
+            if position == levels[level].members.len() {
+                (position, cw) = (0, if cw > step { cw - step } else { largest });
+                level = level_of(&levels, cw);
+            }
+            let (index, next) = choose(&weights, cursor).unwrap();
+            assert_eq!((levels[level].members[position], cw), (index, next.weight), "{weights:?}");
+            (position, cursor) = (position + 1, next);
         }
     }
 }
