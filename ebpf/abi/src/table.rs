@@ -63,9 +63,13 @@ pub struct Service {
     pub room: [u64; 5],
 }
 
-/// A range of `CELLS`. rr and wrr: [`LIST_HEAD_CELLS`] cells (largest weight and step), then one cell a usable real
-/// server, newest first: its index, and its weight in the upper half. mh and maglev: slots, two in a cell, each a real
-/// server's index or [`CELL_EMPTY`].
+/// A range of `CELLS`.
+///
+/// - rr: `length` real servers; after [`LIST_HEAD_CELLS`] cells one cell each, newest first: its index.
+/// - wrr: `length` levels. The head cell holds `mw` and, in the upper half, the step. Then [`LEVEL_CELLS`] cells a level,
+///   heaviest first: its real servers as a `List` relative to `offset`, and the largest weight below it (0 for the last).
+///   A level's real servers, newest first, are cells as for rr: all whose weight reaches it.
+/// - mh and maglev: `length` slots, two in a cell, each a real server's index or [`CELL_EMPTY`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct List {
     /// First cell.
@@ -88,31 +92,35 @@ impl List {
     }
 }
 
-/// Cells before the real servers of an rr or wrr list: largest weight (as wrr counts it) and, in the upper half, step.
+/// Cells before the real servers or levels of an rr or wrr list.
 pub const LIST_HEAD_CELLS: u32 = 1;
+/// Cells that describe one level of a wrr list.
+pub const LEVEL_CELLS: u32 = 2;
 /// An empty slot of an mh or maglev table.
 pub const CELL_EMPTY: u32 = u32::MAX;
 
 /// Where wrr stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// How many of the list have been passed in this round.
-    pub position: u32,
     /// The kernel's `cw`.
     pub weight: u32,
+    /// How many of the level have been chosen in this round.
+    pub position: u16,
+    /// The level `cw` belongs to.
+    pub level: u16,
 }
 
 impl Cursor {
     /// As stored.
     #[inline(always)]
     pub const fn pack(self) -> u64 {
-        self.position as u64 | (self.weight as u64) << 32
+        self.weight as u64 | (self.position as u64) << 32 | (self.level as u64) << 48
     }
 
     /// From what is stored.
     #[inline(always)]
     pub const fn unpack(raw: u64) -> Cursor {
-        Cursor { position: raw as u32, weight: (raw >> 32) as u32 }
+        Cursor { weight: raw as u32, position: (raw >> 32) as u16, level: (raw >> 48) as u16 }
     }
 }
 

@@ -1,8 +1,7 @@
 //! The connection a packet belongs to, its state, and what happens when there is none (PP-9 to PP-15).
 
 use crate::{
-    Frame, Verdict, atomic, forward,
-    insert::{self, Placed},
+    Frame, Verdict, atomic, forward, insert,
     ip::{Packet, TCP},
     maps, schedule,
 };
@@ -43,11 +42,16 @@ pub fn ipv6(frame: &Frame, packet: &Packet, key: &[u64; KEY6]) -> Result<Verdict
 pub struct Found {
     pub slot: *mut u64,
     pub value: u64,
+    /// Which slot of the bucket.
+    pub way: u32,
+    /// Which bucket.
+    pub bucket: u32,
 }
 
 /// The published, living slot of a flow in one bucket.
 #[inline(always)]
-pub fn find<const K: usize>(bucket: *mut u64, tag: u64, key: &[u64; K]) -> Option<Found> {
+fn find<const K: usize>(index: u32, tag: u64, key: &[u64; K]) -> Option<Found> {
+    let bucket = bucket::<K>(index)?;
     for way in 0..WAYS {
         // SAFETY: `bucket` is an element of `WAYS` slots.
         unsafe {
@@ -61,7 +65,7 @@ pub fn find<const K: usize>(bucket: *mut u64, tag: u64, key: &[u64; K]) -> Optio
                 }
                 // The slot may have been given to another flow meanwhile: its tag or generation tells.
                 if same && atomic::read(slot) == meta && flow::state(value) != State::Dead as u32 {
-                    return Some(Found { slot, value });
+                    return Some(Found { slot, value, way: way as u32, bucket: index });
                 }
             }
         }
@@ -73,11 +77,7 @@ pub fn find<const K: usize>(bucket: *mut u64, tag: u64, key: &[u64; K]) -> Optio
 #[inline(always)]
 pub fn lookup<const K: usize>(hash: u64, key: &[u64; K]) -> Option<Found> {
     let (tag, mask) = (flow::tag(hash), maps::flow_mask());
-    let found = find(bucket::<K>(hash::first_bucket(hash, mask))?, tag, key);
-    if found.is_some() {
-        return found;
-    }
-    find(bucket::<K>(hash::second_bucket(hash, mask))?, tag, key)
+    find(hash::first_bucket(hash, mask), tag, key).or_else(|| find(hash::second_bucket(hash, mask), tag, key))
 }
 
 #[inline(always)]
@@ -85,7 +85,7 @@ fn run<const K: usize>(frame: &Frame, packet: &Packet, key: &[u64; K], hash: u64
     let now = maps::now();
     let dest = match lookup(hash, key) {
         Some(found) => known(packet, key, hash, now, found)?,
-        None => outcome(open(&New { packet, key, hash, now }))?,
+        None => connect(&New::from(packet, key, hash, now, 0))?,
     };
     forward::finish::<K>(frame, packet.bytes, dest)
 }
@@ -103,17 +103,19 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
     if let Some(bad) = packet.bad {
         return Err(bad);
     }
-    let Found { slot, value } = found;
+    let Found { slot, value, .. } = found;
     let state = flow::state(value);
-    let opening = is_opening(packet);
+    let opening = opens(packet.flags);
     let expired = expired(value, now);
     if expired || opening && tcp::is_reusable(state) {
         if !opening {
             return Err(Reason::NoConnection);
         }
-        return outcome(renew(&New { packet, key, hash, now }, slot, value));
+        let mut new = New::from(packet, key, hash, now, 1);
+        (new.bucket, new.way, new.value) = (found.bucket, found.way, value);
+        return connect(&new);
     }
-    let next = tcp::NEXT[(tcp::event(packet.flags) * 16 + state) as usize & 63] as u32;
+    let next = maps::next(tcp::event(packet.flags), state);
     let idle = now.wrapping_sub(flow::seen(value)) as i32;
     if next != state || idle >= maps::refresh() as i32 {
         let fresh = flow::value(flow::dest(value), next, now);
@@ -126,10 +128,10 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
     Ok(flow::dest(value))
 }
 
-/// Whether the packet may make a connection (PP-11, PP-12).
+/// Whether flags make a connection (PP-11, PP-12).
 #[inline(always)]
-fn is_opening(packet: &Packet) -> bool {
-    packet.flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+fn opens(flags: u8) -> bool {
+    flags & (tcp::SYN | tcp::ACK) == tcp::SYN
 }
 
 /// Adds to a real server's active and inactive connections.
@@ -141,15 +143,83 @@ pub fn weigh(dest: u32, load: u64) {
     }
 }
 
-/// A connection to be made.
-pub struct New<'a, const K: usize> {
-    pub packet: &'a Packet,
-    pub key: &'a [u64; K],
+/// A connection to be made. No pointers and no holes: it is handed to functions that the verifier looks at by themselves.
+#[repr(C)]
+pub struct New<const K: usize> {
+    pub key: [u64; K],
     pub hash: u64,
+    /// The value of the slot to be reused.
+    pub value: u64,
     pub now: u32,
+    pub ports: u32,
+    pub protocol: u32,
+    pub flags: u32,
+    /// What is wrong with the packet: 1 plus the reason's number, or 0.
+    pub bad: u32,
+    /// 1: there is a slot to be reused (PP-14), where `bucket` and `way` say.
+    pub reuse: u32,
+    pub bucket: u32,
+    pub way: u32,
 }
 
-/// A function of its own returns one register: a real server, or a reason in the upper half.
+impl<const K: usize> New<K> {
+    #[inline(always)]
+    fn from(packet: &Packet, key: &[u64; K], hash: u64, now: u32, reuse: u32) -> New<K> {
+        let bad = match packet.bad {
+            Some(reason) => reason as u32 + 1,
+            None => 0,
+        };
+        let (protocol, flags) = (packet.protocol as u32, packet.flags as u32);
+        New { key: *key, hash, value: 0, now, ports: packet.ports, protocol, flags, bad, reuse, bucket: 0, way: 0 }
+    }
+}
+
+/// Makes a connection, out of line.
+#[inline(always)]
+fn connect<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
+    // SAFETY: `New` of two and of five words are what the functions take.
+    let encoded = unsafe {
+        if K == KEY4 {
+            evenkeel_connect4((&raw const *new).cast())
+        } else {
+            evenkeel_connect6((&raw const *new).cast())
+        }
+    };
+    match encoded >> 32 {
+        0 => Ok(encoded as u32),
+        reason => Err(Reason::from_number(reason as u32 - 1)),
+    }
+}
+
+/// Makes an IPv4 connection. A global function: verified once, whatever state its callers are in. Returns the real server,
+/// or 1 plus the reason's number in the upper half.
+///
+/// # Safety
+/// `new` points to a [`New`], or nowhere.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn evenkeel_connect4(new: *const New<KEY4>) -> u64 {
+    if new.is_null() {
+        return encode(Err(Reason::Internal));
+    }
+    // SAFETY: not null.
+    encode(try_connect(unsafe { &*new }))
+}
+
+/// Makes an IPv6 connection, see [`evenkeel_connect4`].
+///
+/// # Safety
+/// As there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn evenkeel_connect6(new: *const New<KEY6>) -> u64 {
+    if new.is_null() {
+        return encode(Err(Reason::Internal));
+    }
+    // SAFETY: not null.
+    encode(try_connect(unsafe { &*new }))
+}
+
 #[inline(always)]
 fn encode(result: Result<u32, Reason>) -> u64 {
     match result {
@@ -159,86 +229,51 @@ fn encode(result: Result<u32, Reason>) -> u64 {
 }
 
 #[inline(always)]
-fn outcome(encoded: u64) -> Result<u32, Reason> {
-    match encoded >> 32 {
-        0 => Ok(encoded as u32),
-        reason => Err(Reason::from_number(reason as u32 - 1)),
-    }
-}
-
-/// Makes a connection for a packet of none.
-#[inline(never)]
-fn open<const K: usize>(new: &New<'_, K>) -> u64 {
-    encode(try_open(new))
-}
-
-#[inline(always)]
-fn try_open<const K: usize>(new: &New<'_, K>) -> Result<u32, Reason> {
+fn try_connect<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
     let (id, service) = service(new)?;
-    if let Some(bad) = new.packet.bad {
-        return Err(bad);
+    if new.bad != 0 {
+        return Err(Reason::from_number(new.bad - 1));
     }
-    if !is_opening(new.packet) {
+    if !opens(new.flags as u8) {
         return Err(Reason::NoConnection);
     }
     admit(new, id, service)?;
     let dest = schedule::choose(new, service).ok_or(Reason::NoServer)?;
-    match insert::place(new, flow::value(dest, first_state(new), new.now))? {
-        Placed::Made => {
-            made(dest, first_state(new));
-            Ok(dest)
-        }
-        Placed::Existing(value) => Ok(flow::dest(value)),
+    let state = if new.protocol == TCP as u32 { State::SynRecv as u32 } else { State::Udp as u32 };
+    let value = flow::value(dest, state, new.now);
+    let existing = if new.reuse != 0 { renew(new, value)? } else { insert::place(new, value)? };
+    if let Some(existing) = existing {
+        return Ok(flow::dest(existing));
     }
-}
-
-/// Schedules anew on a slot whose connection is over (PP-14).
-#[inline(never)]
-fn renew<const K: usize>(new: &New<'_, K>, slot: *mut u64, value: u64) -> u64 {
-    encode(try_renew(new, slot, value))
-}
-
-#[inline(always)]
-fn try_renew<const K: usize>(new: &New<'_, K>, slot: *mut u64, value: u64) -> Result<u32, Reason> {
-    let (id, service) = service(new)?;
-    admit(new, id, service)?;
-    let dest = schedule::choose(new, service).ok_or(Reason::NoServer)?;
-    let state = first_state(new);
-    // SAFETY: the word after a slot's first one.
-    if unsafe { atomic::replace(slot.add(1), value, flow::value(dest, state, new.now)) } {
-        weigh(flow::dest(value), 0u64.wrapping_sub(Load::of(flow::state(value))));
-        made(dest, state);
-        return Ok(dest);
-    }
-    // SAFETY: as above. Another CPU was faster; what it chose counts.
-    let value = unsafe { atomic::read(slot.add(1)) };
-    if flow::state(value) == State::Dead as u32 { Err(Reason::Contended) } else { Ok(flow::dest(value)) }
-}
-
-#[inline(always)]
-fn first_state<const K: usize>(new: &New<'_, K>) -> u32 {
-    if new.packet.protocol == TCP { State::SynRecv as u32 } else { State::Udp as u32 }
-}
-
-/// Accounts for a connection that was made.
-#[inline(always)]
-fn made(dest: u32, state: u32) {
     weigh(dest, Load::of(state));
     if let Some(counters) = maps::counters(dest) {
         // SAFETY: this CPU's own element.
         unsafe { (*counters).connections += 1 };
     }
+    Ok(dest)
+}
+
+/// Puts the new connection where an old one is over (PP-14); the value another CPU put there first, if one did.
+#[inline(always)]
+fn renew<const K: usize>(new: &New<K>, value: u64) -> Result<Option<u64>, Reason> {
+    let bucket = bucket::<K>(new.bucket).ok_or(Reason::Internal)?;
+    // SAFETY: the index is bounded by the slots of the bucket.
+    let word = unsafe { bucket.add(maps::bounded::<3>(new.way) * stride(K) + 1) };
+    // SAFETY: the word after a slot's first one.
+    if unsafe { atomic::replace(word, new.value, value) } {
+        weigh(flow::dest(new.value), 0u64.wrapping_sub(Load::of(flow::state(new.value))));
+        return Ok(None);
+    }
+    // SAFETY: as above.
+    let theirs = unsafe { atomic::read(word) };
+    if flow::state(theirs) == State::Dead as u32 { Err(Reason::Contended) } else { Ok(Some(theirs)) }
 }
 
 /// The service a packet without connection is for (PP-4).
 #[inline(always)]
-fn service<const K: usize>(new: &New<'_, K>) -> Result<(u32, *mut Service), Reason> {
-    let mut key = ServiceKey {
-        address: [0; 16],
-        port: (new.packet.ports >> 16) as u16,
-        protocol: new.packet.protocol,
-        family: 4,
-    };
+fn service<const K: usize>(new: &New<K>) -> Result<(u32, *mut Service), Reason> {
+    let mut key =
+        ServiceKey { address: [0; 16], port: (new.ports >> 16) as u16, protocol: new.protocol as u8, family: 4 };
     let words = (&raw mut key.address).cast::<u32>();
     // SAFETY: four words of the 16 bytes, which start the structure and are aligned as it is.
     unsafe {
@@ -265,8 +300,8 @@ fn service<const K: usize>(new: &New<'_, K>) -> Result<(u32, *mut Service), Reas
 
 /// Whether the source may connect (PP-8, PP-17).
 #[inline(always)]
-fn admit<const K: usize>(new: &New<'_, K>, id: u32, service: *mut Service) -> Result<(), Reason> {
-    if !answerable(new.key) {
+fn admit<const K: usize>(new: &New<K>, id: u32, service: *mut Service) -> Result<(), Reason> {
+    if !answerable(&new.key) {
         return Err(Reason::BadSource);
     }
     // SAFETY: an element of the array.

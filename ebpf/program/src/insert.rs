@@ -16,14 +16,6 @@ use evenkeel_abi::{
     tcp::State,
 };
 
-/// What [`place`] did.
-pub enum Placed {
-    /// A connection was made.
-    Made,
-    /// Another CPU had made it; its value.
-    Existing(u64),
-}
-
 /// What a look at a bucket found.
 struct Census {
     /// Slots that are taken.
@@ -58,9 +50,9 @@ fn census<const K: usize>(bucket: *mut u64, tag: u64) -> Census {
     census
 }
 
-/// Puts the connection into the table.
+/// Puts the connection into the table; the value another CPU put there first, if one did.
 #[inline(always)]
-pub fn place<const K: usize>(new: &New<'_, K>, value: u64) -> Result<Placed, Reason> {
+pub fn place<const K: usize>(new: &New<K>, value: u64) -> Result<Option<u64>, Reason> {
     let (tag, mask) = (flow::tag(new.hash), maps::flow_mask());
     let (one, two) = (hash::first_bucket(new.hash, mask), hash::second_bucket(new.hash, mask));
     let first = bucket::<K>(one).ok_or(Reason::Internal)?;
@@ -68,7 +60,7 @@ pub fn place<const K: usize>(new: &New<'_, K>, value: u64) -> Result<Placed, Rea
     let (in_first, in_second) = (census::<K>(first, tag), census::<K>(second, tag));
     for seen in [&in_first, &in_second] {
         if seen.own != 0 {
-            return if is_busy(seen.own) { Err(Reason::Contended) } else { Ok(Placed::Existing(seen.value)) };
+            return if is_busy(seen.own) { Err(Reason::Contended) } else { Ok(Some(seen.value)) };
         }
     }
     let prefer_second = in_first.used > 2 && in_second.used < in_first.used;
@@ -86,7 +78,7 @@ pub fn place<const K: usize>(new: &New<'_, K>, value: u64) -> Result<Placed, Rea
     if other.own != 0 && one != two && !(is_first && is_busy(other.own)) {
         // SAFETY: the claimed slot, still busy and so ours alone.
         unsafe { atomic::publish(claim.slot, 0) };
-        return if is_busy(other.own) { Err(Reason::Contended) } else { Ok(Placed::Existing(other.value)) };
+        return if is_busy(other.own) { Err(Reason::Contended) } else { Ok(Some(other.value)) };
     }
     // SAFETY: the claimed slot, still busy and so ours alone.
     unsafe {
@@ -96,7 +88,7 @@ pub fn place<const K: usize>(new: &New<'_, K>, value: u64) -> Result<Placed, Rea
         }
         atomic::publish(claim.slot, claim.meta & !BUSY);
     }
-    Ok(Placed::Made)
+    Ok(None)
 }
 
 /// A slot that is busy with our flow.

@@ -10,7 +10,7 @@ use evenkeel_abi::{
     Counters, Dest, DestInfo, Drops, Filter, Header, Reason, Service, ServiceInfo, ServiceKey,
     flow::{Bucket, Slot4, Slot6},
     hash::Secret,
-    tcp::{STATES, TIMEOUT_SECONDS},
+    tcp::{NEXT, STATES, TIMEOUT_SECONDS},
 };
 
 /// The daemon maps the array into its memory (BPF_F_MMAPABLE).
@@ -90,7 +90,16 @@ pub fn refresh() -> u32 {
 pub fn timeout(state: u32) -> u32 {
     let first = (&raw const TIMEOUTS).cast::<u32>();
     // SAFETY: the mask keeps the index inside the array. Volatile, as the loader has changed it behind the compiler.
-    unsafe { first.add(state as usize & (STATES - 1)).read_volatile() }
+    unsafe { first.add(bounded::<15>(state)).read_volatile() }
+}
+
+/// The state after `event` in `state` (PP-13).
+#[inline(always)]
+pub fn next(event: u32, state: u32) -> u32 {
+    static TABLE: [u8; 4 * STATES] = NEXT;
+    let first = (&raw const TABLE).cast::<u8>();
+    // SAFETY: the mask keeps the index inside the array.
+    unsafe { first.add(bounded::<63>(event * STATES as u32 + state)).read() as u32 }
 }
 
 /// The kernel's tick.
@@ -113,19 +122,21 @@ pub fn count(reason: Reason) {
         return;
     }
     if let Some(drops) = DROPS.get_ptr_mut(cpu()) {
-        let number = bounded(reason as u64);
+        const _: () = assert!(Reason::SLOTS == 16);
+        let number = bounded::<15>(reason as u32);
         // SAFETY: the element is this CPU's own, and the index is inside it.
-        unsafe { *(&raw mut (*drops).count).cast::<u64>().add(number as usize) += 1 };
+        unsafe { *(&raw mut (*drops).count).cast::<u64>().add(number) += 1 };
     }
 }
 
-/// Bounds a reason's number where the verifier sees it: the compiler, which knows that it is small, drops a mask.
+/// Bounds an index where the verifier sees it: the compiler drops a mask that it knows to change nothing, and what it knows
+/// the verifier, the one of 6.1 above all, often does not.
 #[inline(always)]
-fn bounded(mut number: u64) -> u64 {
-    const _: () = assert!(Reason::SLOTS == 16);
+pub fn bounded<const MASK: u32>(index: u32) -> usize {
+    let mut index = index as u64;
     // SAFETY: changes the one register.
-    unsafe { core::arch::asm!("{0} &= 15", inout(reg) number, options(pure, nomem, nostack)) };
-    number
+    unsafe { core::arch::asm!("{0} &= {1}", inout(reg) index, const MASK, options(pure, nomem, nostack)) };
+    index as usize
 }
 
 /// This CPU's counters of a real server.

@@ -1,17 +1,16 @@
 //! Chooses a real server for a new connection (PP-18 to PP-23).
 
 use crate::{atomic, connection::New, maps};
-use core::ffi::c_void;
 use evenkeel_abi::{
-    CELL_EMPTY, Cursor, DEST_NO_NEW, LIST_HEAD_CELLS, List, SCHED_MAGLEV, SCHED_MH, SCHED_MH_PORT, SCHED_RR, SCHED_WRR,
-    Service,
+    CELL_EMPTY, Cursor, DEST_NO_NEW, LEVEL_CELLS, LIST_HEAD_CELLS, List, SCHED_MAGLEV, SCHED_MH, SCHED_MH_PORT,
+    SCHED_RR, SCHED_WRR, Service,
     flow::KEY4,
     hash::{maglev_slot, mh_slot},
 };
 
 /// The real server of a new connection; `None` when nobody is usable.
 #[inline(always)]
-pub fn choose<const K: usize>(new: &New<'_, K>, service: *mut Service) -> Option<u32> {
+pub fn choose<const K: usize>(new: &New<K>, service: *mut Service) -> Option<u32> {
     // SAFETY: an element of the array; the list is one word, so offset and length belong together.
     let (flags, list) = unsafe {
         ((&raw const (*service).flags).read_volatile(), List::unpack(atomic::read(&raw const (*service).list)))
@@ -23,7 +22,7 @@ pub fn choose<const K: usize>(new: &New<'_, K>, service: *mut Service) -> Option
         SCHED_RR => round_robin(service, list),
         SCHED_WRR => weighted_round_robin(service, list),
         SCHED_MH => hashed(list, mh_slot(folded_source(new), 0)),
-        SCHED_MH_PORT => hashed(list, mh_slot(folded_source(new), u16::from_be(new.packet.ports as u16))),
+        SCHED_MH_PORT => hashed(list, mh_slot(folded_source(new), u16::from_be(new.ports as u16))),
         SCHED_MAGLEV => hashed(list, maglev_slot(new.hash, list.length)),
         _ => None,
     }
@@ -45,8 +44,8 @@ fn round_robin(service: *mut Service, list: List) -> Option<u32> {
 
 /// The client's address as the kernel's `mh` folds it, in host order.
 #[inline(always)]
-fn folded_source<const K: usize>(new: &New<'_, K>) -> u32 {
-    let key = new.key;
+fn folded_source<const K: usize>(new: &New<K>) -> u32 {
+    let key = &new.key;
     let raw = if K == KEY4 {
         (key[0] >> 32) as u32
     } else {
@@ -69,64 +68,56 @@ fn hashed(list: List, slot: u32) -> Option<u32> {
     if flags & DEST_NO_NEW != 0 { None } else { Some(dest) }
 }
 
-/// One scan of wrr.
-struct Scan {
-    first: u32,
-    length: u32,
-    cursor: Cursor,
-    largest: u32,
-    step: u32,
-    chosen: u32,
-}
+/// How often a choice is repeated when another CPU chooses at the same time; the last one then counts, whatever the cursor
+/// says.
+const TRIES: u32 = 4;
 
-/// How often a scan is repeated when another CPU chooses at the same time; the last one's choice then counts, whatever
-/// the cursor says.
-const SCANS: u32 = 4;
-
+/// The kernel's wrr in constant time. Real servers whose weight reaches `cw` are a list of their own for each distinct
+/// weight (a level); a round at one `cw` walks one level, the next round has a `cw` smaller by one step.
 #[inline(always)]
 fn weighted_round_robin(service: *mut Service, list: List) -> Option<u32> {
     let head = cell(list.offset)?;
-    let mut chosen = CELL_EMPTY;
-    for _ in 0..SCANS {
+    let (largest, step) = (head as u32, (head >> 32) as u32);
+    let mut chosen = None;
+    for _ in 0..TRIES {
         // SAFETY: an element of the array.
         let before = unsafe { atomic::read(&raw const (*service).cursor) };
-        let mut scan = Scan {
-            first: list.offset + LIST_HEAD_CELLS,
-            length: list.length,
-            cursor: Cursor::unpack(before),
-            largest: head as u32,
-            step: (head >> 32) as u32,
-            chosen: CELL_EMPTY,
-        };
-        // Two rounds meet every weight at its turn, and the end of the list in between.
-        let steps = list.length * 2 + 2;
-        // SAFETY: the callback gets a pointer to `scan`, which outlives the call.
-        unsafe {
-            aya_ebpf::helpers::generated::bpf_loop(steps, scan_one as *mut c_void, (&raw mut scan).cast(), 0);
+        let mut cursor = Cursor::unpack(before);
+        let mut level = Level::read(list, cursor.level)?;
+        if cursor.position as u32 >= level.length {
+            cursor.position = 0;
+            if cursor.weight > step {
+                cursor.weight -= step;
+                cursor.level += (cursor.weight <= level.floor) as u16;
+            } else {
+                (cursor.weight, cursor.level) = (largest, 0);
+            }
+            level = Level::read(list, cursor.level)?;
         }
-        chosen = scan.chosen;
-        // SAFETY: an element of the array.
-        if unsafe { atomic::replace(&raw mut (*service).cursor, before, scan.cursor.pack()) } {
+        chosen = cell(level.first + cursor.position as u32).map(|cell| cell as u32);
+        cursor.position += 1;
+        // SAFETY: as above.
+        if unsafe { atomic::replace(&raw mut (*service).cursor, before, cursor.pack()) } {
             break;
         }
     }
-    if chosen == CELL_EMPTY { None } else { Some(chosen) }
+    chosen
 }
 
-/// Looks at one real server; 1 ends the scan.
-unsafe extern "C" fn scan_one(_index: u32, scan: *mut c_void) -> i64 {
-    // SAFETY: `bpf_loop` hands on what it was given.
-    let scan = unsafe { &mut *scan.cast::<Scan>() };
-    if scan.cursor.position >= scan.length {
-        let weight = scan.cursor.weight;
-        scan.cursor.position = 0;
-        scan.cursor.weight = if weight > scan.step { weight - scan.step } else { scan.largest };
+/// The real servers that take part in rounds of a `cw` above `floor`.
+struct Level {
+    first: u32,
+    length: u32,
+    floor: u32,
+}
+
+impl Level {
+    /// Level 0 instead of one that a shorter list no longer has.
+    #[inline(always)]
+    fn read(list: List, level: u16) -> Option<Level> {
+        let level = if (level as u32) < list.length { level as u32 } else { 0 };
+        let at = list.offset + LIST_HEAD_CELLS + level * LEVEL_CELLS;
+        let (range, floor) = (List::unpack(cell(at)?), cell(at + 1)? as u32);
+        Some(Level { first: list.offset + range.offset, length: range.length, floor })
     }
-    let Some(cell) = cell(scan.first + scan.cursor.position) else { return 1 };
-    scan.cursor.position += 1;
-    if (cell >> 32) as u32 >= scan.cursor.weight {
-        scan.chosen = cell as u32;
-        return 1;
-    }
-    0
 }
