@@ -32,7 +32,7 @@ pub struct ServiceKey {
     pub family: u8,
 }
 
-/// [`Service::flags`], low byte: `rr`.
+/// [`List::kind`]: `rr`.
 pub const SCHED_RR: u32 = 0;
 /// `wrr`.
 pub const SCHED_WRR: u32 = 1;
@@ -51,7 +51,7 @@ pub const SERVICE_DEFAULT_DENY: u32 = 1 << 9;
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Service {
-    /// Scheduler and `SERVICE_*` bits.
+    /// `SERVICE_*` bits.
     pub flags: u32,
     /// Room.
     pub spare: u32,
@@ -72,8 +72,10 @@ pub struct Service {
 /// - mh and maglev: `length` slots, two in a cell, each a real server's index or [`CELL_EMPTY`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct List {
-    /// First cell.
+    /// First cell; below [`CELL_LIMIT`].
     pub offset: u32,
+    /// `SCHED_*`: what the cells are. Part of the word, so that cells are never read as what they are not.
+    pub kind: u32,
     /// Real servers or slots; 0: nobody is usable.
     pub length: u32,
 }
@@ -82,16 +84,19 @@ impl List {
     /// As stored.
     #[inline(always)]
     pub const fn pack(self) -> u64 {
-        self.offset as u64 | (self.length as u64) << 32
+        self.offset as u64 | (self.kind as u64) << 28 | (self.length as u64) << 32
     }
 
     /// From what is stored.
     #[inline(always)]
     pub const fn unpack(raw: u64) -> List {
-        List { offset: raw as u32, length: (raw >> 32) as u32 }
+        let low = raw as u32;
+        List { offset: low & (CELL_LIMIT - 1), kind: low >> 28, length: (raw >> 32) as u32 }
     }
 }
 
+/// Cells a [`List`] can name.
+pub const CELL_LIMIT: u32 = 1 << 28;
 /// Cells before the real servers or levels of an rr or wrr list.
 pub const LIST_HEAD_CELLS: u32 = 1;
 /// Cells that describe one level of a wrr list.
@@ -130,8 +135,8 @@ impl Cursor {
 pub struct ServiceInfo {
     /// 0: free.
     pub used: u32,
-    /// Scheduler and flags as wanted.
-    pub flags: u32,
+    /// Scheduler, `SCHED_*`.
+    pub scheduler: u32,
     /// The key.
     pub key: ServiceKey,
     /// Room.

@@ -11,14 +11,12 @@ use evenkeel_abi::{
 /// The real server of a new connection; `None` when nobody is usable.
 #[inline(always)]
 pub fn choose<const K: usize>(new: &New<K>, service: *mut Service) -> Option<u32> {
-    // SAFETY: an element of the array; the list is one word, so offset and length belong together.
-    let (flags, list) = unsafe {
-        ((&raw const (*service).flags).read_volatile(), List::unpack(atomic::read(&raw const (*service).list)))
-    };
+    // SAFETY: an element of the array; the list is one word, so that its parts belong together.
+    let list = List::unpack(unsafe { atomic::read(&raw const (*service).list) });
     if list.length == 0 {
         return None;
     }
-    match flags & 0xff {
+    match list.kind {
         SCHED_RR => round_robin(service, list),
         SCHED_WRR => weighted_round_robin(service, list),
         SCHED_MH => hashed(list, mh_slot(folded_source(new), 0)),
