@@ -1,1 +1,25 @@
 //! Configuration files of every format, read into the cluster model.
+//!
+//! [`load`] reads files and directories, tells each one's format and returns one [`Cluster`](evenkeel_model::Cluster)
+//! with every diagnostic there is; [`load_texts`] is its pure part. Each front end turns text into a draft that knows
+//! where everything was written; one resolve step judges the whole. Host names, service names and regular expressions
+//! are judged by the [`Host`] the caller passes.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod codes;
+mod draft;
+mod format;
+mod host;
+mod inet;
+mod ldirectord;
+mod load;
+mod nearest;
+pub mod system;
+
+pub use codes::explain;
+pub use format::{Format, UnknownFormat};
+pub use host::Host;
+pub use ldirectord::compat_markdown;
+pub use load::{Input, LARGEST_FILE, Loaded, load, load_texts};

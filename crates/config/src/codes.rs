@@ -1,0 +1,128 @@
+//! Every diagnostic code with its long explanation. Codes are stable: one is never given another meaning.
+//!
+//! E01xx: how a text is written. E02xx: what it says. E03xx: what this release does not do. E04xx: files. E05xx: TOML.
+
+use evenkeel_source::Code;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])* $name:ident = $code:literal: $text:literal;)*) => {
+        $(pub(crate) const $name: Code = Code($code);)*
+
+        /// Every code with its explanation, in order.
+        pub(crate) const ALL: &[(&str, &str)] = &[$(($code, $text)),*];
+    };
+}
+
+codes! {
+    UNKNOWN_WORD = "E0101": "The word is no directive of this format. ldirectord refuses the whole file here; so does \
+        evenkeel, but it goes on reading and reports the other mistakes too.";
+    ODD_BLANKS = "E0102": "The file has blanks that are no ASCII blanks (no-break spaces, ideographic spaces, a byte \
+        order mark), mostly copied from a web page. ldirectord takes them for part of the word beside them. They are \
+        read as ordinary blanks; `evenkeel check --fix` replaces them.";
+    REMARK = "E0103": "Text behind a value that is neither part of it nor marked as a comment. It is read as a \
+        remark. ldirectord ignores it behind some values and refuses the file behind others.";
+    YES_NO = "E0104": "ldirectord compares yes and no exactly: `YES`, or `yes` with a blank behind it, makes it refuse \
+        the file. It is read as meant.";
+    ENCODING = "E0105": "The file is not valid UTF-8. An ldirectord.cf is read as Latin-1 then; TOML must be UTF-8.";
+    LINE_ENDS = "E0106": "Lines end in CR LF, as Windows writes them. They are read as ordinary line ends.";
+    NUL = "E0107": "The file holds a NUL byte, so it is hardly the text file it was meant to be.";
+    LONG_LINE = "E0108": "A line is longer than any directive can be. Such a line is not read.";
+    NUMBER = "E0109": "ldirectord takes the first digits it finds anywhere in the value and ignores the rest: \
+        `checkinterval=500ms` means 500 seconds to it. The number is read as ldirectord reads it.";
+    INDENTATION = "E0110": "Global directives start in the first column, directives of a virtual service are indented \
+        by at least four blanks or a tab. ldirectord refuses the file otherwise. The directive is read as meant, where \
+        its name leaves no doubt.";
+    SECTION = "E0111": "An empty line ends a virtual service in an ldirectord.cf; an indented line behind it belongs to \
+        nothing and ldirectord refuses the file.";
+    QUOTES = "E0112": "The value needs plain double quotes around it. ldirectord refuses the line without them.";
+    NO_VALUE = "E0113": "The directive has no value.";
+    REPEATED = "E0114": "The directive stands twice in the same section; the last one counts.";
+    DEPRECATED = "E0115": "The directive was given up by ldirectord itself.";
+    HASH = "E0116": "Inside a virtual service ldirectord cuts every line at `#`, also within quotes. Read as meant.";
+    CASE = "E0117": "The word is written in another case than ldirectord knows. It is read as meant.";
+    NEAR_MISS = "E0120": "The word is no directive but only one letter or two away from exactly one. It is read as \
+        that one.";
+    VALUE = "E0121": "The value is not one the directive can have.";
+    NO_EFFECT = "E0130": "The directive has no effect here.";
+    WEIGHTS_IGNORED = "E0131": "The scheduler `rr` gives every real server the same share whatever its weight, so \
+        weights that differ have no effect. Use `wrr` when they are to count.";
+    INET_ATON = "E0150": "The address is written in an old form that the C library still reads: with fewer than four \
+        numbers the last one fills the remaining bytes (192.168.206 is 192.168.0.206), a leading 0x means hexadecimal, \
+        a leading 0 octal.";
+    DUPLICATE_SERVICE = "E0201": "Two virtual services have the same address, protocol and port, or the same name.";
+    DUPLICATE_REAL = "E0202": "A virtual service names the same real server twice. ldirectord then keeps one entry and \
+        the two fight over its weight.";
+    NO_REAL_SERVERS = "E0203": "The virtual service has no real server, so only its fallback can ever answer.";
+    PORT = "E0204": "A port is a number from 1 to 65535 or the name of a service.";
+    ADDRESS = "E0205": "The text is no address, and no host of that name is known.";
+    FAMILY = "E0206": "A virtual service and its real servers need addresses of one family: direct routing cannot carry \
+        an IPv4 packet to an IPv6 real server.";
+    RANGE = "E0207": "A range of real servers goes from a lower IPv4 address to a higher one and is not endless.";
+    WEIGHT = "E0208": "A weight is a number from 0 to 2147483647.";
+    PORT_REWRITE = "E0209": "With direct routing and local delivery packets keep their port: the real server is \
+        reached on the port of the virtual service, whatever port is written. The written one is used for checks.";
+    REGEX = "E0210": "The pattern is no valid regular expression. ldirectord dies of one, silently.";
+    HEAD_BODY = "E0211": "An answer to HEAD has no body, so a pattern for the body never matches and the real server \
+        is always down.";
+    FIREWALL_MARK = "E0212": "Firewall mark 0 means `no mark` to the kernel and cannot name a virtual service.";
+    CHECK_PORT = "E0213": "There is no port the check could connect to.";
+    ALWAYS_UP = "E0214": "The check can never fail.";
+    SETTING_TWICE = "E0215": "Two files give the same setting different values.";
+    DURATION = "E0216": "A duration is a number with a unit, such as 500ms, 3s, 2m, 1h or 1d.";
+    SERVICE_TYPE = "E0217": "The service is none that ldirectord knows.";
+    NAMED_TWICE = "E0218": "Two real servers of one virtual service have the same name.";
+    ALIASES = "E0219": "The host name has several addresses; the first is used, as ldirectord does.";
+    EMPTY = "E0220": "The files name no virtual service, so there is nothing to do.";
+    MISSING_KEY = "E0221": "Something that must be said is not.";
+    PRIVATE_TIMEOUTS = "E0222": "With checktype=N the attempts that connect have the same deadline as those that \
+        negotiate here; the longer of the two is used.";
+    FORWARDING = "E0301": "The forwarding method is not in this release, which does direct routing (gate) and local \
+        delivery.";
+    SCHEDULER = "E0302": "The scheduler is not in this release.";
+    PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, tcp (connect), \
+        ping and external programs.";
+    PERSISTENCE = "E0304": "Persistence is not in this release. It is refused since ignoring it would send clients to \
+        other real servers than before.";
+    MARK_SERVICE = "E0305": "Virtual services by firewall mark are not possible on this data plane.";
+    ONE_PACKET = "E0306": "One-packet scheduling is not in this release. It is refused since ignoring it would send \
+        packets to other real servers than before.";
+    THRESHOLDS = "E0307": "Connection thresholds of real servers are not in this release and are ignored: a real \
+        server may get more connections than its threshold says.";
+    SCHED_FLAGS = "E0308": "This scheduler flag is not in this release; mh-port is.";
+    LATER = "E0309": "This part of the file is read by a later release.";
+    SHELL = "E0310": "Commands are run without a shell, so characters that only a shell understands are refused.";
+    UNREADABLE = "E0401": "The file cannot be read.";
+    NOT_A_FILE = "E0402": "The path is no ordinary file and no directory.";
+    EMPTY_FILE = "E0403": "The file holds nothing but blanks and comments.";
+    FOREIGN_FORMAT = "E0404": "The file is in a format that this release does not read.";
+    UNKNOWN_FORMAT = "E0405": "The format of the file can be told neither by its name nor by its content; --format \
+        says it.";
+    NO_FILES = "E0406": "The directory holds no file that evenkeel reads.";
+    TOO_LARGE = "E0407": "The file is larger than any configuration.";
+    TOO_MANY = "E0408": "So many problems were found that the rest is not reported.";
+    TOML_SYNTAX = "E0501": "The text is not TOML.";
+    UNKNOWN_KEY = "E0502": "The key is none that evenkeel knows here. Unknown keys are errors, so that a typing mistake \
+        cannot pass for a setting.";
+    WRONG_TYPE = "E0503": "The value has another type than the key wants.";
+    CONFLICTING_KEYS = "E0504": "Two keys exclude each other.";
+}
+
+/// The long explanation of a code such as `E0102`; `None` when there is no such code.
+pub fn explain(code: &str) -> Option<&'static str> {
+    ALL.iter().find(|(known, _)| known.eq_ignore_ascii_case(code)).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_explained() {
+        for (at, (code, text)) in ALL.iter().enumerate() {
+            assert!(text.len() > 20 && !text.contains("  "), "{code}");
+            assert!(!ALL[..at].iter().any(|(other, _)| other == code), "{code} twice");
+        }
+        assert!(explain("e0102").unwrap().contains("no-break"));
+        assert_eq!(explain("E9999"), None);
+    }
+}

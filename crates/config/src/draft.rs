@@ -1,0 +1,201 @@
+//! What the front ends hand over, and the step that makes one [`Cluster`] of it.
+//!
+//! A draft's services are complete and in range; what only the whole can tell (duplicates, settings that contradict
+//! each other, weights without effect) is judged here, for every format alike.
+
+use crate::codes;
+use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Weight};
+use evenkeel_source::{Code, Diagnostic, Label, Span, Spanned};
+use std::{collections::HashMap, fmt::Debug, net::SocketAddr, path::PathBuf};
+
+/// What one or more files say.
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) settings: SettingsDraft,
+    pub(crate) services: Vec<ServiceDraft>,
+    /// Services that were written but could not be read; they keep E0220 quiet.
+    pub(crate) broken_services: usize,
+}
+
+/// Node-wide settings, each with its place.
+#[derive(Default)]
+pub(crate) struct SettingsDraft {
+    pub(crate) connections: Option<Spanned<u32>>,
+    pub(crate) interfaces: Option<Spanned<Vec<String>>>,
+    pub(crate) attach: Option<Spanned<String>>,
+    pub(crate) autoreload: Option<Spanned<bool>>,
+    pub(crate) callback: Option<Spanned<PathBuf>>,
+    pub(crate) execute: Vec<String>,
+    pub(crate) maintenance_dir: Option<Spanned<PathBuf>>,
+    pub(crate) log_file: Option<Spanned<PathBuf>>,
+    pub(crate) log_facility: Option<Spanned<String>>,
+    pub(crate) supervised: Option<Spanned<bool>>,
+}
+
+/// A service and where its parts were written.
+pub(crate) struct ServiceDraft {
+    pub(crate) service: Service,
+    /// Where the name is, when it was written.
+    pub(crate) name: Option<Span>,
+    pub(crate) key: Span,
+    pub(crate) scheduler: Option<Span>,
+    /// One for each real server of `service`.
+    pub(crate) real_servers: Vec<Span>,
+}
+
+/// Joins what several files say. Settings that differ are an error at both places.
+pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
+    let (a, b) = (&mut into.settings, other.settings);
+    setting(&mut a.connections, b.connections, "connections", out);
+    setting(&mut a.interfaces, b.interfaces, "interfaces", out);
+    setting(&mut a.attach, b.attach, "attach", out);
+    setting(&mut a.autoreload, b.autoreload, "autoreload", out);
+    setting(&mut a.callback, b.callback, "callback", out);
+    setting(&mut a.maintenance_dir, b.maintenance_dir, "maintenance directory", out);
+    setting(&mut a.log_file, b.log_file, "log file", out);
+    setting(&mut a.log_facility, b.log_facility, "log facility", out);
+    setting(&mut a.supervised, b.supervised, "supervised", out);
+    for file in b.execute {
+        if !a.execute.contains(&file) {
+            a.execute.push(file);
+        }
+    }
+    into.services.extend(other.services);
+    into.broken_services += other.broken_services;
+}
+
+fn setting<T: PartialEq + Debug>(
+    into: &mut Option<Spanned<T>>,
+    other: Option<Spanned<T>>,
+    name: &str,
+    out: &mut Vec<Diagnostic>,
+) {
+    let Some(other) = other else { return };
+    match into {
+        Some(first) if first.value != other.value => out.push(
+            Diagnostic::error(codes::SETTING_TWICE, other.span, format!("{name} is set twice, differently"))
+                .label(first.span, "first set here"),
+        ),
+        Some(_) => {}
+        None => *into = Some(other),
+    }
+}
+
+/// The cluster a draft means, with what is wrong or worth knowing about it. The caller drops the cluster when there is
+/// an error among `out`.
+pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
+    report_duplicates(&draft.services, out);
+    for service in &draft.services {
+        report_real_servers(service, out);
+        report_weights(service, out);
+    }
+    let settings = draft.settings;
+    Cluster {
+        settings: Settings {
+            connections: settings.connections.map(|s| s.value),
+            interfaces: settings.interfaces.map(|s| s.value).unwrap_or_default(),
+            attach: settings.attach.map(|s| s.value),
+            autoreload: settings.autoreload.is_some_and(|s| s.value),
+            callback: settings.callback.map(|s| s.value),
+            execute: settings.execute,
+            maintenance_dir: settings.maintenance_dir.map(|s| s.value),
+            log_file: settings.log_file.map(|s| s.value),
+            log_facility: settings.log_facility.map(|s| s.value),
+            supervised: settings.supervised.is_some_and(|s| s.value),
+        },
+        services: draft.services.into_iter().map(|s| s.service).collect(),
+    }
+}
+
+fn report_duplicates(services: &[ServiceDraft], out: &mut Vec<Diagnostic>) {
+    let mut keys: HashMap<ServiceKey, Span> = HashMap::with_capacity(services.len());
+    let mut names: HashMap<&str, (Span, ServiceKey)> = HashMap::with_capacity(services.len());
+    for draft in services {
+        let key = draft.service.key;
+        if let Some(first) = keys.insert(key, draft.key) {
+            out.push(
+                Diagnostic::error(codes::DUPLICATE_SERVICE, draft.key, format!("virtual service {key} is there twice"))
+                    .labelled("again here")
+                    .label(first, "first here"),
+            );
+            continue;
+        }
+        let place = draft.name.unwrap_or(draft.key);
+        if let Some((first, _)) = names.insert(&draft.service.name, (place, key)) {
+            let name = crate::host::shown(&draft.service.name);
+            out.push(
+                Diagnostic::error(codes::DUPLICATE_SERVICE, place, format!("two virtual services are named `{name}`"))
+                    .label(first, "the other one"),
+            );
+        }
+    }
+}
+
+fn report_real_servers(draft: &ServiceDraft, out: &mut Vec<Diagnostic>) {
+    let service = &draft.service;
+    if service.real_servers.is_empty() {
+        let message = format!("virtual service `{}` has no real server", crate::host::shown(&service.name));
+        let d = Diagnostic::warning(codes::NO_REAL_SERVERS, draft.key, message);
+        out.push(match service.fallback {
+            Some(_) => d.note("every connection goes to the fallback"),
+            None => d.note("no connection can be answered"),
+        });
+    }
+    let mut addresses: HashMap<SocketAddr, usize> = HashMap::with_capacity(service.real_servers.len());
+    let mut names: HashMap<&str, usize> = HashMap::with_capacity(service.real_servers.len());
+    for (at, (real, span)) in service.real_servers.iter().zip(&draft.real_servers).enumerate() {
+        let first_place = |first: usize| draft.real_servers.get(first).copied().unwrap_or(*span);
+        if let Some(first) = addresses.insert(real.address, at) {
+            let message = format!("real server {} is there twice in one virtual service", real.address);
+            out.push(
+                Diagnostic::error(codes::DUPLICATE_REAL, *span, message)
+                    .label(first_place(first), "first here")
+                    .note("ldirectord keeps one entry, and the two lines fight over its weight")
+                    .help("delete one of the two; add the weights if both shares are wanted"),
+            );
+        } else if let Some(first) = names.insert(&real.name, at) {
+            let message =
+                format!("two real servers of one virtual service are named `{}`", crate::host::shown(&real.name));
+            out.push(Diagnostic::error(codes::NAMED_TWICE, *span, message).label(first_place(first), "the other one"));
+        }
+    }
+}
+
+/// `rr` gives every real server the same share, so different weights say something that does not happen.
+fn report_weights(draft: &ServiceDraft, out: &mut Vec<Diagnostic>) {
+    let service = &draft.service;
+    if service.scheduler != Scheduler::RoundRobin {
+        return;
+    }
+    let mut in_use = service.real_servers.iter().zip(&draft.real_servers).filter(|(r, _)| r.weight != Weight::ZERO);
+    let Some((first, first_span)) = in_use.next() else { return };
+    let Some((other, other_span)) = in_use.find(|(real, _)| real.weight != first.weight) else { return };
+    let message = format!("weights {} and {} have no effect with scheduler `rr`", first.weight, other.weight);
+    let mut d = Diagnostic::warning(codes::WEIGHTS_IGNORED, draft.scheduler.unwrap_or(draft.key), message);
+    d.labels.push(Label { span: *first_span, text: format!("weight {}", first.weight) });
+    d.labels.push(Label { span: *other_span, text: format!("weight {}", other.weight) });
+    out.push(d.help("write `wrr` if the weights are to count"));
+}
+
+/// A port other than the service's, where packets cannot be given another port.
+pub(crate) fn report_port(
+    code: Code,
+    written: u16,
+    service_port: u16,
+    forwarding: Forwarding,
+    span: Span,
+    out: &mut Vec<Diagnostic>,
+) {
+    if written == service_port || service_port == 0 || written == 0 {
+        return;
+    }
+    let how = match forwarding {
+        Forwarding::DirectRouting => "direct routing",
+        Forwarding::Local => "local delivery",
+    };
+    out.push(
+        Diagnostic::warning(code, span, format!("{how} does not change ports: packets arrive on port {service_port}"))
+            .labelled(format!("port {written} is not where they go"))
+            .help(format!("write port {service_port}")),
+    );
+}

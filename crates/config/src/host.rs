@@ -1,0 +1,140 @@
+//! What the front ends must ask the host. They ask through this, so that reading a file stays a pure function.
+
+use crate::codes;
+use evenkeel_model::Protocol;
+use evenkeel_source::{Diagnostic, Span};
+use std::{cell::RefCell, collections::HashMap, net::IpAddr};
+
+/// What resolves names and judges patterns while files are read.
+pub struct Host<'a> {
+    /// The addresses of a host name; `Err` says why there are none, e.g. `host not found`.
+    pub resolve_host: &'a dyn Fn(&str) -> Result<Vec<IpAddr>, String>,
+    /// The port of a service name, as /etc/services has it.
+    pub resolve_service: &'a dyn Fn(&str, Protocol) -> Option<u16>,
+    /// Whether a text is a regular expression the probes can run; `Err` says why not.
+    pub check_regex: &'a dyn Fn(&str) -> Result<(), String>,
+}
+
+impl Host<'static> {
+    /// A host that knows no name and takes every pattern, for texts that need neither.
+    pub const NONE: Host<'static> = Host {
+        resolve_host: &|_| Err("no name is resolved here".to_owned()),
+        resolve_service: &|_, _| None,
+        check_regex: &|_| Ok(()),
+    };
+}
+
+/// Which address families a place can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+    Any,
+}
+
+impl Family {
+    pub(crate) fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() { Family::V4 } else { Family::V6 }
+    }
+
+    pub(crate) fn takes(self, address: IpAddr) -> bool {
+        self == Family::Any || self == Family::of(address)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Family::V4 => "IPv4 ",
+            Family::V6 => "IPv6 ",
+            Family::Any => "",
+        }
+    }
+}
+
+/// A [`Host`] that asks each question once.
+pub(crate) struct Resolver<'a> {
+    host: &'a Host<'a>,
+    hosts: RefCell<HashMap<String, Result<Vec<IpAddr>, String>>>,
+    regexes: RefCell<HashMap<String, Result<(), String>>>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(host: &'a Host<'a>) -> Resolver<'a> {
+        Resolver { host, hosts: RefCell::default(), regexes: RefCell::default() }
+    }
+
+    /// The first address of `family` that `name` has; a second, different one is worth a note.
+    pub(crate) fn host(&self, name: &str, family: Family, span: Span, out: &mut Vec<Diagnostic>) -> Option<IpAddr> {
+        let mut hosts = self.hosts.borrow_mut();
+        if !hosts.contains_key(name) {
+            hosts.insert(name.to_owned(), (self.host.resolve_host)(name));
+        }
+        let found = hosts.get(name)?.as_ref();
+        let addresses = match found {
+            Ok(addresses) => addresses,
+            Err(why) => {
+                let message = format!("cannot resolve `{}`: {why}", shown(name));
+                out.push(Diagnostic::error(codes::ADDRESS, span, message));
+                return None;
+            }
+        };
+        let mut fitting = addresses.iter().copied().filter(|a| family.takes(*a));
+        let Some(first) = fitting.next() else {
+            let message = format!("`{}` has no {}address", shown(name), family.name());
+            out.push(Diagnostic::error(codes::ADDRESS, span, message));
+            return None;
+        };
+        if let Some(second) = fitting.find(|a| *a != first) {
+            out.push(
+                Diagnostic::note_at(
+                    codes::ALIASES,
+                    span,
+                    format!("`{}` has several addresses; {first} is used", shown(name)),
+                )
+                .note(format!("another is {second}"))
+                .help("write the address that is meant"),
+            );
+        }
+        Some(first)
+    }
+
+    /// The port of a service name.
+    pub(crate) fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        (self.host.resolve_service)(name, protocol).filter(|port| *port != 0)
+    }
+
+    /// Whether `pattern` is a regular expression.
+    pub(crate) fn regex(&self, pattern: &str, span: Span, out: &mut Vec<Diagnostic>) -> bool {
+        let mut regexes = self.regexes.borrow_mut();
+        if !regexes.contains_key(pattern) {
+            regexes.insert(pattern.to_owned(), (self.host.check_regex)(pattern));
+        }
+        match regexes.get(pattern) {
+            Some(Err(why)) => {
+                out.push(
+                    Diagnostic::error(codes::REGEX, span, format!("not a regular expression: {why}"))
+                        .help("put a backslash before a character that is meant as itself"),
+                );
+                false
+            }
+            Some(Ok(())) | None => true,
+        }
+    }
+}
+
+/// A text of the operator for use in a message: one line, no control characters, not endless.
+pub(crate) fn shown(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut short: String = text.chars().take(MOST).flat_map(visible).collect();
+    if text.chars().nth(MOST).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+fn visible(c: char) -> Vec<char> {
+    if c.is_control() || c == '\u{feff}' || (c.is_whitespace() && c != ' ') {
+        c.escape_unicode().collect()
+    } else {
+        vec![c]
+    }
+}

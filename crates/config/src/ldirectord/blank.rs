@@ -1,0 +1,79 @@
+//! Blanks as they occur in files that went through a web page or a word processor, and diagnostics that gather many
+//! places into one.
+
+use evenkeel_source::{Code, Diagnostic, Edit, Fix, Severity, Sources, Span};
+
+/// Whether `c` separates words. Next to the ASCII blanks these are the ones that look like one, or like nothing.
+pub(crate) fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\u{b}' | '\u{c}') || is_odd(c)
+}
+
+/// A blank that ldirectord does not take for one.
+pub(crate) fn is_odd(c: char) -> bool {
+    matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '\u{feff}')
+}
+
+/// `text` without blanks at its start.
+pub(crate) fn skip(text: &str) -> &str {
+    text.trim_start_matches(is_blank)
+}
+
+/// `text` without blanks at its end.
+pub(crate) fn trim_end(text: &str) -> &str {
+    text.trim_end_matches(is_blank)
+}
+
+/// One quirk at many places, told once.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    places: Vec<Span>,
+    edits: Vec<Edit>,
+}
+
+/// What is said about a gathered quirk.
+pub(crate) struct Telling {
+    pub(crate) code: Code,
+    /// For one line and for several, `{}` being their number.
+    pub(crate) message: [&'static str; 2],
+    pub(crate) label: &'static str,
+    pub(crate) note: &'static str,
+    pub(crate) fix: &'static str,
+}
+
+impl Gathered {
+    pub(crate) fn push(&mut self, place: Span, replacement: impl Into<String>) {
+        self.places.push(place);
+        self.edits.push(Edit { span: place, replacement: replacement.into() });
+    }
+
+    /// The diagnostic, if there was any place. The note names every line.
+    pub(crate) fn tell(self, sources: &Sources, telling: &Telling) -> Option<Diagnostic> {
+        const MOST_LABELS: usize = 3;
+        const MOST_LINES: usize = 200;
+        let first = *self.places.first()?;
+        let mut lines: Vec<usize> = self.places.iter().map(|span| sources.line(span.file, span.start)).collect();
+        lines.dedup();
+        let [one, several] = telling.message;
+        let message = if lines.len() == 1 { one.to_owned() } else { several.replace("{}", &lines.len().to_string()) };
+        let mut d = Diagnostic::new(Severity::Warning, telling.code, first, message).labelled(telling.label);
+        let mut shown_line = lines.first().copied();
+        for place in &self.places {
+            let line = Some(sources.line(place.file, place.start));
+            if line != shown_line && d.labels.len() + 1 < MOST_LABELS {
+                d = d.label(*place, "");
+                shown_line = line;
+            }
+        }
+        if lines.len() > 1 {
+            let numbers: Vec<String> = lines.iter().take(MOST_LINES).map(usize::to_string).collect();
+            let rest = match lines.len().saturating_sub(MOST_LINES) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            d = d.note(format!("lines {}{rest}", numbers.join(", ")));
+        }
+        d = d.note(telling.note);
+        d.fix = Some(Fix { message: telling.fix.to_owned(), edits: self.edits, separable: true });
+        Some(d)
+    }
+}

@@ -1,0 +1,277 @@
+//! Files in, one cluster out.
+
+use crate::{
+    codes,
+    draft::{Draft, merge, resolve},
+    format::Format,
+    host::{Host, Resolver},
+    ldirectord,
+};
+use evenkeel_model::Cluster;
+use evenkeel_source::{Code, Diagnostic, FileId, Severity, Sources, Span};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Bytes of the largest file that is read.
+pub const LARGEST_FILE: usize = 64 << 20;
+
+/// Files of one directory that are read.
+const MOST_FILES: usize = 1000;
+
+/// Diagnostics that are reported.
+pub(crate) const MOST_DIAGNOSTICS: usize = 10_000;
+
+/// What came of reading files.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The texts that were read.
+    pub sources: Sources,
+    /// Everything there is to say, in the order of the files.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The cluster; `None` when there was an error.
+    pub cluster: Option<Cluster>,
+}
+
+impl Loaded {
+    /// How many diagnostics are of this severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == severity).count()
+    }
+}
+
+/// One file's bytes.
+pub struct Input {
+    /// Its path, for messages and for telling its format.
+    pub path: PathBuf,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// Reads files and directories. `format` overrides what names and contents say.
+pub fn load(paths: &[PathBuf], format: Option<Format>, host: &Host<'_>) -> Loaded {
+    let mut inputs = Vec::new();
+    let mut out = Vec::new();
+    for path in paths {
+        collect(path, format, &mut inputs, &mut out);
+    }
+    load_inputs(inputs, format, host, out)
+}
+
+/// Reads texts that are in memory already; the pure part of [`load`].
+pub fn load_texts(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>) -> Loaded {
+    load_inputs(inputs, format, host, Vec::new())
+}
+
+fn load_inputs(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>, mut out: Vec<Diagnostic>) -> Loaded {
+    let resolver = Resolver::new(host);
+    let mut sources = Sources::new();
+    let mut draft = Draft::default();
+    for input in inputs {
+        if let Some(one) = read_one(input, format, &mut sources, &resolver, &mut out) {
+            merge(&mut draft, one, &mut out);
+        }
+    }
+    let nothing = draft.services.is_empty() && draft.broken_services == 0;
+    let cluster = resolve(draft, &mut out);
+    if nothing && !has_error(&out) {
+        let d = Diagnostic::without_place(Severity::Warning, codes::EMPTY, "no virtual service is configured");
+        out.push(d);
+    }
+    out.sort_by_key(|d| d.place().map(|span| (span.file, span.start)));
+    if out.len() > MOST_DIAGNOSTICS {
+        out.truncate(MOST_DIAGNOSTICS);
+        out.push(Diagnostic::without_place(Severity::Error, codes::TOO_MANY, "too many problems to report them all"));
+    }
+    let cluster = Some(cluster).filter(|_| !has_error(&out));
+    Loaded { sources, diagnostics: out, cluster }
+}
+
+fn has_error(out: &[Diagnostic]) -> bool {
+    out.iter().any(|d| d.severity == Severity::Error)
+}
+
+fn read_one(
+    input: Input,
+    format: Option<Format>,
+    sources: &mut Sources,
+    resolver: &Resolver<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Draft> {
+    let Input { path, bytes } = input;
+    if bytes.len() > LARGEST_FILE {
+        out.push(about(&path, codes::TOO_LARGE, format!("is larger than {} MiB", LARGEST_FILE >> 20)));
+        return None;
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => Err((error.utf8_error().valid_up_to(), latin_1(error.as_bytes()))),
+    };
+    let readable = match &text {
+        Ok(text) | Err((_, text)) => text,
+    };
+    let told = format.or_else(|| Format::of_name(&path)).or_else(|| Format::of_text(readable));
+    if readable.chars().all(|c| c.is_whitespace() || c == '\u{feff}') {
+        out.push(about(&path, codes::EMPTY_FILE, "is empty".to_owned()));
+        return None;
+    }
+    let Some(told) = told else {
+        let d = about(&path, codes::UNKNOWN_FORMAT, "is in no format that can be recognised".to_owned());
+        out.push(d.help("say which with --format native|ldirectord"));
+        return None;
+    };
+    match told {
+        Format::Keepalived | Format::Heartbeat | Format::Ipvsadm => {
+            let d = about(
+                &path,
+                codes::FOREIGN_FORMAT,
+                format!("is a {told} file, and these are not read in this release"),
+            );
+            out.push(d);
+            return None;
+        }
+        Format::Native | Format::Ldirectord => {}
+    }
+    let (text, not_utf8) = match text {
+        Ok(text) => (text, None),
+        Err((at, text)) => (text, Some(at)),
+    };
+    let file = sources.add(path, text);
+    if let Some(at) = not_utf8 {
+        report_encoding(file, at, told, out);
+        if told == Format::Native {
+            return None;
+        }
+    }
+    if let Some(at) = sources.text(file).find('\0') {
+        let message = "the file holds a NUL byte and is no text";
+        out.push(Diagnostic::error(codes::NUL, Span::new(file, at, at + 1), message));
+        return None;
+    }
+    match told {
+        Format::Ldirectord => Some(ldirectord::read(sources, file, resolver, out)),
+        Format::Native | Format::Keepalived | Format::Heartbeat | Format::Ipvsadm => None,
+    }
+}
+
+/// Every byte a character, as an old editor saw it.
+fn latin_1(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+/// `at` is a byte of the file; before it everything was ASCII or valid, so it is close to the same place in the text.
+fn report_encoding(file: FileId, at: usize, format: Format, out: &mut Vec<Diagnostic>) {
+    let span = Span::new(file, at, at);
+    out.push(if format == Format::Native {
+        Diagnostic::error(codes::ENCODING, span, "the file is not UTF-8, as TOML must be")
+    } else {
+        Diagnostic::warning(codes::ENCODING, span, "the file is not UTF-8 and is read as Latin-1")
+            .help("save it as UTF-8")
+    });
+}
+
+fn about(path: &Path, code: Code, what: String) -> Diagnostic {
+    let path = crate::host::shown(&path.to_string_lossy());
+    Diagnostic::without_place(Severity::Error, code, format!("{path} {what}"))
+}
+
+/// The files a path stands for.
+fn collect(path: &Path, format: Option<Format>, inputs: &mut Vec<Input>, out: &mut Vec<Diagnostic>) {
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => collect_directory(path, format, inputs, out),
+        Ok(_) => {
+            read_file(path, inputs, out);
+            if path.file_name().is_some_and(|name| name == "evenkeel.toml") {
+                collect_drop_ins(&path.with_file_name("evenkeel.d"), inputs, out);
+            }
+        }
+        Err(error) => out.push(unreadable(path, &error)),
+    }
+}
+
+/// A directory's files of known names, in the order of their names; others are none of our business.
+fn collect_directory(path: &Path, format: Option<Format>, inputs: &mut Vec<Input>, out: &mut Vec<Diagnostic>) {
+    let before = (inputs.len(), out.len());
+    for entry in entries(path, out) {
+        let told = Format::of_name(&entry);
+        if told.is_some() && (format.is_none() || format == told) && fs::metadata(&entry).is_ok_and(|m| !m.is_dir()) {
+            read_file(&entry, inputs, out);
+        }
+    }
+    collect_drop_ins(&path.join("evenkeel.d"), inputs, out);
+    if (inputs.len(), out.len()) == before {
+        out.push(about(path, codes::NO_FILES, "holds no configuration file".to_owned()));
+    }
+}
+
+fn collect_drop_ins(directory: &Path, inputs: &mut Vec<Input>, out: &mut Vec<Diagnostic>) {
+    if !directory.is_dir() {
+        return;
+    }
+    for entry in entries(directory, out) {
+        if entry.extension().is_some_and(|e| e == "toml") {
+            read_file(&entry, inputs, out);
+        }
+    }
+}
+
+/// The entries of a directory, sorted, hidden ones left out.
+fn entries(directory: &Path, out: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    let listed = fs::read_dir(directory).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+    let mut paths: Vec<PathBuf> = match listed {
+        Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
+        Err(error) => {
+            out.push(unreadable(directory, &error));
+            return Vec::new();
+        }
+    };
+    paths.retain(|p| p.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b".")));
+    paths.sort();
+    if paths.len() > MOST_FILES {
+        out.push(about(directory, codes::TOO_LARGE, format!("holds more than {MOST_FILES} files")));
+        paths.truncate(MOST_FILES);
+    }
+    paths
+}
+
+fn read_file(path: &Path, inputs: &mut Vec<Input>, out: &mut Vec<Diagnostic>) {
+    // Opening a FIFO would wait for a writer, and a device may have no end.
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => {
+            let what = file_kind(&meta.file_type());
+            out.push(about(path, codes::NOT_A_FILE, format!("is {what}, not a file")));
+        }
+        Ok(meta) if meta.len() > LARGEST_FILE as u64 => {
+            out.push(about(path, codes::TOO_LARGE, format!("is larger than {} MiB", LARGEST_FILE >> 20)));
+        }
+        Ok(_) => match fs::read(path) {
+            Ok(bytes) => inputs.push(Input { path: path.to_owned(), bytes }),
+            Err(error) => out.push(unreadable(path, &error)),
+        },
+        Err(error) => out.push(unreadable(path, &error)),
+    }
+}
+
+#[cfg(unix)]
+fn file_kind(kind: &fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_dir() {
+        "a directory"
+    } else {
+        "a device"
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "cannot be read: permission denied".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    about(path, codes::UNREADABLE, why)
+}

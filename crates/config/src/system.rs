@@ -1,0 +1,81 @@
+//! The names this host knows: a shell around the C library's resolver and /etc/services. Nothing else in the crate but
+//! [`load`](crate::load) touches the world.
+
+use evenkeel_model::Protocol;
+use std::{
+    collections::HashMap,
+    fs,
+    net::{IpAddr, ToSocketAddrs},
+    path::Path,
+};
+
+/// The addresses of a host name, in the resolver's order. Waits for DNS.
+pub fn resolve_host(name: &str) -> Result<Vec<IpAddr>, String> {
+    match (name, 0).to_socket_addrs() {
+        Ok(found) => {
+            let addresses: Vec<IpAddr> = found.map(|at| at.ip()).collect();
+            if addresses.is_empty() { Err("it has no address".to_owned()) } else { Ok(addresses) }
+        }
+        Err(_) => Err("no host of that name is known".to_owned()),
+    }
+}
+
+/// The service names of /etc/services.
+#[derive(Clone, Debug, Default)]
+pub struct Services(HashMap<(String, Protocol), u16>);
+
+impl Services {
+    /// Reads /etc/services; without the file no name is known.
+    pub fn system() -> Services {
+        Services::parse(&fs::read_to_string(Path::new("/etc/services")).unwrap_or_default())
+    }
+
+    /// Reads `name port/protocol alias...` lines as services(5) has them. The first line of a name wins.
+    pub fn parse(text: &str) -> Services {
+        let mut services = HashMap::new();
+        for line in text.lines() {
+            let mut words = line.split('#').next().unwrap_or("").split_whitespace();
+            let (Some(name), Some((port, protocol))) = (words.next(), words.next().and_then(|w| w.split_once('/')))
+            else {
+                continue;
+            };
+            let protocol = match protocol {
+                "tcp" => Protocol::Tcp,
+                "udp" => Protocol::Udp,
+                _ => continue,
+            };
+            let Ok(port) = port.parse::<u16>() else { continue };
+            for name in std::iter::once(name).chain(words) {
+                services.entry((name.to_owned(), protocol)).or_insert(port);
+            }
+        }
+        Services(services)
+    }
+
+    /// The port of a name.
+    pub fn port(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        self.0.get(&(name.to_owned(), protocol)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_aliases_of_services_are_found_for_their_protocol() {
+        let text = "# c\nhttp\t80/tcp\t\twww # web\ndomain 53/tcp\ndomain 53/udp\nbad x/tcp\nsctp 1/sctp\n";
+        let services = Services::parse(text);
+        assert_eq!(services.port("http", Protocol::Tcp), Some(80));
+        assert_eq!(services.port("www", Protocol::Tcp), Some(80));
+        assert_eq!(services.port("http", Protocol::Udp), None);
+        assert_eq!(services.port("domain", Protocol::Udp), Some(53));
+        assert_eq!(services.port("bad", Protocol::Tcp), None);
+    }
+
+    #[test]
+    fn localhost_is_known_and_nonsense_is_not() {
+        assert!(resolve_host("localhost").unwrap().iter().all(|a| a.is_loopback()));
+        assert!(resolve_host("no-such-host.invalid").is_err());
+    }
+}
