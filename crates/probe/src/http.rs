@@ -1,7 +1,7 @@
 //! The http and https probes: one HTTP/1.1 request over a connection of its own (RFC 9110, 9112).
 
 use crate::{
-    PerlRegex,
+    PerlRegex, Progress,
     connect::{connect, failure},
     tls,
 };
@@ -16,7 +16,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use std::{
-    cell::Cell,
     error::Error,
     future::{Future, poll_fn},
     io,
@@ -43,7 +42,7 @@ pub(crate) async fn attempt(
     http: &Http,
     pattern: Option<&Result<PerlRegex, String>>,
     settings: &tls::Settings,
-    phase: &Cell<Phase>,
+    phase: &Progress,
 ) -> Result<String, Reason> {
     let pattern = match pattern {
         None => None,
@@ -79,7 +78,7 @@ fn judge(http: &Http, pattern: Option<&PerlRegex>, answer: &Answer) -> Result<St
     }
 }
 
-async fn exchange(http: &Http, path: &str, settings: &tls::Settings, phase: &Cell<Phase>) -> Result<Answer, Reason> {
+async fn exchange(http: &Http, path: &str, settings: &tls::Settings, phase: &Progress) -> Result<Answer, Reason> {
     let request = request(http, path)?;
     phase.set(Phase::Connect);
     let stream = connect(http.target).await?;
@@ -99,12 +98,7 @@ async fn exchange(http: &Http, path: &str, settings: &tls::Settings, phase: &Cel
 
 /// Sends the request on `stream` and reads the answer. The connection is driven here and not in a task of its own, so
 /// that an attempt that is given up leaves nothing behind.
-async fn converse<S>(
-    stream: S,
-    request: Request<Empty<Bytes>>,
-    http: &Http,
-    phase: &Cell<Phase>,
-) -> Result<Answer, Reason>
+async fn converse<S>(stream: S, request: Request<Empty<Bytes>>, http: &Http, phase: &Progress) -> Result<Answer, Reason>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

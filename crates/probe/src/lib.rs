@@ -23,7 +23,6 @@ pub use perl::{PerlRegex, TooCostly, compile};
 use evenkeel_health::{Phase, Reason, Verdict};
 use evenkeel_model::{Body, Probe};
 use std::{
-    cell::Cell,
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -69,7 +68,7 @@ impl Prober {
     /// Makes one attempt, which ends within `timeout`. To be called in a tokio runtime with I/O and time.
     pub async fn attempt(&self, probe: &Probe, timeout: Duration) -> Verdict {
         let begun = Instant::now();
-        let phase = Cell::new(Phase::Connect);
+        let phase = Progress(Mutex::new(Phase::Connect));
         let attempt = self.dispatch(probe, timeout, &phase);
         let result = match tokio::time::timeout(timeout, attempt).await {
             Ok(result) => result,
@@ -82,7 +81,7 @@ impl Prober {
         }
     }
 
-    async fn dispatch(&self, probe: &Probe, timeout: Duration, phase: &Cell<Phase>) -> Result<String, Reason> {
+    async fn dispatch(&self, probe: &Probe, timeout: Duration, phase: &Progress) -> Result<String, Reason> {
         match probe {
             Probe::AlwaysOn => Ok("check is set to always on".to_owned()),
             Probe::AlwaysOff => Err(Reason::AlwaysOff),
@@ -117,6 +116,19 @@ impl Prober {
         let compiled = Arc::new(compile(pattern));
         patterns.insert(pattern.to_owned(), Arc::clone(&compiled));
         compiled
+    }
+}
+
+/// How far an attempt has come, for the case that its deadline cuts it off.
+struct Progress(Mutex<Phase>);
+
+impl Progress {
+    fn set(&self, phase: Phase) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    fn get(&self) -> Phase {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,9 +29,15 @@ const MAX_UNDEAD: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Undead(Arc<AtomicUsize>);
 
+impl Undead {
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Runs the program to its end. Dropped earlier, it kills it with all its group.
 pub(crate) async fn attempt(script: &Script, undead: &Undead) -> Result<String, Reason> {
-    let hanging = undead.0.load(Ordering::Relaxed);
+    let hanging = undead.count();
     if hanging >= MAX_UNDEAD {
         return Err(Reason::Local(format!("{hanging} killed check programs have not gone yet")));
     }
