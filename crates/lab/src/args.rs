@@ -1,6 +1,5 @@
 //! The command line of `evenkeel lab`, ready to be flattened into the program's own parser.
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -56,7 +55,7 @@ pub enum Script {
 #[command(about = "The small web server of the lab", hide = true)]
 pub struct ServerArgs {
     /// Addresses to listen on.
-    #[arg(long, required_unless_present = "command", value_name = "ADDRESS:PORT")]
+    #[arg(long, required = true, value_name = "ADDRESS:PORT")]
     pub listen: Vec<SocketAddr>,
     /// Body of every answer.
     #[arg(long, default_value = "")]
@@ -67,7 +66,4 @@ pub struct ServerArgs {
     /// Unix socket that takes the commands `answer STATUS BODY`, `hang` and `quit`.
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
-    /// Become this command instead, which then ends with the lab.
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<OsString>,
 }

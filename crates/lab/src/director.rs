@@ -49,9 +49,8 @@ impl Director {
     pub fn spawn(&mut self, arguments: &[&str]) -> Result<(), Error> {
         let mut log = OpenOptions::new();
         let log = log.create(true).append(true).open(&self.log).context("open the director's log")?;
-        // Through `lab-server`, which becomes the command, so that a killed lab takes the director with it.
         let mut command = Command::new(&self.program);
-        command.args(["lab-server", "--"]).arg(&self.program).arg("run").args(arguments);
+        command.arg("run").args(arguments);
         command.arg("--runtime-dir").arg(&self.runtime);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.process = Some(Process::new("the director", self.node.spawn(command)?));

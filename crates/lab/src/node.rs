@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
-use evenkeel_os::Namespace;
+use evenkeel_os::{Namespace, child::die_with_parent};
 
 use crate::error::{Context, Error};
 
@@ -68,9 +68,11 @@ impl Node {
         outcome.recv().map_err(|_| ended())?.map_err(panicked)
     }
 
-    /// Starts a process in the node.
+    /// Starts a process in the node; it does not outlive the node.
     pub fn spawn(&self, mut command: Command) -> Result<Child, Error> {
         let shown = command.get_program().to_string_lossy().into_owned();
+        // A killed lab takes its processes with it.
+        die_with_parent(&mut command);
         let spawned = self.run(move || command.spawn())?;
         spawned.context(format_args!("start {shown} in {}", self.name))
     }

@@ -5,8 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -65,14 +64,6 @@ pub fn serve(arguments: ServerArgs) -> ExitCode {
 }
 
 fn try_serve(arguments: ServerArgs) -> Result<(), Error> {
-    // A killed lab must not leave servers behind.
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .map_err(|why| Error::because("ask to end with the lab", why))?;
-    if let Some((program, rest)) = arguments.command.split_first() {
-        // The wish to end with the parent outlasts exec.
-        let why = Command::new(program).args(rest).exec();
-        return Err(Error::because(format_args!("run {}", program.to_string_lossy()), why));
-    }
     let mode = Mutex::new(Mode::Answer { status: arguments.status, body: arguments.body });
     let state = Arc::new(State { mode, changed: Condvar::new(), connections: AtomicUsize::new(0) });
     let control = match &arguments.control {

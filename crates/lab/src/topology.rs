@@ -68,6 +68,8 @@ pub struct Plan {
     pub client: Vec<(IpAddr, IpAddr, u8)>,
     /// The router's address in the director's network, for each family.
     pub router: Vec<Net>,
+    /// More addresses of the router, on its `lo`: those of other hosts a set-up speaks of.
+    pub elsewhere: Vec<Net>,
     /// The director's own addresses.
     pub director: Vec<Net>,
     /// The virtual addresses.
@@ -86,6 +88,7 @@ impl Plan {
         Self {
             client: vec![(far(1), far(9), 24), (far6(1), far6(9), 64)],
             router: vec![v4(1), v6(1)],
+            elsewhere: Vec::new(),
             director: vec![v4(2), v6(2)],
             vips: vec![v4(100).0, v6(0x100).0],
             real_servers: vec![vec![v4(11), v6(0x11)], vec![v4(12), v6(0x12)]],
@@ -99,6 +102,7 @@ impl Plan {
         Self {
             client: vec![(IpAddr::from([10, 77, 9, 1]), IpAddr::from([10, 77, 9, 9]), 24)],
             router: vec![near(router)],
+            elsewhere: Vec::new(),
             director: vec![near(director)],
             vips: vec![vip.into()],
             real_servers: real_servers.iter().map(|address| vec![(IpAddr::from(*address), 24)]).collect(),
@@ -118,6 +122,7 @@ pub fn dr(plan: &Plan, vip_on_lo: bool) -> Topology {
     let router = Node {
         name: "router".into(),
         interfaces: vec![Interface { name: "br0".into(), kind: Kind::Bridge, addresses: addresses(&plan.router) }],
+        loopback: plan.elsewhere.clone(),
         forwards: true,
         ..Node::default()
     };
