@@ -3,7 +3,8 @@
 //! The text of an event is one sentence or a few short ones: what, why, since when, effect, next step.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+
+mod text;
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -148,6 +149,11 @@ pub enum Event {
         /// How long it was not.
         after_s: u64,
     },
+    /// Somebody else had changed the data plane's table; it is as it should be again.
+    TableRepaired {
+        /// Services that were not as they should be.
+        services: usize,
+    },
     /// A real server takes no new connections, as asked.
     Drained {
         /// Name of the service.
@@ -157,7 +163,7 @@ pub enum Event {
         /// Seconds until it takes connections again by itself.
         for_s: Option<u64>,
     },
-    /// A drained real server has no connections left.
+    /// A drained real server has no active connections left.
     DrainedIdle {
         /// Name of the service.
         service: String,
@@ -299,6 +305,7 @@ impl Event {
             | Event::MaintenanceEnded { .. }
             | Event::NextHopFound { .. } => Severity::Info,
             Event::ServerDown { .. }
+            | Event::TableRepaired { .. }
             | Event::AttachmentChanged { .. }
             | Event::NextHopLost { .. }
             | Event::FirewallBypassed { .. }
@@ -313,174 +320,4 @@ impl Event {
             | Event::TableFull { .. } => Severity::Error,
         }
     }
-}
-
-/// `45s`, `2m11s`, `3h07m`, `12d`: a time as `status` shows it.
-pub(crate) fn lasting(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d", seconds / 86400),
-    }
-}
-
-/// `1 server`, `2 servers`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Started { version, services, real_servers, adopted } => {
-                let (services, servers) = (count(*services, "service"), count(*real_servers, "real server"));
-                write!(f, "evenkeel {version} serves {services} with {servers}")?;
-                match adopted {
-                    0 => Ok(()),
-                    _ => write!(f, "; {adopted} went on serving from the run before"),
-                }
-            }
-            Event::Stopping { removed, left } => {
-                write!(f, "stopping: {} taken out", count(*removed, "service"))?;
-                match left {
-                    0 => Ok(()),
-                    _ => write!(f, ", {left} left serving (cleanstop=no)"),
-                }
-            }
-            Event::ServerUp { service, server, address, why, down_s, weight, up, of } => {
-                write!(f, "{server} is up{}: {why}.", at(server, address))?;
-                if let Some(down_s) = down_s {
-                    write!(f, "  It was down for {}.", lasting(*down_s))?;
-                }
-                write!(f, "  {service} now has {up} of {of} servers, this one with weight {weight}.")
-            }
-            Event::ServerDown { service, server, address, why, failed, up_s, quiesced, up, of, fallback } => {
-                write!(
-                    f,
-                    "{server} went down{}: {why} ({} failed).",
-                    at(server, address),
-                    count(*failed as usize, "try").replace("trys", "tries")
-                )?;
-                if let Some(up_s) = up_s {
-                    write!(f, "  It was up for {}.", lasting(*up_s))?;
-                }
-                write!(f, "  {service} now has {up} of {of} servers")?;
-                match (up, fallback, quiesced) {
-                    (0, Some(fallback), _) => write!(f, "; the fallback {fallback} answers."),
-                    (0, None, _) => write!(f, " and no fallback: nothing answers."),
-                    (_, _, true) => write!(f, "; its connections stay, new ones go to the others."),
-                    (_, _, false) => write!(f, "; it is out of the table."),
-                }
-            }
-            Event::FallbackInUse { service, fallback } => {
-                write!(
-                    f,
-                    "{service} has no real server up: the fallback {fallback} answers.  Next: evenkeel status {service}"
-                )
-            }
-            Event::FallbackLeft { service, fallback, used_s } => {
-                write!(f, "{service} has left the fallback {fallback} after {}", lasting(*used_s))
-            }
-            Event::ServiceDown { service } => {
-                write!(
-                    f,
-                    "{service} has no real server up and no fallback: new connections are dropped.  Next: evenkeel status {service}"
-                )
-            }
-            Event::ServiceUp { service, down_s } => {
-                write!(f, "{service} answers again after {}", lasting(*down_s))
-            }
-            Event::ChecksSuspect { down, of, own_fault, why } => {
-                write!(f, "{down} of {of} real servers went down at once, e.g. {why}.")?;
-                match own_fault {
-                    0 => write!(f, "  Likely: what lies between this director and them, not each of them.")?,
-                    _ => write!(
-                        f,
-                        "  {own_fault} of these failures are this director's own: the real servers may be fine."
-                    )?,
-                }
-                write!(f, "  Next: look at routes, link and limits of this director")
-            }
-            Event::Reloaded { changes, services, real_servers } => {
-                let (services, servers) = (count(*services, "service"), count(*real_servers, "real server"));
-                write!(f, "reloaded: {} to the table, now {services} with {servers}", count(*changes, "change"))
-            }
-            Event::ReloadFailed { why } => write!(f, "reload refused, the old configuration runs on: {why}"),
-            Event::ProgramFailed { change, why, retry_s } => {
-                write!(f, "the data plane refused to {change}: {why}.")?;
-                match retry_s {
-                    Some(retry_s) => write!(f, "  Next try in {retry_s} s"),
-                    None => write!(f, "  No further try until the next reload"),
-                }
-            }
-            Event::ProgramRecovered { after_s } => {
-                write!(f, "the data plane is as it should be again after {}", lasting(*after_s))
-            }
-            Event::Drained { service, server, for_s } => {
-                write!(f, "{service}/{server} drains: no new connections")?;
-                match for_s {
-                    Some(for_s) => write!(f, " for {}", lasting(*for_s)),
-                    None => write!(f, " until `evenkeel undrain {service}/{server}`"),
-                }
-            }
-            Event::DrainedIdle { service, server, after_s } => {
-                write!(f, "{service}/{server} has no connections left after {}", lasting(*after_s))
-            }
-            Event::Undrained { service, server, expired } => {
-                let why = if *expired { ": its time is over" } else { "" };
-                write!(f, "{service}/{server} is no longer drained{why}")
-            }
-            Event::WeightSet { service, server, from, to, as_configured } => {
-                let whose = if *as_configured { ", as configured" } else { ", over what the file says" };
-                write!(f, "{service}/{server} has weight {to} (was {from}){whose}")
-            }
-            Event::Disabled { service, server: Some(server) } => {
-                write!(f, "{service}/{server} is disabled until `evenkeel enable {service}/{server}`")
-            }
-            Event::Disabled { service, server: None } => {
-                write!(f, "{service} is disabled until `evenkeel enable {service}`: it is out of the table")
-            }
-            Event::Enabled { service, server: Some(server) } => write!(f, "{service}/{server} is enabled"),
-            Event::Enabled { service, server: None } => write!(f, "{service} is enabled"),
-            Event::MaintenanceBegan { service, server, file } => {
-                write!(f, "{service}/{server} counts as down: the maintenance file {file} names it")
-            }
-            Event::MaintenanceEnded { service, server } => {
-                write!(f, "{service}/{server} is no longer in maintenance")
-            }
-            Event::AttachmentChanged { interface, mode: Some(mode), why } => {
-                write!(f, "packets on {interface} are taken by {mode}: {why}")
-            }
-            Event::AttachmentChanged { interface, mode: None, why } => {
-                write!(f, "packets on {interface} are no longer taken: {why}")
-            }
-            Event::NextHopLost { address, why } => {
-                write!(f, "the way to {address} is lost: {why}.  Its new and old connections stall until it is found")
-            }
-            Event::NextHopFound { address, mac, interface } => {
-                write!(f, "{address} is reached at {mac} on {interface}")
-            }
-            Event::TableFull { dropped, capacity } => write!(
-                f,
-                "the connection table is full ({capacity}): {dropped} new connections dropped, established ones kept.  \
-                 Next: a larger --connections"
-            ),
-            Event::FirewallBypassed { service, rule } => write!(
-                f,
-                "traffic to {service} does not pass this host's firewall rule `{rule}`.  Next: say it with the service's \
-                 allow and deny lists"
-            ),
-            Event::CommandFailed { command, why } => write!(f, "`{command}` failed: {why}"),
-            Event::MailFailed { to, why } => write!(f, "mail to {to} was not sent: {why}"),
-            Event::MailsDropped { changes } => {
-                write!(f, "{} told by no mail: too many at once", count(*changes, "change"))
-            }
-        }
-    }
-}
-
-/// ` (192.0.2.1:80)`, unless that is the name.
-fn at(server: &str, address: &str) -> String {
-    if server == address { String::new() } else { format!(" ({address})") }
 }

@@ -20,6 +20,7 @@ mod plan;
 mod reply;
 mod request;
 mod status;
+mod words;
 
 pub use event::{Event, Severity};
 pub use frame::{FrameError, Lines, to_line};

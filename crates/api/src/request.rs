@@ -59,7 +59,7 @@ pub enum Request {
         /// Undrain by itself after so many seconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         for_s: Option<u64>,
-        /// Answer only once no connection is left, and tell it with an event.
+        /// Answer only once no active connection is left, and tell it with an event.
         #[serde(default)]
         until_idle: bool,
         /// Also when no real server of a service would be left.

@@ -1,6 +1,6 @@
 //! All decisions of one node, without a clock or a socket.
 //!
-//! `Balance::new(Setup)` is the machine of services, health and data plane: it turns [`Input`]s into [`Effect`]s. The runtime
+//! [`Balance`] is the machine of services, health and data plane: it turns [`Input`]s into [`Effect`]s. The runtime
 //! carries effects out in the order they come and reports back what came of those that can fail. It keeps at most one
 //! [`Effect::Program`] and one [`Effect::Sample`] open at a time; nothing is told (event, reply, mail) that depends on a
 //! change before the data plane has taken it.
@@ -14,13 +14,29 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod alerts;
+mod balance;
+mod book;
+mod decide;
 mod effect;
 mod input;
 mod overrides;
+mod plan;
+mod program;
+mod reload;
+mod report;
+mod request;
+mod select;
+mod service;
+mod suspicion;
+mod watches;
+mod words;
 
+pub use balance::Balance;
 pub use effect::{Effect, Exit, Mail, ProbeOrder, ScriptOrder};
 pub use input::{Input, ProgramFailure, Sample, ServerSample, Setup, Start};
 pub use overrides::{OverrideRecord, Overrides};
+pub use plan::plan;
 
 /// Names one watch while it lasts. A number is never used again by the same engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

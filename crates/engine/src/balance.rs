@@ -1,0 +1,356 @@
+//! The machine: which input goes where, and what is done at the end of each.
+
+use crate::{
+    Effect, Exit, Input, Overrides, Setup, Start, Token,
+    alerts::{Mailer, Topic},
+    book::Book,
+    program::{After, Program, Wanted},
+    service::Service,
+    suspicion::Suspicion,
+    watches::Watches,
+};
+use evenkeel_api::{Event, Refusal, RefusalCode, Reply};
+use evenkeel_dataplane::Table;
+use evenkeel_health as health;
+use evenkeel_machine::{Instant, Machine, Outbox};
+use evenkeel_model::{Cluster, ServiceKey};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+/// Services, health and data plane of one node. See the crate's page.
+#[derive(Debug)]
+pub struct Balance {
+    pub(crate) setup: Setup,
+    pub(crate) phase: Phase,
+    pub(crate) began: Instant,
+    pub(crate) services: BTreeMap<ServiceKey, Service>,
+    /// As in the files.
+    pub(crate) order: Vec<ServiceKey>,
+    pub(crate) watches: Watches,
+    pub(crate) program: Program,
+    pub(crate) book: Book,
+    pub(crate) maintenance: BTreeSet<String>,
+    pub(crate) mailer: Mailer,
+    pub(crate) suspicion: Suspicion,
+    pub(crate) config: Config,
+    pub(crate) sampling: Sampling,
+    /// Came while a batch was open; only the last counts.
+    next_cluster: Option<(Box<Cluster>, Option<Token>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    New,
+    Running,
+    Stopping { removed: usize, left: usize },
+    Ended,
+}
+
+/// The configuration that runs, and what became of the last one offered.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) since: Instant,
+    pub(crate) error: Option<String>,
+}
+
+/// Who waits for numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Sampling {
+    pub(crate) open: bool,
+    /// Status requests, for one service or for all.
+    pub(crate) statuses: Vec<(Token, Option<ServiceKey>)>,
+    /// Drains that end when no connection is left.
+    pub(crate) drains: Vec<IdleDrain>,
+    pub(crate) again_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) struct IdleDrain {
+    pub(crate) token: Token,
+    pub(crate) service: ServiceKey,
+    pub(crate) address: SocketAddr,
+    pub(crate) since: Instant,
+}
+
+impl Balance {
+    /// One that waits for [`Input::Start`].
+    pub fn new(setup: Setup) -> Balance {
+        let watches = Watches::new(setup.seed);
+        Balance {
+            setup,
+            phase: Phase::New,
+            began: Instant::START,
+            services: BTreeMap::new(),
+            order: Vec::new(),
+            watches,
+            program: Program::default(),
+            book: Book::default(),
+            maintenance: BTreeSet::new(),
+            mailer: Mailer::default(),
+            suspicion: Suspicion::default(),
+            config: Config { since: Instant::START, error: None },
+            sampling: Sampling::default(),
+            next_cluster: None,
+        }
+    }
+
+    /// What the data plane holds, as far as is known.
+    pub fn in_force(&self) -> &Table {
+        self.program.in_force()
+    }
+
+    /// What the data plane should hold.
+    pub fn wanted(&self) -> Table {
+        let mut table = Table::default();
+        for key in self.services.keys() {
+            if let Some((options, servers)) = wanted(&self.services, &self.watches, key) {
+                let real_servers = servers.into_iter().collect();
+                table.services.insert(*key, evenkeel_dataplane::Service { options, real_servers });
+            }
+        }
+        table
+    }
+
+    /// What operators asked for over what the files say.
+    pub fn overrides(&self, now: Instant) -> Overrides {
+        self.book.store(now)
+    }
+
+    fn start(&mut self, now: Instant, start: Start, out: &mut Outbox<Effect>) {
+        let Start { cluster, observed, overrides, maintenance } = start;
+        if self.phase != Phase::New {
+            return;
+        }
+        self.phase = Phase::Running;
+        (self.began, self.config.since) = (now, now);
+        self.book = Book::restore(now, overrides);
+        self.maintenance = maintenance;
+        let adopted = self.configure(now, cluster, &observed, out);
+        self.program.observed(observed);
+        let (services, real_servers) = self.sizes();
+        let version = self.setup.version.clone();
+        self.program.hold(After::Try, Effect::Event(Event::Started { version, services, real_servers, adopted }));
+        self.mail_all(now, Topic::Starting, &format!("{} starts on {}", self.setup.version, self.setup.node), out);
+    }
+
+    fn reload(&mut self, now: Instant, cluster: Box<Cluster>, token: Option<Token>, out: &mut Outbox<Effect>) {
+        if self.program.is_open() {
+            if let Some((_, Some(token))) = self.next_cluster.replace((cluster, token)) {
+                let refusal = Refusal::new(RefusalCode::Busy, "another reload came before this one was carried out");
+                out.push(Effect::Reply { token, reply: Reply::Refused(refusal) });
+            }
+            return;
+        }
+        self.config = Config { since: now, error: None };
+        self.program.forgive();
+        self.configure(now, *cluster, &Table::default(), out);
+        let changes = self.flush(now, out);
+        let (services, real_servers) = self.sizes();
+        let event = Event::Reloaded { changes, services, real_servers };
+        self.mail_all(now, Topic::Reloading, &event.to_string(), out);
+        if let Some(token) = token {
+            let reply = Reply::Done { message: event.to_string() };
+            self.program.hold_for_open(After::All, Effect::Reply { token, reply });
+        }
+        self.program.hold_for_open(After::All, Effect::Event(event));
+    }
+
+    fn reload_failed(&mut self, why: String, token: Option<Token>, out: &mut Outbox<Effect>) {
+        self.config.error = Some(why.clone());
+        if let Some(token) = token {
+            let refusal = Refusal::new(RefusalCode::BadConfig, why.clone());
+            let refusal = refusal.hint("the old configuration runs on; `evenkeel check` shows every mistake");
+            out.push(Effect::Reply { token, reply: Reply::Refused(refusal) });
+        }
+        out.push(Effect::Event(Event::ReloadFailed { why }));
+    }
+
+    pub(crate) fn stop(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+        match self.phase {
+            Phase::New => self.end(Exit { left: 0, failed: false }, out),
+            Phase::Stopping { .. } | Phase::Ended => {}
+            Phase::Running => {
+                self.refuse_waiting(out);
+                let clean = |service: &&Service| service.clean_stop;
+                let mut keys: BTreeSet<ServiceKey> = self.services.values().filter(clean).map(|s| s.key).collect();
+                let in_force = self.program.in_force().services.keys();
+                keys.extend(in_force.filter(|key| !self.services.contains_key(key)));
+                let left = self.services.values().filter(|s| !s.clean_stop && !s.disabled).count();
+                let removed = self.services.values().filter(|s| s.clean_stop && !s.disabled).count();
+                for key in keys.iter().copied() {
+                    self.leave_fallback(now, key);
+                }
+                self.phase = Phase::Stopping { removed, left };
+                self.program.hold(After::All, Effect::Event(Event::Stopping { removed, left }));
+                self.mail_all(now, Topic::Stopping, &Event::Stopping { removed, left }.to_string(), out);
+                self.watches.end_all(now, out);
+                self.program.only(keys);
+            }
+        }
+    }
+
+    fn refuse_waiting(&mut self, out: &mut Outbox<Effect>) {
+        let statuses = std::mem::take(&mut self.sampling.statuses).into_iter().map(|(token, _)| token);
+        let drains = std::mem::take(&mut self.sampling.drains).into_iter().map(|drain| drain.token);
+        let reload = self.next_cluster.take().and_then(|(_, token)| token);
+        for token in statuses.chain(drains).chain(reload) {
+            out.push(Effect::Reply { token, reply: Reply::Refused(ending()) });
+        }
+        self.sampling.again_at = None;
+    }
+
+    fn end(&mut self, exit: Exit, out: &mut Outbox<Effect>) {
+        self.phase = Phase::Ended;
+        out.push(Effect::Exit(exit));
+    }
+
+    /// Sends the next batch; what is true by now is told.
+    fn flush(&mut self, now: Instant, out: &mut Outbox<Effect>) -> usize {
+        let (services, watches) = (&self.services, &self.watches);
+        let stopping = !matches!(self.phase, Phase::Running);
+        let changes = match stopping {
+            false => self.program.flush(now, |key| wanted(services, watches, key), out),
+            true => self.program.flush(now, |_| None, out),
+        };
+        self.tell_released(now, out);
+        changes
+    }
+
+    fn tell_released(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+        for (after, effect) in self.program.released() {
+            let line = match (&after, &effect) {
+                (After::Service(key), Effect::Event(event)) => Some((*key, event.to_string(), is_down(event))),
+                _ => None,
+            };
+            out.push(effect);
+            let Some((key, line, down)) = line else { continue };
+            let Some(alerts) = self.services.get(&key).and_then(|service| service.alerts.as_deref()) else { continue };
+            self.mailer.tell(now, alerts, Topic::Running, line, out);
+            if down {
+                self.mailer.remind(now, alerts);
+            }
+        }
+    }
+
+    /// One mail to each group of recipients that asked for the topic.
+    fn mail_all(&mut self, now: Instant, topic: Topic, line: &str, out: &mut Outbox<Effect>) {
+        let mut told = BTreeSet::new();
+        for alerts in self.services.values().filter_map(|service| service.alerts.as_deref()) {
+            if told.insert((&alerts.to, &alerts.from, &alerts.smtp, &alerts.status)) {
+                self.mailer.tell(now, alerts, topic, format!("evenkeel {line}"), out);
+            }
+        }
+    }
+
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.services.len(), self.services.values().map(|service| service.servers.len()).sum())
+    }
+
+    /// What every input and every timeout ends with.
+    fn finish(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+        self.flush(now, out);
+        if self.program.is_open() {
+            return;
+        }
+        if let Some((cluster, token)) = self.next_cluster.take() {
+            self.reload(now, cluster, token, out);
+            self.flush(now, out);
+        }
+        if let Phase::Stopping { left, .. } = self.phase {
+            let failed = self.program.give_up();
+            self.tell_released(now, out);
+            self.mailer.flush(now, out);
+            self.end(Exit { left, failed }, out);
+        }
+    }
+}
+
+/// What the table should hold of a service.
+pub(crate) fn wanted(services: &BTreeMap<ServiceKey, Service>, watches: &Watches, key: &ServiceKey) -> Wanted {
+    let service = services.get(key)?;
+    service.wanted(watches).map(|servers| (service.options.clone(), servers))
+}
+
+pub(crate) fn ending() -> Refusal {
+    Refusal::new(RefusalCode::Busy, "the daemon is ending")
+}
+
+fn is_down(event: &Event) -> bool {
+    matches!(event, Event::ServerDown { .. } | Event::MaintenanceBegan { .. })
+}
+
+impl Machine for Balance {
+    type Input = Input;
+    type Output = Effect;
+
+    fn handle(&mut self, now: Instant, input: Input, out: &mut Outbox<Effect>) {
+        let running = self.phase == Phase::Running;
+        match input {
+            Input::Start(start) => self.start(now, *start, out),
+            Input::Reload { cluster, token } if running => self.reload(now, cluster, token, out),
+            Input::ReloadFailed { why, token } if running => self.reload_failed(why, token, out),
+            Input::Plan { cluster, token } if running => {
+                let lines = crate::plan::against(self, &cluster);
+                out.push(Effect::Reply { token, reply: Reply::Plan { lines } });
+            }
+            Input::Reload { token, .. } | Input::ReloadFailed { token, .. } => {
+                let reply = |token| Effect::Reply { token, reply: Reply::Refused(ending()) };
+                token.into_iter().map(reply).for_each(|effect| out.push(effect));
+            }
+            Input::Plan { token, .. } => out.push(Effect::Reply { token, reply: Reply::Refused(ending()) }),
+            Input::Observed(table) if running && !self.program.is_open() => {
+                let services = self.program.observed(table);
+                if services > 0 {
+                    self.program.hold(After::All, Effect::Event(Event::TableRepaired { services }));
+                }
+            }
+            Input::Observed(_) => {}
+            Input::Begun { check, attempt } => self.told(now, check, health::Input::Begun { attempt }, out),
+            Input::Verdict { check, attempt, verdict } => {
+                self.told(now, check, health::Input::Verdict { attempt, verdict }, out);
+            }
+            Input::Programmed { batch, outcome } => {
+                self.program.outcome(now, batch, outcome, out);
+                self.tell_released(now, out);
+            }
+            Input::Sampled(sample) => self.sampled(now, &sample, out),
+            Input::Request { token, role, request } => self.request(now, token, role, request, out),
+            Input::Maintenance(names) if running => self.maintain(now, names),
+            Input::Maintenance(_) => {}
+            Input::Tell(event) => out.push(Effect::Event(event)),
+            Input::Stop => self.stop(now, out),
+        }
+        self.finish(now, out);
+    }
+
+    fn handle_timeout(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+        while let Some(turn) = self.watches.due(now, out) {
+            if let Some(turn) = turn {
+                self.turned(now, &turn);
+            }
+        }
+        self.program.due(now);
+        self.expire_drains(now, out);
+        let (services, watches) = (&self.services, &self.watches);
+        let down = |alerts: &evenkeel_model::Alerts| crate::report::inaccessible(now, services, watches, alerts);
+        self.mailer.due(now, down, out);
+        self.sample_again(now, out);
+        self.finish(now, out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.phase == Phase::Ended {
+            return None;
+        }
+        let deadlines = [
+            self.watches.deadline(),
+            self.program.deadline(),
+            self.book.deadline(),
+            self.mailer.deadline(),
+            self.sampling.again_at,
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+}

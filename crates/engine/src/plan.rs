@@ -1,0 +1,156 @@
+//! What would change: the lines of a dry run and of `evenkeel diff`.
+
+use crate::{balance::Balance, words};
+use evenkeel_api::{PlanAction, PlanLine};
+use evenkeel_dataplane::{ServiceOptions, Table};
+use evenkeel_model::{Check, Cluster, Fallback, Forwarding, RealServer, Service, ServiceKey, Weight};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+/// A service as it is; what is not known is not compared.
+struct Have<'a> {
+    options: ServiceOptions,
+    fallback: Option<Option<Fallback>>,
+    real_servers: BTreeMap<SocketAddr, HaveServer<'a>>,
+}
+
+struct HaveServer<'a> {
+    weight: Option<Weight>,
+    forwarding: Forwarding,
+    check: Option<&'a Check>,
+}
+
+/// What running `cluster` would change on a host whose data plane holds `observed`; an empty table where none runs.
+pub fn plan(observed: &Table, cluster: &Cluster) -> Vec<PlanLine> {
+    let have = |service: &evenkeel_dataplane::Service| Have {
+        options: service.options.clone(),
+        fallback: None,
+        real_servers: service
+            .real_servers
+            .iter()
+            .map(|(address, server)| {
+                // Weight 0 is also the mark of one that is down.
+                let weight = (server.weight > Weight::ZERO).then_some(server.weight);
+                (*address, HaveServer { weight, forwarding: server.forwarding, check: None })
+            })
+            .collect(),
+    };
+    compare(observed.services.iter().map(|(key, service)| (*key, have(service))).collect(), cluster)
+}
+
+/// What a reload with `cluster` would change.
+pub(crate) fn against(balance: &Balance, cluster: &Cluster) -> Vec<PlanLine> {
+    let server = |server: &crate::service::Server| {
+        let check = balance.watches.get(server.watch).map(|(check, _)| check);
+        (server.address, HaveServer { weight: Some(server.weight), forwarding: server.forwarding, check })
+    };
+    let have = |service: &crate::service::Service| Have {
+        options: service.options.clone(),
+        fallback: Some(service.fallback.clone()),
+        real_servers: service.servers.iter().map(server).collect(),
+    };
+    compare(balance.services.iter().map(|(key, service)| (*key, have(service))).collect(), cluster)
+}
+
+fn compare(mut have: BTreeMap<ServiceKey, Have<'_>>, cluster: &Cluster) -> Vec<PlanLine> {
+    let mut lines = Vec::new();
+    for service in &cluster.services {
+        match have.remove(&service.key) {
+            None => add(service, &mut lines),
+            Some(have) => change(service, have, &mut lines),
+        }
+    }
+    for key in have.keys() {
+        lines.push(line(PlanAction::Remove, "service", false, named(key)));
+    }
+    lines
+}
+
+fn add(service: &Service, lines: &mut Vec<PlanLine>) {
+    lines.push(line(PlanAction::Add, "service", false, header(service)));
+    for server in &service.real_servers {
+        lines.push(line(PlanAction::Add, "real server", true, described(server)));
+    }
+    if let Some(fallback) = &service.fallback {
+        lines.push(line(PlanAction::Add, "fallback", true, sorry(fallback)));
+    }
+}
+
+fn change(service: &Service, mut have: Have<'_>, lines: &mut Vec<PlanLine>) {
+    let mut nested = Vec::new();
+    for server in &service.real_servers {
+        match have.real_servers.remove(&server.address) {
+            None => nested.push(line(PlanAction::Add, "real server", true, described(server))),
+            Some(old) => {
+                if let Some(text) = differences(server, &old) {
+                    nested.push(line(PlanAction::Change, "real server", true, text));
+                }
+            }
+        }
+    }
+    let known = have.fallback.is_some();
+    let kept = |address: &SocketAddr| !known && service.fallback.as_ref().is_some_and(|f| f.address == *address);
+    for address in have.real_servers.keys().filter(|address| !kept(address)) {
+        nested.push(line(PlanAction::Remove, "real server", true, address.to_string()));
+    }
+    if let Some(old) = have.fallback.filter(|old| *old != service.fallback) {
+        let (action, text) = match (&old, &service.fallback) {
+            (None, Some(new)) => (PlanAction::Add, sorry(new)),
+            (Some(old), None) => (PlanAction::Remove, sorry(old)),
+            (Some(old), Some(new)) => (PlanAction::Change, format!("{} -> {}", sorry(old), sorry(new))),
+            (None, None) => return,
+        };
+        nested.push(line(action, "fallback", true, text));
+    }
+    let mut text = header(service);
+    if have.options.scheduler != service.scheduler {
+        text = format!("{} {} -> {}", named(&service.key), have.options.scheduler, service.scheduler);
+    } else if have.options.sources != service.sources {
+        text += "  other allow or deny lists";
+    } else if nested.is_empty() {
+        return;
+    }
+    lines.push(line(PlanAction::Change, "service", false, text));
+    lines.append(&mut nested);
+}
+
+fn differences(server: &RealServer, old: &HaveServer<'_>) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some(weight) = old.weight.filter(|weight| *weight != server.weight) {
+        parts.push(format!("w{weight} -> w{}", server.weight));
+    }
+    if old.forwarding != server.forwarding {
+        parts.push(format!("{} -> {}", old.forwarding.name(), server.forwarding.name()));
+    }
+    if let Some(old) = old.check.filter(|old| **old != server.check) {
+        let (old, new) = (words::check(old), words::check(&server.check));
+        parts.push(if old == new { format!("other {new}") } else { format!("{old} -> {new}") });
+    }
+    (!parts.is_empty()).then(|| format!("{} {}", server.address, parts.join("   ")))
+}
+
+fn line(action: PlanAction, kind: &str, nested: bool, text: String) -> PlanLine {
+    PlanLine { action, kind: kind.to_owned(), nested, text }
+}
+
+fn named(key: &ServiceKey) -> String {
+    format!("{} {}", key.protocol, SocketAddr::new(key.address, key.port))
+}
+
+/// `tcp 192.0.2.1:80 rr dr`.
+fn header(service: &Service) -> String {
+    let methods: BTreeSet<&str> = service.real_servers.iter().map(|server| server.forwarding.name()).collect();
+    let methods: Vec<&str> = methods.into_iter().collect();
+    format!("{} {} {}", named(&service.key), service.scheduler, methods.join("+")).trim_end().to_owned()
+}
+
+/// `192.0.2.2:80 w1   tcp check every 6 s`.
+fn described(server: &RealServer) -> String {
+    format!("{} w{}   {}", server.address, server.weight, words::check(&server.check))
+}
+
+fn sorry(fallback: &Fallback) -> String {
+    format!("{} {}", fallback.address, fallback.forwarding.name())
+}

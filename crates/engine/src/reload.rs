@@ -1,0 +1,268 @@
+//! From one cluster to the next. What did not change keeps its watch, its state and its place in the table.
+
+use crate::{
+    Effect,
+    balance::Balance,
+    decide::maintenance_file,
+    service::{Asked, Cover, Server, Service},
+    watches::{Slot, Turn},
+};
+use evenkeel_api::ServerState;
+use evenkeel_dataplane::{ServiceOptions, Table};
+use evenkeel_health::State;
+use evenkeel_machine::{Instant, Outbox};
+use evenkeel_model::{self as model, Cluster, ServiceKey, Weight};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    net::SocketAddr,
+};
+
+/// What a configuration run has to remember on its way through the services.
+#[derive(Default)]
+struct Passage {
+    /// Watches that lost a user.
+    released: BTreeSet<Slot>,
+    /// Services that are new or not as they were.
+    changed: Vec<ServiceKey>,
+    /// Real servers found serving.
+    adopted: usize,
+    /// Real servers whose new watch knew more than their old one, or more than nothing.
+    joined: Vec<(ServiceKey, SocketAddr, Turn)>,
+}
+
+impl Balance {
+    /// Makes `cluster` the one to run; `observed` is what an earlier run left. Returns how many real servers of that go
+    /// on serving.
+    pub(crate) fn configure(
+        &mut self,
+        now: Instant,
+        cluster: Cluster,
+        observed: &Table,
+        out: &mut Outbox<Effect>,
+    ) -> usize {
+        let mut passage = Passage::default();
+        let mut before = mem::take(&mut self.services);
+        self.order = cluster.services.iter().map(|service| service.key).collect();
+        for service in cluster.services {
+            let key = service.key;
+            let old = before.remove(&key);
+            let service = self.merge(now, old, service, observed.services.get(&key), &mut passage);
+            self.services.insert(key, service);
+        }
+        for (key, service) in before {
+            passage.released.extend(service.servers.iter().map(|server| server.watch));
+            self.program.touch(key);
+            self.drop_cover(now, service);
+        }
+        let services = &self.services;
+        let keeps = |slot: Slot, (key, address): &(ServiceKey, SocketAddr)| {
+            let server = services.get(key).and_then(|service| service.server(address));
+            server.is_some_and(|server| server.watch == slot)
+        };
+        self.watches.release(now, &passage.released, keeps, out);
+        let turns = self.watches.begin(now, out);
+        for key in passage.changed {
+            self.reconsider(now, key);
+        }
+        for (key, address, turn) in passage.joined {
+            self.joined(now, key, &address, &turn);
+        }
+        for turn in turns {
+            self.turned(now, &turn);
+        }
+        passage.adopted
+    }
+
+    /// The old service is gone; so is what was told of its sorry server.
+    fn drop_cover(&mut self, now: Instant, service: Service) {
+        let key = service.key;
+        self.services.insert(key, service);
+        self.leave_fallback(now, key);
+        self.services.remove(&key);
+    }
+
+    fn merge(
+        &mut self,
+        now: Instant,
+        old: Option<Service>,
+        new: model::Service,
+        observed: Option<&evenkeel_dataplane::Service>,
+        passage: &mut Passage,
+    ) -> Service {
+        let key = new.key;
+        let options = ServiceOptions { scheduler: new.scheduler, sources: new.sources };
+        let mut changed = old.as_ref().is_none_or(|old| {
+            let same = old.options == options && old.fallback == new.fallback;
+            !same || old.on_fail != new.on_fail || old.start != new.start
+        });
+        let mut old_servers = Lookup::new(old.as_ref().map_or(&[], |old| &old.servers));
+        let mut servers = Vec::with_capacity(new.real_servers.len());
+        for (place, server) in new.real_servers.into_iter().enumerate() {
+            let serves = observed.and_then(|service| service.real_servers.get(&server.address));
+            // The sorry server serves for another reason than a good check.
+            let sorry = new.fallback.as_ref().is_some_and(|fallback| fallback.address == server.address);
+            let adopted = serves.is_some_and(|entry| entry.weight > Weight::ZERO) && !sorry;
+            passage.adopted += usize::from(adopted);
+            let before = old_servers.take(place, &server.address);
+            let (server, differs) = self.merge_server(now, key, before, server, adopted, passage);
+            changed |= differs;
+            servers.push(server);
+        }
+        let gone = old_servers.rest();
+        changed |= !gone.is_empty();
+        passage.released.extend(gone);
+        let sorry_serves = new.fallback.as_ref().is_some_and(|fallback| {
+            let entry = observed.and_then(|service| service.real_servers.get(&fallback.address));
+            entry.is_some_and(|entry| entry.weight > Weight::ZERO)
+        });
+        let cover = if sorry_serves { Cover::Fallback { since: now, told: true } } else { Cover::Servers };
+        let cover = self.carry_cover(now, old, &new.fallback, cover);
+        if changed {
+            passage.changed.push(key);
+        }
+        Service {
+            name: new.name,
+            key,
+            options,
+            fallback: new.fallback,
+            fallback_command: new.fallback_command,
+            on_fail: new.on_fail,
+            start: new.start,
+            clean_stop: new.clean_stop,
+            monitor_file: new.monitor_file,
+            alerts: new.alerts.map(Box::new),
+            servers,
+            disabled: self.book.asked(key, None).disabled,
+            cover,
+        }
+    }
+
+    /// Another sorry server comes in as if there had been none.
+    fn carry_cover(
+        &mut self,
+        now: Instant,
+        old: Option<Service>,
+        fallback: &Option<model::Fallback>,
+        fresh: Cover,
+    ) -> Cover {
+        match old {
+            None => fresh,
+            Some(old) if old.fallback == *fallback => old.cover,
+            Some(old) => {
+                let cover = old.cover;
+                self.drop_cover(now, old);
+                match cover {
+                    Cover::Servers => Cover::Servers,
+                    Cover::Fallback { .. } => Cover::Fallback { since: now, told: false },
+                }
+            }
+        }
+    }
+
+    /// The real server as it is from now on, and whether the table has to be looked at for it.
+    fn merge_server(
+        &mut self,
+        now: Instant,
+        key: ServiceKey,
+        old: Option<&Server>,
+        new: model::RealServer,
+        adopted: bool,
+        passage: &mut Passage,
+    ) -> (Server, bool) {
+        let model::RealServer { name, aliases, address, forwarding, weight, check } = new;
+        let watch = self.watch_for(now, (key, address), old, check, adopted, passage);
+        let asked = match old {
+            Some(old) => old.asked,
+            None => self.book.asked(key, Some(address)),
+        };
+        let mut server = Server {
+            name: name.into(),
+            aliases: aliases.into(),
+            address,
+            forwarding,
+            weight,
+            watch,
+            asked,
+            maintenance: false,
+            state: old.map_or(ServerState::Unchecked, |old| old.state),
+            since: old.map_or(now, |old| old.since),
+        };
+        server.maintenance = maintenance_file(&server, &self.maintenance).is_some();
+        let differs = old.is_none_or(|old| {
+            let same = old.weight == weight && old.forwarding == forwarding;
+            !same || old.watch != watch || old.maintenance != server.maintenance
+        });
+        (server, differs)
+    }
+
+    /// The watch of an unchanged check stays; a changed one begins from what the old one knew, so that a reload takes
+    /// no real server out.
+    fn watch_for(
+        &mut self,
+        now: Instant,
+        user: (ServiceKey, SocketAddr),
+        old: Option<&Server>,
+        check: model::Check,
+        adopted: bool,
+        passage: &mut Passage,
+    ) -> Slot {
+        let before = match old {
+            Some(old) => {
+                let same = self.watches.get(old.watch).is_some_and(|(running, _)| *running == check);
+                if same || self.watches.change_rhythm(old.watch, &user, &check) {
+                    return old.watch;
+                }
+                passage.released.insert(old.watch);
+                (self.watches.state(old.watch), old.since)
+            }
+            None if adopted => (State::Up, now),
+            None => (State::Unknown, now),
+        };
+        let slot = self.watches.acquire(now, check, user, before.0);
+        let state = self.watches.state(slot);
+        if state != before.0 && state != State::Unknown {
+            passage.joined.push((user.0, user.1, Turn { slot, before }));
+        }
+        slot
+    }
+}
+
+/// Finds old real servers by address; at once while the order of the file stays as it was.
+struct Lookup<'a> {
+    servers: &'a [Server],
+    taken: Vec<bool>,
+    by_address: Option<BTreeMap<SocketAddr, usize>>,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(servers: &'a [Server]) -> Lookup<'a> {
+        Lookup { servers, taken: vec![false; servers.len()], by_address: None }
+    }
+
+    fn take(&mut self, place: usize, address: &SocketAddr) -> Option<&'a Server> {
+        let at_place = self.servers.get(place).is_some_and(|server| server.address == *address);
+        let place = if at_place {
+            place
+        } else {
+            let servers = self.servers;
+            let index = || servers.iter().enumerate().map(|(place, server)| (server.address, place)).collect();
+            *self.by_address.get_or_insert_with(index).get(address)?
+        };
+        *self.taken.get_mut(place)? = true;
+        self.servers.get(place)
+    }
+
+    /// The watches of those not taken.
+    fn rest(self) -> Vec<Slot> {
+        let left = self.servers.iter().zip(self.taken).filter(|(_, taken)| !taken);
+        left.map(|(server, _)| server.watch).collect()
+    }
+}
+
+/// What an operator asked for a real server, kept beside it and in the book.
+pub(crate) fn ask(service: &mut Service, address: SocketAddr, asked: Asked) {
+    if let Some(server) = service.servers.iter_mut().find(|server| server.address == address) {
+        server.asked = asked;
+    }
+}

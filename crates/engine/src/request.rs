@@ -1,0 +1,329 @@
+//! What clients ask for.
+
+use crate::{
+    Effect, Sample, Token,
+    balance::{Balance, IdleDrain, Phase, ending},
+    program::After,
+    reload::ask,
+    select::Target,
+    service::Asked,
+};
+use evenkeel_api::{Event, Refusal, RefusalCode, Reply, Request, Role};
+use evenkeel_machine::{Instant, Outbox};
+use evenkeel_model::{Protocol, ServiceKey, Weight};
+use std::{net::SocketAddr, time::Duration};
+
+/// Requests that wait for numbers at the most.
+pub(crate) const WAITING: usize = 1024;
+
+/// How often a drain that waits for its last connection is looked at.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Answered later, or refused now.
+type Outcome = Result<(), Refusal>;
+
+impl Balance {
+    pub(crate) fn request(
+        &mut self,
+        now: Instant,
+        token: Token,
+        role: Role,
+        request: Request,
+        out: &mut Outbox<Effect>,
+    ) {
+        let outcome = if role < request.needs() {
+            let (name, needs) = (request.name(), request.needs());
+            let message = format!("{name} needs the role {needs}, this caller has {role}");
+            let hint = "run it as root, or as the user or group the daemon was given for that role";
+            Err(Refusal::new(RefusalCode::NotAllowed, message).hint(hint))
+        } else if self.phase != Phase::Running {
+            Err(ending())
+        } else {
+            self.carry_out(now, token, request, out)
+        };
+        if let Err(refusal) = outcome {
+            out.push(Effect::Reply { token, reply: Reply::Refused(refusal) });
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, token: Token, request: Request, out: &mut Outbox<Effect>) -> Outcome {
+        match request {
+            Request::Status { service } => self.ask_status(token, service, out),
+            Request::Stop {} => {
+                self.stop(now, out);
+                let reply = Reply::Done { message: "stopped".into() };
+                self.program.hold(After::All, Effect::Reply { token, reply });
+                Ok(())
+            }
+            Request::Drain { server, for_s, until_idle, force } => {
+                let order = DrainOrder { for_s, until_idle, force };
+                self.drain(now, token, &server, order, out)
+            }
+            Request::Undrain { server } => self.undrain(now, token, &server, out),
+            Request::Weight { server, weight, force } => self.reweigh(now, token, &server, weight, force, out),
+            Request::Disable { target, force } => self.set_disabled(now, token, &target, true, force, out),
+            Request::Enable { target } => self.set_disabled(now, token, &target, false, true, out),
+            Request::Watch { .. } | Request::Reload {} | Request::Plan {} => {
+                Err(Refusal::new(RefusalCode::BadRequest, format!("{} is not for the engine", request.name())))
+            }
+        }
+    }
+
+    fn ask_status(&mut self, token: Token, service: Option<String>, out: &mut Outbox<Effect>) -> Outcome {
+        let service = service.map(|text| self.find_service(&text)).transpose()?;
+        if self.sampling.statuses.len() >= WAITING {
+            return Err(Refusal::new(RefusalCode::Busy, "too many requests wait for the data plane's counters"));
+        }
+        self.sampling.statuses.push((token, service));
+        self.sample(out);
+        Ok(())
+    }
+
+    fn sample(&mut self, out: &mut Outbox<Effect>) {
+        if !self.sampling.open {
+            self.sampling.open = true;
+            out.push(Effect::Sample);
+        }
+    }
+
+    /// The numbers are there: answers all that waited for them.
+    pub(crate) fn sampled(&mut self, now: Instant, sample: &Sample, out: &mut Outbox<Effect>) {
+        self.sampling.open = false;
+        for (token, service) in std::mem::take(&mut self.sampling.statuses) {
+            let status = Box::new(self.report(now, sample, service));
+            out.push(Effect::Reply { token, reply: Reply::Status(status) });
+        }
+        for drain in std::mem::take(&mut self.sampling.drains) {
+            self.look_at_drain(now, sample, drain, out);
+        }
+        let waits = !self.sampling.drains.is_empty() && self.phase == Phase::Running;
+        self.sampling.again_at = waits.then(|| now + IDLE_EVERY);
+    }
+
+    pub(crate) fn sample_again(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+        if self.sampling.again_at.is_some_and(|at| at <= now) {
+            self.sampling.again_at = None;
+            self.sample(out);
+        }
+    }
+
+    fn look_at_drain(&mut self, now: Instant, sample: &Sample, drain: IdleDrain, out: &mut Outbox<Effect>) {
+        let IdleDrain { token, service: key, address, since } = drain;
+        let server = self.services.get(&key).and_then(|service| Some((service, service.server(&address)?)));
+        let Some((service, server)) = server.filter(|(_, server)| server.asked.drained) else {
+            let refusal = Refusal::new(RefusalCode::Failed, "the drain was ended before the last connection was gone");
+            out.push(Effect::Reply { token, reply: Reply::Refused(refusal) });
+            return;
+        };
+        let counters = sample.services.get(&key).and_then(|service| service.real_servers.get(&address));
+        // Closing TCP connections need their real server no more; every UDP one counts as inactive.
+        let left = counters.map_or(0, |counters| match key.protocol {
+            Protocol::Tcp => counters.active,
+            Protocol::Udp => counters.active.saturating_add(counters.inactive),
+        });
+        if left > 0 {
+            self.sampling.drains.push(drain);
+            return;
+        }
+        let after_s = (now - since).as_secs();
+        let event = Event::DrainedIdle { service: service.name.clone(), server: server.name.to_string(), after_s };
+        out.push(Effect::Reply { token, reply: Reply::Done { message: event.to_string() } });
+        out.push(Effect::Event(event));
+    }
+
+    fn drain(
+        &mut self,
+        now: Instant,
+        token: Token,
+        text: &str,
+        order: DrainOrder,
+        out: &mut Outbox<Effect>,
+    ) -> Outcome {
+        let (key, address, asked) = self.find_asked(text)?;
+        let until = order.for_s.map(|s| now + Duration::from_secs(s));
+        if order.until_idle && self.sampling.drains.len() >= WAITING {
+            return Err(Refusal::new(RefusalCode::Busy, "too many drains wait for their last connection"));
+        }
+        let wanted = Asked { drained: true, ..asked };
+        self.guard(key, address, wanted, order.force)?;
+        self.book.forget_end(key, address);
+        self.change(now, key, address, wanted, until, out)?;
+        let (service, server) = self.names(key, address);
+        let event = Event::Drained { service, server, for_s: order.for_s };
+        if order.until_idle {
+            let drain = IdleDrain { token, service: key, address, since: now };
+            self.sampling.drains.push(drain);
+            self.sampling.again_at = self.sampling.again_at.or(Some(now + IDLE_EVERY));
+            self.program.hold(After::Service(key), Effect::Event(event));
+        } else {
+            self.answer(token, key, event);
+        }
+        Ok(())
+    }
+
+    fn undrain(&mut self, now: Instant, token: Token, text: &str, out: &mut Outbox<Effect>) -> Outcome {
+        let (key, address, asked) = self.find_asked(text)?;
+        if !asked.drained {
+            return Err(Refusal::new(RefusalCode::Failed, format!("{text} is not drained")));
+        }
+        self.change(now, key, address, Asked { drained: false, ..asked }, None, out)?;
+        let (service, server) = self.names(key, address);
+        let event = Event::Undrained { service, server, expired: false };
+        self.answer(token, key, event);
+        Ok(())
+    }
+
+    fn reweigh(
+        &mut self,
+        now: Instant,
+        token: Token,
+        text: &str,
+        weight: Option<u32>,
+        force: bool,
+        out: &mut Outbox<Effect>,
+    ) -> Outcome {
+        let (key, address, asked) = self.find_asked(text)?;
+        let above = || Refusal::new(RefusalCode::BadRequest, format!("weight is above {}", Weight::MAX));
+        let weight = weight.map(|number| Weight::new(number).ok_or_else(above)).transpose()?;
+        let Some(server) = self.services.get(&key).and_then(|service| service.server(&address)) else { return Ok(()) };
+        let (from, configured) = (server.full_weight().get(), server.weight);
+        // The file's own weight is asked for: nothing has to be kept over what the file says.
+        let asked_weight = weight.filter(|weight| *weight != configured);
+        let wanted = Asked { weight: asked_weight, ..asked };
+        self.guard(key, address, wanted, force)?;
+        self.change(now, key, address, wanted, None, out)?;
+        let to = weight.unwrap_or(configured).get();
+        let as_configured = asked_weight.is_none();
+        let (service, server) = self.names(key, address);
+        let event = Event::WeightSet { service, server, from, to, as_configured };
+        self.answer(token, key, event);
+        Ok(())
+    }
+
+    fn set_disabled(
+        &mut self,
+        now: Instant,
+        token: Token,
+        text: &str,
+        disabled: bool,
+        force: bool,
+        out: &mut Outbox<Effect>,
+    ) -> Outcome {
+        match self.find_target(text)? {
+            Target::Server(key, address) => {
+                let asked = self.book.asked(key, Some(address));
+                let wanted = Asked { disabled, ..asked };
+                self.guard(key, address, wanted, force)?;
+                self.change(now, key, address, wanted, None, out)?;
+                let (service, server) = self.names(key, address);
+                let server = Some(server);
+                let event =
+                    if disabled { Event::Disabled { service, server } } else { Event::Enabled { service, server } };
+                self.answer(token, key, event);
+            }
+            Target::Service(key) => {
+                if !self.book.write(key, None, Asked { disabled, ..Asked::default() }, None) {
+                    return Err(book_full());
+                }
+                out.push(Effect::Persist(self.book.store(now)));
+                let Some(service) = self.services.get_mut(&key) else { return Ok(()) };
+                service.disabled = disabled;
+                let (service, server) = (service.name.clone(), None);
+                let event =
+                    if disabled { Event::Disabled { service, server } } else { Event::Enabled { service, server } };
+                self.reconsider(now, key);
+                self.answer(token, key, event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses what would leave a service, that has some, without a real server to take connections.
+    fn guard(&mut self, key: ServiceKey, address: SocketAddr, wanted: Asked, force: bool) -> Outcome {
+        let Some(service) = self.services.get_mut(&key).filter(|_| !force) else { return Ok(()) };
+        let before = self.book.asked(key, Some(address));
+        let served = service.is_served(&self.watches);
+        ask(service, address, wanted);
+        let still = service.is_served(&self.watches);
+        ask(service, address, before);
+        if !served || still {
+            return Ok(());
+        }
+        let then = match &service.fallback {
+            Some(fallback) => format!("the fallback {} would answer", fallback.address),
+            None => "nothing would answer".to_owned(),
+        };
+        let message = format!("{} would have no real server left: {then}", service.name);
+        Err(Refusal::new(RefusalCode::WouldBreak, message).hint("--force does it all the same"))
+    }
+
+    /// Writes what is asked for into the book and brings the service up to date.
+    fn change(
+        &mut self,
+        now: Instant,
+        key: ServiceKey,
+        address: SocketAddr,
+        wanted: Asked,
+        drained_until: Option<Instant>,
+        out: &mut Outbox<Effect>,
+    ) -> Outcome {
+        if !self.book.write(key, Some(address), wanted, drained_until) {
+            return Err(book_full());
+        }
+        out.push(Effect::Persist(self.book.store(now)));
+        if let Some(service) = self.services.get_mut(&key) {
+            ask(service, address, wanted);
+        }
+        self.reconsider(now, key);
+        Ok(())
+    }
+
+    /// Tells the event, and answers with it, once it is true.
+    fn answer(&mut self, token: Token, key: ServiceKey, event: Event) {
+        let reply = Reply::Done { message: event.to_string() };
+        self.program.hold(After::Service(key), Effect::Reply { token, reply });
+        self.program.hold(After::Service(key), Effect::Event(event));
+    }
+
+    /// Drains whose time is over.
+    pub(crate) fn expire_drains(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+        let over = self.book.expire(now);
+        if over.is_empty() {
+            return;
+        }
+        for (key, address) in over {
+            let asked = self.book.asked(key, Some(address));
+            let Some(service) = self.services.get_mut(&key) else { continue };
+            ask(service, address, asked);
+            if service.server(&address).is_some() {
+                let (service, server) = self.names(key, address);
+                let event = Event::Undrained { service, server, expired: true };
+                self.reconsider(now, key);
+                self.program.hold(After::Service(key), Effect::Event(event));
+            }
+        }
+        out.push(Effect::Persist(self.book.store(now)));
+    }
+
+    fn names(&self, key: ServiceKey, address: SocketAddr) -> (String, String) {
+        let service = self.services.get(&key);
+        let server = service.and_then(|service| service.server(&address));
+        let name = service.map_or_else(|| key.to_string(), |service| service.name.clone());
+        (name, server.map_or_else(|| address.to_string(), |server| server.name.to_string()))
+    }
+
+    fn find_asked(&self, text: &str) -> Result<(ServiceKey, SocketAddr, Asked), Refusal> {
+        let (key, address) = self.find_server(text)?;
+        Ok((key, address, self.book.asked(key, Some(address))))
+    }
+}
+
+struct DrainOrder {
+    for_s: Option<u64>,
+    until_idle: bool,
+    force: bool,
+}
+
+fn book_full() -> Refusal {
+    Refusal::new(RefusalCode::Busy, format!("there are {} overrides already", crate::book::ENTRIES))
+}

@@ -1,0 +1,164 @@
+//! What the engine holds of a virtual service, and what the data plane's table should say of it.
+
+use crate::watches::{Slot, Watches};
+use evenkeel_api::ServerState;
+use evenkeel_dataplane::{self as dataplane, ServiceOptions};
+use evenkeel_health::State;
+use evenkeel_machine::Instant;
+use evenkeel_model::{Alerts, Fallback, FallbackCommand, Forwarding, OnFail, ServiceKey, StartState, Weight};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// A virtual service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: String,
+    pub(crate) key: ServiceKey,
+    pub(crate) options: ServiceOptions,
+    pub(crate) fallback: Option<Fallback>,
+    pub(crate) fallback_command: Option<FallbackCommand>,
+    pub(crate) on_fail: OnFail,
+    pub(crate) start: StartState,
+    pub(crate) clean_stop: bool,
+    pub(crate) monitor_file: Option<PathBuf>,
+    pub(crate) alerts: Option<Box<Alerts>>,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) disabled: bool,
+    pub(crate) cover: Cover,
+}
+
+/// Who answers for a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cover {
+    /// Its real servers, or it is disabled and nobody should.
+    Servers,
+    /// No real server takes connections; the sorry server, if there is one, answers. It is told (event, command, mail)
+    /// once no real server waits for its first verdict.
+    Fallback { since: Instant, told: bool },
+}
+
+/// A real server of a service.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) name: Box<str>,
+    pub(crate) aliases: Box<[String]>,
+    pub(crate) address: SocketAddr,
+    pub(crate) forwarding: Forwarding,
+    pub(crate) weight: Weight,
+    pub(crate) watch: Slot,
+    pub(crate) asked: Asked,
+    /// A maintenance file names it.
+    pub(crate) maintenance: bool,
+    pub(crate) state: ServerState,
+    pub(crate) since: Instant,
+}
+
+/// What operators asked for over what the file says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) disabled: bool,
+    pub(crate) drained: bool,
+    pub(crate) weight: Option<Weight>,
+}
+
+impl Server {
+    /// The weight it has while it is up and not drained.
+    pub(crate) fn full_weight(&self) -> Weight {
+        self.asked.weight.unwrap_or(self.weight)
+    }
+
+    /// It may be given connections: checked and found good, or counted so before its first check.
+    pub(crate) fn available(&self, health: State, start: StartState) -> bool {
+        let healthy = match health {
+            State::Up => true,
+            State::Down => false,
+            State::Unknown => start == StartState::Up,
+        };
+        healthy && !self.maintenance
+    }
+
+    fn state_now(&self, health: State, service_disabled: bool) -> ServerState {
+        if self.asked.disabled || service_disabled {
+            return ServerState::Disabled;
+        }
+        match health {
+            _ if self.maintenance => ServerState::Down,
+            State::Down => ServerState::Down,
+            State::Up | State::Unknown if self.asked.drained => ServerState::Drained,
+            State::Up => ServerState::Up,
+            State::Unknown => ServerState::Unchecked,
+        }
+    }
+}
+
+impl Service {
+    /// The weight `server` should have in the table; `None`: it should not be there.
+    pub(crate) fn wanted_weight(&self, server: &Server, watches: &Watches) -> Option<Weight> {
+        if self.disabled || server.asked.disabled {
+            return None;
+        }
+        if server.available(watches.state(server.watch), self.start) {
+            return Some(if server.asked.drained { Weight::ZERO } else { server.full_weight() });
+        }
+        match self.on_fail {
+            OnFail::Quiesce => Some(Weight::ZERO),
+            OnFail::Remove => None,
+        }
+    }
+
+    /// Whether a real server of it takes new connections.
+    pub(crate) fn is_served(&self, watches: &Watches) -> bool {
+        self.servers
+            .iter()
+            .any(|server| self.wanted_weight(server, watches).is_some_and(|weight| weight > Weight::ZERO))
+    }
+
+    /// Whether a real server of it, that could serve, still waits for its first verdict.
+    pub(crate) fn is_settling(&self, watches: &Watches) -> bool {
+        self.servers.iter().any(|server| {
+            let waits = watches.state(server.watch) == State::Unknown;
+            waits && !server.asked.disabled && !server.maintenance && self.start == StartState::Down
+        })
+    }
+
+    /// Real servers that are up, drained ones included.
+    pub(crate) fn count_up(&self, watches: &Watches) -> usize {
+        let up = |server: &&Server| server.available(watches.state(server.watch), self.start) && !server.asked.disabled;
+        self.servers.iter().filter(up).count()
+    }
+
+    /// Brings the states of the real servers up to date.
+    pub(crate) fn restate(&mut self, now: Instant, watches: &Watches) {
+        for server in &mut self.servers {
+            let state = server.state_now(watches.state(server.watch), self.disabled);
+            if state != server.state {
+                server.state = state;
+                server.since = now;
+            }
+        }
+    }
+
+    /// The real server with this address.
+    pub(crate) fn server(&self, address: &SocketAddr) -> Option<&Server> {
+        self.servers.iter().find(|server| server.address == *address)
+    }
+
+    /// What the table should hold, in the order of the file; the sorry server last. `None`: the service is disabled.
+    pub(crate) fn wanted(&self, watches: &Watches) -> Option<Vec<(SocketAddr, dataplane::RealServer)>> {
+        if self.disabled {
+            return None;
+        }
+        let entry = |server: &Server| {
+            let weight = self.wanted_weight(server, watches)?;
+            Some((server.address, dataplane::RealServer { weight, forwarding: server.forwarding }))
+        };
+        let mut wanted: Vec<_> = self.servers.iter().filter_map(entry).collect();
+        if let (Cover::Fallback { .. }, Some(fallback)) = (self.cover, &self.fallback) {
+            let sorry = dataplane::RealServer { weight: Weight::ONE, forwarding: fallback.forwarding };
+            match wanted.iter_mut().find(|(address, _)| *address == fallback.address) {
+                Some((_, entry)) => *entry = sorry,
+                None => wanted.push((fallback.address, sorry)),
+            }
+        }
+        Some(wanted)
+    }
+}

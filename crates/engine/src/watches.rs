@@ -1,0 +1,309 @@
+//! All check machines of the node, found by number and by deadline. Equal checks are one watch with several users.
+
+use crate::{CheckId, Effect, ProbeOrder};
+use evenkeel_health as health;
+use evenkeel_machine::{Instant, Machine, Outbox, Rng};
+use evenkeel_model::{Check, ServiceKey};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+/// So many new watches begin at once, and so many more in each [`STEP`] after.
+pub(crate) const AT_ONCE: usize = 1000;
+const STEP: Duration = Duration::from_millis(100);
+
+/// A real server of a service.
+pub(crate) type User = (ServiceKey, SocketAddr);
+
+/// Where a watch lies; valid while it has a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot(u32);
+
+/// A watch that has come up or gone down.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Which.
+    pub(crate) slot: Slot,
+    /// Its state before, and since when.
+    pub(crate) before: (health::State, Instant),
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: CheckId,
+    check: Arc<Check>,
+    watch: health::Watch,
+    users: Vec<User>,
+    /// As in `timers`.
+    timer: Option<Instant>,
+    /// Not begun yet.
+    start_at: Option<Instant>,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Watches {
+    seed: u64,
+    generations: u32,
+    entries: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    by_check: HashMap<Arc<Check>, u32>,
+    timers: BTreeSet<(Instant, u32)>,
+    fresh: Vec<u32>,
+    up: usize,
+}
+
+impl Watches {
+    pub(crate) fn new(seed: u64) -> Watches {
+        Watches {
+            seed,
+            generations: 0,
+            entries: Vec::new(),
+            free: Vec::new(),
+            by_check: HashMap::new(),
+            timers: BTreeSet::new(),
+            fresh: Vec::new(),
+            up: 0,
+        }
+    }
+
+    /// How many there are, and how many of them are up.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.by_check.len(), self.up)
+    }
+
+    /// The watch of `check`, made when there is none yet; `user` is one more of its users. A watch that knows nothing
+    /// yet takes `known` as its state.
+    pub(crate) fn acquire(&mut self, now: Instant, check: Check, user: User, known: health::State) -> Slot {
+        let index = match self.by_check.get(&check) {
+            Some(index) => *index,
+            None => self.insert(check),
+        };
+        if let Some(entry) = self.entry_mut(Slot(index)) {
+            entry.users.push(user);
+            if entry.watch.status().state == health::State::Unknown && known != health::State::Unknown {
+                entry.watch.assume(now, known);
+                self.up += usize::from(known == health::State::Up);
+            }
+        }
+        Slot(index)
+    }
+
+    fn insert(&mut self, check: Check) -> u32 {
+        let check = Arc::new(check);
+        self.generations = self.generations.wrapping_add(1);
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                self.entries.push(None);
+                u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        let id = CheckId(u64::from(self.generations) << 32 | u64::from(index));
+        let watch = health::Watch::new(&check, Rng::new(self.seed ^ id.0));
+        self.by_check.insert(Arc::clone(&check), index);
+        self.fresh.push(index);
+        if let Some(place) = self.entries.get_mut(index as usize) {
+            *place = Some(Entry { id, check, watch, users: Vec::with_capacity(1), timer: None, start_at: None });
+        }
+        index
+    }
+
+    /// Gives the watch another rhythm in place when `user` is its only user; else there is nothing done and false.
+    pub(crate) fn change_rhythm(&mut self, slot: Slot, user: &User, check: &Check) -> bool {
+        if self.by_check.contains_key(check) {
+            return false;
+        }
+        let Some(entry) = self.entry_mut(slot) else { return false };
+        let same = entry.check.probe == check.probe && entry.check.connects_between == check.connects_between;
+        if !same || entry.users.as_slice() != [*user] {
+            return false;
+        }
+        let old = std::mem::replace(&mut entry.check, Arc::new(check.clone()));
+        entry.watch.reconfigure(check.rhythm);
+        let key = Arc::clone(&entry.check);
+        self.by_check.remove(&old);
+        self.by_check.insert(key, slot.0);
+        self.arm(slot);
+        true
+    }
+
+    /// Ends the watches without users, after `keeps` has said which users still are.
+    pub(crate) fn release(
+        &mut self,
+        now: Instant,
+        slots: &BTreeSet<Slot>,
+        keeps: impl Fn(Slot, &User) -> bool,
+        out: &mut Outbox<Effect>,
+    ) {
+        for slot in slots {
+            let Some(entry) = self.entry_mut(*slot) else { continue };
+            entry.users.retain(|user| keeps(*slot, user));
+            if entry.users.is_empty() {
+                self.end(now, *slot, out);
+            }
+        }
+    }
+
+    fn end(&mut self, now: Instant, slot: Slot, out: &mut Outbox<Effect>) {
+        let Some(mut entry) = self.entries.get_mut(slot.0 as usize).and_then(Option::take) else { return };
+        if let Some(timer) = entry.timer {
+            self.timers.remove(&(timer, slot.0));
+        }
+        self.up -= usize::from(entry.watch.status().state == health::State::Up);
+        self.by_check.remove(&entry.check);
+        self.free.push(slot.0);
+        let mut told = Outbox::new();
+        entry.watch.handle(now, health::Input::Stop, &mut told);
+        for output in told.drain() {
+            order(&entry, output, out);
+        }
+    }
+
+    /// Ends all of them.
+    pub(crate) fn end_all(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+        for index in 0..self.entries.len() {
+            self.end(now, Slot(u32::try_from(index).unwrap_or(u32::MAX)), out);
+        }
+    }
+
+    /// Begins the watches made since the last call: a small set at once, a large one spread.
+    pub(crate) fn begin(&mut self, now: Instant, out: &mut Outbox<Effect>) -> Vec<Turn> {
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut turns = Vec::new();
+        for (place, index) in fresh.into_iter().enumerate() {
+            let slot = Slot(index);
+            let steps = u32::try_from(place / AT_ONCE).unwrap_or(u32::MAX);
+            if steps == 0 {
+                turns.extend(self.drive(now, slot, health::Input::Start, out));
+            } else if let Some(entry) = self.entry_mut(slot) {
+                entry.start_at = Some(now + STEP * steps);
+                self.arm(slot);
+            }
+        }
+        turns
+    }
+
+    /// Hands an input to the watch `id`, if there is one.
+    pub(crate) fn tell(
+        &mut self,
+        now: Instant,
+        id: CheckId,
+        input: health::Input,
+        out: &mut Outbox<Effect>,
+    ) -> Option<Turn> {
+        let slot = Slot((id.0 & u64::from(u32::MAX)) as u32);
+        let known = self.entry(slot).is_some_and(|entry| entry.id == id);
+        known.then(|| self.drive(now, slot, input, out)).flatten()
+    }
+
+    /// Does what one watch has to do by `now`; `None` when none has.
+    pub(crate) fn due(&mut self, now: Instant, out: &mut Outbox<Effect>) -> Option<Option<Turn>> {
+        let (at, index) = *self.timers.first()?;
+        if at > now {
+            return None;
+        }
+        let slot = Slot(index);
+        let start = self.entry_mut(slot).and_then(|entry| entry.start_at.take()).is_some();
+        if start {
+            return Some(self.drive(now, slot, health::Input::Start, out));
+        }
+        let mut told = Outbox::new();
+        let before = self.before(slot)?;
+        if let Some(entry) = self.entry_mut(slot) {
+            entry.watch.handle_timeout(now, &mut told);
+        }
+        Some(self.settle(slot, before, told, out))
+    }
+
+    /// When [`Watches::due`] next has something.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn drive(&mut self, now: Instant, slot: Slot, input: health::Input, out: &mut Outbox<Effect>) -> Option<Turn> {
+        let mut told = Outbox::new();
+        let before = self.before(slot)?;
+        self.entry_mut(slot)?.watch.handle(now, input, &mut told);
+        self.settle(slot, before, told, out)
+    }
+
+    fn before(&self, slot: Slot) -> Option<(health::State, Instant)> {
+        self.entry(slot).map(|entry| (entry.watch.status().state, entry.watch.status().since))
+    }
+
+    fn settle(
+        &mut self,
+        slot: Slot,
+        before: (health::State, Instant),
+        mut told: Outbox<health::Output>,
+        out: &mut Outbox<Effect>,
+    ) -> Option<Turn> {
+        let entry = self.entry(slot)?;
+        for output in told.drain() {
+            order(entry, output, out);
+        }
+        let state = entry.watch.status().state;
+        self.arm(slot);
+        if state == before.0 {
+            return None;
+        }
+        self.up += usize::from(state == health::State::Up);
+        self.up -= usize::from(before.0 == health::State::Up);
+        Some(Turn { slot, before })
+    }
+
+    fn arm(&mut self, slot: Slot) {
+        let Some(entry) = self.entries.get_mut(slot.0 as usize).and_then(Option::as_mut) else { return };
+        let deadline = entry.start_at.or_else(|| entry.watch.deadline());
+        if deadline != entry.timer {
+            if let Some(timer) = entry.timer {
+                self.timers.remove(&(timer, slot.0));
+            }
+            if let Some(deadline) = deadline {
+                self.timers.insert((deadline, slot.0));
+            }
+            entry.timer = deadline;
+        }
+    }
+
+    fn entry(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot.0 as usize).and_then(Option::as_ref)
+    }
+
+    fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
+        self.entries.get_mut(slot.0 as usize).and_then(Option::as_mut)
+    }
+
+    /// The check and its watch.
+    pub(crate) fn get(&self, slot: Slot) -> Option<(&Check, &health::Watch)> {
+        self.entry(slot).map(|entry| (&*entry.check, &entry.watch))
+    }
+
+    /// Whether the watch found its target up, down, or has not decided yet.
+    pub(crate) fn state(&self, slot: Slot) -> health::State {
+        self.entry(slot).map_or(health::State::Unknown, |entry| entry.watch.status().state)
+    }
+
+    /// Who depends on it.
+    pub(crate) fn users(&self, slot: Slot) -> &[User] {
+        self.entry(slot).map_or(&[], |entry| &entry.users)
+    }
+}
+
+/// Turns what a watch wants done into effects; changes of its state are read off its status.
+fn order(entry: &Entry, output: health::Output, out: &mut Outbox<Effect>) {
+    match output {
+        health::Output::Probe { attempt, which } => out.push(Effect::Probe(ProbeOrder {
+            check: entry.id,
+            attempt,
+            probe: which.probe(&entry.check),
+            timeout: entry.watch.timeout(),
+        })),
+        health::Output::Cancel { attempt } => out.push(Effect::CancelProbe { check: entry.id, attempt }),
+        health::Output::Up | health::Output::Down { .. } | health::Output::Failed { .. } => {}
+    }
+}
