@@ -1,9 +1,11 @@
 //! Links, addresses, routes and neighbours of the host.
 //!
 //! [`Netlink`] asks and changes, [`Monitor`] tells what changed. Both are synchronous, know no runtime and live in one
-//! network namespace for good. The messages are our own (`message`): five kinds with one framing, read without trust.
+//! network namespace for good. [`nexthop::NextHops`] is the machine that keeps the way to every real server known, and
+//! [`NeighbourSocket`] its ears. The messages are our own (`message`): five kinds with one framing, read without trust.
 
 mod address;
+mod discovery;
 mod error;
 mod ethtool;
 mod link;
@@ -11,10 +13,12 @@ mod mac;
 mod message;
 mod monitor;
 mod neighbour;
+pub mod nexthop;
 mod route;
 mod socket;
 
 pub use address::Address;
+pub use discovery::NeighbourSocket;
 pub use error::Error;
 pub use link::{Link, LinkKind, VethEnd, XdpMode};
 pub use mac::{MacAddress, MacAddressError};
