@@ -137,10 +137,25 @@ fn compile(object: &Path) -> Result<(), String> {
     let built = built_object(&target.join(TARGET).join("release"))?;
     let unstripped = object.with_extension("new");
     std::fs::copy(&built, &unstripped).map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
-    let stripped = run(Command::new(format!("{LLVM}/bin/llvm-strip")).arg("-g").arg(&unstripped));
-    stripped.and_then(|()| {
-        std::fs::rename(&unstripped, object).map_err(|e| format!("cannot write {}: {e}", object.display()))
-    })
+    run(Command::new(format!("{LLVM}/bin/llvm-strip")).arg("-g").arg(&unstripped))?;
+    let bytes = std::fs::read(&unstripped).map_err(|e| format!("cannot read {}: {e}", unstripped.display()))?;
+    if let Some(name) = mangled(&bytes) {
+        return Err(format!(
+            "the object names `{name}`, in which cargo's hash of this checkout's path is hidden, so that no other \
+             checkout gives the same bytes: mark that static or function `#[unsafe(no_mangle)]`"
+        ));
+    }
+    std::fs::rename(&unstripped, object).map_err(|e| format!("cannot write {}: {e}", object.display()))
+}
+
+/// The first name in the object that the compiler has mangled.
+fn mangled(object: &[u8]) -> Option<String> {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let starts = object.windows(4).enumerate();
+    let first =
+        starts.into_iter().find(|(_, window)| matches!(window, [0, b'_', b'R', b'N'] | [0, b'_', b'Z', b'N']))?;
+    let name = object.get(first.0 + 1..)?.iter().take_while(|byte| word(byte));
+    Some(name.map(|byte| char::from(*byte)).collect())
 }
 
 /// The one program that cargo left: a binary of the package, whatever its name.
@@ -285,6 +300,12 @@ mod tests {
             Record::parse("sources = \"ab\"\nrustc-web = \"1\"\nbpf-linker = \"2\"\nllvm = \"3\"\n"),
             Err(format!("{RECORD} does not say `object`"))
         );
+    }
+
+    #[test]
+    fn a_mangled_name_is_found() {
+        assert_eq!(mangled(b"\0license\0_RNvNtCsb_8evenkeel4next\0x"), Some("_RNvNtCsb_8evenkeel4next".into()));
+        assert_eq!(mangled(b"\0license\0MY_RN\0"), None);
     }
 
     #[test]
