@@ -129,3 +129,50 @@ fn settings(forwards: bool) -> Result<(), Error> {
     write(&["net", "ipv4", "ip_forward"], value)?;
     write(&["net", "ipv6", "conf", "all", "forwarding"], value)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::record::Record;
+    use crate::topology::{Plan, dr};
+
+    #[test]
+    fn nodes_reach_each_other_through_the_router_in_both_families() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: needs root, for network namespaces");
+            return;
+        }
+        let record = Record::take(&format!("b{}", std::process::id())).unwrap();
+        let mut plan = Plan::lab();
+        plan.elsewhere = vec![(Ipv4Addr::new(172, 20, 17, 20).into(), 32)];
+        let nodes = build(&dr(&plan, true), |node| record.namespace(node)).unwrap();
+        let places = [("real-1", plan.real_servers[0][0].0), ("real-2", plan.real_servers[1][1].0)];
+        let more = [("director", plan.vips[0]), ("director", plan.vips[1]), ("router", plan.elsewhere[0].0)];
+        for (name, address) in places.into_iter().chain(more) {
+            let peer = through(&nodes["client"], &nodes[name], address);
+            let own = plan.client.iter().map(|(_, client, _)| *client).find(|own| own.is_ipv4() == address.is_ipv4());
+            assert_eq!(Some(peer), own, "{name} was to see the client's own address");
+        }
+        drop(nodes);
+        record.end().unwrap();
+    }
+
+    /// Sends a byte from `client` to `address` on `server`; the address that the server saw it come from.
+    fn through(client: &Node, server: &Node, address: IpAddr) -> IpAddr {
+        let target = SocketAddr::new(address, 7);
+        let listener = server.run(move || TcpListener::bind(target)).unwrap().unwrap();
+        let sender = client.run(move || TcpStream::connect_timeout(&target, Duration::from_secs(5))).unwrap();
+        let mut sender = sender.unwrap_or_else(|error| panic!("{target}: {error}"));
+        let (mut received, peer) = listener.accept().unwrap();
+        sender.write_all(b"x").unwrap();
+        drop(sender);
+        let mut text = String::new();
+        received.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "x");
+        peer.ip()
+    }
+}

@@ -104,6 +104,11 @@ pub struct Load {
 }
 
 impl Load {
+    #[cfg(test)]
+    pub(crate) fn idle() -> Self {
+        Self { shared: Arc::default(), thread: None }
+    }
+
     /// Waits until `count` more requests have finished, well or badly.
     pub fn wait_for(&self, count: usize, limit: Duration) -> Result<(), Error> {
         let log = self.shared.log.lock().unwrap_or_else(PoisonError::into_inner);

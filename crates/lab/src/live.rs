@@ -46,6 +46,24 @@ impl View {
     }
 }
 
+#[cfg(test)]
+impl View {
+    fn for_tests(status: Option<Status>, events: &[&str]) -> View {
+        let mut view = View {
+            begun: Instant::now(),
+            title: "evenkeel lab".into(),
+            events: VecDeque::new(),
+            status,
+            director: true,
+            capturing: false,
+            servers: vec![("real-1".into(), true)],
+            load: Load::idle(),
+        };
+        events.iter().for_each(|event| view.tell(*event));
+        view
+    }
+}
+
 /// Builds a lab and shows it until `q`.
 pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
     let program = std::env::current_exe().context("find this program")?;

@@ -99,3 +99,28 @@ impl Drop for Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_node_is_an_error_and_the_node_lives_on() {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: needs root, for network namespaces");
+            return;
+        }
+        let record = crate::record::Record::take(&format!("n{}", std::process::id())).unwrap();
+        let namespace = record.namespace("node");
+        Namespace::create(&namespace).unwrap();
+        let node = Node::new("node", &namespace).unwrap();
+        let failed = node.run::<()>(|| panic!("on purpose"));
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo went wrong >&2; exit 3"]);
+        let error = node.output(command).unwrap_err().to_string();
+        drop(node);
+        record.end().unwrap();
+        assert_eq!(failed.unwrap_err().to_string(), "something in node panicked");
+        assert!(error.contains("exit status: 3") && error.contains("went wrong"), "{error}");
+    }
+}

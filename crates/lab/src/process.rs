@@ -87,3 +87,32 @@ impl Drop for Process {
         let _ = self.kill();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn start(program: &str, argument: &str) -> Process {
+        Process::new(program, Command::new(program).arg(argument).spawn().unwrap())
+    }
+
+    #[test]
+    fn a_process_is_waited_for_until_it_ends_or_the_limit_is_reached() {
+        assert!(start("true", "").wait(Duration::from_secs(10)).unwrap().success());
+        let mut long = start("sleep", "600");
+        assert!(long.wait(Duration::from_millis(1)).unwrap_err().to_string().contains("did not end within"));
+        assert!(long.is_running());
+        long.kill().unwrap();
+        assert!(!long.is_running());
+    }
+
+    #[test]
+    fn a_process_does_not_outlive_its_handle() {
+        let process = start("sleep", "600");
+        let id = process.id();
+        drop(process);
+        assert!(!std::path::Path::new(&format!("/proc/{id}")).exists());
+    }
+}

@@ -109,10 +109,7 @@ impl Record {
 /// Removes every lab whose owner is dead; says how many things there were, and which labs are alive.
 pub(crate) fn clean() -> Result<(usize, Vec<String>), Error> {
     let mut names: BTreeSet<String> = BTreeSet::new();
-    for namespace in Namespace::list(PREFIX)? {
-        let lab = namespace.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')).map(|(lab, _)| lab);
-        names.extend(lab.map(str::to_owned));
-    }
+    // The lock's file is there before the first namespace is, and goes last.
     for entry in fs::read_dir(ROOT).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         names.insert(name.strip_suffix(".lock").map_or(name.clone(), str::to_owned));
@@ -190,4 +187,67 @@ fn unmount_below(directory: &Path) -> Result<usize, Error> {
             .map_err(|e| Error::because(format_args!("unmount {}", place.display()), e))?;
     }
     Ok(places.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_root() -> bool {
+        let root = rustix::process::geteuid().is_root();
+        if !root {
+            println!("skipped: needs root, to lock below /run");
+        }
+        root
+    }
+
+    fn name(what: &str) -> String {
+        format!("r{}{what}", std::process::id())
+    }
+
+    #[test]
+    fn a_name_that_would_lead_elsewhere_is_refused() {
+        for name in ["", "a/b", "..", "a-b", "averyveryverylongname1"] {
+            assert!(Record::take(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_lab_has_one_owner_and_is_free_when_that_one_ends() {
+        if !is_root() {
+            return;
+        }
+        let name = name("owner");
+        let first = Record::take(&name).unwrap();
+        assert!(Record::take(&name).is_err());
+        assert!(clean().unwrap().1.contains(&name), "a living owner's lab was not to be removed");
+        assert!(first.directory().is_dir());
+        first.end().unwrap();
+        Record::take(&name).unwrap().end().unwrap();
+    }
+
+    #[test]
+    fn what_a_dead_owner_left_is_removed_processes_mounts_and_all() {
+        if !is_root() {
+            return;
+        }
+        let name = name("dead");
+        let record = Record::take(&name).unwrap();
+        let directory = record.directory();
+        let namespace = record.namespace("node");
+        Namespace::create(&namespace).unwrap();
+        let mount = directory.join("bpf");
+        fs::create_dir(&mount).unwrap();
+        rustix::mount::mount("lab", &mount, "tmpfs", rustix::mount::MountFlags::empty(), None).unwrap();
+        let mut command = std::process::Command::new("sleep");
+        evenkeel_os::child::start_in(command.arg("600"), &Namespace::open(&namespace).unwrap()).unwrap();
+        let mut process = command.spawn().unwrap();
+        drop(record);
+
+        // The lock is free, as after a kill -9: whoever comes next removes all of it.
+        Record::take(&name).unwrap().end().unwrap();
+        assert!(!process.wait().unwrap().success(), "the process was to be killed");
+        assert!(Namespace::list(&namespace).unwrap().is_empty());
+        assert!(!directory.exists());
+    }
 }

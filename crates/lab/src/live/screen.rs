@@ -128,3 +128,61 @@ fn footer(view: &View) -> Paragraph<'static> {
     keys.push("q quit".into());
     Paragraph::new(keys.join("   ")).block(Block::new().borders(Borders::TOP)).bold()
 }
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_api::{FallbackStatus, ServiceStatus};
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::*;
+
+    fn server(name: &str, state: ServerState, weight: u32) -> RealServerStatus {
+        let address = "10.77.0.11:80".to_owned();
+        let reason = "http 200 in 3 ms".to_owned();
+        RealServerStatus { name: name.into(), address, state, weight, reason, ..RealServerStatus::default() }
+    }
+
+    fn screen(view: &View) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(110, 20)).unwrap();
+        terminal.draw(|frame| draw(frame, view)).unwrap();
+        let buffer = terminal.backend().buffer().clone();
+        let width = usize::from(buffer.area.width);
+        let symbols: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
+        symbols.chunks(width).map(|row| row.concat().trim_end().to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn the_screen_shows_state_requests_events_and_keys() {
+        let service = ServiceStatus {
+            name: "web".into(),
+            address: "10.77.0.100:80".into(),
+            scheduler: "rr".into(),
+            fallback: Some(FallbackStatus { address: "127.0.0.1:80".into(), in_use: true }),
+            real_servers: vec![server("real-1", ServerState::Up, 1), server("real-2", ServerState::Down, 0)],
+            ..ServiceStatus::default()
+        };
+        let status = Status { services: vec![service], ..Status::default() };
+        let view = View::for_tests(Some(status), &["real-1    stopped"]);
+        let text = screen(&view);
+        for words in [
+            "director running",
+            "web 10.77.0.100:80",
+            "fallback 127.0.0.1:80 answers",
+            "real-1 10.77.0.11:80",
+            "down",
+            "failed 0",
+            "real-1    stopped",
+            "1 stop real-1",
+            "q quit",
+        ] {
+            assert!(text.contains(words), "{words} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_director_that_does_not_answer_is_said_so() {
+        let text = screen(&View::for_tests(None, &[]));
+        assert!(text.contains("no answer from the director"), "{text}");
+    }
+}
