@@ -1,1 +1,31 @@
 //! The loops that feed the engine and carry out its effects.
+//!
+//! One task owns the engine and the data plane ([`run`]). Everything else - probes, clients, files, mails, programs -
+//! is a task of its own that speaks to it in plain messages over bounded channels, so that it could be another process.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod commands;
+mod configuration;
+mod control;
+mod core;
+mod daemon;
+mod doors;
+pub mod files;
+mod firewall;
+mod instances;
+mod interfaces;
+mod limits;
+mod mail;
+pub mod memory;
+mod network;
+mod path;
+mod probes;
+mod running;
+mod sinks;
+mod state;
+mod watch;
+
+pub use configuration::{Configuration, Loader};
+pub use daemon::{Failure, Need, Opened, Opener, Options, run};
+pub use path::{Door, PacketPath};

@@ -1,0 +1,146 @@
+//! One run of the daemon: what it is told, and its first and last steps.
+
+use crate::{
+    configuration::{Configuration, Loader},
+    limits,
+    path::{Door, PacketPath},
+    running::Running,
+};
+use evenkeel_model::Cluster;
+use evenkeel_os::{PidFile, RuntimeDir};
+use std::{error, fmt, path::PathBuf};
+use tokio::task::LocalSet;
+
+/// What one run is told.
+pub struct Options {
+    /// Holds socket, pid and state of this instance.
+    pub runtime_dir: PathBuf,
+    /// Name of this node.
+    pub node: String,
+    /// Version of the program.
+    pub version: String,
+    /// What is to be run.
+    pub first: Configuration,
+    /// Reads it again.
+    pub loader: Loader,
+    /// Interfaces to attach to; empty: as the files say, or derived.
+    pub interfaces: Vec<String>,
+    /// How to attach; `None`: as the files say.
+    pub door: Option<Door>,
+    /// Capacity of the connection table; `None`: as the files say.
+    pub connections: Option<u32>,
+    /// Groups whose members may operate.
+    pub operators: Vec<u32>,
+    /// This program, for the instances of `execute=`.
+    pub program: PathBuf,
+    /// A pid file besides that of the runtime directory.
+    pub pid_file: Option<PathBuf>,
+    /// Called when the daemon serves.
+    pub ready: Box<dyn FnOnce()>,
+}
+
+/// What the packet path is opened for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The instance's runtime directory.
+    pub runtime_dir: PathBuf,
+    /// Connections to hold; `None`: the default.
+    pub connections: Option<u32>,
+    /// Services of the configuration.
+    pub services: usize,
+    /// Real servers of the configuration, fallbacks included.
+    pub real_servers: usize,
+}
+
+/// An open packet path.
+pub struct Opened {
+    /// The path.
+    pub path: Box<dyn PacketPath>,
+    /// An earlier run had left it serving.
+    pub adopted: bool,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// Opens the packet path; the error is a sentence fragment.
+pub type Opener = Box<dyn FnOnce(&Need) -> Result<Opened, String>>;
+
+/// Why the daemon cannot serve, or did not end cleanly: one sentence fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for Failure {}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure(why)
+    }
+}
+
+/// Serves until told to end.
+pub fn run(options: Options, open: Opener) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .map_err(|e| format!("cannot start the loop: {e}"))?;
+    let outcome = LocalSet::new().block_on(&runtime, serve(options, open));
+    // A name that is being resolved must not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(options: Options, open: Opener) -> Result<(), Failure> {
+    let directory = RuntimeDir::prepare(&options.runtime_dir).map_err(|e| e.to_string())?;
+    let _lock = directory.lock().map_err(|e| e.to_string())?;
+    let mut pid_files = vec![pid_file(directory.join("pid"))?];
+    if let Some(path) = options.pid_file.clone() {
+        pid_files.push(pid_file(path)?);
+    }
+    let limit = limits::raise();
+    let cluster = options.first.cluster.clone();
+    let opened = open(&need(&options, &cluster)).map_err(|why| format!("cannot open the packet path: {why}"))?;
+    let Opened { path, adopted, warnings } = opened;
+    let warnings = limit.into_iter().chain(warnings).collect();
+    let mut running = match Running::prepare(options, path, warnings) {
+        Ok(running) => running,
+        Err((path, why)) => return Err(give_up(path, adopted, why)),
+    };
+    if let Err(why) = running.start(cluster).await {
+        return Err(give_up(running.into_path(), adopted, why));
+    }
+    running.until_the_end().await;
+    running.end().await
+}
+
+fn pid_file(path: PathBuf) -> Result<PidFile, Failure> {
+    PidFile::create(path).map_err(|e| Failure(e.to_string()))
+}
+
+fn need(options: &Options, cluster: &Cluster) -> Need {
+    let fallbacks = cluster.services.iter().filter(|s| s.fallback.is_some()).count();
+    Need {
+        runtime_dir: options.runtime_dir.clone(),
+        connections: options.connections.or(cluster.settings.connections),
+        services: cluster.services.len(),
+        real_servers: fallbacks + cluster.services.iter().map(|s| s.real_servers.len()).sum::<usize>(),
+    }
+}
+
+/// It cannot serve. What an earlier run had left serving goes on; what this one made is removed.
+fn give_up(path: Box<dyn PacketPath>, adopted: bool, why: String) -> Failure {
+    if adopted {
+        path.leave();
+        return Failure(format!("{why}; what an earlier run left goes on serving, `evenkeel stop` ends it"));
+    }
+    match path.remove() {
+        Ok(()) => Failure(why),
+        Err(e) => Failure(format!("{why}; and not all of what was added could be removed: {e}")),
+    }
+}

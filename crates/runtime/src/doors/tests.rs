@@ -1,0 +1,78 @@
+use super::*;
+use crate::memory::{MemoryPath, Pins};
+use evenkeel_model::Settings;
+
+fn host(interfaces: &[(&str, u32)]) -> Vec<Numbered> {
+    let one = |(name, index): &(&str, u32)| Numbered {
+        index: *index,
+        interface: Interface {
+            name: (*name).into(),
+            usable: true,
+            addresses: vec![],
+            default4: false,
+            default6: false,
+        },
+    };
+    interfaces.iter().map(one).collect()
+}
+
+fn cluster(interfaces: &[&str]) -> Cluster {
+    let interfaces = interfaces.iter().map(|i| (*i).to_owned()).collect();
+    Cluster { settings: Settings { interfaces, ..Settings::default() }, services: vec![] }
+}
+
+fn attached(path: &mut MemoryPath) -> Vec<String> {
+    path.attachments().into_iter().map(|a| a.interface).collect()
+}
+
+#[test]
+fn a_named_interface_is_attached_once_and_again_when_it_is_made_anew() {
+    let (pins, mut doors) = (Pins::default(), Doors::default());
+    let mut path = MemoryPath::open(&pins);
+    doors.want(&cluster(&["eth0"]));
+    assert_eq!(doors.settle(&mut path, &host(&[("eth0", 2), ("eth1", 3)]), false).len(), 1);
+    assert_eq!(doors.settle(&mut path, &host(&[("eth0", 2)]), false), []);
+    assert_eq!(pins.attached(), 1);
+    assert!(doors.is_open());
+    let events = doors.settle(&mut path, &host(&[]), false);
+    assert!(matches!(events.as_slice(), [Event::AttachmentChanged { mode: None, .. }]), "{events:?}");
+    assert!(!doors.is_open());
+    doors.settle(&mut path, &host(&[("eth0", 9)]), false);
+    assert_eq!(pins.attached(), 2);
+    assert_eq!(doors.complaints().count(), 0);
+}
+
+#[test]
+fn a_failure_is_told_once_and_stays_in_status() {
+    let (pins, mut doors) = (Pins::default(), Doors::default());
+    let mut path = MemoryPath::open(&pins);
+    pins.refuse_attach(Some("no XDP in this driver"));
+    doors.want(&cluster(&["eth0"]));
+    assert_eq!(doors.settle(&mut path, &host(&[("eth0", 2)]), false).len(), 1);
+    assert_eq!(doors.settle(&mut path, &host(&[("eth0", 2)]), false), []);
+    assert_eq!(doors.complaints().collect::<Vec<_>>(), ["not attached to eth0: no XDP in this driver"]);
+}
+
+#[test]
+fn only_a_reload_lets_go_of_an_interface() {
+    let (pins, mut doors) = (Pins::default(), Doors::default());
+    let mut path = MemoryPath::open(&pins);
+    let both = host(&[("eth0", 2), ("eth1", 3)]);
+    doors.want(&cluster(&["eth0"]));
+    doors.settle(&mut path, &both, true);
+    doors.want(&cluster(&["eth1"]));
+    doors.settle(&mut path, &both, false);
+    assert_eq!(attached(&mut path), ["eth0", "eth1"]);
+    doors.settle(&mut path, &both, true);
+    assert_eq!(attached(&mut path), ["eth1"]);
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let mut doors = Doors::new(vec!["eth1".into()], Some(Door::Generic));
+    let mut path = MemoryPath::open(&Pins::default());
+    doors.want(&cluster(&["eth0"]));
+    doors.settle(&mut path, &host(&[("eth0", 2), ("eth1", 3)]), true);
+    assert_eq!(attached(&mut path), ["eth1"]);
+    assert_eq!(path.attachments()[0].mode, "generic");
+}

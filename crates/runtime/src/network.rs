@@ -1,0 +1,298 @@
+//! The host's network as the daemon follows it: interfaces for the doors, next hops for the real servers.
+
+mod hops;
+
+pub(crate) use hops::Hop;
+
+use crate::{clock::Clock, doors::Numbered, interfaces::Interface};
+use evenkeel_machine::{Instant, Machine, Outbox};
+use evenkeel_model::{Cluster, Forwarding};
+use evenkeel_netlink::{
+    Event, Link, LinkKind, Monitor, NeighbourSocket, Netlink, RouteKind,
+    nexthop::{Heard, Input, NextHops, Output},
+};
+use hops::Hops;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+    os::fd::{AsFd, AsRawFd, RawFd},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// The routing table that hosts use unless told otherwise.
+const MAIN: u32 = 254;
+/// Batches of news taken in one turn of the loop.
+const TURN: usize = 16;
+
+/// Follows the network.
+pub(crate) struct Network {
+    clock: Clock,
+    netlink: Netlink,
+    monitor: AsyncFd<Readable<Monitor>>,
+    /// `None`: not permitted, so the kernel's neighbour table is all there is.
+    neighbours: Option<AsyncFd<Readable<NeighbourSocket>>>,
+    machine: NextHops,
+    out: Outbox<Output>,
+    wanted: BTreeSet<IpAddr>,
+    hops: Hops,
+    trouble: Option<String>,
+}
+
+struct Readable<T>(T);
+
+impl<T: AsFd> AsRawFd for Readable<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl Network {
+    /// Of the network namespace the daemon runs in.
+    pub(crate) fn open(clock: Clock) -> Result<Network, String> {
+        let netlink = Netlink::open().map_err(|e| format!("cannot follow the host's network: {e}"))?;
+        let monitor = Monitor::open().map_err(|e| format!("cannot follow the host's network: {e}"))?;
+        let register = |e: io::Error| format!("cannot follow the host's network: {e}");
+        let monitor = registered(monitor).map_err(register)?;
+        let (neighbours, trouble) = match NeighbourSocket::open() {
+            Ok(socket) => (Some(registered(socket).map_err(register)?), None),
+            Err(e) => (None, Some(format!("a real server that changes its MAC address is followed late: {e}"))),
+        };
+        let mut network = Network {
+            clock,
+            netlink,
+            monitor,
+            neighbours,
+            machine: NextHops::new(),
+            out: Outbox::new(),
+            wanted: BTreeSet::new(),
+            hops: Hops::default(),
+            trouble,
+        };
+        network.read_facts()?;
+        Ok(network)
+    }
+
+    /// What the operator should know of how well the network is followed.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Waits until there are news.
+    pub(crate) async fn changed(&self) {
+        let heard = async {
+            match &self.neighbours {
+                Some(socket) => socket.readable().await.map(drop),
+                None => std::future::pending().await,
+            }
+        };
+        // An error comes only when the runtime ends.
+        tokio::select! {
+            _ = self.monitor.readable() => {}
+            _ = heard => {}
+        }
+    }
+
+    /// Takes the news; says whether interfaces, their addresses or default routes are among them.
+    pub(crate) fn read(&mut self) -> bool {
+        let mut interfaces = false;
+        for _ in 0..TURN {
+            let events = take(&mut self.monitor, |m| m.read_events());
+            let heard: Vec<Heard> = match &mut self.neighbours {
+                Some(socket) => take(socket, |s| s.read_heard()),
+                None => Vec::new(),
+            };
+            if events.is_empty() && heard.is_empty() {
+                break;
+            }
+            for event in events {
+                interfaces |= touches_interfaces(&event);
+                self.hops.note(&event);
+                self.tell(Input::Event(event));
+            }
+            heard.into_iter().for_each(|heard| self.tell(Input::Heard(heard)));
+        }
+        interfaces
+    }
+
+    /// When [`Network::due`] next wants to be called.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.machine.deadline()
+    }
+
+    /// Asks those whose time has come.
+    pub(crate) fn due(&mut self) {
+        self.machine.handle_timeout(self.clock.now(), &mut self.out);
+        self.carry_out();
+    }
+
+    /// Watches the ways to this cluster's real servers, and no others.
+    pub(crate) fn follow(&mut self, cluster: &Cluster) {
+        let wanted = real_servers(cluster);
+        let old = std::mem::replace(&mut self.wanted, wanted.clone());
+        for gone in old.difference(&wanted) {
+            self.hops.forget(*gone);
+            self.tell(Input::Forget(*gone));
+        }
+        for new in wanted.difference(&old) {
+            self.tell(Input::Want(*new));
+        }
+        self.due();
+    }
+
+    /// The ways that are new since the last call.
+    pub(crate) fn settle(&mut self) -> Vec<Hop> {
+        self.hops.settle()
+    }
+
+    /// Whether a real server's way may still become known soon.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.wanted.iter().any(|ip| self.hops.is_open(*ip))
+    }
+
+    /// How the real servers are reached, for status.
+    pub(crate) fn next_hops(&self) -> BTreeMap<IpAddr, String> {
+        self.hops.texts()
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.machine.handle(self.clock.now(), input, &mut self.out);
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.out.pop() {
+            match output {
+                Output::ReadFacts => {
+                    if let Err(why) = self.read_facts() {
+                        self.trouble = Some(why);
+                    }
+                }
+                Output::AskRoute(ip) => {
+                    // What cannot be asked for is looked at again by the machine's own audit.
+                    let route = self.netlink.route_to(ip).ok().flatten();
+                    self.hops.route(ip, route);
+                    self.machine.handle(self.clock.now(), Input::Route { ip, route }, &mut self.out);
+                }
+                // Failing is like not being answered: it is asked again.
+                Output::Resolve { ifindex, ip } => drop(self.netlink.resolve(ifindex, ip)),
+                Output::Probe(question) => {
+                    if let Some(socket) = &self.neighbours {
+                        drop(socket.get_ref().0.ask(&question));
+                    }
+                }
+                Output::Outcome { real_server, outcome } => self.hops.outcome(real_server, outcome),
+            }
+        }
+    }
+
+    fn read_facts(&mut self) -> Result<(), String> {
+        let explain = |e: evenkeel_netlink::Error| format!("cannot read the host's network: {e}");
+        let links = self.netlink.links().map_err(explain)?;
+        let addresses = self.netlink.addresses().map_err(explain)?;
+        self.hops.name(&links);
+        self.machine.handle(self.clock.now(), Input::Facts { links, addresses }, &mut self.out);
+        Ok(())
+    }
+
+    /// The addresses of this host.
+    pub(crate) fn own_addresses(&mut self) -> BTreeSet<IpAddr> {
+        // Without them no real server is taken for this host: its next hop says so later.
+        let addresses = self.netlink.addresses().unwrap_or_default();
+        addresses.into_iter().map(|address| address.address).collect()
+    }
+
+    /// The interfaces as they are now.
+    pub(crate) fn interfaces(&mut self) -> Result<Vec<Numbered>, String> {
+        let explain = |e: evenkeel_netlink::Error| format!("cannot list the host's interfaces: {e}");
+        let links = self.netlink.links().map_err(explain)?;
+        let mut addresses: BTreeMap<u32, Vec<(IpAddr, u8)>> = BTreeMap::new();
+        for address in self.netlink.addresses().map_err(explain)? {
+            addresses.entry(address.ifindex).or_default().push((address.address, address.prefix));
+        }
+        let (mut default4, mut default6) = (BTreeSet::new(), BTreeSet::new());
+        for route in self.netlink.routes().map_err(explain)? {
+            if let Some(index) = route.ifindex
+                && route.table == MAIN
+                && route.kind == RouteKind::Unicast
+                && route.destination.length() == 0
+            {
+                if route.destination.address().is_ipv4() {
+                    default4.insert(index)
+                } else {
+                    default6.insert(index)
+                };
+            }
+        }
+        let one = |link: Link| Numbered {
+            index: link.index,
+            interface: Interface {
+                usable: link.up && !matches!(link.kind, LinkKind::Loopback | LinkKind::Dummy),
+                addresses: addresses.remove(&link.index).unwrap_or_default(),
+                default4: default4.contains(&link.index),
+                default6: default6.contains(&link.index),
+                name: link.name,
+            },
+        };
+        Ok(links.into_iter().map(one).collect())
+    }
+}
+
+#[expect(deprecated, reason = "its successor is unsafe to call, and what it asks for, Readable's types keep")]
+fn registered<T: AsFd>(source: T) -> io::Result<AsyncFd<Readable<T>>> {
+    AsyncFd::new(Readable(source))
+}
+
+/// One batch; none when nothing waits, which is then waited for again.
+fn take<T, I>(
+    source: &mut AsyncFd<Readable<T>>,
+    read: impl FnOnce(&mut T) -> Result<Vec<I>, evenkeel_netlink::Error>,
+) -> Vec<I>
+where
+    T: AsFd,
+{
+    let batch = source.try_io_mut(Interest::READABLE, |readable| match read(&mut readable.0) {
+        Ok(batch) if batch.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+        Ok(batch) => Ok(batch),
+        Err(e) => Err(io::Error::other(e.to_string())),
+    });
+    batch.unwrap_or_default()
+}
+
+/// Whether the choice of interfaces may come out differently after this.
+fn touches_interfaces(event: &Event) -> bool {
+    match event {
+        Event::Link(_) | Event::LinkGone(_) | Event::Address(_) | Event::AddressGone(_) | Event::Overrun => true,
+        Event::Route(route) | Event::RouteGone(route) => route.destination.length() == 0,
+        Event::Neighbour(_) | Event::NeighbourGone(_) => false,
+    }
+}
+
+/// Whom packets are sent to.
+fn real_servers(cluster: &Cluster) -> BTreeSet<IpAddr> {
+    let mut addresses = BTreeSet::new();
+    for service in &cluster.services {
+        let servers = service.real_servers.iter().map(|r| (r.address, r.forwarding));
+        let fallback = service.fallback.iter().map(|f| (f.address, f.forwarding));
+        for (address, forwarding) in servers.chain(fallback) {
+            match forwarding {
+                Forwarding::DirectRouting => drop(addresses.insert(address.ip())),
+                Forwarding::Local => {}
+            }
+        }
+    }
+    addresses
+}
+
+/// A real server whose address is this host's own is served by this host itself.
+pub(crate) fn localise(cluster: &mut Cluster, own: &BTreeSet<IpAddr>) {
+    for service in &mut cluster.services {
+        let servers = service.real_servers.iter_mut().map(|r| (r.address, &mut r.forwarding));
+        let fallback = service.fallback.iter_mut().map(|f| (f.address, &mut f.forwarding));
+        for (address, forwarding) in servers.chain(fallback) {
+            if own.contains(&address.ip()) {
+                *forwarding = Forwarding::Local;
+            }
+        }
+    }
+}

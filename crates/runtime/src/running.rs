@@ -1,0 +1,360 @@
+//! The daemon while it runs: how it starts, the loop, how it ends.
+
+use crate::{
+    clock::Clock,
+    commands::Commands,
+    configuration::{Purpose, Reader, Reading},
+    control::{Call, ControlSocket, Limits, Service},
+    core::{Callers, Core, Warnings, fits},
+    daemon::{Failure, Options},
+    doors::Doors,
+    instances::Instances,
+    limits,
+    mail::Post,
+    network::{Network, localise},
+    path::PacketPath,
+    probes::{Probes, Report},
+    sinks::Sinks,
+    state::StateFile,
+    watch::{self, Seen, Watched},
+};
+use evenkeel_api::{Event, Severity};
+use evenkeel_engine::{Balance, Exit, Input, Setup, Start};
+use evenkeel_machine::Outbox;
+use evenkeel_model::Cluster;
+use evenkeel_probe::Prober;
+use sd_notify::NotifyState;
+use std::{path::PathBuf, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{broadcast, mpsc},
+    task::JoinHandle,
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout},
+};
+
+/// How long the start waits for next hops before it attaches: a real server that is down never answers.
+const RESOLVE: Duration = Duration::from_millis(500);
+/// Events a watching client may lag behind.
+const FEED: usize = 1024;
+/// Requests that wait for the core; the clients wait with them.
+const CALLS: usize = 256;
+/// Failures of programs and mails that wait for the core; more are only logged.
+const TOLD: usize = 1024;
+/// Reports of probes taken in one turn of the loop.
+const TURN: usize = 256;
+/// What programs and mails may take at the end.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Core, and what it hears from.
+pub(crate) struct Running {
+    core: Core,
+    reports: mpsc::Receiver<Report>,
+    calls: mpsc::Receiver<Call>,
+    readings: mpsc::Receiver<Reading>,
+    seen: mpsc::Receiver<Seen>,
+    told: mpsc::Receiver<Event>,
+    signals: Signals,
+    beat: Interval,
+    watchdog: Option<Interval>,
+    /// Tasks that end when the core is gone: programs and mails.
+    workers: Vec<JoinHandle<()>>,
+    control: Option<(Service, PathBuf, usize)>,
+    ready: Option<Box<dyn FnOnce()>>,
+    files: Vec<PathBuf>,
+    notices: Vec<String>,
+}
+
+impl Running {
+    /// Makes everything that needs no packet path yet; hands the path back when something is missing.
+    pub(crate) fn prepare(
+        options: Options,
+        path: Box<dyn PacketPath>,
+        standing: Vec<String>,
+    ) -> Result<Running, (Box<dyn PacketPath>, String)> {
+        let clock = Clock::start();
+        let parts = fits(&path.capabilities(), &options.first.cluster)
+            .and_then(|()| Network::open(clock))
+            .and_then(|network| Signals::listen().map(|signals| (network, signals)));
+        match parts {
+            Ok((network, signals)) => Ok(Running::assemble(options, path, standing, network, signals, clock)),
+            Err(why) => Err((path, why)),
+        }
+    }
+
+    fn assemble(
+        options: Options,
+        path: Box<dyn PacketPath>,
+        standing: Vec<String>,
+        network: Network,
+        signals: Signals,
+        clock: Clock,
+    ) -> Running {
+        let (tell, told) = mpsc::channel(TOLD);
+        let (commands, programs) =
+            Commands::start(report(tell.clone(), |(command, why)| Event::CommandFailed { command, why }));
+        let (post, mails) = Post::start(
+            options.node.clone(),
+            report(tell, |unsent: crate::mail::Unsent| Event::MailFailed { to: unsent.to, why: unsent.why }),
+        );
+        let (clients, at_a_time) = limits::share();
+        let probes = Probes::start(Prober::new(), at_a_time);
+        let (reader, readings) = Reader::new(options.loader);
+        let (events, _) = broadcast::channel(FEED);
+        let (calls_in, calls) = mpsc::channel(CALLS);
+        let (watched, looked_at) = tokio::sync::watch::channel(Watched::default());
+        let (seen_in, seen) = mpsc::channel(16);
+        tokio::task::spawn_local(watch::watch(looked_at, seen_in));
+        let service = Service {
+            calls: calls_in,
+            events: events.clone(),
+            version: options.version.clone(),
+            uid: rustix::process::geteuid().as_raw(),
+            operators: options.operators,
+        };
+        let setup = Setup { version: options.version, node: options.node, seed: seed() };
+        let core = Core {
+            clock,
+            engine: Balance::new(setup),
+            out: Outbox::new(),
+            path,
+            network,
+            doors: Doors::new(options.interfaces, options.door),
+            probes: probes.orders,
+            commands,
+            post,
+            instances: Instances::new(options.program),
+            sinks: Sinks::default(),
+            events,
+            reader,
+            watched,
+            state: StateFile::in_directory(&options.runtime_dir),
+            settings: options.first.cluster.settings,
+            warnings: Warnings { standing, configuration: Vec::new() },
+            callers: Callers::default(),
+            connections_overridden: options.connections.is_some(),
+            beats: 0,
+            dropped_full: 0,
+            full_told: 0,
+            exit: None,
+        };
+        Running {
+            core,
+            reports: probes.reports,
+            calls,
+            readings,
+            seen,
+            told,
+            signals,
+            beat: every(Duration::from_secs(1)),
+            watchdog: sd_notify::watchdog_enabled().map(|limit| every(limit / 2)),
+            workers: vec![programs, mails],
+            control: Some((service, options.runtime_dir.join("control.sock"), clients)),
+            ready: Some(options.ready),
+            files: options.first.files,
+            notices: options.first.warnings,
+        }
+    }
+
+    /// Fills the table, then resolves next hops, then attaches, then says that it serves.
+    pub(crate) async fn start(&mut self, mut cluster: Cluster) -> Result<(), String> {
+        let core = &mut self.core;
+        localise(&mut cluster, &core.network.own_addresses());
+        core.warnings.standing.extend(core.network.trouble().map(str::to_owned));
+        core.take_settings(&cluster, std::mem::take(&mut self.files));
+        for text in std::mem::take(&mut self.notices).iter().chain(&core.warnings.standing.clone()) {
+            core.say(Severity::Warning, text);
+        }
+        if let Some(why) = core.path.frailty() {
+            core.say(Severity::Warning, &why);
+        }
+        let observed = core.path.observe().map_err(|e| format!("cannot read the data plane's table: {e}"))?;
+        let overrides = core.state.read().unwrap_or_else(|why| {
+            core.say(Severity::Warning, &why);
+            evenkeel_engine::Overrides::default()
+        });
+        let maintenance = cluster.settings.maintenance_dir.as_deref().map(watch::names).unwrap_or_default();
+        let start = Start { cluster: cluster.clone(), observed, overrides, maintenance };
+        core.network.follow(&cluster);
+        core.resolve();
+        core.tell(Input::Start(Box::new(start)));
+        self.await_next_hops().await;
+        let core = &mut self.core;
+        core.doors.want(&cluster);
+        core.settle(true);
+        if !core.doors.is_open() && !cluster.services.is_empty() {
+            let why: Vec<String> = core.doors.complaints().collect();
+            return Err(match why.as_slice() {
+                [] => "no interface is up that the virtual addresses' traffic could arrive on".to_owned(),
+                _ => why.join("; "),
+            });
+        }
+        core.warn_of_firewall(&cluster);
+        self.listen()?;
+        self.core.follow_instances(&cluster.settings.execute);
+        notify(&[NotifyState::Ready]);
+        if let Some(ready) = self.ready.take() {
+            ready();
+        }
+        Ok(())
+    }
+
+    async fn await_next_hops(&mut self) {
+        let until = Instant::now() + RESOLVE;
+        while self.core.network.is_waiting() {
+            let due = self.core.due_at().map_or(until, |at| at.min(until));
+            tokio::select! {
+                () = self.core.network.changed() => drop(self.core.network_read()),
+                () = sleep_until(due) => self.core.due(),
+            }
+            if Instant::now() >= until {
+                return;
+            }
+        }
+    }
+
+    fn listen(&mut self) -> Result<(), String> {
+        let Some((service, path, clients)) = self.control.take() else { return Ok(()) };
+        let socket = ControlSocket::bind(&path)
+            .map_err(|e| format!("cannot make the control socket {}: {e}", path.display()))?;
+        tokio::task::spawn_local(socket.serve(Limits { clients, ..Limits::default() }, service));
+        Ok(())
+    }
+
+    /// The loop.
+    pub(crate) async fn until_the_end(&mut self) {
+        while self.core.exit.is_none() {
+            let core = &mut self.core;
+            let due = core.due_at();
+            tokio::select! {
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => core.due(),
+                Some(report) = self.reports.recv() => {
+                    core.probed(report);
+                    for _ in 0..TURN {
+                        let Ok(report) = self.reports.try_recv() else { break };
+                        core.probed(report);
+                    }
+                }
+                Some(call) = self.calls.recv() => core.call(call),
+                Some((purpose, result)) = self.readings.recv() => core.read_is_done(purpose, result),
+                Some(seen) = self.seen.recv() => core.seen(seen),
+                Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
+                () = core.network.changed() => core.network_news(),
+                _ = self.beat.tick() => core.beat(),
+                () = tick(&mut self.watchdog) => notify(&[NotifyState::Watchdog]),
+                word = self.signals.next() => match word {
+                    Word::Reload => core.read(Purpose::Signal),
+                    Word::Stop => {
+                        notify(&[NotifyState::Stopping]);
+                        core.tell(Input::Stop);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Removes what was added, lets programs and mails end, and answers those who asked for the end.
+    pub(crate) async fn end(self) -> Result<(), Failure> {
+        notify(&[NotifyState::Stopping]);
+        let Running { mut core, workers, .. } = self;
+        let Exit { left, failed } = core.exit.unwrap_or(Exit { left: 0, failed: false });
+        let refused = core.instances.stop(&core.commands);
+        for why in &refused {
+            core.say(Severity::Error, why);
+        }
+        let Core { path, commands, post, mut callers, .. } = core;
+        let removed = if left > 0 {
+            path.leave();
+            Ok(())
+        } else {
+            path.remove().map_err(|e| format!("not all of what was added could be removed: {e}"))
+        };
+        let removed = match removed {
+            Ok(()) if failed => Err("the data plane refused to let go of services".to_owned()),
+            other => other,
+        };
+        // The tasks end once nobody can order from them any more.
+        drop((commands, post));
+        for worker in workers {
+            let _ = timeout(FAREWELL, worker).await;
+        }
+        callers.part(removed.as_ref().err().map(String::as_str));
+        // Each client's task writes its reply in one step.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        removed.map_err(Failure)
+    }
+
+    /// Gives the path back when the start has failed.
+    pub(crate) fn into_path(self) -> Box<dyn PacketPath> {
+        self.core.path
+    }
+}
+
+/// Hands failures to the core; where too many wait they are only logged.
+fn report<T>(tell: mpsc::Sender<Event>, event: impl Fn(T) -> Event) -> impl Fn(T) {
+    move |failure| {
+        if let Err(e) = tell.try_send(event(failure)) {
+            tracing::warn!("{}", e.into_inner());
+        }
+    }
+}
+
+/// Differs from start to start.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period.max(Duration::from_millis(1)));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells a service manager, where there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    // Without one there is nobody to tell, and nobody to complain to.
+    let _ = sd_notify::notify(states);
+}
+
+/// What a signal asks for.
+enum Word {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, String> {
+        let listen = |kind| signal(kind).map_err(|e| format!("cannot listen to signals: {e}"));
+        Ok(Signals {
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
+        })
+    }
+
+    async fn next(&mut self) -> Word {
+        tokio::select! {
+            _ = self.hangup.recv() => Word::Reload,
+            _ = self.terminate.recv() => Word::Stop,
+            _ = self.interrupt.recv() => Word::Stop,
+            _ = self.quit.recv() => Word::Stop,
+        }
+    }
+}
