@@ -10,16 +10,20 @@
 mod address;
 mod codes;
 mod draft;
+mod flags;
 mod format;
 mod host;
 mod inet;
 mod ldirectord;
 mod load;
+mod native;
 mod nearest;
 pub mod system;
 
 pub use codes::explain;
+pub use flags::from_flags;
 pub use format::{Format, UnknownFormat};
 pub use host::Host;
 pub use ldirectord::compat_markdown;
 pub use load::{Input, LARGEST_FILE, Loaded, load, load_texts};
+pub use native::to_toml;

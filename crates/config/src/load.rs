@@ -5,7 +5,7 @@ use crate::{
     draft::{Draft, merge, resolve},
     format::Format,
     host::{Host, Resolver},
-    ldirectord,
+    ldirectord, native,
 };
 use evenkeel_model::Cluster;
 use evenkeel_source::{Code, Diagnostic, FileId, Severity, Sources, Span};
@@ -151,7 +151,8 @@ fn read_one(
     }
     match told {
         Format::Ldirectord => Some(ldirectord::read(sources, file, resolver, out)),
-        Format::Native | Format::Keepalived | Format::Heartbeat | Format::Ipvsadm => None,
+        Format::Native => Some(native::read(sources, file, resolver, out)),
+        Format::Keepalived | Format::Heartbeat | Format::Ipvsadm => None,
     }
 }
 

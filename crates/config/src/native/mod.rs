@@ -1,0 +1,161 @@
+//! The native TOML: `[service.NAME]`, `[settings]` and `[alert.mail]`. Unknown keys are errors, and every mistake of a
+//! file is reported with its place.
+
+pub(crate) mod check;
+mod reader;
+mod service;
+mod units;
+mod write;
+
+use crate::{
+    codes,
+    draft::{Draft, SettingsDraft},
+    host::{Resolver, shown},
+};
+use evenkeel_model::Alerts;
+use evenkeel_source::{Diagnostic, FileId, Sources, Span, Spanned};
+use reader::{Keys, Table};
+use std::{path::PathBuf, time::Duration};
+use toml::de::DeTable;
+
+pub use write::to_toml;
+
+const ROOT: Keys = Keys {
+    of: "a file",
+    known: &["service", "settings", "alert"],
+    later: &["cluster", "vip", "group", "fence", "web", "api", "metrics", "log", "network", "include"],
+    instead: &[("virtual_server", "write [service.NAME]"), ("services", "write [service.NAME]")],
+};
+
+const SETTINGS: Keys = Keys {
+    of: "[settings]",
+    known: &[
+        "connections",
+        "interfaces",
+        "attach",
+        "autoreload",
+        "callback",
+        "execute",
+        "maintenance_dir",
+        "log_file",
+        "log_facility",
+        "supervised",
+    ],
+    later: &["dataplane", "node"],
+    instead: &[("interface", "write interfaces = [\"eth0\"]")],
+};
+
+const ALERT: Keys = Keys { of: "[alert]", known: &["mail"], later: &["command", "webhook", "snmp"], instead: &[] };
+
+const MAIL: Keys = Keys {
+    of: "[alert.mail]",
+    known: &["to", "from", "server", "repeat", "on"],
+    later: &[],
+    instead: &[("smtp", "write `server`")],
+};
+
+/// The front doors `attach` can name.
+const DOORS: [(&str, &str); 5] =
+    [("auto", "auto"), ("tcx", "tcx"), ("clsact", "clsact"), ("xdp", "xdp"), ("generic", "generic")];
+
+/// Largest connection table.
+const MOST_CONNECTIONS: u32 = 1 << 24;
+
+/// Reads one TOML file.
+pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Draft {
+    let text = sources.text(file);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors.iter().take(crate::load::MOST_DIAGNOSTICS) {
+        let range = error.span().unwrap_or(0..0);
+        let (start, end) = (text.floor_char_boundary(range.start), text.ceil_char_boundary(range.end.min(text.len())));
+        let message = error.message().lines().next().unwrap_or("this is not TOML");
+        out.push(Diagnostic::error(codes::TOML_SYNTAX, Span::new(file, start, end), shown(message)));
+    }
+    let root = Table { file, entries: root.get_ref(), span: Span::new(file, 0, 0) };
+    root.only(&ROOT, out);
+    let mut draft = Draft::default();
+    if let Some(table) = root.table("settings", out) {
+        draft.settings = settings(&table, out);
+    }
+    let mut alerts = None;
+    if let Some(table) = root.table("alert", out) {
+        table.only(&ALERT, out);
+        alerts = table.table("mail", out).and_then(|mail| self::alerts(&mail, out));
+    }
+    if let Some(services) = root.table("service", out) {
+        for (name, table) in services.tables(out) {
+            match service::read(name, &table, alerts.as_ref(), resolver, out) {
+                Some(service) => draft.services.push(service),
+                None => draft.broken_services += 1,
+            }
+        }
+    }
+    draft
+}
+
+fn settings(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> SettingsDraft {
+    table.only(&SETTINGS, out);
+    let text = |key, out: &mut Vec<Diagnostic>| table.string(key, out).filter(|text| not_empty(key, text, out));
+    let path = |key, out: &mut Vec<Diagnostic>| text(key, out).map(|p| Spanned::new(PathBuf::from(p.value), p.span));
+    let texts = |key, out: &mut Vec<Diagnostic>| {
+        let list = table.strings(key, out)?;
+        Some(Spanned::new(list.value.iter().map(|text| text.value.to_owned()).collect::<Vec<_>>(), list.span))
+    };
+    SettingsDraft {
+        connections: table.integer("connections", 1..=MOST_CONNECTIONS, out),
+        interfaces: texts("interfaces", out),
+        attach: table.word("attach", &DOORS, out).map(|door| Spanned::new(door.value.to_owned(), door.span)),
+        autoreload: table.boolean("autoreload", out),
+        callback: path("callback", out),
+        execute: texts("execute", out).map(|list| list.value).unwrap_or_default(),
+        maintenance_dir: path("maintenance_dir", out),
+        log_file: path("log_file", out),
+        log_facility: text("log_facility", out).map(|t| Spanned::new(t.value.to_owned(), t.span)),
+        supervised: table.boolean("supervised", out),
+    }
+}
+
+fn not_empty(key: &str, text: &Spanned<&str>, out: &mut Vec<Diagnostic>) -> bool {
+    if text.value.is_empty() {
+        out.push(Diagnostic::error(codes::VALUE, text.span, format!("{key} is empty")).help("leave it out"));
+    }
+    !text.value.is_empty()
+}
+
+/// Who is told what by mail.
+fn alerts(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Alerts> {
+    use crate::ldirectord::lower::ALERT_STATES;
+    table.only(&MAIL, out);
+    let to = table.strings("to", out);
+    let from = table.string("from", out);
+    let server = table.string("server", out);
+    let repeat = table.duration("repeat", Duration::ZERO, out);
+    let status = match table.strings("on", out) {
+        None => ALERT_STATES.map(str::to_owned).to_vec(),
+        Some(words) => {
+            for word in words.value.iter().filter(|word| !ALERT_STATES.contains(&word.value)) {
+                let message = format!("`{}` is no state of the daemon", shown(word.value));
+                let d = Diagnostic::error(codes::VALUE, word.span, message);
+                out.push(d.help(format!("some of {}", ALERT_STATES.join(", "))));
+            }
+            words.value.iter().map(|word| word.value.to_owned()).collect()
+        }
+    };
+    let Some(to) = to else {
+        if !table.has("to") {
+            let d = Diagnostic::error(codes::MISSING_KEY, table.span, "nobody is named who gets the mail");
+            out.push(d.help("write to = [\"admin@example.org\"]"));
+        }
+        return None;
+    };
+    Some(Alerts {
+        to: to.value.iter().map(|text| text.value.to_owned()).collect(),
+        from: from.map(|text| text.value.to_owned()),
+        smtp: server.map(|text| text.value.to_owned()),
+        repeat: repeat.map_or(Duration::ZERO, |d| d.value),
+        status,
+    })
+}
+
+#[cfg(test)]
+mod tests;

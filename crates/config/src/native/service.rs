@@ -1,0 +1,380 @@
+//! `[service.NAME]` into a service.
+
+use super::{
+    check::{self, CheckPlan},
+    reader::{Keys, Table, Value, string_of, wrong_type},
+};
+use crate::{
+    address::{self, forwarding},
+    codes,
+    draft::{ServiceDraft, report_port},
+    host::{Family, Resolver, shown},
+    nearest::nearest,
+};
+use evenkeel_model::{
+    Alerts, Fallback, FallbackCommand, Forwarding, OnFail, Prefix, Protocol, RealServer, Scheduler, SchedulerError,
+    Service, ServiceKey, Sources, StartState, Weight,
+};
+use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+use toml::de::DeValue;
+
+const KEYS: Keys = Keys {
+    of: "a virtual service",
+    known: &[
+        "listen",
+        "forward",
+        "schedule",
+        "real_servers",
+        "fallback",
+        "fallback_command",
+        "on_fail",
+        "start",
+        "check",
+        "allow",
+        "deny",
+        "clean_stop",
+        "monitor_file",
+        "alert",
+    ],
+    later: &["gateway", "persistence", "persist", "quorum", "mss", "group", "limit"],
+    instead: &[
+        ("protocol", "write listen = \"udp://ADDRESS:PORT\" for UDP"),
+        ("servers", "write `real_servers`"),
+        ("backends", "write `real_servers`"),
+        ("scheduler", "write `schedule`"),
+        ("mode", "write `forward`"),
+        ("sorry_server", "write `fallback`"),
+    ],
+};
+
+const REAL_SERVER: Keys = Keys {
+    of: "a real server",
+    known: &["name", "addr", "weight", "check", "forward", "aliases"],
+    later: &["limit", "slow_start"],
+    instead: &[("address", "write `addr`"), ("port", "write it into `addr`")],
+};
+
+const FALLBACK: Keys = Keys { of: "a fallback", known: &["addr", "forward"], later: &[], instead: &[] };
+
+/// What all real servers of a service share.
+struct Shared<'a> {
+    key: ServiceKey,
+    forward: Option<Forwarding>,
+    check: Option<CheckPlan>,
+    resolver: &'a Resolver<'a>,
+}
+
+/// Reads one service, all its mistakes reported; `None` when there was one.
+pub(crate) fn read(
+    name: Spanned<&str>,
+    table: &Table<'_>,
+    alerts: Option<&Alerts>,
+    resolver: &Resolver<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<ServiceDraft> {
+    let errors = out.len();
+    table.only(&KEYS, out);
+    if name.value.is_empty() || name.value.chars().any(char::is_control) {
+        out.push(Diagnostic::error(codes::VALUE, name.span, format!("`{}` is no name", shown(name.value))));
+    }
+    let listen = listen(table, resolver, out);
+    let scheduler = scheduler(table, out);
+    let forward = forward(table, out);
+    let check = match table.get("check") {
+        Some(value) => check::read(table, value, resolver, out),
+        None => listen.map(|key| CheckPlan::standard(key.value.protocol, key.value.port, table.span)),
+    };
+    // Without a key the rest is read all the same, for the sake of its mistakes.
+    let nowhere = ServiceKey { address: IpAddr::from([0, 0, 0, 0]), protocol: Protocol::Tcp, port: 0 };
+    let key = listen.map_or(nowhere, |key| key.value);
+    let shared = Shared { key, forward, check, resolver };
+    let family = listen.map_or(Family::Any, |key| Family::of(key.value.address));
+    let mut real_servers = Vec::new();
+    let mut spans = Vec::new();
+    for (real, span) in read_real_servers(table, &shared, family, listen.is_some(), out) {
+        real_servers.push(real);
+        spans.push(span);
+    }
+    let fallback = fallback(table, &shared, family, listen.is_some(), out);
+    let fallback_command = fallback_command(table, out);
+    let on_fail = table.word("on_fail", &[("quiesce", OnFail::Quiesce), ("remove", OnFail::Remove)], out);
+    let start = table.word("start", &[("down", StartState::Down), ("up", StartState::Up)], out);
+    let sources = Sources { allow: prefixes(table, "allow", out), deny: prefixes(table, "deny", out) };
+    let clean_stop = table.boolean("clean_stop", out);
+    let monitor_file = table.string("monitor_file", out);
+    let alerts = match table.get("alert").map(|value| (value, value.value)) {
+        None => alerts.cloned(),
+        Some((_, DeValue::Boolean(false))) => None,
+        Some(_) => table.table("alert", out).and_then(|alert| super::alerts(&alert, out)),
+    };
+    if out[errors..].iter().any(|d| d.severity == Severity::Error) {
+        return None;
+    }
+    let listen = listen?;
+    Some(ServiceDraft {
+        service: Service {
+            name: name.value.to_owned(),
+            key: listen.value,
+            scheduler: scheduler.map_or(Scheduler::WeightedRoundRobin, |s| s.value),
+            real_servers,
+            fallback,
+            fallback_command,
+            on_fail: on_fail.map_or(OnFail::Quiesce, |o| o.value),
+            start: start.map_or(StartState::Down, |s| s.value),
+            sources,
+            clean_stop: clean_stop.is_none_or(|yes| yes.value),
+            monitor_file: monitor_file.map(|file| PathBuf::from(file.value)),
+            alerts,
+        },
+        name: Some(name.span),
+        key: listen.span,
+        scheduler: scheduler.map(|s| s.span),
+        real_servers: spans,
+    })
+}
+
+/// `ADDRESS:PORT`, `tcp://ADDRESS:PORT` or `udp://ADDRESS:PORT`; the port may be `*` for every port.
+fn listen(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Option<Spanned<ServiceKey>> {
+    let Some(text) = table.string("listen", out) else {
+        if !table.has("listen") {
+            let d = Diagnostic::error(codes::MISSING_KEY, table.span, "the virtual service has no address");
+            out.push(d.help("write listen = \"ADDRESS:PORT\""));
+        }
+        return None;
+    };
+    let (protocol, rest) = match text.value.split_once("://") {
+        None => (Protocol::Tcp, text.value),
+        Some(("tcp", rest)) => (Protocol::Tcp, rest),
+        Some(("udp", rest)) => (Protocol::Udp, rest),
+        Some((other, _)) => {
+            let d = Diagnostic::error(codes::VALUE, text.span, format!("`{}` is neither tcp nor udp", shown(other)));
+            out.push(d);
+            return None;
+        }
+    };
+    let Some(split) = address::split(rest) else {
+        out.push(Diagnostic::error(codes::ADDRESS, text.span, format!("`{}` is no address", shown(rest))));
+        return None;
+    };
+    let address = address::resolve(split.host, Family::Any, text.span, resolver, out);
+    let port = match split.port {
+        Some("*") => Some(0),
+        Some(port) => address::port(port, protocol, text.span, resolver, out),
+        None => {
+            let d = Diagnostic::error(codes::PORT, text.span, format!("`{}` has no port", shown(rest)));
+            out.push(d.help("write ADDRESS:PORT, or ADDRESS:* for every port; IPv6 as [ADDRESS]:PORT"));
+            None
+        }
+    };
+    Some(Spanned::new(ServiceKey { address: address?.address, protocol, port: port? }, text.span))
+}
+
+fn scheduler(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Spanned<Scheduler>> {
+    const NAMES: [&str; 5] = ["rr", "wrr", "mh", "mh-port", "maglev"];
+    let text = table.string("schedule", out)?;
+    if text.value == "mh-port" {
+        return Some(Spanned::new(Scheduler::MaglevHash { port: true }, text.span));
+    }
+    match text.value.parse() {
+        Ok(scheduler) => Some(Spanned::new(scheduler, text.span)),
+        Err(why) => {
+            let code = if why == SchedulerError::NotYet { codes::SCHEDULER } else { codes::VALUE };
+            let d = Diagnostic::error(code, text.span, format!("schedule `{}`: {why}", shown(text.value)));
+            out.push(match nearest(text.value, NAMES).filter(|_| why == SchedulerError::Unknown) {
+                Some(meant) => d.replace(format!("did you mean `{meant}`?"), text.span, super::reader::quoted(meant)),
+                None => d,
+            });
+            None
+        }
+    }
+}
+
+/// `dr` or `local`; the other methods are refused by name.
+fn forward(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Forwarding> {
+    let text = table.string("forward", out)?;
+    match text.value {
+        "dr" => Some(Forwarding::DirectRouting),
+        "local" => Some(Forwarding::Local),
+        "tun" | "nat" | "fullnat" => {
+            let message = format!("forward `{}` is not in this release", text.value);
+            out.push(Diagnostic::error(codes::FORWARDING, text.span, message).help("write \"dr\" or \"local\""));
+            None
+        }
+        other => {
+            let message = format!("`{}` is no forwarding method", shown(other));
+            out.push(Diagnostic::error(codes::VALUE, text.span, message).help("write \"dr\" or \"local\""));
+            None
+        }
+    }
+}
+
+fn read_real_servers(
+    table: &Table<'_>,
+    shared: &Shared<'_>,
+    family: Family,
+    complete: bool,
+    out: &mut Vec<Diagnostic>,
+) -> Vec<(RealServer, Span)> {
+    let Some(value) = table.get("real_servers") else { return Vec::new() };
+    let items = table.items(value, out).unwrap_or_default();
+    let mut real_servers = Vec::with_capacity(items.len());
+    for item in items {
+        if let Some(real) = real_server(table, item, shared, family, complete, out) {
+            real_servers.push(real);
+        }
+    }
+    real_servers
+}
+
+fn real_server(
+    table: &Table<'_>,
+    item: Value<'_>,
+    shared: &Shared<'_>,
+    family: Family,
+    complete: bool,
+    out: &mut Vec<Diagnostic>,
+) -> Option<(RealServer, Span)> {
+    let inner = match item.value {
+        DeValue::String(_) => None,
+        DeValue::Table(_) => table.inner(item),
+        other => {
+            wrong_type(item.span, "a real server, a string or a table,", other, out);
+            return None;
+        }
+    };
+    let text = match &inner {
+        None => string_of(item, out),
+        Some(inner) => {
+            inner.only(&REAL_SERVER, out);
+            let addr = inner.string("addr", out);
+            if !inner.has("addr") {
+                let d = Diagnostic::error(codes::MISSING_KEY, item.span, "the real server has no address");
+                out.push(d.help("write addr = \"ADDRESS\""));
+            }
+            addr
+        }
+    };
+    let name = inner.and_then(|t| t.string("name", out)).filter(|name| super::not_empty("name", name, out));
+    let weight = inner.and_then(|t| t.integer("weight", 0..=Weight::MAX.get(), out));
+    let own_forward = inner.and_then(|t| forward(&t, out));
+    let own_check = inner.and_then(|t| t.get("check").map(|value| check::read(&t, value, shared.resolver, out)));
+    let more_names = inner.and_then(|t| t.strings("aliases", out));
+    let (address, written_port, alias) = target(&text?, shared, family, out)?;
+    if !complete {
+        return None;
+    }
+    let key = shared.key;
+    let automatic = forwarding(address, key.address);
+    let forwarding = own_forward.unwrap_or(match shared.forward {
+        Some(Forwarding::Local) => Forwarding::Local,
+        Some(Forwarding::DirectRouting) | None => automatic,
+    });
+    if let Some(port) = written_port {
+        report_port(codes::PORT_REWRITE, port, key.port, forwarding, item.span, out);
+    }
+    let plan = match &own_check {
+        Some(own) => own.as_ref(),
+        None => shared.check.as_ref(),
+    };
+    let check = plan?.check(address, written_port.unwrap_or(key.port), out)?;
+    let address = SocketAddr::new(address, key.port);
+    let mut aliases: Vec<String> = alias.into_iter().collect();
+    for alias in more_names.into_iter().flat_map(|names| names.value) {
+        if !aliases.iter().any(|known| known == alias.value) {
+            aliases.push(alias.value.to_owned());
+        }
+    }
+    let real = RealServer {
+        name: name.map_or_else(|| address.to_string(), |name| name.value.to_owned()),
+        aliases,
+        address,
+        forwarding,
+        weight: weight.and_then(|w| Weight::new(w.value)).unwrap_or(Weight::ONE),
+        check,
+    };
+    Some((real, item.span))
+}
+
+/// `ADDRESS[:PORT]` or a host name; the address, the port that is written and the name.
+fn target(
+    text: &Spanned<&str>,
+    shared: &Shared<'_>,
+    family: Family,
+    out: &mut Vec<Diagnostic>,
+) -> Option<(IpAddr, Option<u16>, Option<String>)> {
+    let Some(split) = address::split(text.value) else {
+        out.push(Diagnostic::error(codes::ADDRESS, text.span, format!("`{}` is no address", shown(text.value))));
+        return None;
+    };
+    let resolved = address::resolve(split.host, family, text.span, shared.resolver, out);
+    let port = match split.port {
+        Some(port) => Some(address::port(port, shared.key.protocol, text.span, shared.resolver, out)?),
+        None => None,
+    };
+    let resolved = resolved?;
+    Some((resolved.address, port, resolved.name))
+}
+
+fn fallback(
+    table: &Table<'_>,
+    shared: &Shared<'_>,
+    family: Family,
+    complete: bool,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Fallback> {
+    let value = table.get("fallback")?;
+    let inner = table.inner(value);
+    let text = match &inner {
+        None => string_of(value, out),
+        Some(inner) => {
+            inner.only(&FALLBACK, out);
+            inner.string("addr", out)
+        }
+    };
+    let own_forward = inner.and_then(|t| forward(&t, out));
+    let Some(text) = text else {
+        if inner.is_some_and(|t| !t.has("addr")) {
+            let d = Diagnostic::error(codes::MISSING_KEY, value.span, "the fallback has no address");
+            out.push(d.help("write addr = \"ADDRESS\""));
+        }
+        return None;
+    };
+    let (address, port, _) = target(&text, shared, family, out)?;
+    let key = shared.key;
+    let forwarding = own_forward.unwrap_or(forwarding(address, key.address));
+    if let Some(port) = port.filter(|_| complete) {
+        report_port(codes::PORT_REWRITE, port, key.port, forwarding, text.span, out);
+    }
+    Some(Fallback { address: SocketAddr::new(address, key.port), forwarding })
+}
+
+/// A program, or an array of a program and its arguments.
+fn fallback_command(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<FallbackCommand> {
+    let words = table.strings("fallback_command", out)?;
+    let mut texts = words.value.iter().map(|word| word.value.to_owned());
+    let Some(program) = texts.next().filter(|program| !program.is_empty()) else {
+        out.push(Diagnostic::error(codes::MISSING_KEY, words.span, "the fallback command has no name"));
+        return None;
+    };
+    Some(FallbackCommand { program: PathBuf::from(program), arguments: texts.collect() })
+}
+
+fn prefixes(table: &Table<'_>, key: &str, out: &mut Vec<Diagnostic>) -> Vec<Prefix> {
+    let mut prefixes = Vec::new();
+    for text in table.strings(key, out).into_iter().flat_map(|list| list.value) {
+        match text.value.parse::<Prefix>() {
+            Ok(prefix) => prefixes.push(prefix),
+            Err(why) => {
+                let message = format!("`{}`: {why}", shown(text.value));
+                out.push(Diagnostic::error(codes::ADDRESS, text.span, message).help("write a prefix: 192.0.2.0/24"));
+            }
+        }
+    }
+    prefixes.sort();
+    prefixes.dedup();
+    prefixes
+}
