@@ -41,6 +41,9 @@ pub(crate) fn run() -> Result<(), String> {
         summary.check(outcome.is_ok());
     };
     step("format", execute(cargo().args(["fmt", "--all", "--check"])));
+    // Outside of the workspace, so that `--all` does not reach it.
+    let program = ["fmt", "--manifest-path", "ebpf/program/Cargo.toml", "--check"];
+    step("format of the eBPF program", execute(cargo().args(program)));
     step(
         "clippy",
         execute(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])),
