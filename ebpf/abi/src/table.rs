@@ -290,8 +290,10 @@ pub struct Header {
     pub connections: u32,
     /// The secret of the hashes.
     pub secret: Secret,
-    /// Last sequence number given to a real server.
-    pub sequence: u64,
+    /// Elements of `FLOWS4` and of `FLOWS6`.
+    pub buckets: u64,
+    /// 1 while the daemon makes changes: who adopts the maps then writes all lists anew.
+    pub applying: u64,
     /// Room to the end of the line.
-    pub room: [u64; 2],
+    pub room: u64,
 }

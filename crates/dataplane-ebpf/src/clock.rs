@@ -1,0 +1,37 @@
+//! The kernel's tick, which connections are aged by.
+
+use crate::error::{Error, root_cause};
+use aya::{
+    Ebpf,
+    programs::{TestRun, TestRunOptions, Xdp},
+};
+
+/// Reads the kernel's tick by running a program that returns it.
+pub(crate) struct Clock;
+
+impl Clock {
+    const PROGRAM: &'static str = "evenkeel_clock";
+
+    /// Loads the program.
+    pub(crate) fn load(object: &mut Ebpf) -> Result<Clock, Error> {
+        let program = Clock::program(object).ok_or_else(|| Error::Load("the object has no clock".into()))?;
+        program.load().map_err(|e| {
+            let cause = root_cause(&e);
+            if cause.contains("Operation not permitted") { Error::Permission } else { Error::Load(cause) }
+        })?;
+        Ok(Clock)
+    }
+
+    fn program(object: &mut Ebpf) -> Option<&mut Xdp> {
+        object.program_mut(Clock::PROGRAM)?.try_into().ok()
+    }
+
+    /// Low 32 bits of the kernel's jiffies.
+    pub(crate) fn now(&self, object: &mut Ebpf) -> std::io::Result<u32> {
+        let program = Clock::program(object).ok_or(std::io::ErrorKind::NotFound)?;
+        let frame = [0u8; 64];
+        let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
+        let result = program.test_run(options).map_err(|e| std::io::Error::other(root_cause(&e)))?;
+        Ok(result.return_value)
+    }
+}

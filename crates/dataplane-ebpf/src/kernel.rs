@@ -1,0 +1,100 @@
+//! bpf(2) commands that have no wrapper in aya.
+
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
+
+const BPF_OBJ_GET: libc::c_long = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+
+/// Head of the kernel's `struct bpf_link_info`, up to the interface of XDP and tcx links.
+#[repr(C)]
+#[derive(Default)]
+struct LinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    padding: u32,
+    interface: u32,
+    rest: [u32; 27],
+}
+
+/// bpf(2): the result, or the error it set.
+fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<libc::c_long> {
+    // SAFETY: the structure outlives the call, and its size is given; what it points to is the caller's.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn open_pin(pin: &Path) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attributes {
+        path: u64,
+        fd: u32,
+        flags: u32,
+    }
+    let path = CString::new(pin.as_os_str().as_bytes())?;
+    let fd = bpf(BPF_OBJ_GET, &Attributes { path: path.as_ptr() as u64, fd: 0, flags: 0 })?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: a descriptor the kernel has just made for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The program and the interface of a pinned XDP or tcx link; interface 0: the device is gone.
+pub(crate) fn link_info(pin: &Path) -> io::Result<(u32, u32)> {
+    #[repr(C)]
+    struct Attributes {
+        fd: u32,
+        length: u32,
+        info: u64,
+    }
+    let link = open_pin(pin)?;
+    let mut info = LinkInfo::default();
+    let fd = link.as_raw_fd() as u32;
+    let length = size_of::<LinkInfo>() as u32;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &Attributes { fd, length, info: (&raw mut info) as u64 })?;
+    Ok((info.program, info.interface))
+}
+
+/// The kernel's ticks a second: the resolution of its coarse clock.
+pub(crate) fn ticks_per_second() -> io::Result<u32> {
+    let mut resolution = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the one structure.
+    if unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut resolution) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let nanoseconds = u32::try_from(resolution.tv_nsec).unwrap_or(4_000_000).max(1);
+    Ok((1_000_000_000 + nanoseconds / 2) / nanoseconds)
+}
+
+/// CPUs the kernel may ever bring up: an upper bound of the CPU numbers the program sees.
+pub(crate) fn possible_cpus() -> io::Result<u32> {
+    let cpus = aya::util::nr_cpus().map_err(|(_, cause)| cause)?;
+    u32::try_from(cpus).map_err(io::Error::other)
+}
+
+/// The name of an interface of this network namespace.
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: a terminated string.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => None,
+        index => Some(index),
+    }
+}
+
+/// The index of an interface of this network namespace.
+pub(crate) fn interface_name(index: u32) -> Option<String> {
+    let mut name = [0u8; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has the size the call asks for.
+    if unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) }.is_null() {
+        return None;
+    }
+    std::ffi::CStr::from_bytes_until_nul(&name).ok().map(|n| n.to_string_lossy().into_owned())
+}

@@ -1,0 +1,159 @@
+//! Writes the lists and tables that schedulers read, and publishes them with one store each.
+
+use crate::{
+    mapped::{PUBLISH, word},
+    plane::EbpfDataplane,
+    state::{dest_address, scheduler_number},
+};
+use evenkeel_abi::{CELL_EMPTY, Cursor, LEVEL_CELLS, LIST_HEAD_CELLS, List};
+use evenkeel_dataplane::schedule::{Member, maglev, mh, rr, wrr};
+use evenkeel_model::Scheduler;
+use std::{io, mem};
+
+/// A list that is ready to be written.
+struct Draft {
+    /// Elements, as [`List::length`] counts them.
+    length: usize,
+    cells: Vec<u64>,
+    /// Where the scheduler stands, if it is to be told.
+    cursor: Option<u64>,
+}
+
+impl EbpfDataplane {
+    /// Writes the lists of all services that changed.
+    pub(crate) fn publish_dirty(&mut self) -> io::Result<()> {
+        let mut result = Ok(());
+        for service in mem::take(&mut self.state.dirty) {
+            if let Err(cause) = self.publish(service) {
+                result = Err(cause);
+            }
+        }
+        result
+    }
+
+    /// After an adoption: lists are written anew, as the last daemon may have died between two changes.
+    pub(crate) fn republish_all(&mut self) {
+        for service in self.state.entries.keys() {
+            self.state.dirty.insert(*service);
+        }
+        // No room for new lists leaves the old ones in force.
+        let _ = self.publish_dirty();
+    }
+
+    fn publish(&mut self, service: u32) -> io::Result<()> {
+        let Some(entry) = self.state.entries.get(&service) else { return Ok(()) };
+        let scheduler = entry.options.scheduler;
+        let members: Vec<(u32, Member)> = entry.members.iter().map(|dest| (*dest, self.member_of(*dest))).collect();
+        let usable: Vec<u32> = members.iter().filter(|(_, m)| m.is_usable()).map(|(dest, _)| *dest).collect();
+        let draft = match scheduler {
+            Scheduler::RoundRobin => self.round_robin(service, &entry.listed, &usable),
+            Scheduler::WeightedRoundRobin => self.weighted(service, entry.weight, &members),
+            Scheduler::MaglevHash { .. } => slots(&members, mh::table),
+            Scheduler::Maglev => slots(&members, |m| maglev::table(m, self.maps.header.get(0).secret)),
+        };
+        self.write(service, scheduler, draft)?;
+        if let Some(entry) = self.state.entries.get_mut(&service) {
+            entry.listed = usable;
+            entry.weight = None;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, service: u32, scheduler: Scheduler, draft: Draft) -> io::Result<()> {
+        let count = u32::try_from(draft.cells.len()).map_err(io::Error::other)?;
+        let length = u32::try_from(draft.length).map_err(io::Error::other)?;
+        let extent = match (length, self.state.cells.take(count)) {
+            (0, _) => None,
+            (_, None) => return Err(io::Error::other("no room for another scheduler's table; restart to make more")),
+            (_, extent) => extent,
+        };
+        let offset = extent.map_or(0, |e| e.offset);
+        for (cell, index) in draft.cells.iter().zip(offset..) {
+            if extent.is_some() {
+                self.maps.cells.set(index, *cell);
+            }
+        }
+        let element = self.maps.services.at(service);
+        // SAFETY: words of an element of the array.
+        unsafe {
+            if let Some(cursor) = draft.cursor {
+                word(&raw mut (*element).cursor).store(cursor, PUBLISH);
+            }
+            let list = List { offset, kind: scheduler_number(scheduler), length };
+            word(&raw mut (*element).list).store(list.pack(), PUBLISH);
+        }
+        if let Some(entry) = self.state.entries.get_mut(&service)
+            && let Some(old) = mem::replace(&mut entry.extent, extent)
+        {
+            self.state.cells.give_back(old);
+        }
+        Ok(())
+    }
+
+    fn member_of(&self, dest: u32) -> Member {
+        let info = self.maps.dest_infos.get(dest);
+        Member { address: dest_address(&info), weight: info.weight, last_weight: info.last_weight }
+    }
+
+    fn cursor(&self, service: u32) -> u64 {
+        let element = self.maps.services.at(service);
+        // SAFETY: a word of an element of the array.
+        unsafe { word(&raw mut (*element).cursor).load(PUBLISH) }
+    }
+
+    fn round_robin(&self, service: u32, listed: &[u32], usable: &[u32]) -> Draft {
+        let cursor = rr::adjust(listed, self.cursor(service), usable);
+        let mut cells = vec![0; LIST_HEAD_CELLS as usize];
+        cells.extend(usable.iter().map(|dest| u64::from(*dest)));
+        Draft { length: usable.len(), cells, cursor: Some(cursor) }
+    }
+
+    fn weighted(&self, service: u32, stepped: Option<u32>, members: &[(u32, Member)]) -> Draft {
+        let usable: Vec<_> = members.iter().filter(|(_, m)| m.is_usable()).collect();
+        let weights: Vec<u32> = usable.iter().map(|(_, m)| m.weight).collect();
+        let (rounds, levels) = (wrr::rounds(&weights), wrr::levels(&weights));
+        let mut cells = vec![u64::from(rounds.largest) | u64::from(rounds.step) << 32];
+        let mut first = LIST_HEAD_CELLS + LEVEL_CELLS * levels.len() as u32;
+        for level in &levels {
+            let length = level.members.len() as u32;
+            cells.push(List { offset: first, kind: 0, length }.pack());
+            cells.push(u64::from(level.floor));
+            first += length;
+        }
+        cells.extend(levels.iter().flat_map(|level| &level.members).map(|place| u64::from(usable[*place].0)));
+        let weight = stepped.unwrap_or_else(|| Cursor::unpack(self.cursor(service)).weight);
+        let cw = wrr::adjust(wrr::Cursor { position: 0, weight }, &weights).weight;
+        let level = u16::try_from(wrr::level_of(&levels, cw)).unwrap_or(0);
+        Draft { length: levels.len(), cells, cursor: Some(Cursor { weight: cw, position: 0, level }.pack()) }
+    }
+
+    /// wrr's `cw` follows each single change of a list (PP-20), also where several are published together.
+    pub(crate) fn step_wrr(&mut self, service: u32) {
+        let Some(entry) = self.state.entries.get(&service) else { return };
+        if entry.options.scheduler != Scheduler::WeightedRoundRobin {
+            return;
+        }
+        let weights: Vec<u32> =
+            entry.members.iter().map(|dest| self.maps.dest_infos.get(*dest).weight).filter(|w| *w > 0).collect();
+        let before = entry.weight.unwrap_or_else(|| Cursor::unpack(self.cursor(service)).weight);
+        let cw = wrr::adjust(wrr::Cursor { position: 0, weight: before }, &weights).weight;
+        if let Some(entry) = self.state.entries.get_mut(&service) {
+            entry.weight = Some(cw);
+        }
+    }
+}
+
+/// The cells of a hash table, two slots in each.
+fn slots(members: &[(u32, Member)], table: impl Fn(&[Member]) -> Vec<u32>) -> Draft {
+    let (dests, members): (Vec<u32>, Vec<Member>) = members.iter().copied().unzip();
+    let table = table(&members);
+    if table.iter().all(|slot| *slot == CELL_EMPTY) {
+        return Draft { length: 0, cells: Vec::new(), cursor: None };
+    }
+    let dest = |slot: Option<&u32>| match slot {
+        Some(place) if *place != CELL_EMPTY => u64::from(dests[*place as usize]),
+        _ => u64::from(CELL_EMPTY),
+    };
+    let cells = table.chunks(2).map(|pair| dest(pair.first()) | dest(pair.get(1)) << 32).collect();
+    Draft { length: table.len(), cells, cursor: None }
+}

@@ -1,0 +1,286 @@
+//! What the daemon knows of the maps' contents, so that a change need not search them.
+//!
+//! All of it can be read back from the maps (`State::adopt`): a crash loses nothing.
+
+use crate::{
+    cells::{Cells, Extent},
+    maps::{Maps, Sizes, key_bytes},
+};
+use evenkeel_abi as abi;
+use evenkeel_dataplane::{NextHop, ServiceOptions};
+use evenkeel_model::{Prefix, Protocol, Scheduler, ServiceKey, Sources};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+/// Index over the maps.
+pub(crate) struct State {
+    /// Services by key, those that only drain included.
+    pub(crate) services: BTreeMap<ServiceKey, u32>,
+    /// By index.
+    pub(crate) entries: BTreeMap<u32, Entry>,
+    /// Real servers by service and address, draining ones included.
+    pub(crate) dests: HashMap<(u32, SocketAddr), u32>,
+    /// Real servers by their own address, for next hops.
+    pub(crate) by_address: HashMap<IpAddr, Vec<u32>>,
+    /// What is known of next hops.
+    pub(crate) hops: HashMap<IpAddr, NextHop>,
+    /// Real servers that are no member any more, and for how many sweeps they have had no connection.
+    pub(crate) draining: BTreeMap<u32, u32>,
+    /// Free indices; the lowest is taken first.
+    pub(crate) free_services: BTreeSet<u32>,
+    /// See `free_services`.
+    pub(crate) free_dests: BTreeSet<u32>,
+    /// Services whose list has to be written anew.
+    pub(crate) dirty: BTreeSet<u32>,
+    /// Services by bit of the address filter.
+    pub(crate) filter: HashMap<u32, u32>,
+    pub(crate) cells: Cells,
+    /// Sequence number of the newest real server.
+    pub(crate) sequence: u64,
+}
+
+/// A service.
+pub(crate) struct Entry {
+    pub(crate) key: ServiceKey,
+    /// Packets find it; else it is only kept for draining real servers.
+    pub(crate) live: bool,
+    pub(crate) options: ServiceOptions,
+    /// Real servers, newest first.
+    pub(crate) members: Vec<u32>,
+    /// Where its list lies.
+    pub(crate) extent: Option<Extent>,
+    /// Usable real servers as the list in force has them (rr).
+    pub(crate) listed: Vec<u32>,
+    /// wrr: `cw` after the changes not yet published.
+    pub(crate) weight: Option<u32>,
+}
+
+impl State {
+    /// Of empty maps.
+    pub(crate) fn new(sizes: Sizes) -> State {
+        State {
+            services: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            dests: HashMap::new(),
+            by_address: HashMap::new(),
+            hops: HashMap::new(),
+            draining: BTreeMap::new(),
+            free_services: (0..sizes.services).collect(),
+            free_dests: (0..sizes.dests).collect(),
+            dirty: BTreeSet::new(),
+            filter: HashMap::new(),
+            cells: Cells::new(sizes.cells),
+            sequence: 0,
+        }
+    }
+
+    /// Of maps an earlier daemon left.
+    pub(crate) fn adopt(maps: &Maps, sizes: Sizes) -> State {
+        let mut state = State::new(sizes);
+        state.adopt_services(maps, sizes);
+        state.adopt_dests(maps, sizes);
+        state
+    }
+
+    fn adopt_services(&mut self, maps: &Maps, sizes: Sizes) {
+        let sources = sources(maps);
+        for index in 0..sizes.services {
+            let info = maps.service_infos.get(index);
+            if info.used == 0 {
+                continue;
+            }
+            let live = maps.service_ids.get(&key_bytes(&info.key), 0).is_ok_and(|found| found == index);
+            let key = model_key(&info.key);
+            let list = abi::List::unpack(maps.services.get(index).list);
+            let extent = extent_of(maps, list);
+            if let Some(extent) = extent {
+                self.cells.claim(extent);
+            }
+            let options = ServiceOptions {
+                scheduler: scheduler(info.scheduler),
+                sources: sources.get(&index).cloned().unwrap_or_default(),
+            };
+            let listed = listed(maps, list);
+            self.free_services.remove(&index);
+            self.entries.insert(index, Entry { key, live, options, members: Vec::new(), extent, listed, weight: None });
+            self.services.insert(key, index);
+            if live {
+                *self.filter.entry(abi::filter_bit(folded(key.address))).or_default() += 1;
+            }
+        }
+    }
+
+    fn adopt_dests(&mut self, maps: &Maps, sizes: Sizes) {
+        let mut members: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
+        for index in 0..sizes.dests {
+            let info = maps.dest_infos.get(index);
+            if info.used == 0 {
+                continue;
+            }
+            let address = dest_address(&info);
+            self.free_dests.remove(&index);
+            self.dests.insert((info.service, address), index);
+            self.by_address.entry(address.ip()).or_default().push(index);
+            self.sequence = self.sequence.max(info.sequence);
+            if info.member != 0 {
+                members.entry(info.service).or_default().push((info.sequence, index));
+            } else {
+                self.draining.insert(index, 0);
+            }
+        }
+        for (service, mut found) in members {
+            found.sort_unstable_by(|a, b| b.cmp(a));
+            if let Some(entry) = self.entries.get_mut(&service) {
+                entry.members = found.into_iter().map(|(_, index)| index).collect();
+            }
+        }
+    }
+}
+
+/// The allow and deny lists by service, read from the trie.
+pub(crate) fn sources(maps: &Maps) -> HashMap<u32, Sources> {
+    let mut lists: HashMap<u32, Sources> = HashMap::new();
+    for (key, value) in maps.acl.iter().flatten() {
+        let words = key.data();
+        let v6 = model_of_service(maps, words[0]).is_ipv6();
+        let (address, bits) = if v6 {
+            let mut octets = [0u8; 16];
+            for (i, word) in words[1..].iter().enumerate() {
+                octets[4 * i..4 * i + 4].copy_from_slice(&word.to_ne_bytes());
+            }
+            (IpAddr::V6(Ipv6Addr::from(octets)), key.prefix_len().saturating_sub(32))
+        } else {
+            (IpAddr::V4(Ipv4Addr::from(words[1].to_ne_bytes())), key.prefix_len().saturating_sub(32))
+        };
+        let Ok(prefix) = Prefix::new(address, u8::try_from(bits).unwrap_or(u8::MAX)) else { continue };
+        let list = lists.entry(words[0]).or_default();
+        if value == abi::ACL_DENY { list.deny.push(prefix) } else { list.allow.push(prefix) }
+    }
+    let mut sorted = HashMap::with_capacity(lists.len());
+    for (service, mut list) in lists.drain() {
+        list.allow.sort_unstable();
+        list.deny.sort_unstable();
+        sorted.insert(service, list);
+    }
+    sorted
+}
+
+fn model_of_service(maps: &Maps, index: u32) -> IpAddr {
+    if (index as usize) < maps.service_infos.len() {
+        model_key(&maps.service_infos.get(index).key).address
+    } else {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    }
+}
+
+/// The cells a list takes.
+fn extent_of(maps: &Maps, list: abi::List) -> Option<Extent> {
+    if list.length == 0 {
+        return None;
+    }
+    let cell = |index: u32| ((index as usize) < maps.cells.len()).then(|| maps.cells.get(index));
+    let count = match list.kind {
+        abi::SCHED_RR => abi::LIST_HEAD_CELLS + list.length,
+        abi::SCHED_WRR => {
+            let ends = (0..list.length).map(|level| {
+                let at = list.offset + abi::LIST_HEAD_CELLS + level * abi::LEVEL_CELLS;
+                let range = abi::List::unpack(cell(at).unwrap_or(0));
+                range.offset + range.length
+            });
+            ends.max().unwrap_or(0)
+        }
+        _ => list.length.div_ceil(2),
+    };
+    Some(Extent { offset: list.offset, count })
+}
+
+fn listed(maps: &Maps, list: abi::List) -> Vec<u32> {
+    if list.kind != abi::SCHED_RR {
+        return Vec::new();
+    }
+    let first = list.offset + abi::LIST_HEAD_CELLS;
+    (first..first + list.length)
+        .filter(|i| (*i as usize) < maps.cells.len())
+        .map(|i| maps.cells.get(i) as u32)
+        .collect()
+}
+
+/// A scheduler's number.
+pub(crate) fn scheduler_number(scheduler: Scheduler) -> u32 {
+    match scheduler {
+        Scheduler::RoundRobin => abi::SCHED_RR,
+        Scheduler::WeightedRoundRobin => abi::SCHED_WRR,
+        Scheduler::MaglevHash { port: false } => abi::SCHED_MH,
+        Scheduler::MaglevHash { port: true } => abi::SCHED_MH_PORT,
+        Scheduler::Maglev => abi::SCHED_MAGLEV,
+    }
+}
+
+/// The scheduler of a number that [`scheduler_number`] gave.
+pub(crate) fn scheduler(number: u32) -> Scheduler {
+    match number {
+        abi::SCHED_WRR => Scheduler::WeightedRoundRobin,
+        abi::SCHED_MH => Scheduler::MaglevHash { port: false },
+        abi::SCHED_MH_PORT => Scheduler::MaglevHash { port: true },
+        abi::SCHED_MAGLEV => Scheduler::Maglev,
+        _ => Scheduler::RoundRobin,
+    }
+}
+
+/// An address as the maps have it.
+pub(crate) fn octets(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(a) => {
+            let mut octets = [0; 16];
+            octets[..4].copy_from_slice(&a.octets());
+            octets
+        }
+        IpAddr::V6(a) => a.octets(),
+    }
+}
+
+/// The same as four words, as a packet has them.
+pub(crate) fn words(address: IpAddr) -> [u32; 4] {
+    let octets = octets(address);
+    std::array::from_fn(|i| u32::from_ne_bytes(std::array::from_fn(|j| octets[4 * i + j])))
+}
+
+/// What the address filter hashes.
+pub(crate) fn folded(address: IpAddr) -> u32 {
+    words(address).into_iter().fold(0, |a, b| a ^ b)
+}
+
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 4 } else { 6 }
+}
+
+/// A service key as the maps have it.
+pub(crate) fn abi_key(key: &ServiceKey) -> abi::ServiceKey {
+    abi::ServiceKey {
+        address: octets(key.address),
+        port: key.port.to_be(),
+        protocol: key.protocol.number(),
+        family: family(key.address),
+    }
+}
+
+fn address_of(octets: [u8; 16], family: u8) -> IpAddr {
+    if family == 6 {
+        IpAddr::V6(Ipv6Addr::from(octets))
+    } else {
+        IpAddr::V4(Ipv4Addr::new(octets[0], octets[1], octets[2], octets[3]))
+    }
+}
+
+/// A service key of the maps.
+pub(crate) fn model_key(key: &abi::ServiceKey) -> ServiceKey {
+    let protocol = if key.protocol == Protocol::Udp.number() { Protocol::Udp } else { Protocol::Tcp };
+    ServiceKey { address: address_of(key.address, key.family), protocol, port: u16::from_be(key.port) }
+}
+
+/// A real server's address and port.
+pub(crate) fn dest_address(info: &abi::DestInfo) -> SocketAddr {
+    SocketAddr::new(address_of(info.address, info.family), info.port)
+}

@@ -1,0 +1,227 @@
+//! What outlives the daemon, and what does not.
+#![allow(unsafe_code, reason = "a test thread enters a network namespace of its own")]
+
+use evenkeel_abi::tcp::TIMEOUT_SECONDS;
+use evenkeel_dataplane::{Change, Counters, Dataplane, NextHop, RealServer, ServiceOptions, Table};
+use evenkeel_dataplane_ebpf::{Attach, Door, EbpfDataplane, Mode, Opened, Options};
+use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const XDP_TX: u32 = 3;
+const XDP_REDIRECT: u32 = 4;
+
+fn root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: loading a packet program needs root");
+    }
+    root
+}
+
+/// A bpffs of its own, unmounted at the end.
+struct Pins(PathBuf);
+
+impl Pins {
+    fn new(name: &str) -> Pins {
+        let path = std::env::temp_dir().join(format!("evenkeel-pins-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let mount = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&path).status().unwrap();
+        assert!(mount.success(), "cannot mount a bpffs");
+        Pins(path)
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// A network namespace of this test thread, gone with it.
+fn own_namespace() {
+    // SAFETY: only the network of this thread changes, which is what the tests after it want.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
+    run("ip link add veth0 type veth peer name veth1");
+    run("ip link set veth0 up");
+    run("ip link set veth1 up");
+}
+
+fn run(line: &str) {
+    let mut words = line.split_whitespace();
+    let status = Command::new(words.next().unwrap()).args(words).status().unwrap();
+    assert!(status.success(), "{line}");
+}
+
+fn options(pins: Option<&Path>) -> Options {
+    Options {
+        pins: pins.map(Path::to_path_buf),
+        connections: 4096,
+        services: 4,
+        real_servers: 16,
+        cells: 1 << 18,
+        timeouts: TIMEOUT_SECONDS,
+    }
+}
+
+fn service() -> ServiceKey {
+    ServiceKey { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port: 80 }
+}
+
+fn server(last: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], 80))
+}
+
+fn changes(scheduler: Scheduler, servers: &[u8]) -> Vec<Change> {
+    let one = RealServer { weight: Weight::ONE, forwarding: Forwarding::DirectRouting };
+    let mut changes = vec![Change::AddService(service(), ServiceOptions { scheduler, sources: Sources::default() })];
+    changes.extend(servers.iter().map(|last| Change::AddRealServer(service(), server(*last), one)));
+    changes
+}
+
+fn resolve(plane: &mut EbpfDataplane, servers: &[u8]) {
+    for last in servers {
+        let destination = [2, 0, 0, 0, 0, *last];
+        let hop = NextHop::Resolved { interface: 1, source: [2, 0, 0, 0, 0, 0xee], destination, gateway: None };
+        plane.next_hop(server(*last).ip(), hop).unwrap();
+    }
+}
+
+/// A TCP segment from 198.51.100.9:`port` to the service.
+fn segment(port: u16, flags: u8) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 0xee, 2, 0, 0, 0, 0, 0xcc, 8, 0];
+    frame.extend([0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0, 198, 51, 100, 9, 10, 0, 0, 100]);
+    frame.extend(port.to_be_bytes());
+    frame.extend(80u16.to_be_bytes());
+    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+    frame.resize(60, 0);
+    frame
+}
+
+const SYN: u8 = 2;
+const ACK: u8 = 16;
+
+/// Which real server the segment goes to.
+fn goes_to(plane: &mut EbpfDataplane, port: u16, flags: u8) -> u8 {
+    let outcome = plane.run(Door::Xdp, &segment(port, flags), 1).unwrap();
+    assert!(outcome.code == XDP_TX || outcome.code == XDP_REDIRECT, "code {}", outcome.code);
+    outcome.frame[5]
+}
+
+fn counters(plane: &mut EbpfDataplane) -> Counters {
+    let mut sum = Counters::default();
+    plane
+        .counters(&mut |_, address, c| {
+            if address.is_none() {
+                sum = c
+            }
+        })
+        .unwrap();
+    sum
+}
+
+#[test]
+fn connections_alternate_newest_first_and_stay_with_their_real_server() {
+    if !root() {
+        return;
+    }
+    let (mut plane, opened) = EbpfDataplane::open(&options(None)).unwrap();
+    assert_eq!(opened, Opened::Fresh);
+    plane.apply(&changes(Scheduler::RoundRobin, &[11, 12, 13])).unwrap();
+    resolve(&mut plane, &[11, 12, 13]);
+    let chosen: Vec<u8> = (0..9).map(|i| goes_to(&mut plane, 20000 + i, SYN)).collect();
+    assert_eq!(chosen, [13, 12, 11, 13, 12, 11, 13, 12, 11]);
+    let again: Vec<u8> = (0..9).map(|i| goes_to(&mut plane, 20000 + i, ACK)).collect();
+    assert_eq!(again, chosen);
+    let sum = counters(&mut plane);
+    assert_eq!((sum.connections, sum.packets_in, sum.bytes_in, sum.active), (9, 18, 18 * 40, 9));
+}
+
+#[test]
+fn what_was_pinned_is_adopted_with_its_connections_and_counters() {
+    if !root() {
+        return;
+    }
+    let pins = Pins::new("adopt");
+    let (mut first, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    first.apply(&changes(Scheduler::RoundRobin, &[11, 12, 13])).unwrap();
+    resolve(&mut first, &[11, 12, 13]);
+    assert_eq!(goes_to(&mut first, 1, SYN), 13);
+    let table = first.observe().unwrap();
+    // A crash: nothing is undone.
+    std::mem::forget(first);
+    let (mut second, opened) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    assert_eq!(opened, Opened::Adopted);
+    assert_eq!(second.observe().unwrap(), table);
+    assert_eq!(goes_to(&mut second, 1, ACK), 13, "the connection is known");
+    assert_eq!(goes_to(&mut second, 2, SYN), 12, "the scheduler goes on where it was");
+    assert_eq!(counters(&mut second).connections, 2);
+    second.remove_all().unwrap();
+    let ours = |e: &std::fs::DirEntry| e.file_type().is_ok_and(|t| t.is_dir());
+    let left = std::fs::read_dir(&pins.0).unwrap().flatten().filter(ours).count();
+    assert_eq!(left, 0, "nothing is left");
+    let (mut third, opened) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    assert_eq!((opened, third.observe().unwrap()), (Opened::Fresh, Table::default()));
+    third.remove_all().unwrap();
+}
+
+#[test]
+fn doors_stay_open_over_a_crash_and_close_on_a_clean_stop() {
+    if !root() {
+        return;
+    }
+    own_namespace();
+    let ways = [
+        (Attach::Tcx, Mode::Tcx),
+        (Attach::Clsact, Mode::Clsact),
+        (Attach::Generic, Mode::Generic),
+        (Attach::Xdp, Mode::Xdp),
+    ];
+    for (want, mode) in ways {
+        let pins = Pins::new(mode.name());
+        let (mut first, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+        let attached = first.attach("veth0", want).unwrap();
+        assert_eq!(attached.mode, mode);
+        std::mem::forget(first);
+        let (mut second, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+        assert_eq!(second.attachments(), [attached.clone()], "{mode}: same door, same program");
+        assert_eq!(second.attach("veth0", Attach::Auto).unwrap(), attached, "{mode}: nothing is attached twice");
+        second.remove_all().unwrap();
+        let left = Command::new("ip").args(["-d", "link", "show", "veth0"]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&left.stdout).contains("prog/"), "{mode}: {left:?}");
+        let filters = Command::new("tc").args(["filter", "show", "dev", "veth0", "ingress"]).output().unwrap();
+        assert!(filters.stdout.is_empty(), "{mode}: {}", String::from_utf8_lossy(&filters.stdout));
+    }
+}
+
+#[test]
+fn a_removed_real_server_keeps_its_connections_and_is_forgotten_after_them() {
+    if !root() {
+        return;
+    }
+    let mut short = options(None);
+    short.timeouts = [1; evenkeel_abi::tcp::STATES];
+    let (mut plane, _) = EbpfDataplane::open(&short).unwrap();
+    plane.apply(&changes(Scheduler::RoundRobin, &[11, 12])).unwrap();
+    resolve(&mut plane, &[11, 12]);
+    assert_eq!(goes_to(&mut plane, 1, SYN), 12);
+    plane.apply(&[Change::RemoveRealServer(service(), server(12))]).unwrap();
+    assert_eq!(goes_to(&mut plane, 1, ACK), 12, "the connection drains where it is");
+    assert_eq!(goes_to(&mut plane, 2, SYN), 11, "new ones go elsewhere");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while counters(&mut plane).active + counters(&mut plane).inactive > 0 {
+        assert!(std::time::Instant::now() < deadline, "connections are never swept");
+        plane.sweep_all().unwrap();
+        std::thread::yield_now();
+    }
+    for _ in 0..4 {
+        plane.sweep().unwrap();
+    }
+    let sum = counters(&mut plane);
+    assert_eq!((sum.connections, sum.packets_in), (2, 3), "counters of the forgotten one stay in the service's");
+    assert_eq!(plane.run(Door::Xdp, &segment(1, ACK), 1).unwrap().code, 2, "its connection is unknown: to the stack");
+}
