@@ -1,13 +1,14 @@
 //! The director: the real `evenkeel run` in its node, with a runtime directory of its own.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use evenkeel_api::Status;
+use evenkeel_api::{Reply, Request, Status, to_line};
 use rustix::process::Signal;
 
 use crate::error::{Context, Error};
@@ -15,7 +16,9 @@ use crate::node::Node;
 use crate::process::Process;
 
 /// How often the state is asked for while something is awaited.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(5);
+/// A director that does not answer within this time is as good as dead.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of the log an error shows.
 const LOG_TAIL: u64 = 2000;
 
@@ -192,8 +195,22 @@ impl Asker {
         self.node.output(self.command(&["status", "--json"]))
     }
 
+    /// Asks on the control socket, which is so quick that it can be asked often.
     pub(crate) fn ask(&self) -> Result<Status, Error> {
-        serde_json::from_str(&self.ask_json()?).map_err(|error| Error::because("read the director's status", error))
+        let what = "ask the director for its state";
+        let socket = UnixStream::connect(self.runtime.join("control.sock")).context(what)?;
+        socket.set_read_timeout(Some(PATIENCE)).context(what)?;
+        let mut lines = BufReader::new(&socket).lines();
+        let mut next = || lines.next().ok_or_else(|| Error::because(what, "it hung up"))?.context(what);
+        // The daemon greets first.
+        next()?;
+        let request = to_line(&Request::Status { service: None }).map_err(|error| Error::because(what, error))?;
+        (&socket).write_all(&request).context(what)?;
+        match serde_json::from_str(&next()?) {
+            Ok(Reply::Status(status)) => Ok(*status),
+            Ok(other) => Err(Error::because(what, format!("it answers {other:?}"))),
+            Err(error) => Err(Error::because(what, error)),
+        }
     }
 }
 
