@@ -4,7 +4,9 @@
 //! compared with it packet by packet, so nothing here is shared with the program but the numbers of the rules: parsing,
 //! states and headers are written a second time.
 
+pub mod bed;
 pub mod build;
+pub mod fixtures;
 mod memory;
 mod parse;
 mod path;

@@ -141,10 +141,21 @@ impl Frame {
         self
     }
 
+    /// Sets the IPv4 flag "don't fragment".
+    pub fn dont_fragment(mut self) -> Frame {
+        self.fragment |= 0x4000;
+        self
+    }
+
     /// IPv4 identification: free to choose, so that a test can choose the header's checksum.
     pub fn identification(mut self, identification: u16) -> Frame {
         self.identification = identification;
         self
+    }
+
+    /// The TTL or hop limit it has.
+    pub fn time_to_live(&self) -> u8 {
+        self.ttl
     }
 
     /// TTL or hop limit.

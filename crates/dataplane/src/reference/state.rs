@@ -34,7 +34,10 @@ impl Flags {
     /// Sets no stack sends (PP-7).
     pub(super) fn are_bad(self) -> bool {
         let Flags { fin, syn, rst, ack } = self;
-        (syn && fin) || (syn && rst) || (fin && !ack && !rst) || !(syn || ack || rst || fin)
+        let begins_and_ends = syn && (fin || rst);
+        let ends_unannounced = fin && !ack && !rst;
+        let says_nothing = !(syn || ack || rst || fin);
+        begins_and_ends || ends_unannounced || says_nothing
     }
 }
 
