@@ -16,8 +16,10 @@
 
 #![forbid(unsafe_code)]
 
+mod status;
 mod verdict;
 mod watch;
 
+pub use status::{Counts, Last, State, Status};
 pub use verdict::{MAX_TEXT, Outcome, Phase, Reason, Verdict, printable};
-pub use watch::{Counts, GRACE, Input, Last, MIN_WAIT, Output, QUEUE_ALLOWANCE, State, Status, Watch, Which};
+pub use watch::{GRACE, Input, MIN_WAIT, Output, QUEUE_ALLOWANCE, Watch, Which};

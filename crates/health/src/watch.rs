@@ -1,6 +1,6 @@
 //! The check machine of one target.
 
-use crate::{Phase, Reason, Verdict};
+use crate::{Counts, Last, Phase, Reason, State, Status, Verdict};
 use evenkeel_machine::{Instant, Machine, Outbox, Rng};
 use evenkeel_model::{Check, Probe, Rhythm};
 use std::time::Duration;
@@ -83,52 +83,6 @@ impl Which {
             (Which::Connect, None) | (Which::Main, _) => check.probe.clone(),
         }
     }
-}
-
-/// Whether a real server counts as up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Too few attempts have been made.
-    Unknown,
-    /// The last `rise` attempts at some time were good, and no `fall` in a row have failed since.
-    Up,
-    /// The other way round.
-    Down,
-}
-
-/// How attempts went since the state last changed, those that changed it included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Attempts that ended.
-    pub made: u64,
-    /// Those of them that failed.
-    pub failed: u64,
-}
-
-/// The last attempt that ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Last {
-    /// When.
-    pub at: Instant,
-    /// How.
-    pub verdict: Verdict,
-}
-
-/// What `status` shows of a watch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Up, down or not known yet.
-    pub state: State,
-    /// Since when.
-    pub since: Instant,
-    /// The last attempt, if one has ended.
-    pub last: Option<Last>,
-    /// When the last good attempt ended.
-    pub last_good: Option<Instant>,
-    /// Attempts since the state changed.
-    pub counts: Counts,
-    /// Attempts in a row that ended like the last one.
-    pub streak: u32,
 }
 
 /// Watches one target.

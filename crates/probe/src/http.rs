@@ -30,10 +30,13 @@ const MAX_HEADER: usize = 32 * 1024;
 /// Lines of header an answer may have.
 const MAX_HEADER_LINES: usize = 100;
 
-/// Status, Location and the body as far as it was read.
+/// An answer as far as it was read.
 struct Answer {
     status: u16,
     location: Option<String>,
+    /// Bytes of body that were read.
+    length: usize,
+    /// The same, kept only when a pattern is to be looked for.
     body: Vec<u8>,
 }
 
@@ -66,7 +69,7 @@ pub(crate) async fn attempt(
 }
 
 fn judge(http: &Http, pattern: Option<&PerlRegex>, answer: &Answer) -> Result<String, Reason> {
-    let good = || format!("{}, {} bytes", answer.status, answer.body.len());
+    let good = || format!("{}, {} bytes", answer.status, answer.length);
     let text = match &http.body {
         Body::Any => return Ok(good()),
         Body::PerlRegex(text) => text,
@@ -115,9 +118,13 @@ where
     let mut dialogue = pin!(async {
         let response = sender.send_request(request).await?;
         phase.set(Phase::Body);
-        read(response, http.size_cap).await
+        read(response, http).await
     });
     let answer = poll_fn(|context| {
+        // First, so that the request is on its way before the connection looks at what a hasty server has sent.
+        if let Poll::Ready(answer) = dialogue.as_mut().poll(context) {
+            return Poll::Ready(answer);
+        }
         if ended.is_none()
             && let Poll::Ready(result) = connection.as_mut().poll(context)
         {
@@ -128,19 +135,22 @@ where
     answer.await.map_err(failed)
 }
 
-async fn read(response: Response<Incoming>, size_cap: usize) -> hyper::Result<Answer> {
+async fn read(response: Response<Incoming>, http: &Http) -> hyper::Result<Answer> {
     let (head, mut incoming) = response.into_parts();
     let location = head.headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let mut body = Vec::new();
-    while body.len() < size_cap
+    let (mut length, mut body) = (0, Vec::new());
+    while length < http.size_cap
         && let Some(frame) = incoming.frame().await
     {
         if let Some(bytes) = frame?.data_ref() {
-            let room = size_cap - body.len();
-            body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            let wanted = &bytes[..bytes.len().min(http.size_cap - length)];
+            length += wanted.len();
+            if http.body != Body::Any {
+                body.extend_from_slice(wanted);
+            }
         }
     }
-    Ok(Answer { status: head.status.as_u16(), location, body })
+    Ok(Answer { status: head.status.as_u16(), location, length, body })
 }
 
 fn request(http: &Http, path: &str) -> Result<Request<Empty<Bytes>>, Reason> {
@@ -190,11 +200,17 @@ fn redirect(http: &Http, path: &str, answer: &Answer) -> Result<String, Reason> 
     if location.starts_with('/') {
         return Ok(location.clone());
     }
-    if let Some((scheme, rest)) = location.split_once("://")
-        && !scheme.contains(['/', '?', '#'])
-    {
+    // RFC 3986 4.2: a colon before the first slash ends a scheme.
+    let first = location.split(['/', '?', '#']).next().unwrap_or_default();
+    if let Some((scheme, _)) = first.split_once(':') {
         let same_scheme = scheme.eq_ignore_ascii_case(if http.tls { "https" } else { "http" });
-        return if same_scheme { same_target(http, rest, location) } else { Err(leaves(http, location)) };
+        return match location[scheme.len()..].strip_prefix("://") {
+            Some(rest) if same_scheme => same_target(http, rest, location),
+            Some(_) | None => Err(leaves(http, location)),
+        };
+    }
+    if location.is_empty() {
+        return Ok(path.to_owned());
     }
     // RFC 3986 5.2: a relative path replaces what follows the last slash.
     let base = path.split(['?', '#']).next().unwrap_or_default();
@@ -249,3 +265,6 @@ fn ranges(set: &StatusSet) -> String {
     let text = |(low, high): &(u16, u16)| if low == high { low.to_string() } else { format!("{low}-{high}") };
     set.0.iter().map(text).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

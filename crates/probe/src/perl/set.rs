@@ -4,16 +4,16 @@ use std::fmt::Write;
 
 /// Which bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Set([bool; 256]);
+pub(super) struct Set([u64; 4]);
 
 impl Set {
-    pub(super) const EMPTY: Set = Set([false; 256]);
+    pub(super) const EMPTY: Set = Set([0; 4]);
 
     /// The bytes for which `accepts` holds.
     pub(super) fn of(accepts: impl Fn(u8) -> bool) -> Set {
         let mut set = Set::EMPTY;
         for byte in 0..=u8::MAX {
-            set.0[usize::from(byte)] = accepts(byte);
+            set.0[usize::from(byte) / 64] |= u64::from(accepts(byte)) << (byte % 64);
         }
         set
     }
@@ -23,7 +23,7 @@ impl Set {
     }
 
     pub(super) fn has(&self, byte: u8) -> bool {
-        self.0[usize::from(byte)]
+        self.0[usize::from(byte) / 64] >> (byte % 64) & 1 == 1
     }
 
     pub(super) fn add(&mut self, other: &Set) {
@@ -42,20 +42,17 @@ impl Set {
     /// As a class the regex engine reads in its bytes mode.
     pub(super) fn class(&self) -> String {
         let mut text = String::from("[");
-        let mut byte = 0_usize;
-        while byte < 256 {
-            if !self.0[byte] {
-                byte += 1;
-                continue;
-            }
-            let first = byte;
-            while byte < 256 && self.0[byte] {
-                byte += 1;
+        let mut rest = (0..=u8::MAX).peekable();
+        while let Some(first) = rest.find(|byte| self.has(*byte)) {
+            let mut last = first;
+            while let Some(next) = rest.next_if(|byte| self.has(*byte)) {
+                last = next;
             }
             // Writing to a string cannot fail.
-            let _ = match byte - 1 - first {
-                0 => write!(text, "\\x{first:02X}"),
-                _ => write!(text, "\\x{first:02X}-\\x{:02X}", byte - 1),
+            let _ = if first == last {
+                write!(text, "\\x{first:02X}")
+            } else {
+                write!(text, "\\x{first:02X}-\\x{last:02X}")
             };
         }
         text.push(']');

@@ -508,14 +508,14 @@ impl Generator {
 fn generated_patterns_mean_what_perl_means() {
     let mut generator = Generator(20_261_120);
     let mut pairs = Vec::new();
-    for _ in 0..4000 {
+    for _ in 0..2000 {
         let pattern = generator.pattern(3);
         for _ in 0..4 {
             pairs.push((pattern.clone(), generator.text()));
         }
     }
     pairs.retain(|(pattern, _)| !pattern.is_empty());
-    assert!(agrees_with_perl(&pairs, true) > 5000);
+    assert!(agrees_with_perl(&pairs, true) > 2500);
 }
 
 #[test]

@@ -192,6 +192,22 @@ fn garbage_is_a_bad_answer() {
     });
 }
 
+#[test]
+fn a_server_that_speaks_first_is_a_bad_answer() {
+    run(async {
+        let target = server(|mut stream| async move {
+            let _gone = stream.write_all(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n").await;
+            let mut sink = Vec::new();
+            let _gone = stream.read_to_end(&mut sink).await;
+        })
+        .await;
+        for _ in 0..20 {
+            let why = reason(http(get(target)).await);
+            assert!(matches!(why, Reason::BadAnswer(_)), "{why:?}");
+        }
+    });
+}
+
 /// A server that redirects `/.ok.html` to `location` and answers any other path with it.
 async fn redirecting(location: impl Fn(SocketAddr) -> String + Send + Sync + Clone + 'static) -> SocketAddr {
     server(move |mut stream| {

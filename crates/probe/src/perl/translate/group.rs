@@ -71,8 +71,10 @@ impl Translator<'_> {
             return Err(format!("groups nested more than {MAX_DEPTH} deep"));
         }
         let behind = usize::from(core.starts_with("(?<"));
-        if core == "(?>" {
-            self.not_behind("a group that gives nothing back")?;
+        match core {
+            "(?>" => self.not_behind("a group that gives nothing back")?,
+            "(?=" | "(?!" | "(?<=" | "(?<!" => self.not_behind("look-around")?,
+            _ => {}
         }
         self.behind += behind;
         let inside = self.alternatives()?;
