@@ -1,5 +1,6 @@
 //! Reads what is to be run, again and again, without stopping the loop meanwhile.
 
+use crate::watch::SourceFile;
 use evenkeel_engine::Token;
 use evenkeel_model::Cluster;
 use std::{collections::VecDeque, path::PathBuf, sync::Arc};
@@ -11,7 +12,7 @@ pub struct Configuration {
     /// What is to be done.
     pub cluster: Cluster,
     /// The files that were read, to be looked at for changes.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<SourceFile>,
     /// Warnings, one sentence each.
     pub warnings: Vec<String>,
 }

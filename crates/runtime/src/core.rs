@@ -14,7 +14,7 @@ use crate::{
     probes::{Report, ToProbes},
     sinks::{self, Sinks},
     state::StateFile,
-    watch::{Seen, Watched},
+    watch::{Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Event, Refusal, RefusalCode, Reply, Request, Severity, Stamped, to_line};
 use evenkeel_dataplane::Capabilities;
@@ -313,7 +313,7 @@ impl Core {
     }
 
     /// Makes the node-wide settings true: where to log, what to look at, where to attach.
-    pub(crate) fn take_settings(&mut self, cluster: &Cluster, files: Vec<std::path::PathBuf>) {
+    pub(crate) fn take_settings(&mut self, cluster: &Cluster, files: Vec<SourceFile>) {
         self.sinks = Sinks::open(&cluster.settings);
         let maintenance = cluster.settings.maintenance_dir.clone();
         let sources = if cluster.settings.autoreload { files } else { Vec::new() };

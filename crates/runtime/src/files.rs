@@ -1,9 +1,13 @@
 //! Reads configuration files with what this host knows: its names, its services, the pattern language of its probes.
 
-use crate::configuration::{Configuration, Loader};
+use crate::{
+    clock,
+    configuration::{Configuration, Loader},
+    watch::SourceFile,
+};
 use evenkeel_config::{Format, Host, Loaded, system};
 use evenkeel_source::{Diagnostic, Severity, Sources};
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Reads files and directories. Waits for DNS where they hold names.
 pub fn load(paths: &[PathBuf], format: Option<Format>) -> Loaded {
@@ -16,13 +20,38 @@ pub fn load(paths: &[PathBuf], format: Option<Format>) -> Loaded {
     evenkeel_config::load(paths, format, &host)
 }
 
+/// Readings of files that change while they are read.
+const TRIES: usize = 5;
+/// Time stamps of files are as coarse as a tick of the kernel's clock.
+const TICK: Duration = Duration::from_millis(20);
+
 /// Reads these files again and again.
 pub fn loader(paths: Vec<PathBuf>, format: Option<Format>) -> Loader {
-    Arc::new(move || configuration(load(&paths, format)))
+    Arc::new(move || read(&paths, format, &mut |_| {}))
+}
+
+/// Reads files, once more where one of them changes meanwhile: what is looked at for changes later must be what was
+/// read. `seen` is shown the last reading.
+pub fn read(paths: &[PathBuf], format: Option<Format>, seen: &mut dyn FnMut(&Loaded)) -> Result<Configuration, String> {
+    let mut tries = 1;
+    loop {
+        let begun = clock::wall().saturating_sub(TICK);
+        let begun = (i64::try_from(begun.as_secs()).unwrap_or(i64::MAX), i64::from(begun.subsec_nanos()));
+        let loaded = load(paths, format);
+        let files: Vec<SourceFile> =
+            loaded.sources.files().map(|file| SourceFile::now(loaded.sources.path(file).to_owned())).collect();
+        if tries == TRIES || !files.iter().any(|file| file.changed_since(begun)) {
+            seen(&loaded);
+            return configuration(loaded, files);
+        }
+        tries += 1;
+        // By then a file that was written just before the first reading is old enough.
+        std::thread::sleep(TICK);
+    }
 }
 
 /// What was read, or the first mistake and how many more there are.
-pub fn configuration(loaded: Loaded) -> Result<Configuration, String> {
+fn configuration(loaded: Loaded, files: Vec<SourceFile>) -> Result<Configuration, String> {
     let Loaded { sources, diagnostics, cluster } = loaded;
     let of = |severity| diagnostics.iter().filter(move |d| d.severity == severity);
     let Some(cluster) = cluster else {
@@ -36,7 +65,6 @@ pub fn configuration(loaded: Loaded) -> Result<Configuration, String> {
         });
     };
     let warnings = of(Severity::Warning).map(|d| sentence(d, &sources)).collect();
-    let files = sources.files().map(|file| sources.path(file).to_owned()).collect();
     Ok(Configuration { cluster, files, warnings })
 }
 
@@ -59,7 +87,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ldirectord.cf");
         fs::write(&file, "virtual=192.0.2.1:80\n\treal=192.0.2.2:80 gate\n\tnonsense=1\n\trubbish=2\n").unwrap();
-        let why = configuration(load(std::slice::from_ref(&file), None)).unwrap_err();
+        let why = loader(vec![file], None)().unwrap_err();
         assert!(why.contains("ldirectord.cf:3:"), "{why}");
         assert!(why.ends_with("(and 1 more error)"), "{why}");
     }
@@ -71,12 +99,12 @@ mod tests {
         fs::write(&file, "virtual=192.0.2.1:80\n\treal=192.0.2.2:80 gate\n\tservice=http\n\tscheduler=rr\n").unwrap();
         let read = loader(vec![file.clone()], None)().unwrap();
         assert_eq!(read.cluster.services.len(), 1);
-        assert_eq!(read.files, [file]);
+        assert_eq!(read.files, [SourceFile::now(file)]);
     }
 
     #[test]
     fn a_missing_file_is_a_mistake() {
-        let why = configuration(load(&["/nonexistent/ldirectord.cf".into()], None)).unwrap_err();
+        let why = loader(vec!["/nonexistent/ldirectord.cf".into()], None)().unwrap_err();
         assert!(why.contains("does not exist"), "{why}");
     }
 }

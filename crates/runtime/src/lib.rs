@@ -29,3 +29,4 @@ mod watch;
 pub use configuration::{Configuration, Loader};
 pub use daemon::{Failure, Need, Opened, Opener, Options, run};
 pub use path::{Door, PacketPath};
+pub use watch::SourceFile;

@@ -16,7 +16,7 @@ use crate::{
     probes::{Probes, Report},
     sinks::Sinks,
     state::StateFile,
-    watch::{self, Seen, Watched},
+    watch::{self, Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Event, Severity};
 use evenkeel_engine::{Balance, Exit, Input, Setup, Start};
@@ -60,7 +60,7 @@ pub(crate) struct Running {
     workers: Vec<JoinHandle<()>>,
     control: Option<(Service, PathBuf, usize)>,
     ready: Option<Box<dyn FnOnce()>>,
-    files: Vec<PathBuf>,
+    files: Vec<SourceFile>,
     notices: Vec<String>,
 }
 

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeSet,
     hash::{DefaultHasher, Hasher},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -20,10 +21,41 @@ const MAINTENANCE_FILES: usize = 65_536;
 /// What is to be looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Watched {
-    /// Files whose change asks for a reload; empty without `autoreload`.
-    pub sources: Vec<PathBuf>,
+    /// Files whose change asks for a reload, as they were when they were read; empty without `autoreload`.
+    pub sources: Vec<SourceFile>,
     /// Directory of maintenance files.
     pub maintenance: Option<PathBuf>,
+}
+
+/// A file and what its content was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// `None`: it could not be read.
+    print: Option<Print>,
+    /// When it was last changed, in seconds and nanoseconds since 1970.
+    changed: (i64, i64),
+}
+
+/// Tells one content from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Print {
+    stamp: (SystemTime, u64),
+    hash: u64,
+}
+
+impl SourceFile {
+    /// As it is now.
+    pub fn now(path: PathBuf) -> SourceFile {
+        let changed = std::fs::metadata(&path).map(|m| (m.ctime(), m.ctime_nsec())).unwrap_or_default();
+        SourceFile { print: content(&path, None).ok(), path, changed }
+    }
+
+    /// Whether it was last changed at `time` or later, in seconds and nanoseconds since 1970.
+    pub(crate) fn changed_since(&self, time: (i64, i64)) -> bool {
+        self.changed >= time
+    }
 }
 
 /// What was seen.
@@ -63,55 +95,52 @@ pub(crate) async fn watch(mut what: watch::Receiver<Watched>, seen: mpsc::Sender
 /// What the last look saw.
 #[derive(Debug, Default)]
 struct Memory {
-    sources: Vec<(PathBuf, State)>,
+    sources: Vec<Known>,
     maintenance: Option<(PathBuf, BTreeSet<String>)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
-    Read { stamp: (SystemTime, u64), hash: u64 },
-    Unreadable,
+#[derive(Debug)]
+struct Known {
+    /// As it was read.
+    read: SourceFile,
+    /// As it was seen last.
+    seen: Option<Print>,
 }
 
 impl Memory {
     fn look(&mut self, what: &Watched) -> Vec<Seen> {
         let mut seen = Vec::new();
-        self.sources.retain(|(path, _)| what.sources.contains(path));
-        for path in &what.sources {
-            self.look_at_source(path, &mut seen);
+        // What has been read anew is compared with that from now on.
+        self.sources.retain(|known| what.sources.contains(&known.read));
+        for source in &what.sources {
+            self.look_at_source(source, &mut seen);
         }
         self.look_at_maintenance(what.maintenance.as_deref(), &mut seen);
         seen
     }
 
-    fn look_at_source(&mut self, path: &Path, seen: &mut Vec<Seen>) {
-        let old = self.sources.iter_mut().find(|(p, _)| p == path);
-        let known = old.as_ref().and_then(|(_, state)| match state {
-            State::Read { stamp, hash } => Some((*stamp, *hash)),
-            State::Unreadable => None,
+    fn look_at_source(&mut self, source: &SourceFile, seen: &mut Vec<Seen>) {
+        let at = self.sources.iter().position(|known| known.read == *source).unwrap_or_else(|| {
+            self.sources.push(Known { read: source.clone(), seen: source.print });
+            self.sources.len() - 1
         });
-        let new = match content(path, known) {
-            Ok((stamp, hash)) => State::Read { stamp, hash },
-            Err(e) => {
-                if !matches!(old, Some((_, State::Unreadable))) {
-                    seen.push(Seen::SourceUnreadable(path.to_owned(), e.to_string()));
-                }
-                State::Unreadable
-            }
-        };
-        match old {
-            None => self.sources.push((path.to_owned(), new)),
-            Some((_, state)) => {
-                let changed = match (&*state, &new) {
-                    (State::Read { hash: a, .. }, State::Read { hash: b, .. }) => a != b,
-                    (State::Unreadable, State::Read { .. }) => true,
-                    (_, State::Unreadable) => false,
-                };
-                *state = new;
-                if changed {
-                    seen.push(Seen::SourceChanged(path.to_owned()));
+        let Some(known) = self.sources.get_mut(at) else { return };
+        match (known.seen, content(&source.path, known.seen)) {
+            (Some(old), Ok(new)) => {
+                known.seen = Some(new);
+                if old.hash != new.hash {
+                    seen.push(Seen::SourceChanged(source.path.clone()));
                 }
             }
+            (None, Ok(new)) => {
+                known.seen = Some(new);
+                seen.push(Seen::SourceChanged(source.path.clone()));
+            }
+            (Some(_), Err(e)) => {
+                known.seen = None;
+                seen.push(Seen::SourceUnreadable(source.path.clone(), e.to_string()));
+            }
+            (None, Err(_)) => {}
         }
     }
 
@@ -128,13 +157,13 @@ impl Memory {
     }
 }
 
-/// Time stamp, size and hash of a file; the content is read only when time stamp or size differ from `known`.
-fn content(path: &Path, known: Option<((SystemTime, u64), u64)>) -> io::Result<((SystemTime, u64), u64)> {
+/// The print of a file; the content is read only when time stamp or size differ from `known`.
+fn content(path: &Path, known: Option<Print>) -> io::Result<Print> {
     let metadata = std::fs::metadata(path)?;
     let stamp = (metadata.modified()?, metadata.len());
     match known {
-        Some((old, hash)) if old == stamp => Ok((stamp, hash)),
-        _ => Ok((stamp, hash(&std::fs::read(path)?))),
+        Some(known) if known.stamp == stamp => Ok(known),
+        _ => Ok(Print { stamp, hash: hash(&std::fs::read(path)?) }),
     }
 }
 
@@ -156,16 +185,16 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn watched(sources: &[&Path]) -> Watched {
-        Watched { sources: sources.iter().map(|p| p.to_path_buf()).collect(), maintenance: None }
+    fn watched(source: &Path) -> Watched {
+        Watched { sources: vec![SourceFile::now(source.to_owned())], maintenance: None }
     }
 
     #[test]
     fn other_content_is_told_and_a_touch_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.cf");
-        let what = watched(&[&file]);
         fs::write(&file, "one").unwrap();
+        let what = watched(&file);
         let mut memory = Memory::default();
         assert_eq!(memory.look(&what), []);
         let later = SystemTime::now() + Duration::from_secs(5);
@@ -177,11 +206,24 @@ mod tests {
     }
 
     #[test]
+    fn a_change_between_reading_and_the_first_look_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.cf");
+        fs::write(&file, "one").unwrap();
+        let what = watched(&file);
+        fs::write(&file, "another").unwrap();
+        let mut memory = Memory::default();
+        assert_eq!(memory.look(&what), [Seen::SourceChanged(file.clone())]);
+        assert_eq!(memory.look(&what), []);
+        assert_eq!(memory.look(&watched(&file)), []);
+    }
+
+    #[test]
     fn a_file_that_goes_is_told_once_and_its_return_reloads() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.cf");
-        let what = watched(&[&file]);
         fs::write(&file, "one").unwrap();
+        let what = watched(&file);
         let mut memory = Memory::default();
         memory.look(&what);
         fs::remove_file(&file).unwrap();
