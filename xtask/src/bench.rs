@@ -1,12 +1,14 @@
 //! `cargo xtask bench`: runs every benchmark of the workspace in release and writes docs/benchmarks.md.
 //!
 //! A benchmark is a `[[bench]]` target with `harness = false` whose standard output is a section of that page, in
-//! Markdown; its progress goes to standard error. It runs as root, since loading programs needs it.
+//! Markdown; its progress goes to standard error. It runs as root, since loading programs needs it, and finds the object
+//! with the driver and the programs to compare with where `EVENKEEL_EBPF_BENCH_OBJECT` says.
 
 use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::ebpf::{self, BENCH_SETTING};
 use crate::process::{cargo, is_root, output, root};
 use crate::tidy::compiler;
 
@@ -19,10 +21,12 @@ pub(crate) fn run() -> Result<(), String> {
     if benchmarks.is_empty() {
         return Err("the workspace has no benchmark".into());
     }
+    let object = ebpf::build_bench()?;
     let mut page = format!("# Benchmarks\n\nWritten by `cargo xtask bench`. {}\n", machine());
     for (package, name) in &benchmarks {
         let mut command = cargo();
         command.args(["bench", "--quiet", "--package", package, "--bench", name]).stdin(Stdio::null());
+        command.env(BENCH_SETTING, &object);
         if !is_root() {
             eprintln!("xtask: using sudo: the benchmarks load eBPF programs");
             command.env(format!("CARGO_TARGET_{}_RUNNER", host()?), "sudo --preserve-env --");

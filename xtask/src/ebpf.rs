@@ -16,6 +16,10 @@ use crate::process::{cargo, root, run};
 const OBJECT: &str = "crates/dataplane-ebpf/object/evenkeel.o";
 const RECORD: &str = "crates/dataplane-ebpf/object/evenkeel.toml";
 const PROGRAM: &str = "ebpf/program";
+/// The binary of that package which is the packet path.
+const NAME: &str = "evenkeel";
+/// Binaries of that package which are not.
+const OTHERS: &str = "ebpf/program/src/bin";
 const TARGET: &str = "bpfel-unknown-none";
 /// Everything the bytes of the object depend on, besides the tools.
 const SOURCES: &[&str] = &[
@@ -28,6 +32,8 @@ const SOURCES: &[&str] = &[
 ];
 /// Name of the packet tests' setting: the object to load instead of the committed one.
 pub(crate) const OBJECT_SETTING: &str = "EVENKEEL_EBPF_OBJECT";
+/// Name of the benchmarks' setting: the object with their driver and the programs to compare with.
+pub(crate) const BENCH_SETTING: &str = "EVENKEEL_EBPF_BENCH_OBJECT";
 
 /// What `check` found, when nothing is wrong.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +64,7 @@ pub(crate) fn build() -> Result<(), String> {
     let object = root().join(OBJECT);
     let folder = object.parent().ok_or("the object has no directory")?;
     std::fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
-    compile(&object)?;
+    compile(NAME, &object)?;
     let record = Record { sources: sources_hash()?, object: file_hash(&object)?, tools };
     let path = root().join(RECORD);
     std::fs::write(&path, record.to_string()).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
@@ -96,7 +102,7 @@ pub(crate) fn rebuild() -> Result<Checked, String> {
     let record = Record::read()?;
     let tools = Tools::installed()?;
     let rebuilt = target().join("ebpf/evenkeel.o");
-    compile(&rebuilt)?;
+    compile(NAME, &rebuilt)?;
     if tools != record.tools {
         eprintln!("xtask: installed {tools:?}, recorded {:?}", record.tools);
         return Ok(Checked::Rebuilt(rebuilt));
@@ -108,8 +114,16 @@ pub(crate) fn rebuild() -> Result<Checked, String> {
     Err(format!("the recorded tools now give an object of hash {hash}, the committed one has {}", record.object))
 }
 
-/// Compiles the program and strips what describes the building machine; `.BTF` stays.
-fn compile(object: &Path) -> Result<(), String> {
+/// Builds the programs of the packet benchmark and says where their object is; it is not committed.
+pub(crate) fn build_bench() -> Result<PathBuf, String> {
+    install::bpf_toolchain()?;
+    let object = target().join("ebpf/bench.o");
+    compile("bench", &object)?;
+    Ok(object)
+}
+
+/// Compiles a program and strips what describes the building machine; `.BTF` stays.
+fn compile(program: &str, object: &Path) -> Result<(), String> {
     let target = target().join("ebpf");
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).ok_or("there is no home")?;
@@ -125,7 +139,7 @@ fn compile(object: &Path) -> Result<(), String> {
     let mut command = cargo();
     command
         .current_dir(root().join(PROGRAM))
-        .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
+        .args(["build", "--release", "--locked", "--bin", program, "--target", TARGET, "--target-dir"])
         .arg(&target)
         // Debian's compiler has `core` for this target; its library needs features a stable compiler locks.
         .env("RUSTC", "/usr/bin/rustc")
@@ -134,7 +148,7 @@ fn compile(object: &Path) -> Result<(), String> {
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTUP_TOOLCHAIN");
     run(&mut command)?;
-    let built = built_object(&target.join(TARGET).join("release"))?;
+    let built = target.join(TARGET).join("release").join(program);
     let unstripped = object.with_extension("new");
     std::fs::copy(&built, &unstripped).map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
     run(Command::new(format!("{LLVM}/bin/llvm-strip")).arg("-g").arg(&unstripped))?;
@@ -156,21 +170,6 @@ fn mangled(object: &[u8]) -> Option<String> {
         starts.into_iter().find(|(_, window)| matches!(window, [0, b'_', b'R', b'N'] | [0, b'_', b'Z', b'N']))?;
     let name = object.get(first.0 + 1..)?.iter().take_while(|byte| word(byte));
     Some(name.map(|byte| char::from(*byte)).collect())
-}
-
-/// The one program that cargo left: a binary of the package, whatever its name.
-fn built_object(folder: &Path) -> Result<PathBuf, String> {
-    let manifest = root().join(PROGRAM).join("Cargo.toml");
-    let text = std::fs::read_to_string(&manifest).map_err(|e| format!("cannot read {}: {e}", manifest.display()))?;
-    let names = text.lines().filter_map(|line| value(line, "name"));
-    let mut found: Vec<PathBuf> = names.map(|name| folder.join(name)).filter(|path| path.is_file()).collect();
-    found.sort();
-    found.dedup();
-    match found.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => Err(format!("no program of {} is in {}", manifest.display(), folder.display())),
-        [..] => Err(format!("several programs of {} are in {}", manifest.display(), folder.display())),
-    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -249,6 +248,9 @@ fn sources_hash() -> Result<String, String> {
 
 /// `path` itself when it is a file, all files below it when it is a directory, nothing when it does not exist.
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    if path.ends_with(OTHERS) {
+        return Ok(());
+    }
     if path.is_file() {
         files.push(path.to_path_buf());
         return Ok(());
