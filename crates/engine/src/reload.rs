@@ -14,7 +14,6 @@ use evenkeel_machine::{Instant, Outbox};
 use evenkeel_model::{self as model, Cluster, ServiceKey, Weight};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
     net::SocketAddr,
 };
 
@@ -24,7 +23,7 @@ struct Passage {
     /// Watches that lost a user.
     released: BTreeSet<Slot>,
     /// Services that are new or not as they were.
-    changed: Vec<ServiceKey>,
+    changed: BTreeSet<ServiceKey>,
     /// Real servers found serving.
     adopted: usize,
     /// Real servers whose new watch knew more than their old one, or more than nothing.
@@ -42,18 +41,16 @@ impl Balance {
         out: &mut Outbox<Effect>,
     ) -> usize {
         let mut passage = Passage::default();
-        let mut before = mem::take(&mut self.services);
         self.order = cluster.services.iter().map(|service| service.key).collect();
+        self.drop_missing(now, &mut passage);
         for service in cluster.services {
             let key = service.key;
-            let old = before.remove(&key);
+            if self.services.get(&key).is_some_and(|old| self.is_same(old, &service)) {
+                continue;
+            }
+            let old = self.services.remove(&key);
             let service = self.merge(now, old, service, observed.services.get(&key), &mut passage);
             self.services.insert(key, service);
-        }
-        for (key, service) in before {
-            passage.released.extend(service.servers.iter().map(|server| server.watch));
-            self.program.touch(key);
-            self.drop_cover(now, service);
         }
         let services = &self.services;
         let keeps = |slot: Slot, (key, address): &(ServiceKey, SocketAddr)| {
@@ -72,6 +69,38 @@ impl Balance {
             self.turned(now, &turn);
         }
         passage.adopted
+    }
+
+    /// Takes out the services that are no longer in `order`.
+    fn drop_missing(&mut self, now: Instant, passage: &mut Passage) {
+        let mut kept = self.order.clone();
+        kept.sort_unstable();
+        let missing = |key: &&ServiceKey| kept.binary_search(key).is_err();
+        let missing: Vec<ServiceKey> = self.services.keys().filter(missing).copied().collect();
+        for key in missing {
+            let Some(service) = self.services.remove(&key) else { continue };
+            passage.released.extend(service.servers.iter().map(|server| server.watch));
+            self.program.touch(key);
+            self.drop_cover(now, service);
+        }
+    }
+
+    /// Whether the service runs exactly as the file has it. Nearly all do at nearly every reload, so that this decides
+    /// how long one takes.
+    fn is_same(&self, old: &Service, new: &model::Service) -> bool {
+        let options = old.options.scheduler == new.scheduler && old.options.sources == new.sources;
+        let fallback = old.fallback == new.fallback && old.fallback_command == new.fallback_command;
+        let policy = old.on_fail == new.on_fail && old.start == new.start && old.clean_stop == new.clean_stop;
+        let told = old.name == new.name
+            && old.monitor_file == new.monitor_file
+            && old.alerts.as_deref() == new.alerts.as_ref();
+        let server = |(old, new): (&Server, &model::RealServer)| {
+            let same = old.address == new.address && old.weight == new.weight && old.forwarding == new.forwarding;
+            let named = *old.name == *new.name && *old.aliases == *new.aliases;
+            same && named && self.watches.get(old.watch).is_some_and(|(check, _)| *check == new.check)
+        };
+        let as_many = old.servers.len() == new.real_servers.len();
+        options && fallback && policy && told && as_many && old.servers.iter().zip(&new.real_servers).all(server)
     }
 
     /// The old service is gone; so is what was told of its sorry server.
@@ -119,7 +148,7 @@ impl Balance {
         let cover = if sorry_serves { Cover::Fallback { since: now, told: true } } else { Cover::Servers };
         let cover = self.carry_cover(now, old, &new.fallback, cover);
         if changed {
-            passage.changed.push(key);
+            passage.changed.insert(key);
         }
         Service {
             name: new.name,
@@ -219,8 +248,13 @@ impl Balance {
             None if adopted => (State::Up, now),
             None => (State::Unknown, now),
         };
-        let slot = self.watches.acquire(now, check, user, before.0);
+        let (slot, taught) = self.watches.acquire(now, check, user, before.0);
         let state = self.watches.state(slot);
+        // What this real server brings along of knowledge holds for the others of its watch, too.
+        if taught {
+            let others = self.watches.users(slot).iter().filter(|other| **other != user);
+            passage.changed.extend(others.map(|(key, _)| *key));
+        }
         if state != before.0 && state != State::Unknown {
             passage.joined.push((user.0, user.1, Turn { slot, before }));
         }

@@ -76,20 +76,20 @@ impl Watches {
     }
 
     /// The watch of `check`, made when there is none yet; `user` is one more of its users. A watch that knows nothing
-    /// yet takes `known` as its state.
-    pub(crate) fn acquire(&mut self, now: Instant, check: Check, user: User, known: health::State) -> Slot {
+    /// yet takes `known` as its state: true when it did.
+    pub(crate) fn acquire(&mut self, now: Instant, check: Check, user: User, known: health::State) -> (Slot, bool) {
         let index = match self.by_check.get(&check) {
             Some(index) => *index,
             None => self.insert(check),
         };
-        if let Some(entry) = self.entry_mut(Slot(index)) {
-            entry.users.push(user);
-            if entry.watch.status().state == health::State::Unknown && known != health::State::Unknown {
-                entry.watch.assume(now, known);
-                self.up += usize::from(known == health::State::Up);
-            }
+        let Some(entry) = self.entry_mut(Slot(index)) else { return (Slot(index), false) };
+        entry.users.push(user);
+        let taught = entry.watch.status().state == health::State::Unknown && known != health::State::Unknown;
+        if taught {
+            entry.watch.assume(now, known);
+            self.up += usize::from(known == health::State::Up);
         }
-        Slot(index)
+        (Slot(index), taught)
     }
 
     fn insert(&mut self, check: Check) -> u32 {
