@@ -7,7 +7,9 @@ use std::{error::Error, fmt};
 #[derive(Debug)]
 pub struct Lines {
     bytes: Vec<u8>,
-    /// Up to here there is no line feed.
+    /// Where the next line begins.
+    begin: usize,
+    /// Up to here there is no line feed after `begin`.
     searched: usize,
     limit: usize,
 }
@@ -15,11 +17,14 @@ pub struct Lines {
 impl Lines {
     /// Lines of at most `limit` bytes, line feed excluded.
     pub fn new(limit: usize) -> Lines {
-        Lines { bytes: Vec::new(), searched: 0, limit }
+        Lines { bytes: Vec::new(), begin: 0, searched: 0, limit }
     }
 
     /// Takes bytes as they arrived.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.drain(..self.begin);
+        self.searched -= self.begin;
+        self.begin = 0;
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -28,23 +33,23 @@ impl Lines {
     pub fn next_line(&mut self) -> Result<Option<String>, FrameError> {
         let unsearched = self.bytes.get(self.searched..).unwrap_or_default();
         let end = unsearched.iter().position(|b| *b == b'\n').map(|at| self.searched + at);
-        if end.unwrap_or(self.bytes.len()) > self.limit {
+        if end.unwrap_or(self.bytes.len()) - self.begin > self.limit {
             return Err(FrameError::TooLong { limit: self.limit });
         }
         let Some(end) = end else {
             self.searched = self.bytes.len();
             return Ok(None);
         };
-        let rest = self.bytes.split_off(end + 1);
-        let mut line = std::mem::replace(&mut self.bytes, rest);
-        self.searched = 0;
-        line.truncate(end);
-        String::from_utf8(line).map(Some).map_err(|_| FrameError::NotUtf8)
+        let line = self.bytes.get(self.begin..end).unwrap_or_default();
+        let line = std::str::from_utf8(line).map_err(|_| FrameError::NotUtf8)?.to_owned();
+        self.begin = end + 1;
+        self.searched = self.begin;
+        Ok(Some(line))
     }
 
     /// Whether part of a line waits for its end.
     pub fn is_midline(&self) -> bool {
-        !self.bytes.is_empty()
+        self.begin < self.bytes.len()
     }
 }
 

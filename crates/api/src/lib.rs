@@ -17,6 +17,7 @@
 mod event;
 mod frame;
 mod plan;
+pub mod render;
 mod reply;
 mod request;
 mod status;

@@ -2,6 +2,7 @@
 //! step the table is what the states say, and never empty where there is a fallback.
 //!
 //! `EVENKEEL_SEED=n cargo test -p evenkeel-engine --test simulation` runs one seed again.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 mod bed;
 

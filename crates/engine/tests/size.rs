@@ -1,4 +1,5 @@
 //! 10 000 services with 10 real servers each.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 mod bed;
 

@@ -1,5 +1,6 @@
 //! A bed for the engine: a data plane in memory that is strict about every change, and probes answered by the test.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of the bed")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 use evenkeel_api::{Event, RefusalCode, Reply, Request, Role, Status};
 use evenkeel_dataplane::{self as dataplane, Change, Table};
@@ -18,6 +19,9 @@ use std::{
     time::Duration,
 };
 
+/// Which changes are refused, and how many of them.
+pub type Refusal = (fn(&Change) -> bool, usize);
+
 pub struct Bed {
     pub engine: Balance,
     pub now: Instant,
@@ -34,7 +38,7 @@ pub struct Bed {
     /// Changes made since the last look.
     pub changes: Vec<Change>,
     /// What is refused, and how often still.
-    pub refuse: Option<(fn(&Change) -> bool, usize)>,
+    pub refuse: Option<Refusal>,
     pub stored: Overrides,
     pub sample: Sample,
     pub exit: Option<Exit>,
