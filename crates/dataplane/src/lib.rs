@@ -4,6 +4,7 @@
 //! rules of the packet path are numbered in `docs/packet-path.md`.
 #![forbid(unsafe_code)]
 
+pub mod contract;
 pub mod reference;
 pub mod schedule;
 mod table;

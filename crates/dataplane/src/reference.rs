@@ -54,7 +54,7 @@ pub enum Verdict {
 
 /// A data plane that can be handed single frames: the reference, and the eBPF program under test run.
 pub trait Traffic: crate::Dataplane {
-    /// Hands over a frame that came in by `interface` at `door`.
+    /// Hands over a frame that came in by `interface` at `door`. [`io::ErrorKind::InvalidInput`]: such a frame cannot be.
     fn frame(&mut self, door: Door, interface: u32, frame: &[u8]) -> io::Result<Sighting>;
 
     /// Lets time pass for the connection table.

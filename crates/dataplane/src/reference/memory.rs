@@ -125,15 +125,13 @@ impl Memory {
     fn edit_real_server(&mut self, key: ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
         let id = self.member(key, address)?;
         let service = self.services.get_mut(&key).ok_or_else(no_service)?;
-        let entry = self.servers.get_mut(&id).ok_or_else(no_server)?;
-        entry.forwarding = server.forwarding;
-        if entry.member.weight != server.weight.get() {
-            service.change(&mut self.servers, |_, servers| {
-                if let Some(entry) = servers.get_mut(&id) {
-                    entry.member = entry.member.with_weight(server.weight.get());
-                }
-            });
-        }
+        // The kernel starts wrr's scan over whatever it is that was edited.
+        service.change(&mut self.servers, |_, servers| {
+            if let Some(entry) = servers.get_mut(&id) {
+                entry.member = entry.member.with_weight(server.weight.get());
+                entry.forwarding = server.forwarding;
+            }
+        });
         Ok(())
     }
 
