@@ -26,6 +26,8 @@ const BUFFER: usize = 64 * 1024;
 /// How often a dump is begun anew because the table changed under it.
 const DUMP_ATTEMPTS: usize = 8;
 const NLMSGERR_ATTR_MSG: u16 = 1;
+/// Since Linux 5.14.
+const SO_NETNS_COOKIE: libc::c_int = 71;
 
 /// A connection to the kernel's routing tables of one network namespace. Synchronous: the kernel answers at once.
 #[derive(Debug)]
@@ -48,6 +50,24 @@ impl Netlink {
     /// Opens one in the network namespace behind `namespace`, whatever the caller's.
     pub fn open_in(namespace: BorrowedFd<'_>) -> Result<Netlink, Error> {
         in_namespace(namespace, Netlink::open)
+    }
+
+    /// A number that no other network namespace of this host has until the next boot.
+    pub fn namespace_cookie(&self) -> Result<u64, Error> {
+        let mut cookie = 0u64;
+        let mut length = size_of_val(&cookie) as libc::socklen_t;
+        // SAFETY: the pointers describe `cookie` and `length`, which live across the call.
+        let result = unsafe {
+            libc::getsockopt(
+                self.control.as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_NETNS_COOKIE,
+                (&raw mut cookie).cast(),
+                &raw mut length,
+            )
+        };
+        let failed = || Error::new("tell this network namespace from others", io::Error::last_os_error());
+        if result == 0 { Ok(cookie) } else { Err(failed()) }
     }
 
     /// Sends `request` and waits for the kernel's acknowledgement; `what` names it in the error.

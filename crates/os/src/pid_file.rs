@@ -126,6 +126,8 @@ impl Drop for PidFile {
     fn drop(&mut self) {
         if is_still(&self.path, &self.file) && read_pid(&self.path) == Some(std::process::id().cast_signed()) {
             let _ = fs::remove_file(&self.path);
+            // A child between fork and exec has a copy of the descriptor, and so of the lock.
+            let _ = flock(self.file.as_fd(), FlockOperation::Unlock);
         }
     }
 }

@@ -26,7 +26,18 @@ pub struct RuntimeDir {
 /// Keeps every other instance out of the directory while it lives.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    owner: u32,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing alone would not do: a child between fork and exec has a copy. One that was forked to stay must not
+        // unlock for its parent.
+        if self.owner == std::process::id() {
+            let _ = flock(self.file.as_fd(), FlockOperation::Unlock);
+        }
+    }
 }
 
 impl RuntimeDir {
@@ -75,9 +86,15 @@ impl RuntimeDir {
         self.path.join(name)
     }
 
-    /// Claims the directory for this process; refused while another process has it.
+    /// Claims the directory for this process; refused while another process has it. A daemon claims it after it has
+    /// detached.
     pub fn lock(&self) -> Result<Lock> {
-        let path = self.join("lock");
+        self.claim("lock", "instance")
+    }
+
+    /// Takes the lock `name` inside; `who` names the sort of process that may hold it, for the refusal.
+    pub fn claim(&self, name: &str, who: &str) -> Result<Lock> {
+        let path = self.join(name);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = opened.map_err(|e| Error::at("open", &path, e))?;
         match flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive) {
@@ -86,13 +103,25 @@ impl RuntimeDir {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
                 let by = if holder.trim().is_empty() { String::new() } else { format!(" (process {})", holder.trim()) };
-                return Err(Error::Refused(format!("another instance{by} uses {}", self.path.display())));
+                return Err(Error::Refused(format!("another {who}{by} uses {}", self.path.display())));
             }
             Err(e) => return Err(Error::at("lock", &path, e)),
         }
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(|e| Error::at("write", &path, e))?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file, owner: std::process::id() })
+    }
+
+    /// Puts `bytes` into the file `name` inside, whole or not at all, also when the power fails meanwhile.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let (path, draft) = (self.join(name), self.join(&format!("{name}.new")));
+        let written = || -> io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&draft, &path)
+        };
+        written().map_err(|e| Error::at("write", &path, e))
     }
 }
 

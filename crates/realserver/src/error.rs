@@ -1,0 +1,77 @@
+//! Why a host could not be made, or unmade, a real server.
+
+use std::{error, fmt, io, net::IpAddr, path::PathBuf};
+
+/// Why not.
+#[derive(Debug)]
+pub enum Error {
+    /// The system refused.
+    System(evenkeel_os::Error),
+    /// The kernel's network refused.
+    Network(evenkeel_netlink::Error),
+    /// A file cannot be read.
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The state file is not one of ours.
+    BadState {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The VIP is an address of another interface than lo.
+    Elsewhere {
+        /// The VIP.
+        vip: IpAddr,
+        /// That interface.
+        interface: String,
+    },
+    /// This network namespace has no loopback interface.
+    NoLoopback,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::System(e) => e.fmt(f),
+            Error::Network(e) => e.fmt(f),
+            Error::Read { path, source } => write!(f, "read {}: {source}", path.display()),
+            Error::BadState { path, why } => {
+                write!(f, "{} does not say what was changed ({why}); remove it once that is undone", path.display())
+            }
+            Error::Elsewhere { vip, interface } => write!(
+                f,
+                "{vip} is an address of {interface}, where this host answers for it: remove it there first (ip address \
+                 del {vip} dev {interface})"
+            ),
+            Error::NoLoopback => f.write_str("this network namespace has no loopback interface"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Error::System(e) => Some(e),
+            Error::Network(e) => Some(e),
+            Error::Read { source, .. } => Some(source),
+            Error::BadState { .. } | Error::Elsewhere { .. } | Error::NoLoopback => None,
+        }
+    }
+}
+
+impl From<evenkeel_os::Error> for Error {
+    fn from(e: evenkeel_os::Error) -> Error {
+        Error::System(e)
+    }
+}
+
+impl From<evenkeel_netlink::Error> for Error {
+    fn from(e: evenkeel_netlink::Error) -> Error {
+        Error::Network(e)
+    }
+}

@@ -1,0 +1,163 @@
+//! What was done and what is so, for a caller to act on and a person to read.
+
+use std::{fmt, net::IpAddr};
+
+use crate::arp::Parameter;
+
+/// What a command did, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The VIP was added to lo.
+    Added(IpAddr),
+    /// The VIP was on lo already.
+    AlreadyUp(IpAddr),
+    /// The VIP was deleted from lo.
+    Deleted(IpAddr),
+    /// The VIP was on lo before us and stays.
+    Kept(IpAddr),
+    /// The VIP was to be deleted, but somebody did that already.
+    Gone(IpAddr),
+    /// The VIP was never brought up by us.
+    NotUp(IpAddr),
+    /// A kernel parameter was set.
+    Set {
+        /// Which.
+        parameter: Parameter,
+        /// Its value when we first came.
+        before: String,
+        /// Its value now.
+        after: String,
+    },
+    /// A kernel parameter got its old value.
+    Restored {
+        /// Which.
+        parameter: Parameter,
+        /// The old value.
+        value: String,
+    },
+    /// A kernel parameter was changed by somebody else meanwhile and stays so.
+    LeftAlone {
+        /// Which.
+        parameter: Parameter,
+        /// Its value.
+        value: String,
+        /// The value we had set.
+        ours: String,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Added(vip) => write!(f, "{vip}: added to lo"),
+            Step::AlreadyUp(vip) => write!(f, "{vip}: is on lo already"),
+            Step::Deleted(vip) => write!(f, "{vip}: deleted from lo"),
+            Step::Kept(vip) => write!(f, "{vip}: was on lo before and stays"),
+            Step::Gone(vip) => write!(f, "{vip}: somebody has deleted it already"),
+            Step::NotUp(vip) => write!(f, "{vip}: was not up"),
+            Step::Set { parameter, before, after } => write!(f, "{parameter}: {before} -> {after}"),
+            Step::Restored { parameter, value } => write!(f, "{parameter}: back to {value}"),
+            Step::LeftAlone { parameter, value, ours } => {
+                write!(f, "{parameter}: somebody set it to {value} (we had set {ours}), and it stays so")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        lines(f, &self.steps)
+    }
+}
+
+/// How things stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// What was found.
+    pub findings: Vec<Finding>,
+}
+
+impl Status {
+    /// Whether this host is a real server, and nothing of it was undone.
+    pub fn is_up(&self) -> bool {
+        !self.findings.is_empty() && !self.is_broken()
+    }
+
+    /// Whether somebody undid a part.
+    pub fn is_broken(&self) -> bool {
+        self.findings.iter().any(|finding| match finding {
+            Finding::Up(_) | Finding::Set { .. } => false,
+            Finding::Removed(_) | Finding::Changed { .. } | Finding::Answers(_) => true,
+        })
+    }
+}
+
+/// One thing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The VIP is on lo.
+    Up(IpAddr),
+    /// The VIP was taken away by somebody else.
+    Removed(IpAddr),
+    /// A kernel parameter is as we set it.
+    Set {
+        /// Which.
+        parameter: Parameter,
+        /// What `down` goes back to.
+        before: String,
+        /// Its value.
+        after: String,
+    },
+    /// A kernel parameter was changed by somebody else.
+    Changed {
+        /// Which.
+        parameter: Parameter,
+        /// Its value; absent when the interface is gone.
+        value: Option<String>,
+        /// The value we had set.
+        after: String,
+    },
+    /// On this interface the host answers ARP for its VIPs.
+    Answers(String),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Up(vip) => write!(f, "{vip}: up on lo"),
+            Finding::Removed(vip) => write!(f, "{vip}: somebody took it from lo; `realserver up {vip}` puts it back"),
+            Finding::Set { parameter, before, after } => write!(f, "{parameter}: {after} (was {before})"),
+            Finding::Changed { parameter, value: Some(value), after } => {
+                write!(f, "{parameter}: somebody set it to {value}, we had set {after}; `realserver up` sets it again")
+            }
+            Finding::Changed { parameter, value: None, after: _ } => write!(f, "{parameter}: its interface is gone"),
+            Finding::Answers(interface) => write!(f, "{interface}: answers ARP for the VIP in place of the director"),
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.findings.is_empty() {
+            return f.write_str("no VIP is up on this host");
+        }
+        lines(f, &self.findings)
+    }
+}
+
+fn lines<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {
+    for (n, item) in items.iter().enumerate() {
+        if n > 0 {
+            f.write_str("\n")?;
+        }
+        item.fmt(f)?;
+    }
+    Ok(())
+}
