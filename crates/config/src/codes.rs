@@ -76,6 +76,8 @@ codes! {
     MISSING_KEY = "E0221": "Something that must be said is not.";
     PRIVATE_TIMEOUTS = "E0222": "With checktype=N the attempts that connect have the same deadline as those that \
         negotiate here; the longer of the two is used.";
+    OTHER_PORT = "E0223": "The line names no port, so the check connects to the usual port of its service, as \
+        ldirectord does, while clients are sent to the port of the virtual service.";
     FORWARDING = "E0301": "The forwarding method is not in this release, which does direct routing (gate) and local \
         delivery.";
     SCHEDULER = "E0302": "The scheduler is not in this release.";

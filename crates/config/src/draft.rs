@@ -41,6 +41,8 @@ pub(crate) struct ServiceDraft {
     pub(crate) scheduler: Option<Span>,
     /// One for each real server of `service`.
     pub(crate) real_servers: Vec<Span>,
+    /// Something of it could not be read, which is reported already; the rest is judged all the same.
+    pub(crate) broken: bool,
 }
 
 /// Joins what several files say. Settings that differ are an error at both places.
@@ -133,7 +135,7 @@ fn report_duplicates(services: &[ServiceDraft], out: &mut Vec<Diagnostic>) {
 
 fn report_real_servers(draft: &ServiceDraft, out: &mut Vec<Diagnostic>) {
     let service = &draft.service;
-    if service.real_servers.is_empty() {
+    if service.real_servers.is_empty() && !draft.broken {
         let message = format!("virtual service `{}` has no real server", crate::host::shown(&service.name));
         let d = Diagnostic::warning(codes::NO_REAL_SERVERS, draft.key, message);
         out.push(match service.fallback {
@@ -150,7 +152,6 @@ fn report_real_servers(draft: &ServiceDraft, out: &mut Vec<Diagnostic>) {
             out.push(
                 Diagnostic::error(codes::DUPLICATE_REAL, *span, message)
                     .label(first_place(first), "first here")
-                    .note("ldirectord keeps one entry, and the two lines fight over its weight")
                     .help("delete one of the two; add the weights if both shares are wanted"),
             );
         } else if let Some(first) = names.insert(&real.name, at) {

@@ -10,6 +10,7 @@
 mod address;
 mod codes;
 mod draft;
+mod fixing;
 mod flags;
 mod format;
 mod host;
@@ -21,6 +22,7 @@ mod nearest;
 pub mod system;
 
 pub use codes::explain;
+pub use fixing::{FixedFile, fixes};
 pub use flags::from_flags;
 pub use format::{Format, UnknownFormat};
 pub use host::Host;

@@ -79,7 +79,9 @@ fn load_inputs(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>, mut 
         let d = Diagnostic::without_place(Severity::Warning, codes::EMPTY, "no virtual service is configured");
         out.push(d);
     }
-    out.sort_by_key(|d| d.place().map(|span| (span.file, span.start)));
+    out.sort_by_cached_key(|d| (d.place().map(|span| (span.file, span.start)), d.code, d.message.clone()));
+    // What is written once for all services is judged with each of them.
+    out.dedup();
     if out.len() > MOST_DIAGNOSTICS {
         out.truncate(MOST_DIAGNOSTICS);
         out.push(Diagnostic::without_place(Severity::Error, codes::TOO_MANY, "too many problems to report them all"));
@@ -126,7 +128,7 @@ fn read_one(
             let d = about(
                 &path,
                 codes::FOREIGN_FORMAT,
-                format!("is a {told} file, and these are not read in this release"),
+                format!("is in the {told} format, which is not read in this release"),
             );
             out.push(d);
             return None;

@@ -53,7 +53,7 @@ pub struct Edit {
     pub replacement: String,
 }
 
-/// Edits that make a diagnostic go away without changing what the file means.
+/// Edits that make a diagnostic go away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
     /// What they do, as an instruction.
@@ -62,6 +62,8 @@ pub struct Fix {
     pub edits: Vec<Edit>,
     /// Whether each edit makes sense without the others.
     pub separable: bool,
+    /// Whether the text means the same afterwards. Otherwise it is a guess for a person to judge: shown, never applied.
+    pub certain: bool,
 }
 
 /// One thing to say about a text.
@@ -162,8 +164,18 @@ impl Diagnostic {
     /// Proposes several edits that belong together.
     #[must_use]
     pub fn edits(mut self, message: impl Into<String>, edits: Vec<Edit>) -> Diagnostic {
-        self.fix = Some(Fix { message: message.into(), edits, separable: false });
+        self.fix = Some(Fix { message: message.into(), edits, separable: false, certain: true });
         self
+    }
+
+    /// Shows what replacing `span` by `replacement` would look like, as a guess.
+    #[must_use]
+    pub fn suggest(self, message: impl Into<String>, span: Span, replacement: impl Into<String>) -> Diagnostic {
+        let mut d = self.replace(message, span, replacement);
+        if let Some(fix) = &mut d.fix {
+            fix.certain = false;
+        }
+        d
     }
 
     /// The start of the primary span, for sorting.

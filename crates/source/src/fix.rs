@@ -14,13 +14,13 @@ pub struct Fixed {
     pub skipped: usize,
 }
 
-/// Applies every fix that touches `file`: those of one fix together or not at all unless they are separable, the first
+/// Applies every certain fix that touches `file`: those of one fix together or not at all unless they are separable, the first
 /// diagnostic winning where two overlap.
 pub fn apply_fixes(sources: &Sources, file: FileId, diagnostics: &[Diagnostic]) -> Fixed {
     let text = sources.text(file);
     let mut taken = Taken::default();
     let mut skipped = 0;
-    for fix in diagnostics.iter().filter_map(|d| d.fix.as_ref()) {
+    for fix in diagnostics.iter().filter_map(|d| d.fix.as_ref()).filter(|fix| fix.certain) {
         let edits: Vec<&Edit> = fix.edits.iter().filter(|edit| edit.span.file == file).collect();
         let fits = |taken: &Taken<'_>, edit: &Edit| text.get(edit.span.range()).is_some() && taken.is_free(edit);
         if fix.separable {
@@ -79,6 +79,15 @@ mod tests {
         let diagnostics = [replacing(at(4, 6), "EF"), replacing(at(0, 2), "AB-"), replacing(at(1, 3), "no")];
         let fixed = apply_fixes(&sources, file, &diagnostics);
         assert_eq!(fixed, Fixed { text: "AB-cdEF".to_owned(), applied: 2, skipped: 1 });
+    }
+
+    #[test]
+    fn a_guess_is_not_applied() {
+        let mut sources = Sources::new();
+        let file = sources.add("f", "abc".to_owned());
+        let guess =
+            Diagnostic::error(Code("E0000"), Span::new(file, 0, 1), "m").suggest("try", Span::new(file, 0, 1), "x");
+        assert_eq!(apply_fixes(&sources, file, &[guess]), Fixed { text: "abc".to_owned(), applied: 0, skipped: 0 });
     }
 
     #[test]

@@ -26,6 +26,7 @@ struct OneEdit<'a> {
 #[derive(Serialize)]
 struct OneFix<'a> {
     message: &'a str,
+    certain: bool,
     edits: Vec<OneEdit<'a>>,
 }
 
@@ -45,8 +46,8 @@ struct Record<'a> {
 
 /// The diagnostics as one JSON array:
 /// `[{"code","severity","message","place":{"file","line","column","end_line","end_column","start_byte","end_byte",`
-/// `"label"},"labels":[place],"notes","helps","fix":{"message","edits":[place + "replacement"]}}]`.
-/// `place` is missing for a file that could not be read, `fix` where there is none.
+/// `"label"},"labels":[place],"notes","helps","fix":{"message","certain","edits":[place + "replacement"]}}]`.
+/// `place` is missing for a file that could not be read, `fix` where there is none; a fix that is not `certain` is a guess.
 pub fn to_json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
     let records: Vec<Record<'_>> = diagnostics.iter().map(|d| record(d, sources)).collect();
     // Strings and numbers only: serialising them into memory cannot fail.
@@ -69,7 +70,7 @@ fn record<'a>(d: &'a Diagnostic, sources: &Sources) -> Record<'a> {
 
 fn one_fix<'a>(fix: &'a Fix, sources: &Sources) -> OneFix<'a> {
     let one = |edit: &'a Edit| OneEdit { place: place(edit.span, "", sources), replacement: &edit.replacement };
-    OneFix { message: &fix.message, edits: fix.edits.iter().map(one).collect() }
+    OneFix { message: &fix.message, certain: fix.certain, edits: fix.edits.iter().map(one).collect() }
 }
 
 fn place<'a>(span: Span, label: &'a str, sources: &Sources) -> Place<'a> {

@@ -73,7 +73,7 @@ impl Gathered {
             d = d.note(format!("lines {}{rest}", numbers.join(", ")));
         }
         d = d.note(telling.note);
-        d.fix = Some(Fix { message: telling.fix.to_owned(), edits: self.edits, separable: true });
+        d.fix = Some(Fix { message: telling.fix.to_owned(), edits: self.edits, separable: true, certain: true });
         Some(d)
     }
 }

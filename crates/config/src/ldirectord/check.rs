@@ -320,6 +320,14 @@ impl CheckPlan {
         let default = SERVICES.iter().find(|(name, port)| *name == self.service && *port != 0).map(|(_, port)| *port);
         let port = self.checkport.or(written_port).or(default).unwrap_or(key.vip.port());
         let target = SocketAddr::new(address, port);
+        if self.connects() && port != key.vip.port() && self.checkport.or(written_port).is_none() {
+            let message = format!("checked on port {port}, but clients come to port {}", key.vip.port());
+            out.push(
+                Diagnostic::warning(codes::OTHER_PORT, real.target.span, message)
+                    .note(format!("without a port ldirectord checks the usual one of service {}", self.service))
+                    .help(format!("write checkport={} or the port behind the address", key.vip.port())),
+            );
+        }
         let mut connects_between = 0;
         let probe = match self.kind {
             Kind::On => Probe::AlwaysOn,
@@ -336,6 +344,15 @@ impl CheckPlan {
             },
         };
         Some(Check { probe, connects_between, rhythm: self.rhythm })
+    }
+
+    /// Whether the check has a port at all.
+    fn connects(&self) -> bool {
+        match self.kind {
+            Kind::Connect => true,
+            Kind::Negotiate { .. } => self.service != "none",
+            Kind::Ping | Kind::External { .. } | Kind::On | Kind::Off => false,
+        }
     }
 
     /// ldirectord's arguments: virtual address and port, real address and port as written (0 when it is not).

@@ -10,6 +10,7 @@ use crate::{
     codes,
     draft::{Draft, ServiceDraft, SettingsDraft, report_port},
     host::{Family, Resolver, shown},
+    load::MOST_DIAGNOSTICS,
 };
 use evenkeel_model::{
     Alerts, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, RealServer, Scheduler, SchedulerError, Service,
@@ -40,6 +41,11 @@ pub(crate) fn lower(syntax: Syntax, resolver: &Resolver<'_>, out: &mut Vec<Diagn
     let Syntax { mut globals, execute, sections } = syntax;
     report_ignored(&mut globals, out);
     let mut draft = Draft { settings: settings(&globals, execute, out), ..Draft::default() };
+    // Judged once more where a virtual service has no words of its own; the same diagnostic is told once.
+    alert_states(globals.emailalertstatus.as_ref(), out);
+    if let Some(command) = &globals.fallbackcommand {
+        split_command(command, out);
+    }
     let mut lowering = Lowering {
         fallbacks: [global_fallback(&globals, false, resolver, out), global_fallback(&globals, true, resolver, out)],
         globals,
@@ -47,6 +53,9 @@ pub(crate) fn lower(syntax: Syntax, resolver: &Resolver<'_>, out: &mut Vec<Diagn
         names: HashSet::new(),
     };
     for mut section in sections {
+        if out.len() > MOST_DIAGNOSTICS {
+            break;
+        }
         report_ignored(&mut section.options, out);
         match lowering.section(&section, out) {
             Some(service) => draft.services.push(service),
@@ -166,7 +175,7 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
-    /// One virtual service, all its mistakes reported; `None` when there was one.
+    /// One virtual service, all its mistakes reported; `None` when it is not known what it answers for.
     fn section(&mut self, section: &Section, out: &mut Vec<Diagnostic>) -> Option<ServiceDraft> {
         if section.head.value.is_empty() {
             return None;
@@ -192,9 +201,7 @@ impl Lowering<'_> {
         let fallback = self.fallback(section, key, out);
         let fallback_command = self.fallback_command(options, out);
         let alerts = self.alerts(options, out);
-        if out[errors..].iter().any(|d| d.severity == Severity::Error) {
-            return None;
-        }
+        let broken = section.broken || out[errors..].iter().any(|d| d.severity == Severity::Error);
         let key = key?;
         let globals = &self.globals;
         let quiescent = options.quiescent.or(globals.quiescent).is_some_and(|yes| yes.value);
@@ -204,7 +211,7 @@ impl Lowering<'_> {
             service: Service {
                 name,
                 key,
-                scheduler: scheduler?,
+                scheduler: scheduler.unwrap_or(Scheduler::WeightedRoundRobin),
                 real_servers,
                 fallback,
                 fallback_command,
@@ -219,6 +226,7 @@ impl Lowering<'_> {
             key: section.head.span,
             scheduler: options.scheduler.as_ref().map(|s| s.span),
             real_servers: spans,
+            broken,
         })
     }
 
@@ -253,7 +261,7 @@ impl Lowering<'_> {
         let Some(port) = split.port else {
             let message = format!("virtual service `{}` has no port", shown(&head.value));
             let end = Span { start: head.span.end, ..head.span };
-            out.push(Diagnostic::error(codes::PORT, head.span, message).replace("for HTTP", end, ":80"));
+            out.push(Diagnostic::error(codes::PORT, head.span, message).suggest("for HTTP", end, ":80"));
             return None;
         };
         if split.host.contains(':') && !section.six {

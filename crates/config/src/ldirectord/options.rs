@@ -78,6 +78,8 @@ pub(crate) struct Section {
     pub(crate) head: Spanned<String>,
     pub(crate) options: Options,
     pub(crate) real_servers: Vec<RealLine>,
+    /// A line of it could not be read; that is reported already.
+    pub(crate) broken: bool,
 }
 
 /// A `real=` line as written.

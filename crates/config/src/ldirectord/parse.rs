@@ -7,7 +7,7 @@ use super::{
     table::{Argument, DIRECTIVES, Directive, Status, find},
     value::{Strict, Value},
 };
-use crate::{codes, host::shown, nearest::nearest};
+use crate::{codes, host::shown, load::MOST_DIAGNOSTICS, nearest::nearest};
 use evenkeel_source::{Diagnostic, FileId, Sources, Span, Spanned};
 
 /// No directive is longer.
@@ -31,6 +31,9 @@ pub(crate) fn parse(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) 
     };
     let mut at = 0;
     for line in sources.text(file).split_inclusive('\n') {
+        if parser.out.len() > MOST_DIAGNOSTICS {
+            break;
+        }
         parser.line(at, line);
         at += line.len();
     }
@@ -98,13 +101,16 @@ impl Parser<'_> {
         let line = line.strip_suffix('\n').unwrap_or(line);
         let content = line.strip_suffix('\r').unwrap_or(line);
         let body = skip(content);
-        if !body.starts_with('#') {
+        // A comment is one for ldirectord only when the blanks before it are ordinary.
+        if body.starts_with('#') {
+            self.gather_odd_blanks(start, content.get(..content.len() - body.len()).unwrap_or(""), false);
+        } else {
             if content.len() < line.len() && !body.is_empty() {
                 let end = start + content.len();
                 self.line_ends.push(Span::new(self.file, end, end + 1), "");
             }
             if content.len() <= LONGEST_LINE && !content.is_ascii() {
-                self.gather_odd_blanks(start, content);
+                self.gather_odd_blanks(start, content, true);
             }
         }
         if body.is_empty() {
@@ -121,7 +127,7 @@ impl Parser<'_> {
     }
 
     /// Runs of blanks that hold an odd one: gone at the end of a line, as wide as before elsewhere.
-    fn gather_odd_blanks(&mut self, start: usize, content: &str) {
+    fn gather_odd_blanks(&mut self, start: usize, content: &str, to_the_end: bool) {
         let mut at = 0;
         while let Some(found) = content.get(at..).and_then(|rest| rest.find(is_odd)) {
             let found = at + found;
@@ -130,7 +136,7 @@ impl Parser<'_> {
             let run = content.get(from..).unwrap_or("");
             let length = run.len() - skip(run).len();
             let visible = run.get(..length).unwrap_or("").chars().filter(|c| !matches!(c, '\u{200b}' | '\u{feff}'));
-            let replacement = match from + length == content.len() {
+            let replacement = match to_the_end && from + length == content.len() {
                 true => String::new(),
                 false => visible.map(|c| if is_odd(c) { ' ' } else { c }).collect(),
             };
@@ -183,8 +189,7 @@ impl Parser<'_> {
             Diagnostic::error(codes::NO_VALUE, span, format!("`{name}` has no `=` and no value"))
         } else {
             let insert = Span::new(self.file, at, at);
-            Diagnostic::error(codes::UNKNOWN_WORD, span, format!("`{}` is no directive", shown(body))).replace(
-                "make it a comment if it is a remark",
+            Diagnostic::error(codes::UNKNOWN_WORD, span, format!("`{}` is no directive", shown(body))).suggest("make it a comment if it is a remark",
                 insert,
                 "# ",
             )
@@ -348,6 +353,7 @@ impl Parser<'_> {
             head: Spanned::new(head.value.to_owned(), head.span),
             options: Options::default(),
             real_servers: Vec::new(),
+            broken: false,
         });
     }
 
@@ -368,7 +374,10 @@ impl Parser<'_> {
             return;
         }
         if let (Argument::RealServer, Some(section)) = (directive.argument, syntax.sections.last_mut()) {
-            section.real_servers.extend(real_line(directive.name == "real6", name, value, out));
+            match real_line(directive.name == "real6", name, value, out) {
+                Some(real) => section.real_servers.push(real),
+                None => section.broken = true,
+            }
             return;
         }
         if let Argument::File = directive.argument {

@@ -6,7 +6,7 @@ use super::{
     value::{Strict, Value},
 };
 use crate::{codes, host::shown, nearest::nearest};
-use evenkeel_source::{Diagnostic, Edit, Span, Spanned};
+use evenkeel_source::{Diagnostic, Span, Spanned};
 
 const METHODS: [&str; 3] = ["gate", "masq", "ipip"];
 
@@ -73,7 +73,7 @@ fn method<'a>(target: Span, rest: Value<'a>, out: &mut Vec<Diagnostic>) -> Optio
     out.push(if missing {
         Diagnostic::error(codes::VALUE, target, "the forwarding method is missing")
             .note("ldirectord refuses the file at this line")
-            .edits("direct routing is `gate`", vec![Edit { span: after_target, replacement: " gate".to_owned() }])
+            .suggest("direct routing is `gate`", after_target, " gate")
     } else {
         let message = format!("`{}` is no forwarding method", shown(word.value));
         Diagnostic::error(codes::VALUE, word.span, message).help("write `gate` for direct routing")

@@ -245,7 +245,7 @@ fn long(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -
     }
     for (key, kinds) in OF_KIND {
         if let Some(span) = table.key_span(key).filter(|_| !kinds.contains(&word)) {
-            let message = format!("`{key}` has no meaning for a {word} check");
+            let message = format!("`{key}` has no meaning with `{word}`");
             out.push(Diagnostic::error(codes::CONFLICTING_KEYS, span, message));
         }
     }

@@ -84,6 +84,9 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
     }
     if let Some(services) = root.table("service", out) {
         for (name, table) in services.tables(out) {
+            if out.len() > crate::load::MOST_DIAGNOSTICS {
+                break;
+            }
             match service::read(name, &table, alerts.as_ref(), resolver, out) {
                 Some(service) => draft.services.push(service),
                 None => draft.broken_services += 1,

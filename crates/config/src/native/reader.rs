@@ -47,7 +47,7 @@ impl<'a> Table<'a> {
             out.push(if let Some((_, help)) = keys.instead.iter().find(|(word, _)| *word == name) {
                 d.help(*help)
             } else if let Some(meant) = nearest(name, keys.known.iter().copied()) {
-                d.replace(format!("did you mean `{meant}`?"), span, meant)
+                d.suggest(format!("did you mean `{meant}`?"), span, meant)
             } else {
                 d.help(format!("its keys are {}", keys.known.join(", ")))
             });
@@ -128,7 +128,7 @@ impl<'a> Table<'a> {
         if let DeValue::Integer(_) = value.value {
             let number = integer_of(value, out)?;
             let d = Diagnostic::error(codes::DURATION, value.span, format!("{key} needs a unit"));
-            out.push(d.replace("for seconds", value.span, format!("\"{number}s\"")));
+            out.push(d.suggest("for seconds", value.span, format!("\"{number}s\"")));
             return None;
         }
         let text = string_of(value, out)?;
@@ -162,7 +162,7 @@ impl<'a> Table<'a> {
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let d = Diagnostic::error(codes::VALUE, text.span, format!("{key} cannot be `{}`", shown(text.value)));
         out.push(match nearest(text.value, names.iter().copied()) {
-            Some(meant) => d.replace(format!("did you mean `{meant}`?"), text.span, quoted(meant)),
+            Some(meant) => d.suggest(format!("did you mean `{meant}`?"), text.span, quoted(meant)),
             None => d.help(format!("write one of {}", names.join(", "))),
         });
         None

@@ -68,7 +68,7 @@ struct Shared<'a> {
     resolver: &'a Resolver<'a>,
 }
 
-/// Reads one service, all its mistakes reported; `None` when there was one.
+/// Reads one service, all its mistakes reported; `None` when it is not known what it answers for.
 pub(crate) fn read(
     name: Spanned<&str>,
     table: &Table<'_>,
@@ -111,9 +111,7 @@ pub(crate) fn read(
         Some((_, DeValue::Boolean(false))) => None,
         Some(_) => table.table("alert", out).and_then(|alert| super::alerts(&alert, out)),
     };
-    if out[errors..].iter().any(|d| d.severity == Severity::Error) {
-        return None;
-    }
+    let broken = out[errors..].iter().any(|d| d.severity == Severity::Error);
     let listen = listen?;
     Some(ServiceDraft {
         service: Service {
@@ -134,6 +132,7 @@ pub(crate) fn read(
         key: listen.span,
         scheduler: scheduler.map(|s| s.span),
         real_servers: spans,
+        broken,
     })
 }
 
@@ -185,7 +184,7 @@ fn scheduler(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Spanned<Sch
             let code = if why == SchedulerError::NotYet { codes::SCHEDULER } else { codes::VALUE };
             let d = Diagnostic::error(code, text.span, format!("schedule `{}`: {why}", shown(text.value)));
             out.push(match nearest(text.value, NAMES).filter(|_| why == SchedulerError::Unknown) {
-                Some(meant) => d.replace(format!("did you mean `{meant}`?"), text.span, super::reader::quoted(meant)),
+                Some(meant) => d.suggest(format!("did you mean `{meant}`?"), text.span, super::reader::quoted(meant)),
                 None => d,
             });
             None

@@ -208,7 +208,10 @@ fn real_server(real: &RealServer, key: ServiceKey, own_check: Option<&str>) -> S
 }
 
 fn fallback(fallback: &Fallback, key: ServiceKey) -> String {
-    let address = quoted(&fallback.address.ip().to_string());
+    let address = match fallback.address.port() {
+        0 => quoted(&fallback.address.ip().to_string()),
+        _ => quoted(&fallback.address.to_string()),
+    };
     if fallback.forwarding == forwarding(fallback.address.ip(), key.address) {
         return address;
     }

@@ -1,0 +1,264 @@
+//! `load(to_toml(cluster)) == cluster`, for every cluster there can be.
+
+mod common;
+
+use common::{brief, native};
+use evenkeel_config::to_toml;
+use evenkeel_model::{
+    Alerts, Body, Check, Cluster, Fallback, FallbackCommand, Forwarding, Http, HttpMethod, OnFail, Prefix, Probe,
+    Protocol, RealServer, Rhythm, Scheduler, Script, Service, ServiceKey, Settings, Sources, StartState, StatusSet,
+    Weight,
+};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+fn text() -> impl Strategy<Value = String> {
+    "[ -~äß中\u{1f600}\"\\\\#=\\[\\]]{1,12}"
+}
+
+fn any_path() -> impl Strategy<Value = PathBuf> {
+    text().prop_map(|text| PathBuf::from(format!("/{text}")))
+}
+
+fn address(v6: bool) -> BoxedStrategy<IpAddr> {
+    if v6 {
+        any::<[u16; 8]>().prop_map(IpAddr::from).boxed()
+    } else {
+        prop_oneof![8 => any::<[u8; 4]>(), 1 => Just([127, 0, 0, 1])].prop_map(IpAddr::from).boxed()
+    }
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        (1..1000u64).prop_map(Duration::from_secs),
+        (1..100_000u64).prop_map(Duration::from_millis),
+        (1_000_000..u64::from(u32::MAX)).prop_map(Duration::from_nanos),
+    ]
+}
+
+fn rhythm() -> impl Strategy<Value = Rhythm> {
+    (duration(), duration(), option::of(duration()), 1..10u32, 1..10u32, 0..=50u8).prop_map(
+        |(every, timeout, retry_after, rise, fall, jitter_percent)| Rhythm {
+            every,
+            timeout,
+            retry_after,
+            rise,
+            fall,
+            jitter_percent,
+        },
+    )
+}
+
+fn http(real: SocketAddr) -> impl Strategy<Value = Probe> {
+    let target = prop_oneof![
+        3 => Just(real),
+        1 => (1..=u16::MAX).prop_map(move |port| SocketAddr::new(real.ip(), port)),
+        1 => (any::<bool>().prop_flat_map(address), 1..=u16::MAX).prop_map(|(ip, port)| SocketAddr::new(ip, port)),
+    ];
+    let standard = match real.ip() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let host = prop_oneof![Just(standard), Just("www.example.org".to_owned()), "[!-~]{1,10}"];
+    let name = prop_oneof![Just(None), Just(Some("www.example.org".to_owned())), "[a-z]{1,9}".prop_map(Some)];
+    let status = vec((100..=500u16, 0..400u16), 1..3);
+    let body = prop_oneof![Just(Body::Any), text().prop_map(|t| Body::PerlRegex(t.replace(['(', ')'], "")))];
+    let body = body.prop_map(|b| if b == Body::PerlRegex(String::new()) { Body::Any } else { b });
+    (target, any::<(bool, bool, bool)>(), host, name, status, body, 0..=20u32, 1..=(16usize << 20), "/[!$-;=?-~]{0,9}")
+        .prop_map(|(target, (tls, verify, head), host, name, status, body, redirects, size_cap, path)| {
+            let server_name = name.filter(|_| tls);
+            let head = head && body == Body::Any;
+            Probe::Http(Http {
+                target,
+                tls,
+                verify: verify && server_name.is_some(),
+                server_name,
+                host,
+                method: if head { HttpMethod::Head } else { HttpMethod::Get },
+                path,
+                status: StatusSet(status.into_iter().map(|(low, more)| (low, low + more)).collect()),
+                body,
+                redirects,
+                size_cap,
+            })
+        })
+}
+
+fn probe(real: SocketAddr) -> impl Strategy<Value = Probe> {
+    let script = (any_path(), vec(text(), 0..3), vec(text(), 0..3), any::<bool>()).prop_map(
+        |(program, arguments, names, shell)| {
+            let mut environment: Vec<(String, String)> = Vec::new();
+            for name in names {
+                if !environment.iter().any(|(known, _)| *known == name) {
+                    environment.push((name.clone(), name));
+                }
+            }
+            Probe::Script(Script { program, arguments, environment, shell })
+        },
+    );
+    let port = if real.port() == 0 { 80 } else { real.port() };
+    let real = SocketAddr::new(real.ip(), port);
+    prop_oneof![
+        1 => Just(Probe::AlwaysOn),
+        1 => Just(Probe::AlwaysOff),
+        3 => Just(Probe::Tcp { target: real }),
+        2 => (1..5u32).prop_map(move |tries| Probe::Ping { target: real.ip(), tries }),
+        1 => any::<bool>().prop_flat_map(address).prop_map(|target| Probe::Ping { target, tries: 1 }),
+        3 => http(real),
+        1 => script,
+    ]
+}
+
+fn check(real: SocketAddr) -> impl Strategy<Value = Check> {
+    (probe(real), rhythm(), 0..5u32).prop_map(|(probe, rhythm, connects)| {
+        let connects_between = if matches!(probe, Probe::Http(_)) { connects } else { 0 };
+        Check { probe, connects_between, rhythm }
+    })
+}
+
+fn forwarding() -> impl Strategy<Value = Forwarding> {
+    select(vec![Forwarding::DirectRouting, Forwarding::Local])
+}
+
+fn real_server(key: ServiceKey) -> impl Strategy<Value = RealServer> {
+    address(key.address.is_ipv6()).prop_flat_map(move |ip| {
+        let address = SocketAddr::new(ip, key.port);
+        let name = prop_oneof![2 => Just(address.to_string()), 1 => text()];
+        (name, vec("[a-z]{1,8}", 0..2), forwarding(), 0..=Weight::MAX.get(), check(address)).prop_map(
+            move |(name, mut aliases, forwarding, weight, check)| {
+                aliases.dedup();
+                RealServer { name, aliases, address, forwarding, weight: Weight::new(weight).unwrap(), check }
+            },
+        )
+    })
+}
+
+fn alerts() -> impl Strategy<Value = Alerts> {
+    let states = select(vec![vec![], vec!["running"], vec!["starting", "running", "stopping", "reloading"]]);
+    (vec(text(), 1..3), option::of(text()), option::of(text()), duration(), states).prop_map(
+        |(to, from, smtp, repeat, states)| Alerts {
+            to,
+            from,
+            smtp,
+            repeat,
+            status: states.into_iter().map(str::to_owned).collect(),
+        },
+    )
+}
+
+fn prefixes() -> impl Strategy<Value = Vec<Prefix>> {
+    vec((any::<[u8; 4]>(), 0..=32u8), 0..3).prop_map(|list| {
+        let mut prefixes: Vec<Prefix> = list.into_iter().map(|(a, l)| Prefix::new(a.into(), l).unwrap()).collect();
+        prefixes.sort();
+        prefixes.dedup();
+        prefixes
+    })
+}
+
+fn key() -> impl Strategy<Value = ServiceKey> {
+    let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
+    (any::<bool>().prop_flat_map(address), protocol, any::<u16>()).prop_map(|(address, protocol, port)| ServiceKey {
+        address,
+        protocol,
+        port,
+    })
+}
+
+fn service() -> impl Strategy<Value = Service> {
+    let scheduler = select(vec![
+        Scheduler::RoundRobin,
+        Scheduler::WeightedRoundRobin,
+        Scheduler::MaglevHash { port: false },
+        Scheduler::MaglevHash { port: true },
+        Scheduler::Maglev,
+    ]);
+    let command =
+        (any_path(), vec(text(), 0..3)).prop_map(|(program, arguments)| FallbackCommand { program, arguments }).boxed();
+    key().prop_flat_map(move |key| {
+        let fallback = (address(key.address.is_ipv6()), forwarding())
+            .prop_map(move |(ip, forwarding)| Fallback { address: SocketAddr::new(ip, key.port), forwarding });
+        let name = prop_oneof![Just(key.to_string()), text()];
+        let one = (name, scheduler.clone(), vec(real_server(key), 0..4), option::of(fallback));
+        let two = (option::of(command.clone()), any::<(bool, bool, bool)>(), prefixes(), prefixes());
+        (one, two, option::of(any_path()), option::of(alerts())).prop_map(
+            move |((name, scheduler, real_servers, fallback), two, monitor_file, alerts)| {
+                let (fallback_command, (quiesce, up, clean_stop), allow, deny) = two;
+                Service {
+                    name,
+                    key,
+                    scheduler,
+                    real_servers,
+                    fallback,
+                    fallback_command,
+                    on_fail: if quiesce { OnFail::Quiesce } else { OnFail::Remove },
+                    start: if up { StartState::Up } else { StartState::Down },
+                    sources: Sources { allow, deny },
+                    clean_stop,
+                    monitor_file,
+                    alerts,
+                }
+            },
+        )
+    })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let one = (option::of(1..=1u32 << 24), vec(text(), 0..3), option::of(select(vec!["auto", "xdp", "tcx"])));
+    let two = (any::<(bool, bool)>(), option::of(any_path()), vec(text(), 0..2), option::of(any_path()));
+    (one, two, option::of(any_path()), option::of(text())).prop_map(
+        |((connections, interfaces, attach), two, log_file, log_facility)| {
+            let ((autoreload, supervised), callback, execute, maintenance_dir) = two;
+            Settings {
+                connections,
+                interfaces,
+                attach: attach.map(str::to_owned),
+                autoreload,
+                callback,
+                execute,
+                maintenance_dir,
+                log_file,
+                log_facility,
+                supervised,
+            }
+        },
+    )
+}
+
+/// Makes names, keys and addresses unique, as they are in every cluster.
+fn unique(mut cluster: Cluster) -> Cluster {
+    let mut services: Vec<Service> = Vec::new();
+    for mut service in std::mem::take(&mut cluster.services) {
+        if services.iter().any(|s| s.key == service.key || s.name == service.name) {
+            continue;
+        }
+        let mut reals: Vec<RealServer> = Vec::new();
+        for real in std::mem::take(&mut service.real_servers) {
+            if !reals.iter().any(|r| r.address == real.address || r.name == real.name) {
+                reals.push(real);
+            }
+        }
+        service.real_servers = reals;
+        services.push(service);
+    }
+    Cluster { services, ..cluster }
+}
+
+fn cluster() -> impl Strategy<Value = Cluster> {
+    (settings(), vec(service(), 0..4)).prop_map(|(settings, services)| unique(Cluster { settings, services }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_cluster_written_as_toml_reads_as_the_same(cluster in cluster()) {
+        prop_assume!(!cluster.services.is_empty() || cluster.settings != Settings::default());
+        let text = to_toml(&cluster);
+        let loaded = native(&text);
+        prop_assert_eq!(loaded.cluster.as_ref(), Some(&cluster), "{}\n{:#?}", text, brief(&loaded));
+    }
+}
