@@ -22,7 +22,11 @@ use std::{
     pin::pin,
     task::Poll,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+mod answering;
+
+use answering::Answering;
 
 /// Bytes of status line and header an answer may have.
 const MAX_HEADER: usize = 32 * 1024;
@@ -101,16 +105,30 @@ async fn exchange(http: &Http, path: &str, settings: &tls::Settings, phase: &Pro
 
 /// Sends the request on `stream` and reads the answer. The connection is driven here and not in a task of its own, so
 /// that an attempt that is given up leaves nothing behind.
-async fn converse<S>(stream: S, request: Request<Empty<Bytes>>, http: &Http, phase: &Progress) -> Result<Answer, Reason>
+async fn converse<S>(
+    mut stream: S,
+    request: Request<Empty<Bytes>>,
+    http: &Http,
+    phase: &Progress,
+) -> Result<Answer, Reason>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let closed = || Reason::Closed { phase: Phase::Answer };
+    let broken = |error: io::Error| failure(&error, http.target.ip(), closed());
+    stream.write_all(&on_the_wire(&request)).await.map_err(broken)?;
+    stream.flush().await.map_err(broken)?;
+    let mut first = [0];
+    if stream.read(&mut first).await.map_err(broken)? == 0 {
+        return Err(closed());
+    }
+
     let failed = |error: hyper::Error| misbehaved(&error, http, phase.get());
     let (mut sender, connection) = http1::Builder::new()
         .max_headers(MAX_HEADER_LINES)
         .max_header_size(MAX_HEADER)
         .max_buf_size(MAX_HEADER * 2)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Answering::new(first[0], stream)))
         .await
         .map_err(failed)?;
     let mut connection = pin!(connection);
@@ -121,10 +139,6 @@ where
         read(response, http).await
     });
     let answer = poll_fn(|context| {
-        // First, so that the request is on its way before the connection looks at what a hasty server has sent.
-        if let Poll::Ready(answer) = dialogue.as_mut().poll(context) {
-            return Poll::Ready(answer);
-        }
         if ended.is_none()
             && let Poll::Ready(result) = connection.as_mut().poll(context)
         {
@@ -168,6 +182,18 @@ fn request(http: &Http, path: &str) -> Result<Request<Empty<Bytes>>, Reason> {
     headers.insert(USER_AGENT, HeaderValue::from_static("evenkeel"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     Ok(request)
+}
+
+fn on_the_wire(request: &Request<Empty<Bytes>>) -> Vec<u8> {
+    let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
+    for (name, value) in request.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
 }
 
 /// `path` with what may not stand in a request line percent-encoded, as libwww-perl sends it; a fragment is not sent.

@@ -588,3 +588,23 @@ fn a_pattern_that_needs_backtracking_reads_a_whole_body() {
         assert!(matches(pattern, &text), "{pattern}");
     }
 }
+
+#[test]
+fn no_text_whatever_breaks_the_reader_or_the_engine() {
+    let pieces = [
+        "(", ")", "[", "]", "{", "}", "?", "*", "+", "|", "^", "$", "\\", ".", "-", ":", "<", ">", "=", "!", "'", "#",
+        ",", "0", "1", "9", "a", "x", "P", "Q", "E", "N", "U", "g", "k", "c", "o", "i", "&", "R", "\0", "\n", " ", "é",
+        "\u{263a}", "(?", "(*", "[:", ":]", "\\x{", "(?<",
+    ];
+    let mut generator = Generator(7);
+    let mut compiled = 0;
+    for _ in 0..20_000 {
+        let length = generator.below(12);
+        let pattern: String = (0..length).map(|_| pieces[generator.below(pieces.len())]).collect();
+        if let Ok(regex) = compile(&pattern) {
+            compiled += 1;
+            let _decided = regex.is_match(&generator.text());
+        }
+    }
+    assert!(compiled > 500, "{compiled}");
+}
