@@ -21,6 +21,7 @@ mod publish;
 mod run;
 mod state;
 mod sweep;
+mod traffic;
 
 pub use attach::{Attach, Attachment, Mode};
 pub use error::Error;

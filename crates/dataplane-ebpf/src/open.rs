@@ -230,15 +230,12 @@ impl Object<'_> {
             .map_err(|cause| Error::Io { what: "cannot read the clock's resolution", cause })?;
         let timeouts = self.timeouts.map(|seconds| seconds.saturating_mul(hertz));
         let (mask, dests) = (self.sizes.buckets - 1, self.sizes.dests);
-        // A packet writes down that its connection lives at most four times a second.
-        let refresh = (hertz / 4).max(1);
         let mut loader = EbpfLoader::new();
         loader
             .override_global("SECRET_FIRST", &self.secret.first, true)
             .override_global("SECRET_SECOND", &self.secret.second, true)
             .override_global("FLOW_MASK", &mask, true)
             .override_global("DEST_COUNT", &dests, true)
-            .override_global("REFRESH", &refresh, true)
             .override_global("TIMEOUTS", &timeouts, true);
         for name in NAMES {
             if let Some(elements) = self.sizes.of(name) {

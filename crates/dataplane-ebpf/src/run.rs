@@ -30,6 +30,14 @@ pub struct Outcome {
 }
 
 impl EbpfDataplane {
+    /// The XDP program's descriptor, for a program array of a measuring driver.
+    pub fn xdp_program(&mut self) -> Result<&aya::programs::ProgramFd, Error> {
+        self.load(Mode::Xdp)?;
+        let program = self.object.program("evenkeel_xdp").ok_or_else(|| Error::Load("no program".into()))?;
+        let aya::programs::Program::Xdp(program) = program else { return Err(Error::Load("no program".into())) };
+        program.fd().map_err(|e| Error::Load(root_cause(&e)))
+    }
+
     /// Runs `frame` through the program `repeat` times on this CPU, as if it had come in by `door`. The packet is not
     /// restored between repetitions. Connections are made and counted as for a real packet.
     pub fn run(&mut self, door: Door, frame: &[u8], repeat: u32) -> Result<Outcome, Error> {

@@ -90,11 +90,19 @@ fn run<const K: usize>(frame: &Frame, packet: &Packet, key: &[u64; K], hash: u64
     forward::finish::<K>(frame, packet.bytes, dest)
 }
 
+/// The share of a timeout, as a shift, by which a packet's renewal of it may be noted late (PP-13).
+const RENEWAL: u32 = 6;
+
+/// Ticks since a connection's last noted packet. Another CPU may have seen a later tick than this one: then it is negative.
+#[inline(always)]
+fn idle(value: u64, now: u32) -> i32 {
+    now.wrapping_sub(flow::seen(value)) as i32
+}
+
 /// Whether a connection's timeout has passed (PP-13).
 #[inline(always)]
 pub fn expired(value: u64, now: u32) -> bool {
-    // Another CPU may have seen a later tick than this one.
-    now.wrapping_sub(flow::seen(value)) as i32 > maps::timeout(flow::state(value)) as i32
+    idle(value, now) > maps::timeout(flow::state(value)) as i32
 }
 
 /// Follows a known connection's state; its real server (PP-10, PP-13, PP-14).
@@ -106,7 +114,8 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
     let Found { slot, value, .. } = found;
     let state = flow::state(value);
     let opening = opens(packet.flags);
-    let expired = expired(value, now);
+    let (idle, timeout) = (idle(value, now), maps::timeout(state) as i32);
+    let expired = idle > timeout;
     if expired || opening && tcp::is_reusable(state) {
         if !opening {
             return Err(Reason::NoConnection);
@@ -116,8 +125,8 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
         return connect(&new);
     }
     let next = maps::next(tcp::event(packet.flags), state);
-    let idle = now.wrapping_sub(flow::seen(value)) as i32;
-    if next != state || idle >= maps::refresh() as i32 {
+    // A packet need not write down that it came when one has done so a moment ago: writing dirties the line.
+    if next != state || idle > timeout >> RENEWAL {
         let fresh = flow::value(flow::dest(value), next, now);
         // SAFETY: the word after a slot's first one. Who loses the race has nothing to add: the winner is as recent.
         let changed = unsafe { atomic::replace(slot.add(1), value, fresh) };

@@ -30,6 +30,16 @@ pub unsafe fn write<T: Copy>(at: usize, value: T) {
     unsafe { *(at as *mut T) = value }
 }
 
+/// Both ports as they stand in the packet, source first. Read one by one: a load across two stores that are still under way,
+/// as in a packet whose source port was just written, has to wait for both.
+///
+/// # Safety
+/// As for [`read`].
+#[inline(always)]
+unsafe fn ports(at: usize) -> u32 {
+    unsafe { read::<u16>(at) as u32 | (read::<u16>(at + 2) as u32) << 16 }
+}
+
 /// What the rules need of a TCP or UDP packet besides its flow. No pointers: it is handed to functions by reference, and
 /// the compiler would store half a pointer, which the verifier refuses.
 #[derive(Clone, Copy)]
@@ -161,7 +171,7 @@ fn transport(frame: &Frame, at: usize, protocol: u8, header: u32, bytes: u32) ->
             return Err(Reason::NotOurs);
         }
         // SAFETY: within the 20 bytes just checked.
-        let (ports, offset, flags): (u32, u8, u8) = unsafe { (read(at), read(at + 12), read(at + 13)) };
+        let (ports, offset, flags): (u32, u8, u8) = unsafe { (ports(at), read(at + 12), read(at + 13)) };
         let length = (offset as u32 >> 4) << 2;
         let bad = if too_long || length < 20 || header + length > bytes {
             Some(Reason::BadLength)
@@ -176,7 +186,7 @@ fn transport(frame: &Frame, at: usize, protocol: u8, header: u32, bytes: u32) ->
         return Err(Reason::NotOurs);
     }
     // SAFETY: within the 8 bytes just checked.
-    let (ports, length): (u32, u16) = unsafe { (read(at), read(at + 4)) };
+    let (ports, length): (u32, u16) = unsafe { (ports(at), read(at + 4)) };
     let length = u16::from_be(length) as u32;
     // A super-packet of UDP segments has the length of the whole.
     let bad = if too_long || length < 8 || header + length > bytes { Some(Reason::BadLength) } else { None };

@@ -60,9 +60,6 @@ static SECRET_SECOND: Global<u64> = Global::new(0);
 static FLOW_MASK: Global<u32> = Global::new(63);
 #[unsafe(no_mangle)]
 static DEST_COUNT: Global<u32> = Global::new(64);
-/// Ticks after which a packet writes down that its connection lives.
-#[unsafe(no_mangle)]
-static REFRESH: Global<u32> = Global::new(25);
 /// Timeouts in ticks by state.
 #[unsafe(no_mangle)]
 static TIMEOUTS: [u32; STATES] = TIMEOUT_SECONDS;
@@ -77,12 +74,6 @@ pub fn secret() -> Secret {
 #[inline(always)]
 pub fn flow_mask() -> u32 {
     FLOW_MASK.load()
-}
-
-/// See [`REFRESH`].
-#[inline(always)]
-pub fn refresh() -> u32 {
-    REFRESH.load()
 }
 
 /// The timeout of a state, in ticks.

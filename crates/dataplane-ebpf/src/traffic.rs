@@ -1,0 +1,84 @@
+//! Single frames through the program, for the tests that compare it with the reference.
+
+use crate::{
+    Door as Run,
+    mapped::{PUBLISH, word},
+    plane::EbpfDataplane,
+};
+use evenkeel_abi::{Reason, flow, hash::Secret};
+use evenkeel_dataplane::reference::{Door, Sighting, Traffic, Verdict};
+use std::io;
+
+/// The interface that program test run says packets came in by.
+const INTERFACE: u32 = 1;
+
+impl EbpfDataplane {
+    /// The secret of its hashes, which a reference needs to choose alike.
+    #[doc(hidden)]
+    pub fn secret(&self) -> Secret {
+        self.maps.header.get(0).secret
+    }
+
+    fn counts(&self) -> [u64; Reason::SLOTS] {
+        let mut sums = [0u64; Reason::SLOTS];
+        for cpu in 0..self.sizes.cpus {
+            let of_cpu = self.maps.drops.get(cpu).count;
+            sums.iter_mut().zip(of_cpu).for_each(|(sum, count)| *sum += count);
+        }
+        sums
+    }
+
+    /// Moves the last packet of every connection of one family back in time.
+    fn age<const STRIDE: usize>(&self, bucket: *mut u64, ticks: u32) {
+        for way in 0..flow::WAYS {
+            // SAFETY: words of a slot of an element of the array.
+            let (meta, value) = unsafe { (word(bucket.add(way * STRIDE)), word(bucket.add(way * STRIDE + 1))) };
+            if meta.load(PUBLISH) != 0 {
+                let old = value.load(PUBLISH);
+                let seen = flow::seen(old).wrapping_sub(ticks);
+                value.store(flow::value(flow::dest(old), flow::state(old), seen), PUBLISH);
+            }
+        }
+    }
+}
+
+impl Traffic for EbpfDataplane {
+    fn frame(&mut self, door: Door, interface: u32, frame: &[u8]) -> io::Result<Sighting> {
+        if interface != INTERFACE {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "program test run knows interface 1 only"));
+        }
+        let before = self.counts();
+        let run = match door {
+            Door::Xdp => Run::Xdp,
+            Door::Tc => Run::Tc,
+        };
+        let outcome = self.run(run, frame, 1).map_err(|error| {
+            let text = error.to_string();
+            // The kernel runs no program on frames that end in the IP header, which it would drop before tc anyway.
+            let refused = text.contains("Invalid argument");
+            io::Error::new(if refused { io::ErrorKind::InvalidInput } else { io::ErrorKind::Other }, text)
+        })?;
+        let verdict = match (door, outcome.code) {
+            (Door::Xdp, 2) | (Door::Tc, 0) => Verdict::Pass,
+            (Door::Xdp, 1) | (Door::Tc, 2) => Verdict::Drop,
+            (Door::Xdp, 3) => Verdict::Transmit,
+            (Door::Xdp, 4) | (Door::Tc, 7) => Verdict::Redirect,
+            (door, code) => return Err(io::Error::other(format!("code {code} at the {door:?} door"))),
+        };
+        let after = self.counts();
+        let counted =
+            |reason: &&Reason| **reason != Reason::NotOurs && after[**reason as usize] != before[**reason as usize];
+        let reason = Reason::ALL.iter().find(counted).copied();
+        let frame = if verdict == Verdict::Drop { Vec::new() } else { outcome.frame };
+        Ok(Sighting { verdict, frame, reason })
+    }
+
+    fn elapse(&mut self, seconds: u32) -> io::Result<()> {
+        let ticks = seconds.saturating_mul(crate::kernel::ticks_per_second()?);
+        for index in 0..self.sizes.buckets {
+            self.age::<4>(self.maps.flows4.at(index).cast(), ticks);
+            self.age::<8>(self.maps.flows6.at(index).cast(), ticks);
+        }
+        Ok(())
+    }
+}
