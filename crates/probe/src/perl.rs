@@ -15,9 +15,9 @@ use fancy_regex::{BytesMode, Regex, RegexBuilder};
 /// Bytes of a pattern at the most.
 const MAX_PATTERN: usize = 4096;
 
-/// Steps back the matcher may take, which bounds the time of one match to some milliseconds. A pattern that needs the
+/// Steps back the matcher may take, which bounds the time of one match to some ten milliseconds. A pattern that needs the
 /// backtracking matcher takes about one a byte of body just to look at every place.
-const MAX_BACKTRACKS: usize = 400_000;
+const MAX_BACKTRACKS: usize = 200_000;
 
 /// Bytes the compiled form of a pattern may take.
 const MAX_COMPILED: usize = 1 << 20;

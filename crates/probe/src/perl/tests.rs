@@ -598,7 +598,7 @@ fn no_text_whatever_breaks_the_reader_or_the_engine() {
     ];
     let mut generator = Generator(7);
     let mut compiled = 0;
-    for _ in 0..20_000 {
+    for _ in 0..4000 {
         let length = generator.below(12);
         let pattern: String = (0..length).map(|_| pieces[generator.below(pieces.len())]).collect();
         if let Ok(regex) = compile(&pattern) {
@@ -606,5 +606,5 @@ fn no_text_whatever_breaks_the_reader_or_the_engine() {
             let _decided = regex.is_match(&generator.text());
         }
     }
-    assert!(compiled > 500, "{compiled}");
+    assert!(compiled > 100, "{compiled}");
 }
