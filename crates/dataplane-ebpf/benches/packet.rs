@@ -13,9 +13,11 @@ use evenkeel_abi::tcp::{ACK, SYN, TIMEOUT_SECONDS};
 use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, ServiceOptions};
 use evenkeel_dataplane_ebpf::{EbpfDataplane, Options};
 use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../object/bench.o");
+/// Names the object of the driver and the programs to compare with; `cargo xtask bench` builds it.
+const OBJECT: &str = "EVENKEEL_EBPF_BENCH_OBJECT";
 
 const ROUNDS: usize = 7;
 const PACKETS: u32 = 1_000_000;
@@ -39,8 +41,8 @@ unsafe impl Pod for Drive {}
 struct Bench(Ebpf);
 
 impl Bench {
-    fn load() -> Bench {
-        let mut object = EbpfLoader::new().load(OBJECT).expect("the benchmark's programs load");
+    fn load(path: &OsStr) -> Bench {
+        let mut object = EbpfLoader::new().load_file(path).expect("the benchmark's programs load");
         for name in ["drive", "empty", "kernel_lru", "kernel_lru_full"] {
             let program: &mut Xdp = object.program_mut(name).expect("is there").try_into().expect("is XDP");
             program.load().expect("is verified");
@@ -192,7 +194,11 @@ fn main() {
         eprintln!("skipped: loading packet programs needs root");
         return;
     }
-    let mut bench = Bench::load();
+    let Some(object) = std::env::var_os(OBJECT) else {
+        eprintln!("skipped: {OBJECT} is not set; `cargo xtask bench` builds the object and sets it");
+        return;
+    };
+    let mut bench = Bench::load(&object);
     println!("## A packet through the XDP door\n");
     println!(
         "Net nanoseconds a packet over an empty program: median of {ROUNDS} rounds of {PACKETS} packets each, all"

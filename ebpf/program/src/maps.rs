@@ -60,6 +60,9 @@ static SECRET_SECOND: Global<u64> = Global::new(0);
 static FLOW_MASK: Global<u32> = Global::new(63);
 #[unsafe(no_mangle)]
 static DEST_COUNT: Global<u32> = Global::new(64);
+/// Named, as a mangled name would hold a hash of the building directory.
+#[unsafe(no_mangle)]
+static NEXT_STATES: [u8; 4 * STATES] = NEXT;
 /// Timeouts in ticks by state.
 #[unsafe(no_mangle)]
 static TIMEOUTS: [u32; STATES] = TIMEOUT_SECONDS;
@@ -87,8 +90,7 @@ pub fn timeout(state: u32) -> u32 {
 /// The state after `event` in `state` (PP-13).
 #[inline(always)]
 pub fn next(event: u32, state: u32) -> u32 {
-    static TABLE: [u8; 4 * STATES] = NEXT;
-    let first = (&raw const TABLE).cast::<u8>();
+    let first = (&raw const NEXT_STATES).cast::<u8>();
     // SAFETY: the mask keeps the index inside the array.
     unsafe { first.add(bounded::<63>(event * STATES as u32 + state)).read() as u32 }
 }
