@@ -1,4 +1,5 @@
 //! Times and memory of the engine alone with 10 000 services of 10 real servers: `cargo run --release --example size`.
+#![allow(clippy::expect_used, reason = "an example")]
 
 #[path = "../tests/bed/mod.rs"]
 mod bed;

@@ -226,6 +226,7 @@ pub(crate) fn maintenance_file(server: &Server, names: &BTreeSet<String>) -> Opt
 fn command_of(service: &Service, word: &str) -> Option<ScriptOrder> {
     let command = service.fallback_command.as_ref().filter(|_| service.fallback.is_some())?;
     let address = std::net::SocketAddr::new(service.key.address, service.key.port).to_string();
-    let arguments = vec![word.to_owned(), address, service.key.protocol.name().to_owned()];
+    let told = [word.to_owned(), address, service.key.protocol.name().to_owned()];
+    let arguments = command.arguments.iter().cloned().chain(told).collect();
     Some(ScriptOrder { program: command.program.clone(), arguments })
 }

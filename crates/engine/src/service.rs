@@ -96,8 +96,12 @@ impl Service {
         if self.disabled || server.asked.disabled {
             return None;
         }
-        if server.available(watches.state(server.watch), self.start) {
-            return Some(if server.asked.drained { Weight::ZERO } else { server.full_weight() });
+        let health = watches.state(server.watch);
+        let weight = if server.asked.drained { Weight::ZERO } else { server.full_weight() };
+        // One that takes no new connections anyway does not lose those it has while a new daemon looks at it.
+        let waits = health == State::Unknown && weight == Weight::ZERO && !server.maintenance;
+        if waits || server.available(health, self.start) {
+            return Some(weight);
         }
         match self.on_fail {
             OnFail::Quiesce => Some(Weight::ZERO),

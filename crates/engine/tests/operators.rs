@@ -1,0 +1,220 @@
+//! What operators ask for, over reloads and restarts.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+
+mod bed;
+
+use bed::*;
+use evenkeel_api::{Event, RefusalCode, Reply, Request, Role, ServerState};
+use evenkeel_dataplane::Counters;
+use evenkeel_engine::{Effect, ServerSample};
+use evenkeel_model::Weight;
+use std::time::Duration;
+
+fn drain(server: &str) -> Request {
+    Request::Drain { server: server.into(), for_s: None, until_idle: false, force: false }
+}
+
+fn weight(server: &str, weight: Option<u32>) -> Request {
+    Request::Weight { server: server.into(), weight, force: false }
+}
+
+fn disable(target: &str) -> Request {
+    Request::Disable { target: target.into(), force: false }
+}
+
+fn state(bed: &mut Bed, place: usize) -> ServerState {
+    bed.status().services[0].real_servers[place].state
+}
+
+#[test]
+fn a_drained_real_server_has_weight_0_until_it_is_undrained() {
+    let mut bed = serving();
+    let message = bed.done(drain("web/real-1"));
+    assert_eq!(message, "web/real-1 drains: no new connections until `evenkeel undrain web/real-1`");
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(0));
+    assert_eq!(state(&mut bed, 0), ServerState::Drained);
+    bed.next_answer(address(ONE), true);
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(0), "good checks do not end it");
+    bed.done(Request::Undrain { server: "web/real-1".into() });
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(1));
+}
+
+#[test]
+fn what_operators_asked_for_outlives_reloads_and_crashes() {
+    let mut bed = serving();
+    bed.done(drain("real-1"));
+    bed.done(weight("real-2", Some(9)));
+    let mut next = pair();
+    next.services[0].real_servers[1].weight = Weight::new(4).unwrap();
+    bed.reload(&next);
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(0));
+    assert_eq!(bed.weight(key(VIP), address(TWO)), Some(9));
+    let stored = serde_json::to_string(&bed.stored).unwrap();
+    bed.stored = serde_json::from_str(&stored).unwrap();
+    bed.changed();
+    bed.restart(2, &next);
+    assert_eq!(bed.changed(), vec![]);
+    bed.answer(address(ONE), true);
+    bed.answer(address(TWO), true);
+    assert_eq!(bed.changed(), vec![]);
+    bed.done(weight("real-2", None));
+    assert_eq!(bed.weight(key(VIP), address(TWO)), Some(4), "the file's weight");
+    bed.done(Request::Undrain { server: "real-1".into() });
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(1));
+    assert_eq!(bed.stored.records, vec![], "nothing is left to keep");
+}
+
+#[test]
+fn a_drain_with_a_time_ends_by_itself_also_over_a_restart() {
+    let mut bed = serving();
+    bed.done(Request::Drain { server: "real-1".into(), for_s: Some(600), until_idle: false, force: false });
+    assert_eq!(bed.stored.records[0].drained_for_ms, Some(600_000));
+    bed.stored = bed.stored.clone().aged(Duration::from_secs(590));
+    bed.restart(2, &pair());
+    bed.answer(address(ONE), true);
+    bed.answer(address(TWO), true);
+    bed.pass(Duration::from_secs(9));
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(0));
+    bed.events();
+    bed.pass(Duration::from_millis(1001));
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(1));
+    let over = Event::Undrained { service: "web".into(), server: "real-1".into(), expired: true };
+    assert!(bed.events().contains(&over));
+    assert_eq!(bed.stored.records, vec![]);
+}
+
+#[test]
+fn a_drain_until_idle_answers_when_the_last_connection_is_gone() {
+    let mut bed = serving();
+    let busy = |active| {
+        let counters = Counters { active, inactive: 7, ..Counters::default() };
+        [(key(VIP), ServerSample { real_servers: [(address(ONE), counters)].into(), ..ServerSample::default() })].into()
+    };
+    bed.sample.services = busy(2);
+    let request = Request::Drain { server: "real-1".into(), for_s: None, until_idle: true, force: false };
+    assert_eq!(bed.request(request), None);
+    let token = bed.last_token();
+    bed.pass(Duration::from_secs(5));
+    assert_eq!(bed.reply(token), None);
+    bed.sample.services = busy(0);
+    bed.pass(Duration::from_secs(1));
+    let Some(Reply::Done { message }) = bed.reply(token) else { panic!("not done") };
+    assert_eq!(message, "web/real-1 has no active connections left after 6s");
+    bed.log.clear();
+    bed.pass(Duration::from_secs(5));
+    assert!(!bed.log.contains(&Effect::Sample), "nobody waits any longer");
+}
+
+#[test]
+fn a_drain_that_is_undone_while_someone_waits_says_so() {
+    let mut bed = serving();
+    let counters = Counters { active: 1, ..Counters::default() };
+    let sample = ServerSample { real_servers: [(address(ONE), counters)].into(), ..ServerSample::default() };
+    bed.sample.services = [(key(VIP), sample)].into();
+    bed.request(Request::Drain { server: "real-1".into(), for_s: None, until_idle: true, force: false });
+    let token = bed.last_token();
+    bed.done(Request::Undrain { server: "real-1".into() });
+    bed.pass(Duration::from_secs(1));
+    assert!(matches!(bed.reply(token), Some(Reply::Refused(_))));
+}
+
+#[test]
+fn a_disabled_real_server_is_out_whatever_its_checks_say() {
+    let mut bed = serving();
+    bed.done(disable("web/real-1"));
+    assert_eq!(bed.weight(key(VIP), address(ONE)), None);
+    bed.events();
+    bed.next_answer(address(ONE), false);
+    bed.next_answer(address(ONE), true);
+    assert_eq!(bed.events(), vec![], "of one out of service nothing is told");
+    assert_eq!(state(&mut bed, 0), ServerState::Disabled);
+    bed.done(Request::Enable { target: "web/real-1".into() });
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(1));
+}
+
+#[test]
+fn a_disabled_service_is_out_of_the_table_and_comes_back_as_it_was() {
+    let mut bed = serving();
+    bed.done(disable("web"));
+    assert!(bed.table.services.is_empty());
+    bed.next_answer(address(TWO), false);
+    assert!(bed.table.services.is_empty());
+    bed.restart(2, &pair());
+    assert!(bed.table.services.is_empty(), "over a restart");
+    bed.answer(address(ONE), true);
+    bed.done(Request::Enable { target: "web".into() });
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(1));
+}
+
+#[test]
+fn the_last_real_server_is_taken_out_by_force_only() {
+    let mut bed = serving();
+    bed.next_answer(address(ONE), false);
+    bed.changed();
+    for request in [drain("real-2"), weight("real-2", Some(0)), disable("real-2")] {
+        let (code, text) = bed.refused(request);
+        assert_eq!(code, RefusalCode::WouldBreak);
+        let expected = "web would have no real server left: the fallback 127.0.0.1:80 would answer; \
+                        --force does it all the same";
+        assert_eq!(text, expected);
+    }
+    assert_eq!(bed.changed(), vec![]);
+    bed.done(Request::Drain { server: "real-2".into(), for_s: None, until_idle: false, force: true });
+    assert_eq!(bed.weight(key(VIP), address("127.0.0.1:80")), Some(1));
+    bed.done(drain("real-1"));
+}
+
+#[test]
+fn names_and_addresses_both_do_and_what_fits_two_is_refused_with_their_list() {
+    let mut two = pair();
+    two.services.push(service("web6", "10.9.9.9:80", vec![real_server("real-1", ONE, 1)]));
+    let mut bed = Bed::running(&two);
+    for server in ["web/real-1", "web/192.168.214.143", "web/192.168.214.143:80", "192.168.214.140:80/tcp/real-1"] {
+        bed.done(weight(server, Some(3)));
+        bed.done(weight(server, None));
+    }
+    bed.done(weight("192.168.214.145", Some(3)));
+    for text in ["real-1", "192.168.214.143", "192.168.214.143:80"] {
+        let (code, message) = bed.refused(weight(text, Some(3)));
+        assert_eq!(code, RefusalCode::Ambiguous);
+        assert_eq!(message, format!("{text:?} fits 2 of them: web/real-1, web6/real-1; say it as one of these"));
+    }
+    let (code, message) = bed.refused(weight("real-7", Some(3)));
+    assert_eq!(code, RefusalCode::Unknown);
+    let expected = "no real server is called \"real-7\"; there is web/real-1, web/real-2, web6/real-1";
+    assert_eq!(message, expected);
+    let (code, message) = bed.refused(Request::Status { service: Some("wbe".into()) });
+    assert_eq!((code, message.as_str()), (RefusalCode::Unknown, "no service is called \"wbe\"; there is web, web6"));
+}
+
+#[test]
+fn a_weight_above_the_largest_is_refused() {
+    let mut bed = serving();
+    let (code, message) = bed.refused(weight("real-1", Some(u32::MAX)));
+    assert_eq!((code, message.as_str()), (RefusalCode::BadRequest, "weight is above 2147483647"));
+}
+
+#[test]
+fn whoever_may_only_look_may_only_look() {
+    let mut bed = serving();
+    let requests = [drain("real-1"), weight("real-1", Some(2)), disable("web"), Request::Stop {}];
+    for request in requests {
+        let Some(Reply::Refused(refusal)) = bed.request_as(Role::View, request) else { panic!("not refused") };
+        assert_eq!(refusal.code, RefusalCode::NotAllowed);
+    }
+    let refused = bed.request_as(Role::Operate, Request::Stop {});
+    assert!(matches!(refused, Some(Reply::Refused(_))));
+    assert!(matches!(bed.request_as(Role::View, Request::Status { service: None }), Some(Reply::Status(_))));
+    assert_eq!((bed.changed(), bed.exit), (vec![], None));
+}
+
+#[test]
+fn a_real_server_that_is_down_may_be_drained_and_comes_up_drained() {
+    let mut bed = serving();
+    bed.next_answer(address(ONE), false);
+    bed.done(drain("real-1"));
+    assert_eq!(state(&mut bed, 0), ServerState::Down);
+    bed.next_answer(address(ONE), true);
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(0));
+    assert_eq!(state(&mut bed, 0), ServerState::Drained);
+}
