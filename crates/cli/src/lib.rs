@@ -1,1 +1,151 @@
 //! Subcommands, tables and the personalities of the old tools.
+//!
+//! [`main`] looks at the name it was called by, then at the first word: a link called `ldirectord`, and
+//! `evenkeel ldirectord`, are the old program's command line; everything else is evenkeel's own.
+#![forbid(unsafe_code)]
+
+mod args;
+mod check;
+mod client;
+mod exit;
+mod ldirectord;
+mod load;
+mod operate;
+mod realserver;
+mod run;
+mod status;
+mod stop;
+mod terminal;
+mod typography;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use exit::Trouble;
+use std::{
+    ffi::{OsStr, OsString},
+    io::Write,
+    path::Path,
+    process::ExitCode,
+};
+
+/// Version of the program.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Personalities that later releases have.
+const LATER: [&str; 8] =
+    ["ipvsadm", "ipvsadm-save", "ipvsadm-restore", "keepalived", "heartbeat", "cl_status", "hb_standby", "hb_takeover"];
+
+/// Runs the program with these arguments, the first of which is the name it was called by.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = typography::mended(arguments.into_iter().collect());
+    match personality(&arguments) {
+        Personality::Ldirectord(rest) => ldirectord::main(rest),
+        Personality::Later(name) => {
+            Trouble::failed(format!("the command line of {name} is not in this release")).tell()
+        }
+        Personality::Evenkeel => match Cli::try_parse_from(&arguments) {
+            Ok(cli) => dispatch(cli).unwrap_or_else(|trouble| trouble.tell()),
+            Err(e) => {
+                // Nothing can be done about a closed terminal.
+                let _ = e.print();
+                ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(exit::USAGE))
+            }
+        },
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Personality<'a> {
+    Evenkeel,
+    Ldirectord(&'a [OsString]),
+    Later(String),
+}
+
+fn personality(arguments: &[OsString]) -> Personality<'_> {
+    let Some((called, rest)) = arguments.split_first() else { return Personality::Evenkeel };
+    let called = Path::new(called).file_name().unwrap_or(OsStr::new("evenkeel")).to_string_lossy().into_owned();
+    let word = rest.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
+    match (called.as_str(), word.as_str()) {
+        ("ldirectord", _) => Personality::Ldirectord(rest),
+        (name, _) if LATER.contains(&name) => Personality::Later(called),
+        (_, "ldirectord") => Personality::Ldirectord(rest.get(1..).unwrap_or_default()),
+        (_, name) if LATER.contains(&name) => Personality::Later(word),
+        _ => Personality::Evenkeel,
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, Trouble> {
+    let Cli { runtime_dir, command } = cli;
+    match command {
+        Command::Run(arguments) => run::run(runtime_dir, *arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Convert(arguments) => check::convert(&arguments),
+        Command::Reload => operate::reload(&runtime_dir),
+        Command::Status(arguments) => status::status(&runtime_dir, &arguments),
+        Command::Stop => stop::stop(&runtime_dir),
+        Command::Drain(arguments) => operate::drain(&runtime_dir, arguments),
+        Command::Undrain(arguments) => operate::undrain(&runtime_dir, arguments),
+        Command::Weight(arguments) => operate::weight(&runtime_dir, arguments),
+        Command::Disable(arguments) => operate::disable(&runtime_dir, arguments),
+        Command::Enable(arguments) => operate::enable(&runtime_dir, arguments),
+        Command::Realserver(arguments) => realserver::realserver(&runtime_dir, arguments),
+        Command::Lab(arguments) => Ok(evenkeel_lab::run(arguments)),
+        Command::LabServer(arguments) => Ok(evenkeel_lab::serve(arguments)),
+        Command::Explain { code } => explain(&code),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Version { json } => version(json),
+    }
+}
+
+fn explain(code: &str) -> Result<ExitCode, Trouble> {
+    let text = evenkeel_config::explain(code).or_else(|| evenkeel_runtime::host::explain(code));
+    let text = text.ok_or_else(|| Trouble::usage(format!("there is no code {code:?}")))?;
+    print(&format!("{}: {text}\n", code.to_ascii_uppercase()))
+}
+
+fn version(json: bool) -> Result<ExitCode, Trouble> {
+    if json {
+        let object = serde_json::json!({ "version": VERSION, "protocol": evenkeel_api::PROTOCOL });
+        print(&format!("{object}\n"))
+    } else {
+        print(&format!("evenkeel {VERSION}\n"))
+    }
+}
+
+/// Writes data to standard output. A reader that has gone (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> Result<ExitCode, Trouble> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(e) => Err(Trouble::failed(format!("cannot write to standard output: {e}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> String {
+        let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        match personality(&arguments) {
+            Personality::Evenkeel => "evenkeel".to_owned(),
+            Personality::Ldirectord(rest) => format!("ldirectord {}", rest.len()),
+            Personality::Later(name) => format!("later {name}"),
+        }
+    }
+
+    #[test]
+    fn the_name_it_is_called_by_decides_then_the_first_word() {
+        assert_eq!(of("/usr/sbin/ldirectord ldirectord.cf start"), "ldirectord 2");
+        assert_eq!(of("evenkeel ldirectord ldirectord.cf start"), "ldirectord 2");
+        assert_eq!(of("ldirectord ldirectord start"), "ldirectord 2");
+        assert_eq!(of("/usr/bin/evenkeel run ldirectord"), "evenkeel");
+        assert_eq!(of("/sbin/ipvsadm -L -n"), "later ipvsadm");
+        assert_eq!(of("evenkeel keepalived -t"), "later keepalived");
+        assert_eq!(personality(&[]), Personality::Evenkeel);
+    }
+}

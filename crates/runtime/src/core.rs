@@ -362,7 +362,7 @@ impl Core {
 
     /// Attaches to the interfaces the virtual addresses' traffic arrives on; with `leave`, to no others.
     pub(crate) fn settle(&mut self, leave: bool) {
-        let host = match self.network.interfaces() {
+        let host = match self.network.interfaces(self.doors.vips()) {
             Ok(host) => host,
             Err(why) => return self.say(Severity::Error, &why),
         };
@@ -385,14 +385,14 @@ impl Core {
         interfaces
     }
 
-    /// Once a second: old connections go, a full table is told, attachments that failed are tried again.
+    /// Once a second: old connections go, a full table is told, attachments that failed or were taken away are made again.
     pub(crate) fn beat(&mut self) {
         self.beats += 1;
         if let Err(e) = self.path.sweep() {
             self.say(Severity::Error, &format!("old connections could not be removed: {e}"));
         }
         self.tell_of_full_table();
-        if self.beats.is_multiple_of(RETRY) && self.doors.complaints().next().is_some() {
+        if self.beats.is_multiple_of(RETRY) {
             self.settle(false);
         }
         if self.beats.is_multiple_of(AUDIT) {

@@ -6,7 +6,8 @@ use crate::{
     path::{Door, PacketPath},
     running::Running,
 };
-use evenkeel_model::Cluster;
+use evenkeel_dataplane::{RealServer, Service, ServiceOptions, Table};
+use evenkeel_model::{Cluster, Weight};
 use evenkeel_os::{PidFile, RuntimeDir};
 use std::{error, fmt, path::PathBuf};
 use tokio::task::LocalSet;
@@ -46,10 +47,8 @@ pub struct Need {
     pub runtime_dir: PathBuf,
     /// Connections to hold; `None`: the default.
     pub connections: Option<u32>,
-    /// Services of the configuration.
-    pub services: usize,
-    /// Real servers of the configuration, fallbacks included.
-    pub real_servers: usize,
+    /// The table when every real server is up, fallbacks included.
+    pub table: Table,
 }
 
 /// An open packet path.
@@ -124,12 +123,19 @@ fn pid_file(path: PathBuf) -> Result<PidFile, Failure> {
 }
 
 fn need(options: &Options, cluster: &Cluster) -> Need {
-    let fallbacks = cluster.services.iter().filter(|s| s.fallback.is_some()).count();
+    let services = cluster.services.iter().map(|service| {
+        let servers = service.real_servers.iter().map(|r| (r.address, r.forwarding, r.weight));
+        let fallback = service.fallback.iter().map(|f| (f.address, f.forwarding, Weight::ONE));
+        let real_servers = servers.chain(fallback);
+        let real_servers =
+            real_servers.map(|(address, forwarding, weight)| (address, RealServer { weight, forwarding }));
+        let options = ServiceOptions { scheduler: service.scheduler, sources: service.sources.clone() };
+        (service.key, Service { options, real_servers: real_servers.collect() })
+    });
     Need {
         runtime_dir: options.runtime_dir.clone(),
         connections: options.connections.or(cluster.settings.connections),
-        services: cluster.services.len(),
-        real_servers: fallbacks + cluster.services.iter().map(|s| s.real_servers.len()).sum::<usize>(),
+        table: Table { services: services.collect() },
     }
 }
 

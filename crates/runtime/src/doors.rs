@@ -47,7 +47,8 @@ impl Doors {
         let named =
             if self.override_interfaces.is_empty() { &cluster.settings.interfaces } else { &self.override_interfaces };
         self.named = named.iter().cloned().collect();
-        self.vips = cluster.services.iter().map(|s| s.key.address).collect();
+        let derived = self.named.is_empty();
+        self.vips = cluster.services.iter().filter(|_| derived).map(|s| s.key.address).collect();
         let written = cluster.settings.attach.as_deref().and_then(|word| word.parse().ok());
         self.door = self.override_door.or(written).unwrap_or_default();
     }
@@ -57,7 +58,9 @@ impl Doors {
     pub(crate) fn settle(&mut self, path: &mut dyn PacketPath, host: &[Numbered], leave: bool) -> Vec<Event> {
         let there: BTreeMap<&str, u32> = host.iter().map(|n| (n.interface.name.as_str(), n.index)).collect();
         // One that is gone, or made anew under its old name, has taken its attachment with it.
-        self.attached.retain(|name, index| there.get(name.as_str()) == Some(index));
+        let open = path.attachments();
+        let is_open = |name: &str| open.iter().any(|a| a.interface == name);
+        self.attached.retain(|name, index| there.get(name.as_str()) == Some(index) && is_open(name));
         let wanted = self.wanted(host);
         self.failed.retain(|name, _| wanted.contains(name));
         let mut events = Vec::new();
@@ -113,6 +116,11 @@ impl Doors {
             Err(why) => format!("it should no longer be attached: {why}"),
         };
         events.push(Event::AttachmentChanged { interface: name.to_owned(), mode: None, why });
+    }
+
+    /// The addresses whose traffic is to be taken; none where the operator names the interfaces.
+    pub(crate) fn vips(&self) -> &BTreeSet<IpAddr> {
+        &self.vips
     }
 
     /// Whether packets are taken anywhere.

@@ -11,13 +11,17 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// Reads files and directories. Waits for DNS where they hold names.
 pub fn load(paths: &[PathBuf], format: Option<Format>) -> Loaded {
+    with_host(|host| evenkeel_config::load(paths, format, host))
+}
+
+/// Lets a front end ask this host.
+pub fn with_host<T>(read: impl FnOnce(&Host<'_>) -> T) -> T {
     let services = system::Services::system();
-    let host = Host {
+    read(&Host {
         resolve_host: &system::resolve_host,
         resolve_service: &|name, protocol| services.port(name, protocol),
         check_regex: &|pattern| evenkeel_probe::compile(pattern).map(drop),
-    };
-    evenkeel_config::load(paths, format, &host)
+    })
 }
 
 /// Readings of files that change while they are read.

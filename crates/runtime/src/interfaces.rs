@@ -34,6 +34,14 @@ pub(crate) fn choose(vips: &BTreeSet<IpAddr>, interfaces: &[Interface]) -> BTree
     vips.iter().flat_map(|vip| choose_one(*vip, &usable)).collect()
 }
 
+/// Whether the choice hangs on default routes.
+pub(crate) fn hangs_on_routes(vips: &BTreeSet<IpAddr>, interfaces: &[Interface]) -> bool {
+    let usable = || interfaces.iter().filter(|i| i.usable);
+    let by_address =
+        |vip: IpAddr| usable().flat_map(|i| &i.addresses).any(|(address, length)| in_subnet(vip, *address, *length));
+    !vips.iter().all(|vip| by_address(*vip))
+}
+
 fn choose_one(vip: IpAddr, usable: &[&Interface]) -> Vec<String> {
     let holds = |i: &Interface| i.addresses.iter().any(|(address, _)| *address == vip);
     let near = |i: &Interface| i.addresses.iter().any(|(address, length)| in_subnet(vip, *address, *length));

@@ -4,7 +4,11 @@ mod hops;
 
 pub(crate) use hops::Hop;
 
-use crate::{clock::Clock, doors::Numbered, interfaces::Interface};
+use crate::{
+    clock::Clock,
+    doors::Numbered,
+    interfaces::{self, Interface},
+};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::{Cluster, Forwarding};
 use evenkeel_netlink::{
@@ -202,39 +206,46 @@ impl Network {
         addresses.into_iter().map(|address| address.address).collect()
     }
 
-    /// The interfaces as they are now.
-    pub(crate) fn interfaces(&mut self) -> Result<Vec<Numbered>, String> {
+    /// The interfaces as they are now. Default routes are looked for only where the choice for `vips` hangs on them:
+    /// a router has a million routes to look through.
+    pub(crate) fn interfaces(&mut self, vips: &BTreeSet<IpAddr>) -> Result<Vec<Numbered>, String> {
         let explain = |e: evenkeel_netlink::Error| format!("cannot list the host's interfaces: {e}");
         let links = self.netlink.links().map_err(explain)?;
         let mut addresses: BTreeMap<u32, Vec<(IpAddr, u8)>> = BTreeMap::new();
         for address in self.netlink.addresses().map_err(explain)? {
             addresses.entry(address.ifindex).or_default().push((address.address, address.prefix));
         }
-        let (mut default4, mut default6) = (BTreeSet::new(), BTreeSet::new());
-        for route in self.netlink.routes().map_err(explain)? {
-            if let Some(index) = route.ifindex
-                && route.table == MAIN
-                && route.kind == RouteKind::Unicast
-                && route.destination.length() == 0
-            {
-                if route.destination.address().is_ipv4() {
-                    default4.insert(index)
-                } else {
-                    default6.insert(index)
-                };
-            }
-        }
         let one = |link: Link| Numbered {
             index: link.index,
             interface: Interface {
                 usable: link.up && !matches!(link.kind, LinkKind::Loopback | LinkKind::Dummy),
                 addresses: addresses.remove(&link.index).unwrap_or_default(),
-                default4: default4.contains(&link.index),
-                default6: default6.contains(&link.index),
+                default4: false,
+                default6: false,
                 name: link.name,
             },
         };
-        Ok(links.into_iter().map(one).collect())
+        let mut host: Vec<Numbered> = links.into_iter().map(one).collect();
+        let interfaces: Vec<Interface> = host.iter().map(|n| n.interface.clone()).collect();
+        if interfaces::hangs_on_routes(vips, &interfaces) {
+            self.add_default_routes(&mut host).map_err(explain)?;
+        }
+        Ok(host)
+    }
+
+    fn add_default_routes(&mut self, host: &mut [Numbered]) -> Result<(), evenkeel_netlink::Error> {
+        for route in self.netlink.routes()? {
+            let is_default = route.table == MAIN && route.kind == RouteKind::Unicast && route.destination.length() == 0;
+            let Some(numbered) = host.iter_mut().find(|n| is_default && route.ifindex == Some(n.index)) else {
+                continue;
+            };
+            if route.destination.address().is_ipv4() {
+                numbered.interface.default4 = true;
+            } else {
+                numbered.interface.default6 = true;
+            }
+        }
+        Ok(())
     }
 }
 

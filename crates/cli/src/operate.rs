@@ -1,0 +1,55 @@
+//! The commands that are one request each.
+
+use crate::{
+    args::{DrainArgs, NewWeight, ServerArg, TargetArg, TargetArgs, WeightArgs},
+    client::Client,
+    exit::Trouble,
+};
+use evenkeel_api::{Reply, Request};
+use std::{path::Path, process::ExitCode};
+
+pub(crate) fn reload(runtime_dir: &Path) -> Result<ExitCode, Trouble> {
+    // Names are resolved meanwhile, which may take long.
+    carry_out(runtime_dir, &Request::Reload {}, true)
+}
+
+pub(crate) fn drain(runtime_dir: &Path, arguments: DrainArgs) -> Result<ExitCode, Trouble> {
+    let DrainArgs { server: ServerArg { server }, for_s, until_idle, force } = arguments;
+    carry_out(runtime_dir, &Request::Drain { server, for_s, until_idle, force }, until_idle)
+}
+
+pub(crate) fn undrain(runtime_dir: &Path, arguments: ServerArg) -> Result<ExitCode, Trouble> {
+    carry_out(runtime_dir, &Request::Undrain { server: arguments.server }, false)
+}
+
+pub(crate) fn weight(runtime_dir: &Path, arguments: WeightArgs) -> Result<ExitCode, Trouble> {
+    let WeightArgs { server: ServerArg { server }, weight, force } = arguments;
+    let weight = match weight {
+        NewWeight::Number(number) => Some(number),
+        NewWeight::AsInTheFiles => None,
+    };
+    carry_out(runtime_dir, &Request::Weight { server, weight, force }, false)
+}
+
+pub(crate) fn disable(runtime_dir: &Path, arguments: TargetArgs) -> Result<ExitCode, Trouble> {
+    let TargetArgs { target: TargetArg { target }, force } = arguments;
+    carry_out(runtime_dir, &Request::Disable { target, force }, false)
+}
+
+pub(crate) fn enable(runtime_dir: &Path, arguments: TargetArg) -> Result<ExitCode, Trouble> {
+    carry_out(runtime_dir, &Request::Enable { target: arguments.target }, false)
+}
+
+fn carry_out(runtime_dir: &Path, request: &Request, patiently: bool) -> Result<ExitCode, Trouble> {
+    let mut client = Client::connect(runtime_dir)?;
+    let reply = if patiently { client.ask_patiently(request)? } else { client.ask(request)? };
+    match reply {
+        Reply::Done { message } => {
+            eprintln!("{message}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Reply::Status(_) | Reply::Plan { .. } | Reply::Event(_) | Reply::Missed { .. } | Reply::Refused(_) => {
+            Err(Trouble::failed(format!("the daemon gave another answer than {} asks for", request.name())))
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `realserver`: this host as a real server of direct routing.
+
+use crate::{
+    args::{RealserverAction, RealserverArgs, VipArgs},
+    exit::{FAILED, Trouble},
+    print,
+};
+use std::{path::Path, process::ExitCode};
+
+pub(crate) fn realserver(runtime_dir: &Path, arguments: RealserverArgs) -> Result<ExitCode, Trouble> {
+    // Beside a running director's state: its lock is not in the way.
+    let directory = runtime_dir.join("realserver");
+    match arguments.action {
+        RealserverAction::Up(VipArgs { vips }) => {
+            if vips.is_empty() {
+                return Err(Trouble::usage(
+                    "name the virtual addresses, for example: evenkeel realserver up 192.0.2.1",
+                ));
+            }
+            needs_root("addresses and kernel parameters are root's to change")?;
+            let report = evenkeel_realserver::up(&directory, &vips).map_err(failed)?;
+            print(&format!("{report}"))
+        }
+        RealserverAction::Down(VipArgs { vips }) => {
+            needs_root("addresses and kernel parameters are root's to change")?;
+            let report = evenkeel_realserver::down(&directory, &vips).map_err(failed)?;
+            print(&format!("{report}"))
+        }
+        RealserverAction::Status(VipArgs { vips }) => status(&directory, &vips),
+        RealserverAction::Script(VipArgs { vips }) => {
+            if vips.is_empty() {
+                return Err(Trouble::usage(
+                    "name the virtual addresses, for example: evenkeel realserver script 192.0.2.1",
+                ));
+            }
+            print(&evenkeel_realserver::script(&vips))
+        }
+    }
+}
+
+/// Exit status 0: up and nothing undone; with virtual addresses named, each of them.
+fn status(directory: &Path, vips: &[std::net::IpAddr]) -> Result<ExitCode, Trouble> {
+    let status = evenkeel_realserver::status(directory).map_err(failed)?;
+    let text =
+        if status.findings.is_empty() { "this host is no real server\n".to_owned() } else { format!("{status}") };
+    print(&text)?;
+    let is_up = |vip| status.findings.contains(&evenkeel_realserver::Finding::Up(vip));
+    let missing: Vec<_> = vips.iter().copied().filter(|vip| !is_up(*vip)).collect();
+    for vip in &missing {
+        eprintln!("{vip} is not up here; run: sudo evenkeel realserver up {vip}");
+    }
+    Ok(if status.is_up() && missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn needs_root(why: &str) -> Result<(), Trouble> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Trouble::needs_root(why)) }
+}
+
+fn failed(e: evenkeel_realserver::Error) -> Trouble {
+    Trouble::failed(format!("cannot {e}"))
+}

@@ -1,0 +1,125 @@
+//! `run`: reads the files, shows what there is to say about them, and serves in the foreground.
+
+use crate::{
+    VERSION,
+    args::{AttachArg, DataplaneArg, RunArgs},
+    exit::{FAILED, Trouble, USAGE},
+    load, print,
+};
+use evenkeel_model::Scheduler;
+use evenkeel_runtime::{Configuration, Door, Loader, Opener, Options, files, host, log, memory, open_ebpf};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+impl From<AttachArg> for Door {
+    fn from(word: AttachArg) -> Door {
+        match word {
+            AttachArg::Auto => Door::Auto,
+            AttachArg::Tcx => Door::Tcx,
+            AttachArg::Clsact => Door::Clsact,
+            AttachArg::Xdp => Door::Xdp,
+            AttachArg::Generic => Door::Generic,
+        }
+    }
+}
+
+pub(crate) fn run(runtime_dir: PathBuf, arguments: RunArgs) -> Result<ExitCode, Trouble> {
+    if !arguments.dry_run {
+        needs_root(arguments.dataplane, "the packet path is loaded into the kernel, which needs root")?;
+        log::to_stderr();
+    }
+    let (first, loader) = read(&arguments)?;
+    if arguments.dry_run {
+        return dry_run(&first, &arguments);
+    }
+    let open = opener(arguments.dataplane);
+    let options = Options {
+        runtime_dir,
+        node: arguments.node.unwrap_or_else(node_name),
+        version: VERSION.to_owned(),
+        first,
+        loader,
+        interfaces: arguments.interface,
+        door: arguments.attach.map(Door::from),
+        connections: arguments.connections,
+        operators: Vec::new(),
+        program: own_program(),
+        pid_file: None,
+        ready: Box::new(|| {}),
+    };
+    match evenkeel_runtime::run(options, open) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(failure) => Err(Trouble::failed(format!("cannot serve: {failure}"))),
+    }
+}
+
+/// Refuses to go on where the packet path would be refused anyway.
+pub(crate) fn needs_root(dataplane: DataplaneArg, why: &str) -> Result<(), Trouble> {
+    match dataplane {
+        DataplaneArg::Auto | DataplaneArg::Ebpf if !rustix::process::geteuid().is_root() => {
+            Err(Trouble::needs_root(why))
+        }
+        DataplaneArg::Auto | DataplaneArg::Ebpf | DataplaneArg::Memory => Ok(()),
+    }
+}
+
+/// What opens the packet path. `auto` is the one there is.
+pub(crate) fn opener(dataplane: DataplaneArg) -> Opener {
+    match dataplane {
+        DataplaneArg::Auto | DataplaneArg::Ebpf => Box::new(open_ebpf),
+        DataplaneArg::Memory => Box::new(memory::open),
+    }
+}
+
+fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
+    match &arguments.vip {
+        Some(vip) => without_file(vip, arguments),
+        None => {
+            let (paths, format) = (absolute(&arguments.paths), arguments.format.map(Into::into));
+            let first = load::configuration(&paths, format, FAILED)?;
+            Ok((first, files::loader(paths, format)))
+        }
+    }
+}
+
+/// Paths that stay right when the daemon changes its directory.
+pub(crate) fn absolute(paths: &[PathBuf]) -> Vec<PathBuf> {
+    paths.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect()
+}
+
+fn without_file(vip: &str, arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
+    let schedule = match arguments.schedule.as_deref().map(str::parse::<Scheduler>) {
+        Some(Err(e)) => return Err(Trouble::usage(format!("--schedule: {e}"))),
+        Some(Ok(scheduler)) => Some(scheduler),
+        None => None,
+    };
+    let (vip, to, check) = (vip.to_owned(), arguments.to.clone(), arguments.check.clone());
+    // Names are resolved anew at each reload.
+    let make = move || {
+        files::with_host(|host| evenkeel_config::from_flags(&vip, &to, check.as_deref(), schedule, host))
+            .map(|cluster| Configuration { cluster, ..Configuration::default() })
+            .map_err(|errors| errors.join("; "))
+    };
+    let first = make().map_err(|text| Trouble { status: USAGE, text })?;
+    Ok((first, Arc::new(make)))
+}
+
+fn dry_run(first: &Configuration, arguments: &RunArgs) -> Result<ExitCode, Trouble> {
+    let door = arguments.attach.map(Door::from);
+    let written = first.cluster.settings.attach.clone();
+    let door = door.map(|door| door.name().to_owned()).or(written).unwrap_or_else(|| Door::Auto.name().to_owned());
+    let lines = host::dry_run(&first.cluster, &arguments.interface, &door);
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    print(&text)?;
+    eprintln!("nothing was changed");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `uname -n`
+pub(crate) fn node_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// This program's file, to run it again.
+pub(crate) fn own_program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("evenkeel"))
+}

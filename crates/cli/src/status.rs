@@ -1,0 +1,111 @@
+//! `status`: is it serving, what is down and why, since when.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use crate::{args::StatusArgs, client::Client, exit::Trouble, print, terminal};
+use evenkeel_api::{Reply, Request, ServerState, ServiceStatus, Status};
+use std::{io::IsTerminal, path::Path, process::ExitCode};
+
+/// Between two looks of `--watch`.
+const EVERY_MS: u64 = 1000;
+
+pub(crate) fn status(runtime_dir: &Path, arguments: &StatusArgs) -> Result<ExitCode, Trouble> {
+    let mut client = Client::connect(runtime_dir)?;
+    if arguments.watch {
+        return watch(&mut client, arguments.json);
+    }
+    let status = match client.ask(&Request::Status { service: arguments.service.clone() })? {
+        Reply::Status(status) => *status,
+        Reply::Done { .. } | Reply::Plan { .. } | Reply::Event(_) | Reply::Missed { .. } | Reply::Refused(_) => {
+            return Err(Trouble::failed("the daemon gave another answer than status asks for"));
+        }
+    };
+    if arguments.brief {
+        let (line, code) = brief(&status);
+        print(&format!("{line}\n"))?;
+        return Ok(ExitCode::from(code));
+    }
+    print(&if arguments.json {
+        json(&status)?
+    } else {
+        table::render(&status, None, arguments.service.is_some(), terminal::stdout_colour())
+    })
+}
+
+/// The same again every second, with rates; ends with the daemon.
+fn watch(client: &mut Client, as_json: bool) -> Result<ExitCode, Trouble> {
+    client.wait_forever()?;
+    client.send(&Request::Watch { events: false, status_every_ms: Some(EVERY_MS) })?;
+    let redraw = std::io::stdout().is_terminal() && !as_json;
+    let mut before: Option<Status> = None;
+    while let Some(reply) = client.next()? {
+        let Reply::Status(status) = reply else { continue };
+        let text = if as_json {
+            json(&status)?
+        } else {
+            table::render(&status, before.as_ref(), false, terminal::stdout_colour())
+        };
+        // Home and clear: the picture stands still.
+        let head = if redraw { "\x1b[H\x1b[2J" } else { "" };
+        print(&format!("{head}{text}"))?;
+        before = Some(*status);
+    }
+    eprintln!("the daemon has ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json(status: &Status) -> Result<String, Trouble> {
+    let text = serde_json::to_string(status).map_err(|e| Trouble::failed(format!("cannot write the status: {e}")))?;
+    Ok(text + "\n")
+}
+
+/// How a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Health {
+    /// Every real server that is meant to serve does.
+    Fine,
+    /// Some do not.
+    Degraded,
+    /// None does.
+    Down,
+}
+
+fn health(service: &ServiceStatus) -> Health {
+    let meant = |s: &&evenkeel_api::RealServerStatus| {
+        !matches!(s.state, ServerState::Drained | ServerState::Disabled) && s.full_weight > 0
+    };
+    let serving = service.real_servers.iter().filter(|s| s.state == ServerState::Up && s.weight > 0).count();
+    let wanted = service.real_servers.iter().filter(meant).count();
+    if service.disabled {
+        Health::Fine
+    } else if serving == 0 {
+        Health::Down
+    } else if serving < wanted {
+        Health::Degraded
+    } else {
+        Health::Fine
+    }
+}
+
+/// One line and an exit status, as Nagios and its kin want them.
+fn brief(status: &Status) -> (String, u8) {
+    let worst = status.services.iter().map(health).max().unwrap_or(Health::Fine);
+    let named = |wanted: Health| {
+        let names = status.services.iter().filter(|s| health(s) == wanted).map(|s| s.name.as_str());
+        let mut names: Vec<&str> = names.collect();
+        let more = names.len().saturating_sub(5);
+        names.truncate(5);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more}", names.join(", "))
+    };
+    let servers: Vec<_> = status.services.iter().flat_map(|s| &s.real_servers).collect();
+    let up = servers.iter().filter(|s| s.state == ServerState::Up).count();
+    let sum = format!("{} services, {up}/{} real servers up", status.services.len(), servers.len());
+    match worst {
+        Health::Fine => (format!("OK: {sum}"), 0),
+        Health::Degraded => (format!("WARNING: {sum}; degraded: {}", named(Health::Degraded)), 1),
+        Health::Down => (format!("CRITICAL: {sum}; down: {}", named(Health::Down)), 2),
+    }
+}

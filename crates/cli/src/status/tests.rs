@@ -1,0 +1,102 @@
+use super::*;
+use evenkeel_api::{CheckStatus, Connections, Counters, FallbackStatus, RealServerStatus};
+use evenkeel_source::Colour;
+
+fn server(name: &str, state: ServerState, weight: u32) -> RealServerStatus {
+    RealServerStatus {
+        name: name.into(),
+        address: "192.0.2.2:80".into(),
+        forward: "dr".into(),
+        state,
+        weight,
+        full_weight: 1,
+        in_table: weight > 0,
+        reason: if state == ServerState::Up {
+            "http 200 in 3 ms".into()
+        } else {
+            "connect to 192.0.2.2:80 refused".into()
+        },
+        since_s: 131,
+        connections: Connections { active: 2020, inactive: 5, persistent: 0 },
+        counters: Counters { connections: 1_234_567, bytes_in: 61_000_000, ..Counters::default() },
+        check: Some(CheckStatus {
+            what: "http check every 1 s".into(),
+            last_good_ms: Some(131_000),
+            failed: 14,
+            next_ms: Some(400),
+            by_hand: Some("curl -v http://192.0.2.2/".into()),
+            ..CheckStatus::default()
+        }),
+        next_hop: Some("52:54:00:aa:02:07 on eth1".into()),
+    }
+}
+
+fn status(servers: Vec<RealServerStatus>) -> Status {
+    let service = ServiceStatus {
+        name: "web".into(),
+        protocol: "tcp".into(),
+        address: "192.0.2.1:80".into(),
+        scheduler: "rr".into(),
+        fallback: Some(FallbackStatus { address: "127.0.0.1:80".into(), in_use: false }),
+        real_servers: servers,
+        ..ServiceStatus::default()
+    };
+    Status { version: "0.1.0".into(), node: "n1".into(), services: vec![service], ..Status::default() }
+}
+
+#[test]
+fn brief_is_fine_degraded_or_down() {
+    use ServerState::{Down, Drained, Up};
+    let code = |servers| brief(&status(servers));
+    assert_eq!(code(vec![server("a", Up, 1), server("b", Up, 1)]), ("OK: 1 services, 2/2 real servers up".into(), 0));
+    let (line, degraded) = code(vec![server("a", Up, 1), server("b", Down, 0)]);
+    assert_eq!((line.as_str(), degraded), ("WARNING: 1 services, 1/2 real servers up; degraded: web", 1));
+    assert_eq!(code(vec![server("a", Down, 0), server("b", Down, 0)]).1, 2);
+    assert_eq!(code(vec![server("a", Up, 1), server("b", Drained, 0)]).1, 0, "what was asked for is no fault");
+    assert_eq!(code(vec![server("a", Drained, 0)]).1, 2, "but a service that nobody serves is down");
+}
+
+#[test]
+fn what_is_down_is_told_with_reason_and_time_and_in_detail_when_asked() {
+    let status = status(vec![server("real-1", ServerState::Up, 1), server("real-2", ServerState::Down, 0)]);
+    let text = table::render(&status, None, false, Colour::No);
+    assert!(text.contains("web 192.0.2.1:80/tcp"), "{text}");
+    assert!(text.contains("1/2 up"), "{text}");
+    assert!(text.contains("DOWN 2m11s"), "{text}");
+    assert!(text.contains("connect to 192.0.2.2:80 refused"), "{text}");
+    assert!(!text.contains("curl") && !text.contains('\x1b'), "{text}");
+    let text = table::render(&status, None, true, Colour::No);
+    assert!(text.contains("last good 2m11s ago, 14 failed since;  next try in 0.4 s"), "{text}");
+    assert!(text.contains("try: curl -v http://192.0.2.2/"), "{text}");
+}
+
+#[test]
+fn a_refused_reload_and_warnings_are_in_the_picture() {
+    let mut status = status(vec![server("a", ServerState::Up, 1)]);
+    status.config.error = Some("ldirectord.cf:3: unknown directive".into());
+    status.warnings.push("rule 4 of chain input is bypassed".into());
+    let text = table::render(&status, None, false, Colour::Yes);
+    assert!(text.contains("config NOT TAKEN") && text.contains("ldirectord.cf:3: unknown directive"), "{text}");
+    assert!(text.contains("rule 4 of chain input is bypassed"), "{text}");
+    assert!(text.contains("not attached"), "{text}");
+}
+
+#[test]
+fn numbers_are_grouped_and_bytes_have_units() {
+    assert_eq!(table::number(0), "0");
+    assert_eq!(table::number(8113), "8 113");
+    assert_eq!(table::number(1_234_567), "1 234 567");
+    assert_eq!(table::bytes(9_999), "9 999 B");
+    assert_eq!(table::bytes(61_000_000), "61 MB");
+    assert_eq!(table::bytes(u64::MAX), "18 446 PB");
+}
+
+#[test]
+fn rates_come_from_two_pictures() {
+    let before = status(vec![server("a", ServerState::Up, 1)]);
+    let mut now = before.clone();
+    now.uptime_s = 2;
+    now.services[0].counters.connections = 2408;
+    let text = table::render(&now, Some(&before), false, Colour::No);
+    assert!(text.contains("1 204/s"), "{text}");
+}

@@ -1,0 +1,158 @@
+//! Our own packet path, pinned where it outlasts the daemon.
+
+use crate::{
+    daemon::{Need, Opened},
+    path::{Door, PacketPath},
+};
+use evenkeel_api::Attachment;
+use evenkeel_dataplane::{ApplyError, Capabilities, Change, Counters, Dataplane, NextHop, Table};
+use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options};
+use evenkeel_model::ServiceKey;
+use evenkeel_os::{Bpffs, RuntimeDir, lasting_bpffs, remove_bpffs};
+use std::{
+    fs, io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// Opens the packet path of an instance: the one an earlier run left, or a new one.
+pub fn open(need: &Need) -> Result<Opened, String> {
+    let mount = mount_point(&need.runtime_dir);
+    let (pins, frailty) = match lasting_bpffs(&mount) {
+        Ok(Bpffs::Lasting(path)) => (Some(path), None),
+        Ok(bpffs @ Bpffs::NotLasting { .. }) => (Some(bpffs.path().to_owned()), Some(bpffs.to_string())),
+        Err(e) => (None, Some(e.to_string())),
+    };
+    let connections = need.connections.unwrap_or(Options::CONNECTIONS);
+    let options = Options::for_table(&need.table, pins, connections);
+    let (plane, found) = match EbpfDataplane::open(&options) {
+        Ok(opened) => opened,
+        Err(e) => {
+            // Nothing was pinned, or what was there before is in use still: then the mount stays.
+            unmount(&mount);
+            return Err(e.to_string());
+        }
+    };
+    let adopted = found == Found::Adopted;
+    let have = plane.capabilities().connections;
+    let size = (adopted && need.connections.is_some_and(|wanted| wanted != have)).then(|| {
+        format!("the connection table of the run before is kept with its size of {have}; `evenkeel stop` and a start change it")
+    });
+    let frailty = frailty.map(|why| format!("a crash of the daemon will not be survived by the traffic: {why}"));
+    let path = Box::new(EbpfPath { plane, mount, frailty });
+    Ok(Opened { path, adopted, warnings: size.into_iter().collect() })
+}
+
+/// Removes what a killed daemon has left serving. False: there was nothing.
+pub fn remove_leftovers(runtime_dir: &Path) -> Result<bool, String> {
+    let mount = mount_point(runtime_dir);
+    // Among the mounts of process 1 when this command has others.
+    let elsewhere = Path::new("/proc/1/root").join(mount.strip_prefix("/").unwrap_or(&mount));
+    let holds = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    if !holds(&mount) && !holds(&elsewhere) {
+        return Ok(false);
+    }
+    let directory = RuntimeDir::prepare(runtime_dir).map_err(|e| e.to_string())?;
+    let _lock = directory.lock().map_err(|e| e.to_string())?;
+    let pins = lasting_bpffs(&mount).map_err(|e| e.to_string())?.path().to_owned();
+    let options = Options::for_table(&Table::default(), Some(pins), Options::CONNECTIONS);
+    let (plane, found) = EbpfDataplane::open(&options).map_err(|e| e.to_string())?;
+    plane.remove_all().map_err(|e| e.to_string())?;
+    unmount(&mount);
+    Ok(found == Found::Adopted)
+}
+
+fn mount_point(runtime_dir: &Path) -> PathBuf {
+    // The mount is made for every process, wherever it stands.
+    std::path::absolute(runtime_dir).unwrap_or_else(|_| runtime_dir.to_owned()).join("bpf")
+}
+
+fn unmount(mount: &Path) {
+    // What holds pins of others, or was mounted by an administrator, stays.
+    if let Ok(true) = remove_bpffs(mount) {
+        let _ = fs::remove_dir(mount);
+    }
+}
+
+/// The data plane with its mount.
+struct EbpfPath {
+    plane: EbpfDataplane,
+    mount: PathBuf,
+    frailty: Option<String>,
+}
+
+impl Dataplane for EbpfPath {
+    fn capabilities(&self) -> Capabilities {
+        self.plane.capabilities()
+    }
+
+    fn observe(&mut self) -> io::Result<Table> {
+        self.plane.observe()
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
+        self.plane.apply(changes)
+    }
+
+    fn counters(&mut self, sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters)) -> io::Result<()> {
+        self.plane.counters(sink)
+    }
+
+    fn drops(&mut self, sink: &mut dyn FnMut(&'static str, u64)) -> io::Result<()> {
+        self.plane.drops(sink)
+    }
+
+    fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()> {
+        self.plane.next_hop(real_server, hop)
+    }
+
+    fn sweep(&mut self) -> io::Result<()> {
+        self.plane.sweep()
+    }
+}
+
+impl PacketPath for EbpfPath {
+    fn kind(&self) -> &'static str {
+        "ebpf"
+    }
+
+    fn attach(&mut self, interface: &str, door: Door) -> Result<Attachment, String> {
+        let attach = match door {
+            Door::Auto => Attach::Auto,
+            Door::Tcx => Attach::Tcx,
+            Door::Clsact => Attach::Clsact,
+            Door::Xdp => Attach::Xdp,
+            Door::Generic => Attach::Generic,
+        };
+        self.plane.attach(interface, attach).map(of_plane).map_err(|e| e.to_string())
+    }
+
+    fn detach(&mut self, interface: &str) -> Result<(), String> {
+        let doors = self.plane.attachments();
+        let Some(door) = doors.iter().find(|door| door.interface == interface) else { return Ok(()) };
+        self.plane.detach(door.index).map_err(|e| e.to_string())
+    }
+
+    fn attachments(&mut self) -> Vec<Attachment> {
+        // A door that cannot be forgotten is shown as what it is: still there.
+        let _ = self.plane.prune();
+        self.plane.attachments().into_iter().map(of_plane).collect()
+    }
+
+    fn frailty(&self) -> Option<String> {
+        self.frailty.clone()
+    }
+
+    fn remove(self: Box<Self>) -> Result<(), String> {
+        let EbpfPath { plane, mount, .. } = *self;
+        plane.remove_all().map_err(|e| e.to_string())?;
+        unmount(&mount);
+        Ok(())
+    }
+
+    fn leave(self: Box<Self>) {}
+}
+
+fn of_plane(door: evenkeel_dataplane_ebpf::Attachment) -> Attachment {
+    Attachment { interface: door.interface, mode: door.mode.name().to_owned(), program_id: door.program_id }
+}

@@ -1,0 +1,110 @@
+//! What this host has to do with a configuration, for `check` and `run --dry-run`: asked, never changed.
+
+use crate::{clock::Clock, firewall, interfaces, network::Network};
+use evenkeel_api::{PlanAction, PlanLine};
+use evenkeel_dataplane::Table;
+use evenkeel_model::Cluster;
+use evenkeel_source::{Code, Diagnostic, Severity};
+use std::collections::BTreeSet;
+
+/// A virtual address is no address of this host.
+pub const NOT_HERE: Code = Code("H0601");
+/// A rule of the firewall does not see the traffic of a service.
+pub const BYPASSED: Code = Code("H0602");
+
+/// The codes of this module at length.
+pub fn explain(code: &str) -> Option<&'static str> {
+    match code.to_ascii_uppercase().as_str() {
+        "H0601" => Some(
+            "A virtual address is on no interface of this host. The director answers ARP for the virtual addresses, so \
+             one that nobody holds is reached only where a router sends its traffic here. Add it to an interface, for \
+             example: ip address add ADDRESS/32 dev lo",
+        ),
+        "H0602" => Some(
+            "The packet path takes the packets of a service before the host's firewall sees them, so this rule has no \
+             effect on them. Kernel IPVS obeyed it. Say who may connect in the service itself: allow and deny.",
+        ),
+        _ => None,
+    }
+}
+
+/// What differs between the files and this host.
+pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    let missing: BTreeSet<_> = match on_a_runtime(|network| network.own_addresses()) {
+        Some(own) => cluster.services.iter().map(|s| s.key.address).filter(|vip| !own.contains(vip)).collect(),
+        None => BTreeSet::new(),
+    };
+    for vip in missing {
+        let message = format!("no interface of this host has the virtual address {vip}");
+        let length = if vip.is_ipv4() { 32 } else { 128 };
+        diagnostics.push(
+            Diagnostic::without_place(Severity::Warning, NOT_HERE, message)
+                .help(format!("ip address add {vip}/{length} dev lo")),
+        );
+    }
+    for event in firewall::bypassed(cluster) {
+        diagnostics.push(Diagnostic::without_place(Severity::Warning, BYPASSED, event.to_string()));
+    }
+    diagnostics
+}
+
+/// What a run on a host that serves nothing yet would add. Interfaces named by the operator are taken as they are.
+pub fn dry_run(cluster: &Cluster, named: &[String], door: &str) -> Vec<PlanLine> {
+    let mut lines = evenkeel_engine::plan(&Table::default(), cluster);
+    let named = if named.is_empty() { &cluster.settings.interfaces } else { named };
+    let chosen: BTreeSet<String> = if named.is_empty() {
+        let vips = cluster.services.iter().map(|s| s.key.address).collect();
+        let host = on_a_runtime(|network| network.interfaces(&vips)).and_then(Result::ok).unwrap_or_default();
+        let host: Vec<_> = host.into_iter().map(|numbered| numbered.interface).collect();
+        interfaces::choose(&vips, &host)
+    } else {
+        named.iter().cloned().collect()
+    };
+    let bpf = |interface: String| PlanLine {
+        action: PlanAction::Add,
+        kind: "bpf".to_owned(),
+        nested: false,
+        text: format!("{door} on {interface}"),
+    };
+    lines.extend(chosen.into_iter().map(bpf));
+    lines
+}
+
+/// Asks the network; `None` where it cannot be asked.
+fn on_a_runtime<T>(ask: impl FnOnce(&mut Network) -> T) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async { Network::open(Clock::start()).ok().map(|mut network| ask(&mut network)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files;
+    use std::fs;
+
+    fn cluster(vip: &str) -> Cluster {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ldirectord.cf");
+        fs::write(&file, format!("virtual={vip}:80\n\treal=192.0.2.2 gate\n\tservice=http\n")).unwrap();
+        files::load(&[file], None).cluster.unwrap()
+    }
+
+    #[test]
+    fn a_virtual_address_that_nobody_holds_is_told_with_what_to_do() {
+        let told = compare(&cluster("192.0.2.1"));
+        assert!(
+            told.iter().any(|d| d.code == NOT_HERE && d.helps == ["ip address add 192.0.2.1/32 dev lo"]),
+            "{told:?}"
+        );
+        assert!(!compare(&cluster("127.0.0.1")).iter().any(|d| d.code == NOT_HERE));
+        assert!(explain("h0601").is_some() && explain("E0102").is_none());
+    }
+
+    #[test]
+    fn a_dry_run_names_services_and_interfaces() {
+        let lines = dry_run(&cluster("192.0.2.1"), &["eth7".to_owned()], "auto");
+        assert!(lines.iter().any(|l| l.kind == "service" && l.text.contains("192.0.2.1:80")), "{lines:?}");
+        assert!(lines.iter().any(|l| l.to_string() == "+ bpf       auto on eth7"), "{lines:?}");
+    }
+}
