@@ -6,10 +6,12 @@
 
 pub mod bed;
 pub mod build;
+pub mod compare;
 pub mod fixtures;
 mod memory;
 mod parse;
 mod path;
+pub mod random;
 mod servers;
 mod state;
 

@@ -58,6 +58,9 @@ fn the_removed_keep_their_connections_and_may_come_back(mut host: Host) {
 
 fn the_removed_are_forgotten_after_their_connections(mut host: Host) {
     host.serve(Scheduler::RoundRobin, &[(11, 1), (12, 1)]);
+    // Nothing else may refer to the real server.
+    let udp = host.key(Protocol::Udp);
+    host.apply(&[Change::RemoveService(udp)]);
     assert_eq!((host.syn(1), host.ack(1)), (Fate::To(12), Fate::To(12)));
     host.remove(12);
     host.elapse(902);
@@ -65,9 +68,11 @@ fn the_removed_are_forgotten_after_their_connections(mut host: Host) {
     assert_eq!(host.ack(1), UNKNOWN);
     let sum = host.counters(None);
     assert_eq!(sum.map(|c| (c.connections, c.packets_in, c.active)), Some((1, 2, 0)), "the service remembers the sums");
-    host.add(12, 1);
+    let (key, address) = (host.tcp_key(), host.server(12));
+    host.apply(&[Change::AddRealServer(key, address, server(1, Forwarding::DirectRouting))]);
     let counters = host.counters(Some(12));
     assert_eq!(counters.map(|c| (c.connections, c.packets_in)), Some((0, 0)), "the real server is a new one");
+    assert_eq!(host.syn(2), Fate::To(12), "its next hop, which nobody told again, is still known");
 }
 
 fn connections_outlive_their_service(mut host: Host) {
@@ -148,7 +153,6 @@ fn timeouts_are_those_of_the_states(make: &mut dyn FnMut() -> Host) {
         begin(port);
         begin(port + 100);
         host.elapse(seconds - 2);
-        // RST keeps none of the states from ending, and renews the timeout.
         assert_eq!(host.ack(port), Fate::To(11), "{state} lasts {seconds} s");
         host.elapse(4);
         assert_eq!(host.ack(port + 100), UNKNOWN, "{state} lasts {seconds} s and no longer");
