@@ -11,6 +11,8 @@ use std::{collections::BTreeMap, io, net::SocketAddr};
 const CHANGE_EVERY: u64 = 40;
 /// How often time passes, in packets.
 const ELAPSE_EVERY: u64 = 150;
+/// At most one packet in so many may be one that a data plane has no way to be handed.
+const REFUSED_SHARE: u64 = 20;
 /// Seconds that pass at once. Multiples of 22, so that every sum of them is ten seconds and more below the next timeout:
 /// the clock of a real data plane goes on meanwhile.
 const LAPSES: [u32; 5] = [22, 66, 132, 308, 924];
@@ -27,6 +29,7 @@ pub fn run<T: Traffic>(plane: &mut T, secret: Secret, seed: u64, packets: u64) -
     let failed = |error: io::Error| format!("seed {seed}: {error}");
     bed::lay(plane).map_err(failed)?;
     bed::lay(&mut reference).map_err(failed)?;
+    let mut refused = 0;
     for packet in 1..=packets {
         let door = if rng.chance(50) { Door::Xdp } else { Door::Tc };
         let frame = random::frame(&mut rng);
@@ -40,7 +43,7 @@ pub fn run<T: Traffic>(plane: &mut T, secret: Secret, seed: u64, packets: u64) -
                 }
             }
             // It cannot be handed over, and so changes nothing.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => refused += 1,
             Err(error) => return Err(failed(error)),
         }
         if packet % CHANGE_EVERY == 0 {
@@ -64,6 +67,9 @@ pub fn run<T: Traffic>(plane: &mut T, secret: Secret, seed: u64, packets: u64) -
                 ));
             }
         }
+    }
+    if refused * REFUSED_SHARE > packets {
+        return Err(format!("seed {seed}: {refused} of {packets} packets could not be handed over"));
     }
     Ok(())
 }
