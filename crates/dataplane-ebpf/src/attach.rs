@@ -82,7 +82,7 @@ impl Mode {
     }
 
     /// Name of the program and of its pin.
-    fn program(self) -> &'static str {
+    pub(crate) fn program(self) -> &'static str {
         if self.is_xdp() { XDP } else { TC }
     }
 }

@@ -4,13 +4,14 @@ use std::{
     ffi::CString,
     io,
     os::{
-        fd::{AsRawFd, FromRawFd, OwnedFd},
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
 };
 
 const BPF_OBJ_GET: libc::c_long = 7;
+const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 
 /// Head of the kernel's `struct bpf_link_info`, up to the interface of XDP and tcx links.
@@ -60,6 +61,55 @@ pub(crate) fn link_info(pin: &Path) -> io::Result<(u32, u32)> {
     let length = size_of::<LinkInfo>() as u32;
     bpf(BPF_OBJ_GET_INFO_BY_FD, &Attributes { fd, length, info: (&raw mut info) as u64 })?;
     Ok((info.program, info.interface))
+}
+
+/// What a program test run came to: return value, nanoseconds a repetition, bytes of the frame it left.
+pub(crate) struct TestRun {
+    pub(crate) value: u32,
+    pub(crate) nanoseconds: u32,
+    pub(crate) length: u32,
+}
+
+/// Runs a program on `frame`; `out` takes the frame as the program left it.
+pub(crate) fn test_run(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8], repeat: u32) -> io::Result<TestRun> {
+    #[repr(C)]
+    struct Attributes {
+        program: u32,
+        value: u32,
+        in_length: u32,
+        out_length: u32,
+        input: u64,
+        output: u64,
+        repeat: u32,
+        nanoseconds: u32,
+        context_in_length: u32,
+        context_out_length: u32,
+        context_in: u64,
+        context_out: u64,
+    }
+    let mut attributes = Attributes {
+        program: program.as_raw_fd() as u32,
+        value: 0,
+        in_length: u32::try_from(frame.len()).map_err(io::Error::other)?,
+        out_length: u32::try_from(out.len()).map_err(io::Error::other)?,
+        input: frame.as_ptr() as u64,
+        output: out.as_mut_ptr() as u64,
+        repeat,
+        nanoseconds: 0,
+        context_in_length: 0,
+        context_out_length: 0,
+        context_in: 0,
+        context_out: 0,
+    };
+    // SAFETY: the kernel reads and writes within the buffers whose lengths are given, and writes results into the
+    // structure, whose size is given.
+    let size = size_of::<Attributes>();
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attributes, size) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let Attributes { value, nanoseconds, out_length, .. } = attributes;
+    Ok(TestRun { value, nanoseconds, length: out_length })
 }
 
 /// The kernel's ticks a second: the resolution of its coarse clock.

@@ -11,6 +11,7 @@ mod apply;
 mod attach;
 mod cells;
 mod clock;
+mod connections;
 mod error;
 mod kernel;
 mod mapped;
@@ -24,7 +25,8 @@ mod sweep;
 mod traffic;
 
 pub use attach::{Attach, Attachment, Mode};
+pub use connections::Connection;
 pub use error::Error;
 pub use open::{Opened, Options};
 pub use plane::EbpfDataplane;
-pub use run::{Door, Outcome};
+pub use run::{Door, Outcome, Runner};

@@ -3,10 +3,14 @@
 use crate::{
     attach::Mode,
     error::{Error, root_cause},
+    kernel,
     plane::EbpfDataplane,
 };
-use aya::programs::{SchedClassifier, TestRun, TestRunOptions, Xdp};
-use std::time::Duration;
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    time::Duration,
+};
 
 /// Which door the packet comes in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,37 +33,53 @@ pub struct Outcome {
     pub took: Duration,
 }
 
+/// A door's program, by itself: several threads may each run one at the same time.
+pub struct Runner {
+    program: OwnedFd,
+}
+
+impl Runner {
+    /// Runs `frame` through the program `repeat` times on this CPU, as if it had come in by interface 1. The packet is
+    /// not restored between repetitions. Connections are made and counted as for a real packet.
+    pub fn run(&self, frame: &[u8], repeat: u32) -> io::Result<Outcome> {
+        let mut out = vec![0u8; frame.len() + 256];
+        let result = kernel::test_run(self.program.as_fd(), frame, &mut out, repeat)?;
+        out.truncate(result.length as usize);
+        Ok(Outcome { code: result.value, frame: out, took: Duration::from_nanos(u64::from(result.nanoseconds)) })
+    }
+}
+
 impl EbpfDataplane {
-    /// The XDP program's descriptor, for a program array of a measuring driver.
-    pub fn xdp_program(&mut self) -> Result<&aya::programs::ProgramFd, Error> {
-        self.load(Mode::Xdp)?;
-        let program = self.object.program("evenkeel_xdp").ok_or_else(|| Error::Load("no program".into()))?;
-        let aya::programs::Program::Xdp(program) = program else { return Err(Error::Load("no program".into())) };
-        program.fd().map_err(|e| Error::Load(root_cause(&e)))
+    /// The program of one door, loaded if need be.
+    pub fn runner(&mut self, door: Door) -> Result<Runner, Error> {
+        let mode = match door {
+            Door::Xdp => Mode::Xdp,
+            Door::Tc => Mode::Tcx,
+        };
+        let program = self.program_fd(mode)?;
+        let program = program.as_fd().try_clone_to_owned();
+        Ok(Runner { program: program.map_err(|cause| Error::Io { what: "cannot copy a descriptor", cause })? })
     }
 
-    /// Runs `frame` through the program `repeat` times on this CPU, as if it had come in by `door`. The packet is not
-    /// restored between repetitions. Connections are made and counted as for a real packet.
+    /// One packet through one door, see [`Runner::run`].
     pub fn run(&mut self, door: Door, frame: &[u8], repeat: u32) -> Result<Outcome, Error> {
-        let mut out = vec![0u8; frame.len() + 256];
-        let options =
-            TestRunOptions { data_in: Some(frame), data_out: Some(&mut out), repeat, ..TestRunOptions::default() };
-        let failed = |e: aya::programs::ProgramError| Error::Load(root_cause(&e));
-        let result = match door {
-            Door::Xdp => {
-                self.load(Mode::Xdp)?;
-                let program = self.object.program_mut("evenkeel_xdp").and_then(|p| <&mut Xdp>::try_from(p).ok());
-                program.ok_or_else(|| Error::Load("no program".into()))?.test_run(options)
-            }
-            Door::Tc => {
-                self.load(Mode::Tcx)?;
-                let program =
-                    self.object.program_mut("evenkeel_tc").and_then(|p| <&mut SchedClassifier>::try_from(p).ok());
-                program.ok_or_else(|| Error::Load("no program".into()))?.test_run(options)
-            }
+        let runner = self.runner(door)?;
+        runner.run(frame, repeat).map_err(|cause| Error::Io { what: "the kernel does not run the frame", cause })
+    }
+
+    /// The XDP program's descriptor, for a program array of a measuring driver.
+    pub fn xdp_program(&mut self) -> Result<&aya::programs::ProgramFd, Error> {
+        self.program_fd(Mode::Xdp)
+    }
+
+    fn program_fd(&mut self, mode: Mode) -> Result<&aya::programs::ProgramFd, Error> {
+        self.load(mode)?;
+        let missing = || Error::Load(format!("the object has no program for {mode}"));
+        let fd = match self.object.program(mode.program()) {
+            Some(aya::programs::Program::Xdp(program)) => program.fd(),
+            Some(aya::programs::Program::SchedClassifier(program)) => program.fd(),
+            Some(_) | None => return Err(missing()),
         };
-        let result = result.map_err(failed)?;
-        out.truncate(result.data_size_out as usize);
-        Ok(Outcome { code: result.return_value, frame: out, took: result.duration })
+        fd.map_err(|e| Error::Load(root_cause(&e)))
     }
 }

@@ -1,8 +1,8 @@
 //! Puts a new connection into the table, safe against other CPUs and the daemon (PP-16).
 //!
-//! A flow has two buckets. It goes into the first one unless that is nearly full and the second one is emptier. The same
-//! flow may be put in by two CPUs at once: whoever meets its own tag stops. When the two choose different buckets each
-//! looks into the other one after its claim is visible; the first bucket wins.
+//! A flow has two buckets. It goes into the first one unless that is half full and the second one is emptier. The same
+//! flow may be put in by two CPUs at once: each claims a slot, then looks for the other one's. Of two claims the one at the
+//! lower place (first bucket before second, lower slots first) stays; a published connection beats every claim.
 
 use crate::{
     atomic,
@@ -26,25 +26,37 @@ struct Census {
     value: u64,
 }
 
+/// The slot at a place: the first bucket's come before the second one's.
+///
+/// # Safety
+/// `first` and `second` are elements of `WAYS` slots, and `place` is below twice that.
+#[inline(always)]
+unsafe fn slot_at<const K: usize>(first: *mut u64, second: *mut u64, place: usize) -> *mut u64 {
+    let bucket = if place < WAYS { first } else { second };
+    unsafe { bucket.add((place % WAYS) * stride(K)) }
+}
+
+/// Whether a slot, by its meta word and value, is the flow's: being filled, or published and not over.
+#[inline(always)]
+fn is_own(meta: u64, value: u64, tag: u64) -> bool {
+    meta & !(GENERATION | BUSY) == tag && (is_busy(meta) || flow::state(value) != State::Dead as u32)
+}
+
 /// Counts a bucket's slots and looks for the flow's own.
 #[inline(always)]
 fn census<const K: usize>(bucket: *mut u64, tag: u64) -> Census {
     let mut census = Census { used: 0, own: 0, value: 0 };
     for way in 0..WAYS {
         // SAFETY: `bucket` is an element of `WAYS` slots.
-        unsafe {
+        let (meta, value) = unsafe {
             let slot = bucket.add(way * stride(K));
-            let meta = atomic::read(slot);
-            if meta != 0 {
-                census.used += 1;
-            }
-            if meta & !(GENERATION | BUSY) == tag {
-                let value = atomic::read(slot.add(1));
-                if is_busy(meta) || flow::state(value) != State::Dead as u32 {
-                    census.own = meta;
-                    census.value = value;
-                }
-            }
+            (atomic::read(slot), atomic::read(slot.add(1)))
+        };
+        if meta != 0 {
+            census.used += 1;
+        }
+        if is_own(meta, value, tag) {
+            (census.own, census.value) = (meta, value);
         }
     }
     census
@@ -63,24 +75,22 @@ pub fn place<const K: usize>(new: &New<K>, value: u64) -> Result<Option<u64>, Re
             return if is_busy(seen.own) { Err(Reason::Contended) } else { Ok(Some(seen.value)) };
         }
     }
-    let prefer_second = in_first.used > 2 && in_second.used < in_first.used;
-    let claimed = if prefer_second {
-        claim_free::<K>(second, tag).map(|c| (c, false)).or_else(|| claim_free::<K>(first, tag).map(|c| (c, true)))
+    let prefer_second = in_first.used > 1 && in_second.used < in_first.used;
+    let claim = if prefer_second {
+        claim_free::<K>(second, tag, WAYS as u32).or_else(|| claim_free::<K>(first, tag, 0))
     } else {
-        claim_free::<K>(first, tag).map(|c| (c, true)).or_else(|| claim_free::<K>(second, tag).map(|c| (c, false)))
+        claim_free::<K>(first, tag, 0).or_else(|| claim_free::<K>(second, tag, WAYS as u32))
     };
-    let (claim, is_first) = match claimed {
-        Some(claimed) => claimed,
+    let claim = match claim {
+        Some(claim) => claim,
         None => evict::<K>(first, second, tag, new.now)?,
     };
-    let other = census::<K>(if is_first { second } else { first }, tag);
-    // The first bucket wins over a second one that is not published yet, and loses to one that is.
-    if other.own != 0 && one != two && !(is_first && is_busy(other.own)) {
+    if let Err(rival) = defend::<K>(first, second, tag, claim.place, one == two) {
         // SAFETY: the claimed slot, still busy and so ours alone.
         unsafe { atomic::publish(claim.slot, 0) };
-        return if is_busy(other.own) { Err(Reason::Contended) } else { Ok(Some(other.value)) };
+        return rival;
     }
-    // SAFETY: the claimed slot, still busy and so ours alone.
+    // SAFETY: as above.
     unsafe {
         atomic::write(claim.slot.add(1), value);
         for word in 0..K {
@@ -91,21 +101,63 @@ pub fn place<const K: usize>(new: &New<K>, value: u64) -> Result<Option<u64>, Re
     Ok(None)
 }
 
+/// How often a claim at a higher place is looked at again until it is published or given up: a few tens of nanoseconds.
+const PATIENCE: u32 = 32;
+
+/// Looks for claims of the same flow by other CPUs. `Err` when ours has to yield, with what `place` then returns.
+#[inline(always)]
+fn defend<const K: usize>(
+    first: *mut u64,
+    second: *mut u64,
+    tag: u64,
+    mine: u32,
+    one_bucket: bool,
+) -> Result<(), Result<Option<u64>, Reason>> {
+    for place in 0..2 * WAYS {
+        if place as u32 == mine || one_bucket && place >= WAYS {
+            continue;
+        }
+        // SAFETY: `place` is below twice `WAYS`.
+        let slot = unsafe { slot_at::<K>(first, second, place) };
+        for _ in 0..PATIENCE {
+            // SAFETY: words of a slot.
+            let (meta, value) = unsafe { (atomic::read(slot), atomic::read(slot.add(1))) };
+            if !is_own(meta, value, tag) {
+                break;
+            }
+            if !is_busy(meta) {
+                return Err(Ok(Some(value)));
+            }
+            if (place as u32) < mine {
+                return Err(Err(Reason::Contended));
+            }
+        }
+        // SAFETY: as above.
+        let meta = unsafe { atomic::read(slot) };
+        if meta & !GENERATION == tag | BUSY {
+            return Err(Err(Reason::Contended));
+        }
+    }
+    Ok(())
+}
+
 /// A slot that is busy with our flow.
 #[derive(Clone, Copy)]
 struct Claim {
     slot: *mut u64,
     meta: u64,
+    /// See [`slot_at`].
+    place: u32,
 }
 
 #[inline(always)]
-fn claim_free<const K: usize>(bucket: *mut u64, tag: u64) -> Option<Claim> {
+fn claim_free<const K: usize>(bucket: *mut u64, tag: u64, first_place: u32) -> Option<Claim> {
     for way in 0..WAYS {
         // SAFETY: `bucket` is an element of `WAYS` slots.
         unsafe {
             let slot = bucket.add(way * stride(K));
             if atomic::read(slot) == 0 && atomic::replace(slot, 0, tag | BUSY) {
-                return Some(Claim { slot, meta: tag | BUSY });
+                return Some(Claim { slot, meta: tag | BUSY, place: first_place + way as u32 });
             }
         }
     }
@@ -129,13 +181,12 @@ fn willingness(value: u64, now: u32) -> u32 {
 
 /// Takes a slot from the connection that can best spare it.
 #[inline(always)]
-fn evict<const K: usize>(first: *mut u64, second: *mut u64, tag: u64, now: u32) -> Result<(Claim, bool), Reason> {
+fn evict<const K: usize>(first: *mut u64, second: *mut u64, tag: u64, now: u32) -> Result<Claim, Reason> {
     let (mut best, mut at) = (0, 0);
     for place in 0..2 * WAYS {
-        let base = if place < WAYS { first } else { second };
-        // SAFETY: each base is an element of `WAYS` slots.
+        // SAFETY: `place` is below twice `WAYS`.
         let (meta, value) = unsafe {
-            let slot = base.add((place % WAYS) * stride(K));
+            let slot = slot_at::<K>(first, second, place);
             (atomic::read(slot), atomic::read(slot.add(1)))
         };
         let will = if meta == 0 || is_busy(meta) { 0 } else { willingness(value, now) };
@@ -146,8 +197,7 @@ fn evict<const K: usize>(first: *mut u64, second: *mut u64, tag: u64, now: u32) 
     if best == 0 {
         return Err(Reason::TableFull);
     }
-    let is_first = at < WAYS;
-    let base = if is_first { first } else { second };
+    let base = if at < WAYS { first } else { second };
     // SAFETY: the mask keeps the slot inside the element.
     unsafe {
         let slot = base.add((at & (WAYS - 1)) * stride(K));
@@ -162,7 +212,8 @@ fn evict<const K: usize>(first: *mut u64, second: *mut u64, tag: u64, now: u32) 
             }
             weigh(flow::dest(value), 0u64.wrapping_sub(Load::of(flow::state(value))));
         }
-        let claim = Claim { slot, meta: tag | BUSY | (meta.wrapping_add(GENERATION_STEP) & GENERATION) };
-        if atomic::replace(slot, meta, claim.meta) { Ok((claim, is_first)) } else { Err(Reason::Contended) }
+        let generation = meta.wrapping_add(GENERATION_STEP) & GENERATION;
+        let claim = Claim { slot, meta: tag | BUSY | generation, place: at as u32 };
+        if atomic::replace(slot, meta, claim.meta) { Ok(claim) } else { Err(Reason::Contended) }
     }
 }
