@@ -9,17 +9,20 @@ use std::{
 use tokio::net::{TcpSocket, TcpStream};
 
 /// The tcp probe: a connection that is established.
-pub(crate) async fn attempt(target: SocketAddr) -> Result<String, Reason> {
-    connect(target).await?;
+pub(crate) async fn attempt(target: SocketAddr, source: Option<IpAddr>) -> Result<String, Reason> {
+    connect(target, source).await?;
     Ok("connected".to_owned())
 }
 
-/// Connects; the stream is reset when dropped (see the crate's documentation for why).
-pub(crate) async fn connect(target: SocketAddr) -> Result<TcpStream, Reason> {
+/// Connects, from `source` where one is given; the stream is reset when dropped (see the crate's documentation for why).
+pub(crate) async fn connect(target: SocketAddr, source: Option<IpAddr>) -> Result<TcpStream, Reason> {
     let failed = |error: io::Error| failure(&error, target.ip(), Reason::Refused { target });
     let socket = if target.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
     socket.set_zero_linger().map_err(failed)?;
     socket.set_nodelay(true).map_err(failed)?;
+    if let Some(source) = source {
+        socket.bind(SocketAddr::new(source, 0)).map_err(failed)?;
+    }
     let stream = socket.connect(target).await.map_err(failed)?;
     // A local port that nobody listens on may be chosen as the source port of the very attempt; TCP then connects the
     // socket to itself.

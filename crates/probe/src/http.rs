@@ -19,6 +19,7 @@ use std::{
     error::Error,
     future::{Future, poll_fn},
     io,
+    net::IpAddr,
     pin::pin,
     task::Poll,
 };
@@ -47,6 +48,7 @@ struct Answer {
 /// Makes the request, follows redirects as far as allowed and judges the last answer.
 pub(crate) async fn attempt(
     http: &Http,
+    source: Option<IpAddr>,
     pattern: Option<&Result<PerlRegex, String>>,
     settings: &tls::Settings,
     phase: &Progress,
@@ -59,7 +61,7 @@ pub(crate) async fn attempt(
     let mut path = http.path.clone();
     let mut redirects_left = http.redirects;
     loop {
-        let answer = exchange(http, &path, settings, phase).await?;
+        let answer = exchange(http, source, &path, settings, phase).await?;
         if http.status.contains(answer.status) {
             return judge(http, pattern, &answer);
         }
@@ -85,10 +87,16 @@ fn judge(http: &Http, pattern: Option<&PerlRegex>, answer: &Answer) -> Result<St
     }
 }
 
-async fn exchange(http: &Http, path: &str, settings: &tls::Settings, phase: &Progress) -> Result<Answer, Reason> {
+async fn exchange(
+    http: &Http,
+    source: Option<IpAddr>,
+    path: &str,
+    settings: &tls::Settings,
+    phase: &Progress,
+) -> Result<Answer, Reason> {
     let request = request(http, path)?;
     phase.set(Phase::Connect);
-    let stream = connect(http.target).await?;
+    let stream = connect(http.target, source).await?;
     if http.tls {
         phase.set(Phase::Tls);
         let name = http.server_name.as_deref();

@@ -24,6 +24,7 @@ use evenkeel_health::{Phase, Reason, Verdict};
 use evenkeel_model::{Body, Probe};
 use std::{
     collections::HashMap,
+    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -67,9 +68,15 @@ impl Prober {
 
     /// Makes one attempt, which ends within `timeout`. To be called in a tokio runtime with I/O and time.
     pub async fn attempt(&self, probe: &Probe, timeout: Duration) -> Verdict {
+        self.attempt_from(None, probe, timeout).await
+    }
+
+    /// As [`Prober::attempt`], from the address `source` of this host where one is given. A director needs that when the
+    /// kernel would choose a virtual address: the real server has that address as well and answers to itself.
+    pub async fn attempt_from(&self, source: Option<IpAddr>, probe: &Probe, timeout: Duration) -> Verdict {
         let begun = Instant::now();
         let phase = Progress(Mutex::new(Phase::Connect));
-        let attempt = self.dispatch(probe, timeout, &phase);
+        let attempt = self.dispatch(source, probe, timeout, &phase);
         let result = match tokio::time::timeout(timeout, attempt).await {
             Ok(result) => result,
             Err(_elapsed) => Err(Reason::Timeout { phase: phase.get(), after: timeout }),
@@ -81,21 +88,27 @@ impl Prober {
         }
     }
 
-    async fn dispatch(&self, probe: &Probe, timeout: Duration, phase: &Progress) -> Result<String, Reason> {
+    async fn dispatch(
+        &self,
+        source: Option<IpAddr>,
+        probe: &Probe,
+        timeout: Duration,
+        phase: &Progress,
+    ) -> Result<String, Reason> {
         match probe {
             Probe::AlwaysOn => Ok("check is set to always on".to_owned()),
             Probe::AlwaysOff => Err(Reason::AlwaysOff),
-            Probe::Tcp { target } => connect::attempt(*target).await,
+            Probe::Tcp { target } => connect::attempt(*target, source).await,
             Probe::Ping { target, tries } => {
                 phase.set(Phase::Echo);
-                ping::attempt(*target, *tries, timeout).await
+                ping::attempt(*target, source, *tries, timeout).await
             }
             Probe::Http(http) => {
                 let pattern = match &http.body {
                     Body::Any => None,
                     Body::PerlRegex(pattern) => Some(self.pattern(pattern)),
                 };
-                http::attempt(http, pattern.as_deref(), &self.tls, phase).await
+                http::attempt(http, source, pattern.as_deref(), &self.tls, phase).await
             }
             Probe::Script(script) => {
                 phase.set(Phase::Script);

@@ -30,9 +30,14 @@ struct Pinger {
 }
 
 /// Sends up to `tries` echoes, evenly spread over `timeout`; an answer to any of them is good.
-pub(crate) async fn attempt(target: IpAddr, tries: u32, timeout: Duration) -> Result<String, Reason> {
+pub(crate) async fn attempt(
+    target: IpAddr,
+    source: Option<IpAddr>,
+    tries: u32,
+    timeout: Duration,
+) -> Result<String, Reason> {
     let failed = |error: io::Error| failure(&error, target, Reason::Unreachable { target });
-    let pinger = Pinger::open(target).map_err(|error| match error.kind() {
+    let pinger = Pinger::open(target, source).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => Reason::Local(format!("no permission to send ICMP: {}", text(&error))),
         _ => failed(error),
     })?;
@@ -61,7 +66,7 @@ pub(crate) async fn attempt(target: IpAddr, tries: u32, timeout: Duration) -> Re
 }
 
 impl Pinger {
-    fn open(target: IpAddr) -> io::Result<Pinger> {
+    fn open(target: IpAddr, source: Option<IpAddr>) -> io::Result<Pinger> {
         let v6 = target.is_ipv6();
         let (domain, protocol) = if v6 { (Domain::IPV6, Protocol::ICMPV6) } else { (Domain::IPV4, Protocol::ICMPV4) };
         let (socket, raw) = match Socket::new(domain, Type::DGRAM, Some(protocol)) {
@@ -69,6 +74,9 @@ impl Pinger {
             Err(_) => (Socket::new(domain, Type::RAW, Some(protocol))?, true),
         };
         socket.set_nonblocking(true)?;
+        if let Some(source) = source {
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
         socket.connect(&SocketAddr::new(target, 0).into())?;
         let random = RandomState::new();
         let mut token = [0; TOKEN];

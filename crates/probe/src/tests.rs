@@ -127,6 +127,21 @@ fn tcp_tells_who_listens() {
 }
 
 #[test]
+fn an_attempt_comes_from_the_address_it_is_given() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = listener.local_addr().unwrap();
+        let source = "127.0.0.7".parse().unwrap();
+        let verdict = Prober::new().attempt_from(Some(source), &Probe::Tcp { target }, LONG).await;
+        assert_eq!(detail(verdict), "connected");
+        assert_eq!(listener.accept().await.unwrap().1.ip(), source);
+        let elsewhere = "192.0.2.77".parse().unwrap();
+        let verdict = Prober::new().attempt_from(Some(elsewhere), &Probe::Tcp { target }, LONG).await;
+        assert!(reason(verdict).is_own_fault());
+    });
+}
+
+#[test]
 fn tcp_tells_a_silent_host() {
     run(async {
         // A listener whose queue is full lets further handshakes hang, as a dead host does.
