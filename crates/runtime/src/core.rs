@@ -20,8 +20,8 @@ use evenkeel_api::{Event, Refusal, RefusalCode, Reply, Request, Severity, Stampe
 use evenkeel_dataplane::Capabilities;
 use evenkeel_engine::{Balance, Effect, Exit, Input, Mail, ProgramFailure, Sample, ScriptOrder, Token};
 use evenkeel_machine::{Machine, Outbox};
-use evenkeel_model::{Cluster, Settings};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use evenkeel_model::{Cluster, Probe, Settings};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Seconds between two audits of the data plane's table.
@@ -154,7 +154,10 @@ impl Core {
                     self.report(Input::Programmed { batch, outcome });
                 }
                 // Only at the very end is there nobody who takes orders.
-                Effect::Probe(order) => drop(self.probes.send(ToProbes::Order(order))),
+                Effect::Probe(order) => {
+                    let source = target(&order.probe).and_then(|target| self.network.source(target));
+                    drop(self.probes.send(ToProbes::Order(order, source)));
+                }
                 Effect::CancelProbe { check, attempt } => drop(self.probes.send(ToProbes::Cancel(check, attempt))),
                 Effect::Run(order) => self.run(order),
                 Effect::Mail(mail) => self.mail(mail),
@@ -452,6 +455,16 @@ impl Core {
             }
             Seen::Maintenance(names) => self.tell(Input::Maintenance(names)),
         }
+    }
+}
+
+/// Whom a probe talks to.
+fn target(probe: &Probe) -> Option<IpAddr> {
+    match probe {
+        Probe::Tcp { target } => Some(target.ip()),
+        Probe::Http(http) => Some(http.target.ip()),
+        Probe::Ping { target, .. } => Some(*target),
+        Probe::AlwaysOn | Probe::AlwaysOff | Probe::Script(_) => None,
     }
 }
 

@@ -10,9 +10,9 @@ use crate::{
     interfaces::{self, Interface},
 };
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::{Cluster, Forwarding};
+use evenkeel_model::{Cluster, Forwarding, Prefix};
 use evenkeel_netlink::{
-    Event, Link, LinkKind, Monitor, NeighbourSocket, Netlink, RouteKind,
+    Address, Event, Link, LinkKind, Monitor, NeighbourSocket, Netlink, RouteKind,
     nexthop::{Heard, Input, NextHops, Output},
 };
 use hops::Hops;
@@ -26,6 +26,8 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// The routing table that hosts use unless told otherwise.
 const MAIN: u32 = 254;
+/// The kernel's scope of addresses that others may use.
+const GLOBAL: u8 = 0;
 /// Batches of news taken in one turn of the loop.
 const TURN: usize = 16;
 
@@ -39,6 +41,8 @@ pub(crate) struct Network {
     machine: NextHops,
     out: Outbox<Output>,
     wanted: BTreeSet<IpAddr>,
+    vips: BTreeSet<IpAddr>,
+    addresses: Vec<Address>,
     hops: Hops,
     trouble: Option<String>,
 }
@@ -70,6 +74,8 @@ impl Network {
             machine: NextHops::new(),
             out: Outbox::new(),
             wanted: BTreeSet::new(),
+            vips: BTreeSet::new(),
+            addresses: Vec::new(),
             hops: Hops::default(),
             trouble,
         };
@@ -133,6 +139,7 @@ impl Network {
     /// Watches the ways to this cluster's real servers, and no others.
     pub(crate) fn follow(&mut self, cluster: &Cluster) {
         let wanted = real_servers(cluster);
+        self.vips = cluster.services.iter().map(|s| s.key.address).collect();
         let old = std::mem::replace(&mut self.wanted, wanted.clone());
         for gone in old.difference(&wanted) {
             self.hops.forget(*gone);
@@ -195,15 +202,26 @@ impl Network {
         let links = self.netlink.links().map_err(explain)?;
         let addresses = self.netlink.addresses().map_err(explain)?;
         self.hops.name(&links);
+        self.addresses.clone_from(&addresses);
         self.machine.handle(self.clock.now(), Input::Facts { links, addresses }, &mut self.out);
         Ok(())
     }
 
     /// The addresses of this host.
     pub(crate) fn own_addresses(&mut self) -> BTreeSet<IpAddr> {
-        // Without them no real server is taken for this host: its next hop says so later.
-        let addresses = self.netlink.addresses().unwrap_or_default();
-        addresses.into_iter().map(|address| address.address).collect()
+        // Without news the ones known last are taken.
+        if let Ok(addresses) = self.netlink.addresses() {
+            self.addresses = addresses;
+        }
+        self.addresses.iter().map(|address| address.address).collect()
+    }
+
+    /// The address that a probe of `target` must come from, where the kernel would choose a virtual one: the real server
+    /// has that address as well, and would answer to itself.
+    pub(crate) fn source(&self, target: IpAddr) -> Option<IpAddr> {
+        let route = self.hops.way(target)?;
+        let chosen = route.source?;
+        self.vips.contains(&chosen).then(|| other_source(target, route.ifindex, &self.addresses, &self.vips)).flatten()
     }
 
     /// The interfaces as they are now. Default routes are looked for only where the choice for `vips` hangs on them:
@@ -212,7 +230,8 @@ impl Network {
         let explain = |e: evenkeel_netlink::Error| format!("cannot list the host's interfaces: {e}");
         let links = self.netlink.links().map_err(explain)?;
         let mut addresses: BTreeMap<u32, Vec<(IpAddr, u8)>> = BTreeMap::new();
-        for address in self.netlink.addresses().map_err(explain)? {
+        self.addresses = self.netlink.addresses().map_err(explain)?;
+        for address in &self.addresses {
             addresses.entry(address.ifindex).or_default().push((address.address, address.prefix));
         }
         let one = |link: Link| Numbered {
@@ -279,6 +298,21 @@ fn touches_interfaces(event: &Event) -> bool {
     }
 }
 
+/// An address of the interface that is not virtual, best one of the target's own subnet.
+fn other_source(target: IpAddr, ifindex: u32, addresses: &[Address], vips: &BTreeSet<IpAddr>) -> Option<IpAddr> {
+    let fits = |a: &&Address| {
+        a.ifindex == ifindex
+            && a.address.is_ipv4() == target.is_ipv4()
+            && a.scope == GLOBAL
+            && !a.tentative
+            && !a.duplicate
+            && !vips.contains(&a.address)
+    };
+    let near = |a: &&Address| Prefix::new(a.address, a.prefix).is_ok_and(|subnet| subnet.contains(target));
+    let candidates = || addresses.iter().filter(fits);
+    candidates().find(near).or_else(|| candidates().next()).map(|a| a.address)
+}
+
 /// Whom packets are sent to.
 fn real_servers(cluster: &Cluster) -> BTreeSet<IpAddr> {
     let mut addresses = BTreeSet::new();
@@ -305,5 +339,28 @@ pub(crate) fn localise(cluster: &mut Cluster, own: &BTreeSet<IpAddr>) {
                 *forwarding = Forwarding::Local;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_never_comes_from_a_virtual_address() {
+        let address = |index, ip: &str, prefix| Address::new(index, ip.parse().unwrap(), prefix);
+        let addresses = [
+            address(1, "fd00::2", 64),
+            address(2, "fd77::100", 128),
+            address(2, "fd66::2", 64),
+            address(2, "fd77::2", 64),
+            address(2, "10.0.0.2", 8),
+        ];
+        let vips = BTreeSet::from(["fd77::100".parse().unwrap()]);
+        let source = |target: &str| other_source(target.parse().unwrap(), 2, &addresses, &vips);
+        assert_eq!(source("fd77::11"), Some("fd77::2".parse().unwrap()));
+        assert_eq!(source("fd55::11"), Some("fd66::2".parse().unwrap()));
+        assert_eq!(source("192.0.2.1"), Some("10.0.0.2".parse().unwrap()));
+        assert_eq!(other_source("fd77::11".parse().unwrap(), 3, &addresses, &vips), None);
     }
 }

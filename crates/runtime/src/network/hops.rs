@@ -59,6 +59,11 @@ impl Hops {
         self.routes.insert(real_server, route);
     }
 
+    /// The same.
+    pub(super) fn way(&self, real_server: IpAddr) -> Option<Route> {
+        self.routes.get(&real_server).copied().flatten()
+    }
+
     pub(super) fn forget(&mut self, real_server: IpAddr) {
         self.routes.remove(&real_server);
         self.outcomes.remove(&real_server);
@@ -108,12 +113,10 @@ impl Hops {
                 gateway: hop.gateway,
             },
             Outcome::Local | Outcome::Unresolved(Why::NoRoute | Why::NoEthernet) => NextHop::Unreachable,
-            Outcome::Unresolved(Why::LinkDown | Why::Resolving | Why::NoAnswer) => {
-                match self.routes.get(&real_server).copied().flatten() {
-                    Some(route) => NextHop::Unresolved { interface: route.ifindex, gateway: route.gateway },
-                    None => NextHop::Unreachable,
-                }
-            }
+            Outcome::Unresolved(Why::LinkDown | Why::Resolving | Why::NoAnswer) => match self.way(real_server) {
+                Some(route) => NextHop::Unresolved { interface: route.ifindex, gateway: route.gateway },
+                None => NextHop::Unreachable,
+            },
         }
     }
 
