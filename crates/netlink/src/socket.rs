@@ -11,8 +11,8 @@ use std::{
 use rustix::{
     io::Errno,
     net::{
-        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink::SocketAddrNetlink, recv, send,
-        socket_with,
+        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, netlink::SocketAddrNetlink, recv,
+        send, socket_with,
     },
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
@@ -42,9 +42,13 @@ pub struct Netlink {
 impl Netlink {
     /// Opens one in the caller's network namespace.
     pub fn open() -> Result<Netlink, Error> {
+        Netlink::with(route_socket(0, SocketFlags::CLOEXEC)?)
+    }
+
+    pub(crate) fn with(socket: OwnedFd) -> Result<Netlink, Error> {
         let control = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
             .map_err(|e| Error::new("open a control socket", e))?;
-        Ok(Netlink { socket: route_socket(0, SocketFlags::CLOEXEC)?, control, sequence: 0, buffer: vec![0; BUFFER] })
+        Ok(Netlink { socket, control, sequence: 0, buffer: vec![0; BUFFER] })
     }
 
     /// Opens one in the network namespace behind `namespace`, whatever the caller's.
@@ -158,13 +162,18 @@ fn verdict(what: &str, message: Message<'_>) -> Result<(), Error> {
 
 /// A routing socket that listens to the multicast `groups`.
 pub(crate) fn route_socket(groups: u32, flags: SocketFlags) -> Result<OwnedFd, Error> {
+    // NETLINK_ROUTE is protocol 0, the default.
+    netlink_socket(None, groups, flags).map_err(|e| Error::new("open a routing socket", e))
+}
+
+/// A socket of the given netlink protocol.
+pub(crate) fn netlink_socket(protocol: Option<Protocol>, groups: u32, flags: SocketFlags) -> Result<OwnedFd, Errno> {
     let opened = || -> Result<OwnedFd, Errno> {
-        // NETLINK_ROUTE is protocol 0, the default.
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
         bind(&socket, &SocketAddrNetlink::new(0, groups))?;
         Ok(socket)
     };
-    let socket = opened().map_err(|e| Error::new("open a routing socket", e))?;
+    let socket = opened()?;
     // Better words in errors, and no echo of the request; older kernels do without.
     for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK, libc::NETLINK_GET_STRICT_CHK] {
         let _ = set_option(socket.as_fd(), libc::SOL_NETLINK, option, 1);

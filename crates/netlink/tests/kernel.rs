@@ -10,7 +10,7 @@ use std::{
 
 use evenkeel_model::Prefix;
 use evenkeel_netlink::{
-    Address, Event, Link, LinkKind, MacAddress, Monitor, NeighbourState, Netlink, RouteEntry, VethEnd,
+    Address, Event, Link, LinkKind, MacAddress, Monitor, NeighbourState, Netlink, RouteEntry, RouteKind, VethEnd,
 };
 use evenkeel_os::Namespace;
 
@@ -119,6 +119,7 @@ fn addresses_and_routes_come_and_go_and_are_looked_up() {
     let Some((one, _other)) = pair() else { return };
     let mut netlink = one.netlink();
     let eth0 = named(&mut netlink, "eth0").index;
+    let mut monitor = Monitor::open_in(one.namespace.as_fd()).expect("monitor");
     let mut labelled = Address::new(eth0, ip("10.1.0.1"), 24);
     labelled.label = Some("eth0:1".into());
     labelled.protocol = Some(77);
@@ -143,6 +144,11 @@ fn addresses_and_routes_come_and_go_and_are_looked_up() {
     assert_eq!(way(&mut netlink, "10.9.1.1").and_then(|r| r.gateway), Some(ip("fd00::9")));
     assert!(way(&mut netlink, "10.1.0.1").is_some_and(|r| r.is_local));
     assert!(way(&mut netlink, "127.0.0.1").is_some_and(|r| r.is_local));
+    // An IPv6 address is routed here only once the kernel has heard of the carrier.
+    let own = prefix("fd00::1", 128);
+    wait_for(&mut monitor, |e| {
+        matches!(e, Event::Route(r) if r.destination == own && r.kind == RouteKind::Local).then_some(())
+    });
     assert!(way(&mut netlink, "fd00::1").is_some_and(|r| r.is_local));
     assert_eq!(way(&mut netlink, "fd02::1"), None);
     assert!(netlink.routes().expect("routes").iter().any(|r| r.gateway == Some(ip("10.1.0.253"))));
@@ -242,4 +248,18 @@ fn what_the_kernel_shows_agrees_with_ip() {
     let link = named(&mut netlink, "br0");
     assert!(text.contains(&link.mac.expect("a MAC address").to_string()), "{link:?}\n{text}");
     assert!(text.contains("forward_delay 0 ") && text.contains("mcast_snooping 0 "), "{text}");
+}
+
+#[test]
+fn nftables_tables_are_told_by_the_kernel() {
+    let Some(bed) = Bed::new("nft") else { return };
+    let tables = || bed.namespace.run(evenkeel_netlink::nf_tables).expect("enter").expect("ask");
+    assert_eq!(tables(), Vec::<String>::new());
+    let script = "add table inet filter; add table ip6 other";
+    let loaded = bed.namespace.run(|| Command::new("nft").arg(script).status()).expect("enter");
+    if !loaded.is_ok_and(|status| status.success()) {
+        println!("skipped: no nft");
+        return;
+    }
+    assert_eq!(tables(), ["inet filter", "ip6 other"]);
 }

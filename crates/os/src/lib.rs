@@ -8,6 +8,7 @@ pub mod child;
 pub mod clock;
 mod detach;
 mod error;
+pub mod firewall;
 mod namespace;
 mod pid_file;
 mod runtime_dir;

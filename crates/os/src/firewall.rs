@@ -1,0 +1,333 @@
+//! Which rules of the host's firewall the packet path goes around.
+//!
+//! A packet path in front of netfilter does not meet the rules of INPUT and PREROUTING; kernel IPVS does. Whoever moves
+//! a director here should hear which of the host's rules no longer hold for the VIPs. [`bypassed`] is a pure function
+//! of the rules' text; [`HostRules`] gets that text from the host's own tools.
+//!
+//! A rule is left out only when it certainly cannot meet the service's traffic from outside. What an earlier rule
+//! certainly accepts does not reach a later one.
+
+mod host;
+mod iptables;
+mod nft;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    fmt,
+    net::IpAddr,
+};
+
+use evenkeel_model::Protocol;
+
+pub use host::HostRules;
+
+/// Jumps inside jumps that are followed; the kernel allows 16.
+const DEPTH: usize = 16;
+
+/// Where a virtual service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServiceEndpoint {
+    /// The VIP.
+    pub address: IpAddr,
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// The port; 0 is every port.
+    pub port: u16,
+}
+
+impl ServiceEndpoint {
+    fn ports(self) -> (u128, u128) {
+        if self.port == 0 { (0, 0xffff) } else { (self.port.into(), self.port.into()) }
+    }
+}
+
+/// A rule, or a chain's policy, that VIP traffic does not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BypassedRule {
+    /// `ip`, `ip6`, `inet` or `netdev`.
+    pub family: String,
+    /// The table.
+    pub table: String,
+    /// The chain.
+    pub chain: String,
+    /// nftables: the handle; iptables: the number in the chain. Absent for the policy.
+    pub number: Option<u64>,
+    /// The rule as its tool writes it, nearly.
+    pub text: String,
+    /// What it would have done.
+    pub why: Why,
+    /// The services whose traffic it would have met.
+    pub services: Vec<ServiceEndpoint>,
+}
+
+/// What a rule would have done to the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// Dropped a part: the rule asks for more than the packet's destination.
+    DropsSome,
+    /// Dropped all of it.
+    DropsAll,
+    /// The chain drops what no rule accepts.
+    Policy,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::DropsSome => "drops a part of the service's traffic",
+            Why::DropsAll => "drops all of the service's traffic",
+            Why::Policy => "the chain's policy drops what no rule accepts",
+        })
+    }
+}
+
+impl fmt::Display for BypassedRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BypassedRule { family, table, chain, text, why, .. } = self;
+        write!(f, "{family} {table} {chain}")?;
+        if let Some(number) = self.number {
+            write!(f, " rule {number}")?;
+        }
+        write!(f, ": {text} ({why})")
+    }
+}
+
+/// Rules that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulesError(String);
+
+impl fmt::Display for RulesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for RulesError {}
+
+/// The rules of one tool, as far as they count here.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    chains: BTreeMap<ChainKey, Chain>,
+}
+
+/// Family, table, name.
+type ChainKey = (String, String, String);
+
+#[derive(Clone, Debug, Default)]
+struct Chain {
+    /// Traffic from outside enters here.
+    is_base: bool,
+    drops_by_default: bool,
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug)]
+struct Rule {
+    number: u64,
+    text: String,
+    conditions: Vec<Condition>,
+    action: Action,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Action {
+    Drop,
+    Accept,
+    Jump(String),
+    Goto(String),
+    Return,
+    /// Counts, logs, marks: the packet goes on.
+    Nothing,
+}
+
+/// What a rule asks of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Condition {
+    subject: Subject,
+    negated: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Subject {
+    Destination(Values),
+    Protocol(Values),
+    /// Of this transport protocol, or of any.
+    Port(Option<u8>, Values),
+    /// IPv4 (true) or IPv6.
+    Ipv4(bool),
+    FromLoopback,
+    /// Anything else, of which a packet from outside may be one or not.
+    Unknown,
+}
+
+/// Ranges of numbers; addresses count as numbers of their family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Values {
+    ranges: Vec<(u128, u128)>,
+    /// More may be meant than is listed.
+    open: bool,
+    /// The family of addresses.
+    ipv4: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    No,
+    Maybe,
+    Yes,
+}
+
+impl Values {
+    fn fit(&self, (low, high): (u128, u128)) -> Fit {
+        if self.ranges.iter().any(|(a, b)| *a <= low && high <= *b) {
+            Fit::Yes
+        } else if self.open || self.ranges.iter().any(|(a, b)| *a <= high && low <= *b) {
+            Fit::Maybe
+        } else {
+            Fit::No
+        }
+    }
+}
+
+impl Condition {
+    fn new(subject: Subject) -> Condition {
+        Condition { subject, negated: false }
+    }
+
+    fn fit(&self, service: ServiceEndpoint) -> Fit {
+        let fit = match &self.subject {
+            Subject::Unknown => return Fit::Maybe,
+            // A header that the packet does not have fits in neither sense.
+            Subject::Port(Some(protocol), _) if *protocol != service.protocol.number() => return Fit::No,
+            Subject::Destination(values) if values.ipv4 != service.address.is_ipv4() => return Fit::No,
+            Subject::Port(_, values) => values.fit(service.ports()),
+            Subject::Destination(values) => {
+                let number = number(service.address);
+                values.fit((number, number))
+            }
+            Subject::Protocol(values) => {
+                let number = service.protocol.number().into();
+                values.fit((number, number))
+            }
+            Subject::Ipv4(ipv4) if *ipv4 == service.address.is_ipv4() => Fit::Yes,
+            Subject::Ipv4(_) | Subject::FromLoopback => Fit::No,
+        };
+        match (self.negated, fit) {
+            (true, Fit::Yes) => Fit::No,
+            (true, Fit::No) => Fit::Yes,
+            (_, fit) => fit,
+        }
+    }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(a) => a.to_bits().into(),
+        IpAddr::V6(a) => a.to_bits(),
+    }
+}
+
+impl Rules {
+    /// Reads what `nft -j list ruleset` writes.
+    pub fn from_nft_json(text: &str) -> Result<Rules, RulesError> {
+        nft::read(text)
+    }
+
+    /// Reads what `iptables-save` (or `ip6tables-save`, with `ipv4` false) writes.
+    pub fn from_iptables_save(text: &str, ipv4: bool) -> Rules {
+        iptables::read(text, ipv4)
+    }
+}
+
+/// The rules that traffic of `services` from outside would have met, in the order of families, tables and chains.
+pub fn bypassed(rules: &Rules, services: &[ServiceEndpoint]) -> Vec<BypassedRule> {
+    let mut found: BTreeMap<(ChainKey, Option<u64>), BypassedRule> = BTreeMap::new();
+    for (key, chain) in rules.chains.iter().filter(|(_, chain)| chain.is_base) {
+        for service in services.iter().filter(|service| belongs(&key.0, **service)) {
+            let mut walk = Walk { rules, service: *service, hits: BTreeMap::new(), entered: BTreeSet::new() };
+            let passes = walk.chain(key, true, 0);
+            if passes && chain.drops_by_default {
+                walk.hits.insert((key.clone(), None), ("policy drop".to_owned(), Why::Policy));
+            }
+            for ((chain, number), (text, why)) in walk.hits {
+                let rule = found.entry((chain.clone(), number)).or_insert_with(|| BypassedRule {
+                    family: chain.0,
+                    table: chain.1,
+                    chain: chain.2,
+                    number,
+                    text,
+                    why,
+                    services: Vec::new(),
+                });
+                rule.why = rule.why.max(why);
+                if rule.services.last() != Some(service) {
+                    rule.services.push(*service);
+                }
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+fn belongs(family: &str, service: ServiceEndpoint) -> bool {
+    match family {
+        "ip" => service.address.is_ipv4(),
+        "ip6" => service.address.is_ipv6(),
+        _ => true,
+    }
+}
+
+/// One service's way through one base chain.
+struct Walk<'a> {
+    rules: &'a Rules,
+    service: ServiceEndpoint,
+    hits: BTreeMap<(ChainKey, Option<u64>), (String, Why)>,
+    /// Chains seen, with whether surely and whether they let something pass: each is walked at most twice.
+    entered: BTreeSet<(ChainKey, bool)>,
+}
+
+impl Walk<'_> {
+    /// Follows a chain that the traffic meets (`surely`, or maybe). Says whether some of it may come out at the end.
+    fn chain(&mut self, key: &ChainKey, surely: bool, depth: usize) -> bool {
+        let rules = self.rules;
+        let Some(chain) = rules.chains.get(key) else { return true };
+        if depth > DEPTH || (depth > 0 && !self.entered.insert((key.clone(), surely))) {
+            return true;
+        }
+        for rule in &chain.rules {
+            let fit = rule.conditions.iter().map(|c| c.fit(self.service)).min().unwrap_or(Fit::Yes);
+            let all = fit == Fit::Yes;
+            if fit == Fit::No {
+                continue;
+            }
+            let target = |name: &String| (key.0.clone(), key.1.clone(), name.clone());
+            let passes = match &rule.action {
+                Action::Nothing => true,
+                Action::Drop => {
+                    let why = if all && surely { Why::DropsAll } else { Why::DropsSome };
+                    self.hits.insert((key.clone(), Some(rule.number)), (rule.text.clone(), why));
+                    false
+                }
+                Action::Accept => false,
+                Action::Return if all => return true,
+                Action::Return => true,
+                Action::Jump(name) => self.chain(&target(name), all && surely, depth + 1),
+                Action::Goto(name) => {
+                    let passes = self.chain(&target(name), all && surely, depth + 1);
+                    if all {
+                        return passes;
+                    }
+                    true
+                }
+            };
+            if all && !passes {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! The rules of this host, told by its own tools.
+
+use std::{fs, io::ErrorKind, path::Path, process::Command, time::Duration};
+
+use super::{BypassedRule, Rules, ServiceEndpoint, bypassed};
+use crate::{child::run_to_end, error::Error};
+
+/// How long a tool may take. A ruleset of 100 000 rules takes nft about a second.
+const DEADLINE: Duration = Duration::from_secs(10);
+const LIMIT: usize = 256 << 20;
+/// Where the tools are when the caller's PATH has no /sbin.
+const PLACES: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin"];
+
+/// The firewall of the calling thread's network namespace.
+#[derive(Clone, Debug, Default)]
+pub struct HostRules {
+    rules: Vec<Rules>,
+    /// What could not be seen, each a sentence fragment for the operator.
+    pub unseen: Vec<String>,
+}
+
+impl HostRules {
+    /// Reads the rules of nftables and of legacy iptables. `nf_tables` are the tables that the kernel says it has
+    /// (asked by netlink), so that rules without a tool to show them are not overlooked.
+    pub fn read(nf_tables: &[String]) -> HostRules {
+        let mut host = HostRules::default();
+        if !nf_tables.is_empty() {
+            host.nft(nf_tables);
+        }
+        host.legacy("/proc/thread-self/net/ip_tables_names", "iptables", true);
+        host.legacy("/proc/thread-self/net/ip6_tables_names", "ip6tables", false);
+        host
+    }
+
+    /// The rules that traffic of `services` does not meet.
+    pub fn bypassed(&self, services: &[ServiceEndpoint]) -> Vec<BypassedRule> {
+        self.rules.iter().flat_map(|rules| bypassed(rules, services)).collect()
+    }
+
+    fn nft(&mut self, tables: &[String]) {
+        let outcome = run("nft", &["-j", "list", "ruleset"]).and_then(|text| {
+            let read = text.map(|text| Rules::from_nft_json(&text).map_err(|e| e.to_string()));
+            read.transpose()
+        });
+        match outcome {
+            Ok(Some(rules)) => self.rules.push(rules),
+            Ok(None) => self.unseen.push(format!(
+                "the kernel has nftables rules ({}), but there is no `nft` to show them",
+                tables.join(", ")
+            )),
+            Err(why) => self.unseen.push(format!("the nftables rules cannot be read: {why}")),
+        }
+    }
+
+    fn legacy(&mut self, names: &str, tool: &str, ipv4: bool) {
+        // Only the tables that are in use are listed; asking a tool would load the others.
+        let tables = match fs::read_to_string(names) {
+            Ok(tables) => tables,
+            Err(e) if e.kind() == ErrorKind::NotFound => return,
+            Err(e) => return self.unseen.push(format!("whether there are {tool} rules cannot be seen: {names}: {e}")),
+        };
+        let tables: Vec<&str> = tables.split_whitespace().collect();
+        if tables.is_empty() {
+            return;
+        }
+        // Where the plain name is the nftables flavour, it shows none of these.
+        for name in [format!("{tool}-legacy-save"), format!("{tool}-save")] {
+            match run(&name, &[]) {
+                Ok(Some(text)) if name.contains("legacy") || !text.contains("(nf_tables)") => {
+                    return self.rules.push(Rules::from_iptables_save(&text, ipv4));
+                }
+                Ok(_) => {}
+                Err(why) => return self.unseen.push(format!("the {tool} rules cannot be read: {why}")),
+            }
+        }
+        let tables = tables.join(", ");
+        self.unseen.push(format!(
+            "the kernel has {tool} rules (tables {tables}), but there is no `{tool}-legacy-save` to show them"
+        ));
+    }
+}
+
+/// What a tool writes; `None` when it is not there.
+fn run(tool: &str, arguments: &[&str]) -> Result<Option<String>, String> {
+    let places = PLACES.iter().map(|place| Path::new(place).join(tool)).filter(|path| path.exists());
+    let program = places.into_iter().next().unwrap_or_else(|| tool.into());
+    let mut command = Command::new(program);
+    command.args(arguments).env("LC_ALL", "C");
+    let done = match run_to_end(command, DEADLINE, LIMIT) {
+        Ok(done) => done,
+        Err(Error::System { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.to_string()),
+    };
+    match done.status {
+        None => Err(format!("{tool} took longer than {} s", DEADLINE.as_secs())),
+        Some(_) if done.truncated => Err(format!("{tool} wrote more than {} MiB", LIMIT >> 20)),
+        Some(status) if !status.success() => {
+            let said = String::from_utf8_lossy(&done.stderr);
+            Err(format!("{tool}: {}", said.lines().next().unwrap_or("failed without a word")))
+        }
+        Some(_) => Ok(Some(String::from_utf8_lossy(&done.stdout).into_owned())),
+    }
+}
