@@ -7,7 +7,7 @@ use crate::{
 };
 use evenkeel_model::{Forwarding, Protocol};
 use evenkeel_source::{Diagnostic, Span};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// A text split at its port, with the bytes of both parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,9 @@ pub(crate) fn resolve(
 }
 
 fn report_old_form(text: &str, written: Written, span: Span, out: &mut Vec<Diagnostic>) {
+    if let Written::Plain(_) = written {
+        return;
+    }
     let message = format!("{} means {}", shown(text), written.address());
     let d = match written {
         Written::Plain(_) => return,
@@ -107,7 +110,9 @@ fn report_old_form(text: &str, written: Written, span: Span, out: &mut Vec<Diagn
         Written::OtherBase(_) => Diagnostic::warning(codes::INET_ATON, span, message)
             .note("inet_aton(3) takes 0x for hexadecimal and a leading 0 for octal; ldirectord reads it so too"),
     };
-    out.push(d.replace("write it out", span, written.address().to_string()));
+    // A place that is wider than the text holds more than the address, such as quotes.
+    let is_exact = span.range().len() == text.len();
+    out.push(if is_exact { d.replace("write it out", span, written.address().to_string()) } else { d });
 }
 
 /// A port from 1 to 65535 or the name of a service.
@@ -145,9 +150,41 @@ pub(crate) fn forwarding(address: IpAddr, virtual_address: IpAddr) -> Forwarding
 /// An address as a Host header has it.
 pub(crate) fn host_header(address: IpAddr) -> String {
     match address {
-        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V4(address) => {
+            let mut text = String::with_capacity(15);
+            push_v4(address, &mut text);
+            text
+        }
         IpAddr::V6(address) => format!("[{address}]"),
     }
+}
+
+/// `address.to_string()`, without the formatting machinery for the case that comes a hundred thousand times.
+pub(crate) fn socket_text(address: SocketAddr) -> String {
+    let mut text = String::with_capacity(21);
+    match address.ip() {
+        IpAddr::V4(ip) => push_v4(ip, &mut text),
+        IpAddr::V6(_) => return address.to_string(),
+    }
+    text.push(':');
+    push_number(address.port(), &mut text);
+    text
+}
+
+fn push_v4(address: Ipv4Addr, text: &mut String) {
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            text.push('.');
+        }
+        push_number(u16::from(octet), text);
+    }
+}
+
+fn push_number(number: u16, text: &mut String) {
+    if number >= 10 {
+        push_number(number / 10, text);
+    }
+    text.push(char::from(b'0' + (number % 10) as u8));
 }
 
 /// A request path as it can be sent: with a slash in front, other characters than visible ASCII percent-encoded.
@@ -192,6 +229,15 @@ mod tests {
         let s = split("[::1]:http").unwrap();
         assert_eq!(&"[::1]:http"[s.host_at..][..3], "::1");
         assert_eq!(&"[::1]:http"[s.port_at..], "http");
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_standard_library_writes_them() {
+        for text in ["0.0.0.0:0", "10.200.3.45:65535", "255.255.255.255:80", "[2001:db8::1]:443"] {
+            let address: SocketAddr = text.parse().unwrap();
+            assert_eq!(socket_text(address), address.to_string());
+            assert_eq!(format!("{}:{}", host_header(address.ip()), address.port()), address.to_string());
+        }
     }
 
     #[test]

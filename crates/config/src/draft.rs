@@ -6,7 +6,12 @@
 use crate::codes;
 use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Weight};
 use evenkeel_source::{Code, Diagnostic, Label, Span, Spanned};
-use std::{collections::HashMap, fmt::Debug, net::SocketAddr, path::PathBuf};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt::Debug,
+    hash::Hash,
+    path::PathBuf,
+};
 
 /// What one or more files say.
 #[derive(Default)]
@@ -143,8 +148,8 @@ fn report_real_servers(draft: &ServiceDraft, out: &mut Vec<Diagnostic>) {
             None => d.note("no connection can be answered"),
         });
     }
-    let mut addresses: HashMap<SocketAddr, usize> = HashMap::with_capacity(service.real_servers.len());
-    let mut names: HashMap<&str, usize> = HashMap::with_capacity(service.real_servers.len());
+    let mut addresses = FirstSeen::new(service.real_servers.len());
+    let mut names = FirstSeen::new(service.real_servers.len());
     for (at, (real, span)) in service.real_servers.iter().zip(&draft.real_servers).enumerate() {
         let first_place = |first: usize| draft.real_servers.get(first).copied().unwrap_or(*span);
         if let Some(first) = addresses.insert(real.address, at) {
@@ -154,10 +159,47 @@ fn report_real_servers(draft: &ServiceDraft, out: &mut Vec<Diagnostic>) {
                     .label(first_place(first), "first here")
                     .help("delete one of the two; add the weights if both shares are wanted"),
             );
-        } else if let Some(first) = names.insert(&real.name, at) {
-            let message =
-                format!("two real servers of one virtual service are named `{}`", crate::host::shown(&real.name));
+        } else if let Some(first) = names.insert(real.name.as_str(), at) {
+            let name = crate::host::shown(&real.name);
+            let message = format!("two real servers of one virtual service are named `{name}`");
             out.push(Diagnostic::error(codes::NAMED_TWICE, *span, message).label(first_place(first), "the other one"));
+        }
+    }
+}
+
+/// What was seen, and where first. Most services are small, and comparing a few is faster than hashing them.
+enum FirstSeen<K> {
+    Few(Vec<(K, usize)>),
+    Many(HashMap<K, usize>),
+}
+
+impl<K: Eq + Hash> FirstSeen<K> {
+    fn new(count: usize) -> FirstSeen<K> {
+        const FEW: usize = 16;
+        if count <= FEW {
+            FirstSeen::Few(Vec::with_capacity(count))
+        } else {
+            FirstSeen::Many(HashMap::with_capacity(count))
+        }
+    }
+
+    /// Where `key` was seen first, if it was.
+    fn insert(&mut self, key: K, at: usize) -> Option<usize> {
+        match self {
+            FirstSeen::Few(seen) => {
+                let first = seen.iter().find(|(known, _)| *known == key).map(|(_, first)| *first);
+                if first.is_none() {
+                    seen.push((key, at));
+                }
+                first
+            }
+            FirstSeen::Many(seen) => match seen.entry(key) {
+                Entry::Occupied(known) => Some(*known.get()),
+                Entry::Vacant(free) => {
+                    free.insert(at);
+                    None
+                }
+            },
         }
     }
 }

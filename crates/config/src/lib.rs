@@ -13,6 +13,7 @@ mod draft;
 mod fixing;
 mod flags;
 mod format;
+pub mod fuzzing;
 mod host;
 mod inet;
 mod ldirectord;

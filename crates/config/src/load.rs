@@ -108,7 +108,12 @@ fn read_one(
     }
     let text = match String::from_utf8(bytes) {
         Ok(text) => Ok(text),
-        Err(error) => Err((error.utf8_error().valid_up_to(), latin_1(error.as_bytes()))),
+        Err(error) => {
+            let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+            // A byte above ASCII takes two in UTF-8.
+            let wide = bytes.iter().take(at).filter(|byte| !byte.is_ascii()).count();
+            Err((at + wide, latin_1(bytes)))
+        }
     };
     let readable = match &text {
         Ok(text) | Err((_, text)) => text,
@@ -163,7 +168,6 @@ fn latin_1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// `at` is a byte of the file; before it everything was ASCII or valid, so it is close to the same place in the text.
 fn report_encoding(file: FileId, at: usize, format: Format, out: &mut Vec<Diagnostic>) {
     let span = Span::new(file, at, at);
     out.push(if format == Format::Native {

@@ -69,9 +69,12 @@ fn a_file_without_services_is_a_warning() {
 #[test]
 fn formats_of_later_releases_are_refused_by_name() {
     let directory = TempDir::new().unwrap();
-    for (name, format) in [("ha.cf", "heartbeat"), ("haresources", "heartbeat"), ("authkeys", "heartbeat"),
-        ("keepalived.conf", "keepalived")]
-    {
+    for (name, format) in [
+        ("ha.cf", "heartbeat"),
+        ("haresources", "heartbeat"),
+        ("authkeys", "heartbeat"),
+        ("keepalived.conf", "keepalived"),
+    ] {
         let path = write(&directory, name, "x y\n");
         let wanted = format!("error E0404 - DIR/{name} is in the {format} format, which is not read in this release");
         assert_eq!(message(&directory, &read(&path)), wanted);
@@ -79,10 +82,7 @@ fn formats_of_later_releases_are_refused_by_name() {
     let rules = write(&directory, "rules", "-A -t 192.0.2.1:80 -s rr\n");
     assert!(message(&directory, &read(&rules)).contains("is in the ipvsadm format"));
     let unknown = write(&directory, "notes", "hello\n");
-    assert_eq!(
-        message(&directory, &read(&unknown)),
-        "error E0405 - DIR/notes is in no format that can be recognised"
-    );
+    assert_eq!(message(&directory, &read(&unknown)), "error E0405 - DIR/notes is in no format that can be recognised");
 }
 
 #[test]

@@ -37,7 +37,10 @@ check    = { http = "/.ok.html", expect = "ok", every = "1s", timeout = "3s", st
     assert_eq!(service.sources.deny[0].to_string(), "10.9.0.0/16");
     let [one, two] = service.real_servers.as_slice() else { panic!("two real servers") };
     let Probe::Http(http) = &one.check.probe else { panic!("http") };
-    assert_eq!((http.path.as_str(), http.host.as_str(), http.method), ("/.ok.html", "www.example.org", HttpMethod::Get));
+    assert_eq!(
+        (http.path.as_str(), http.host.as_str(), http.method),
+        ("/.ok.html", "www.example.org", HttpMethod::Get)
+    );
     assert_eq!(http.status.0, [(200, 299), (304, 304)]);
     assert_eq!(http.body, Body::PerlRegex("ok".to_owned()));
     assert_eq!(one.check.rhythm.every, Duration::from_secs(1));
@@ -114,7 +117,8 @@ fn all_mistakes_are_reported_at_once() {
 
 #[test]
 fn syntax_mistakes_are_all_reported_too() {
-    let loaded = native("[service.web\nlisten = 192.0.2.1:80\nreal_servers = [\"192.0.2.2\"\n[settings]\nattach = auto\n");
+    let loaded =
+        native("[service.web\nlisten = 192.0.2.1:80\nreal_servers = [\"192.0.2.2\"\n[settings]\nattach = auto\n");
     golden("tests/golden/native-syntax.txt", &rendered(&loaded));
     assert!(errors(&loaded).len() >= 3, "{:#?}", brief(&loaded));
 }

@@ -15,7 +15,30 @@ pub(crate) fn is_odd(c: char) -> bool {
 
 /// `text` without blanks at its start.
 pub(crate) fn skip(text: &str) -> &str {
-    text.trim_start_matches(is_blank)
+    // Almost every blank is ASCII, and every line comes through here.
+    let plain = text.bytes().take_while(|b| matches!(b, b' ' | b'\t')).count();
+    text.get(plain..).unwrap_or("").trim_start_matches(is_blank)
+}
+
+/// The text with ordinary blanks for odd ones, as fixing the file would leave it.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if is_odd(c) { ' ' } else { c }).collect()
+}
+
+/// Takes no room on the screen, and so does not indent.
+pub(crate) fn has_no_width(c: char) -> bool {
+    matches!(c, '\u{200b}' | '\u{feff}')
+}
+
+/// A quotation mark of any kind.
+pub(crate) fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\u{201c}'..='\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{ff02}')
+}
+
+/// Bytes up to the first blank.
+pub(crate) fn word_length(text: &str) -> usize {
+    let plain = text.bytes().take_while(|b| b.is_ascii_graphic()).count();
+    text.get(plain..).and_then(|rest| rest.find(is_blank)).map_or(text.len(), |more| plain + more)
 }
 
 /// `text` without blanks at its end.

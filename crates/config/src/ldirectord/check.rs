@@ -80,7 +80,7 @@ pub(crate) struct Checked {
 
 /// Reads what a section says about checks. `None` after an error.
 pub(crate) fn plan(
-    section: &Section,
+    section: &Section<'_>,
     globals: &Options,
     key: &Checked,
     resolver: &Resolver<'_>,
@@ -203,7 +203,7 @@ fn method(options: &Options, out: &mut Vec<Diagnostic>) -> Option<HttpMethod> {
 }
 
 /// Services without a probe, and checks that check nothing.
-fn report_service(section: &Section, kind: Kind, service: &'static str, out: &mut Vec<Diagnostic>) {
+fn report_service(section: &Section<'_>, kind: Kind, service: &'static str, out: &mut Vec<Diagnostic>) {
     let Kind::Negotiate { .. } = kind else { return };
     let options = &section.options;
     let span = options.service.as_ref().map_or(section.head.span, |s| s.span);
@@ -310,7 +310,7 @@ impl CheckPlan {
     /// The check of one real server; `written_port` is the one of its line. `None` after an error.
     pub(crate) fn check(
         &self,
-        real: &RealLine,
+        real: &RealLine<'_>,
         address: IpAddr,
         written_port: Option<u16>,
         key: &Checked,
@@ -370,7 +370,7 @@ impl CheckPlan {
 
     fn http(
         &self,
-        real: &RealLine,
+        real: &RealLine<'_>,
         target: SocketAddr,
         resolver: &Resolver<'_>,
         out: &mut Vec<Diagnostic>,

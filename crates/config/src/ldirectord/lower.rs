@@ -6,7 +6,7 @@ use super::{
     table::{DIRECTIVES, Status},
 };
 use crate::{
-    address::{self, Resolved, forwarding},
+    address::{self, Resolved, forwarding, socket_text},
     codes,
     draft::{Draft, ServiceDraft, SettingsDraft, report_port},
     host::{Family, Resolver, shown},
@@ -37,7 +37,7 @@ const FACILITIES: &[&str] = &[
 pub(crate) const ALERT_STATES: [&str; 4] = ["starting", "running", "stopping", "reloading"];
 
 /// Turns the syntax of one file into a draft.
-pub(crate) fn lower(syntax: Syntax, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Draft {
+pub(crate) fn lower(syntax: Syntax<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Draft {
     let Syntax { mut globals, execute, sections } = syntax;
     report_ignored(&mut globals, out);
     let mut draft = Draft { settings: settings(&globals, execute, out), ..Draft::default() };
@@ -141,14 +141,13 @@ fn fallback_line(
     };
     let family = if six { Family::V6 } else { Family::V4 };
     let address = address::resolve(split.host, family, split.host_span(span), resolver, out)?;
-    let method = Spanned::new(method.to_owned(), text.span);
-    forwarding_method(&method, out)?;
+    forwarding_method(Spanned::new(method, text.span), out)?;
     Some(FallbackLine { address, port: split.port.map(str::to_owned), span, told: false })
 }
 
 /// `gate`; the other methods are refused by name.
-fn forwarding_method(method: &Spanned<String>, out: &mut Vec<Diagnostic>) -> Option<()> {
-    let what = match method.value.as_str() {
+fn forwarding_method(method: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<()> {
+    let what = match method.value {
         "gate" => return Some(()),
         "masq" => "network address translation (masq)",
         "ipip" => "tunnels (ipip)",
@@ -165,6 +164,14 @@ fn forwarding_method(method: &Spanned<String>, out: &mut Vec<Diagnostic>) -> Opt
     None
 }
 
+/// What is known of the virtual service when its real servers are read.
+struct Known<'a> {
+    six: bool,
+    key: Option<ServiceKey>,
+    checked: &'a Checked,
+    plan: Option<&'a check::CheckPlan>,
+}
+
 struct Lowering<'a> {
     globals: Options,
     /// For IPv4 and for IPv6.
@@ -176,7 +183,7 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     /// One virtual service, all its mistakes reported; `None` when it is not known what it answers for.
-    fn section(&mut self, section: &Section, out: &mut Vec<Diagnostic>) -> Option<ServiceDraft> {
+    fn section(&mut self, section: &Section<'_>, out: &mut Vec<Diagnostic>) -> Option<ServiceDraft> {
         if section.head.value.is_empty() {
             return None;
         }
@@ -190,13 +197,12 @@ impl Lowering<'_> {
         let nowhere = Checked { vip: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80), protocol: Protocol::Tcp };
         let checked = checked.unwrap_or(nowhere);
         let plan = check::plan(section, &self.globals, &checked, self.resolver, out);
-        let mut real_servers = Vec::new();
-        let mut spans = Vec::new();
+        let mut real_servers = Vec::with_capacity(section.real_servers.len());
+        let mut spans = Vec::with_capacity(section.real_servers.len());
+        let known = Known { six: section.six, key, checked: &checked, plan: plan.as_ref() };
         for line in &section.real_servers {
-            for real in self.real_servers(section.six, line, &checked, key, plan.as_ref(), out).unwrap_or_default() {
-                real_servers.push(real);
-                spans.push(line.target.span);
-            }
+            self.real_servers(line, &known, &mut real_servers, out);
+            spans.resize(real_servers.len(), line.target.span);
         }
         let fallback = self.fallback(section, key, out);
         let fallback_command = self.fallback_command(options, out);
@@ -236,7 +242,7 @@ impl Lowering<'_> {
         written.filter(|name| self.names.insert(name.clone())).unwrap_or_else(|| key.to_string())
     }
 
-    fn key(&self, section: &Section, out: &mut Vec<Diagnostic>) -> Option<ServiceKey> {
+    fn key(&self, section: &Section<'_>, out: &mut Vec<Diagnostic>) -> Option<ServiceKey> {
         let head = &section.head;
         if head.value.bytes().all(|b| b.is_ascii_digit()) {
             let mark = head.value.trim_start_matches('0');
@@ -281,13 +287,12 @@ impl Lowering<'_> {
 
     fn real_servers(
         &self,
-        six: bool,
-        line: &RealLine,
-        checked: &Checked,
-        key: Option<ServiceKey>,
-        plan: Option<&check::CheckPlan>,
+        line: &RealLine<'_>,
+        of: &Known<'_>,
+        real_servers: &mut Vec<RealServer>,
         out: &mut Vec<Diagnostic>,
-    ) -> Option<Vec<RealServer>> {
+    ) -> Option<()> {
+        let Known { six, key, checked, plan } = *of;
         if line.six != six {
             let (written, right) = if six { ("real", "real6") } else { ("real6", "real") };
             out.push(
@@ -300,21 +305,20 @@ impl Lowering<'_> {
             );
             return None;
         }
-        let method = forwarding_method(&line.method, out);
+        let method = forwarding_method(line.method, out);
         let (targets, port) = self.targets(six, line, checked.protocol, out)?;
         method?;
         let weight = Weight::new(line.weight.map_or(1, |w| w.value)).unwrap_or(Weight::MAX);
         let span = line.target.span;
         let forward = |address| key.map_or(Forwarding::DirectRouting, |key| forwarding(address, key.address));
-        if let (Some(port), Some(first), Some(key)) = (port, targets.first(), key) {
-            report_port(codes::PORT_REWRITE, port, key.port, forward(first.address), span, out);
+        if let (Some(port), Some(key)) = (port, key) {
+            report_port(codes::PORT_REWRITE, port, key.port, forward(targets.first), span, out);
         }
-        let mut real_servers = Vec::with_capacity(targets.len());
-        for target in targets {
+        for target in targets.addresses() {
             let address = SocketAddr::new(target.address, checked.vip.port());
             let check = plan?.check(line, target.address, port, checked, self.resolver, out)?;
             real_servers.push(RealServer {
-                name: address.to_string(),
+                name: socket_text(address),
                 aliases: target.name.into_iter().collect(),
                 address,
                 forwarding: forward(target.address),
@@ -322,19 +326,19 @@ impl Lowering<'_> {
                 check,
             });
         }
-        Some(real_servers)
+        Some(())
     }
 
     /// The addresses of a line, one or a range, and the port that is written.
     fn targets(
         &self,
         six: bool,
-        line: &RealLine,
+        line: &RealLine<'_>,
         protocol: Protocol,
         out: &mut Vec<Diagnostic>,
-    ) -> Option<(Vec<Resolved>, Option<u16>)> {
+    ) -> Option<(Targets, Option<u16>)> {
         let span = line.target.span;
-        let text = line.target.value.as_str();
+        let text = line.target.value;
         let (first, rest, rest_at) = match text.split_once("->") {
             Some((first, last)) => (Some(first), last, first.len() + 2),
             None => (None, text, 0),
@@ -362,12 +366,17 @@ impl Lowering<'_> {
         let last = last?;
         let addresses = match first {
             Some(first) => range(first.address, last.address, span, out)?,
-            None => vec![last],
+            None => Targets { first: last.address, more: 0, name: last.name },
         };
         Some((addresses, port))
     }
 
-    fn fallback(&mut self, section: &Section, key: Option<ServiceKey>, out: &mut Vec<Diagnostic>) -> Option<Fallback> {
+    fn fallback(
+        &mut self,
+        section: &Section<'_>,
+        key: Option<ServiceKey>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Fallback> {
         let options = &section.options;
         let (own, other, wrong, right) = match section.six {
             true => (&options.fallback6, &options.fallback, "fallback", "fallback6"),
@@ -497,7 +506,27 @@ fn report_refused(options: &Options, out: &mut Vec<Diagnostic>) {
     }
 }
 
-fn range(first: IpAddr, last: IpAddr, span: Span, out: &mut Vec<Diagnostic>) -> Option<Vec<Resolved>> {
+/// The real servers one line stands for: an address and how many follow it.
+struct Targets {
+    first: IpAddr,
+    more: u32,
+    name: Option<String>,
+}
+
+impl Targets {
+    fn addresses(self) -> impl Iterator<Item = Resolved> {
+        let Targets { first, more, mut name } = self;
+        (0..=more).map(move |step| {
+            let address = match first {
+                IpAddr::V4(first) => IpAddr::V4(Ipv4Addr::from(u32::from(first).saturating_add(step))),
+                IpAddr::V6(_) => first,
+            };
+            Resolved { address, name: name.take() }
+        })
+    }
+}
+
+fn range(first: IpAddr, last: IpAddr, span: Span, out: &mut Vec<Diagnostic>) -> Option<Targets> {
     let (IpAddr::V4(first), IpAddr::V4(last)) = (first, last) else {
         out.push(Diagnostic::error(codes::RANGE, span, "a range of IPv6 addresses").help("write one line for each"));
         return None;
@@ -513,5 +542,5 @@ fn range(first: IpAddr, last: IpAddr, span: Span, out: &mut Vec<Diagnostic>) -> 
         out.push(Diagnostic::error(codes::RANGE, span, message));
         return None;
     }
-    Some((low..=high).map(|bits| Resolved { address: Ipv4Addr::from(bits).into(), name: None }).collect())
+    Some(Targets { first: first.into(), more: high - low, name: None })
 }

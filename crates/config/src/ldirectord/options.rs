@@ -61,15 +61,15 @@ pub(crate) struct Options {
 
 /// A file as its grammar has it, before any meaning.
 #[derive(Default)]
-pub(crate) struct Syntax {
+pub(crate) struct Syntax<'a> {
     pub(crate) globals: Options,
     /// `execute=`, in order.
     pub(crate) execute: Vec<Spanned<String>>,
-    pub(crate) sections: Vec<Section>,
+    pub(crate) sections: Vec<Section<'a>>,
 }
 
 /// A virtual service as written.
-pub(crate) struct Section {
+pub(crate) struct Section<'a> {
     /// `virtual6`.
     pub(crate) six: bool,
     /// The word `virtual` or `virtual6`.
@@ -77,20 +77,20 @@ pub(crate) struct Section {
     /// Behind the `=`.
     pub(crate) head: Spanned<String>,
     pub(crate) options: Options,
-    pub(crate) real_servers: Vec<RealLine>,
+    pub(crate) real_servers: Vec<RealLine<'a>>,
     /// A line of it could not be read; that is reported already.
     pub(crate) broken: bool,
 }
 
 /// A `real=` line as written.
-pub(crate) struct RealLine {
+pub(crate) struct RealLine<'a> {
     /// `real6`.
     pub(crate) six: bool,
     /// The word `real` or `real6`.
     pub(crate) word: Span,
     /// Address, host name or range, with its port.
-    pub(crate) target: Spanned<String>,
-    pub(crate) method: Spanned<String>,
+    pub(crate) target: Spanned<&'a str>,
+    pub(crate) method: Spanned<&'a str>,
     pub(crate) weight: Option<Spanned<u32>>,
     pub(crate) request: Text,
     pub(crate) receive: Text,

@@ -1,7 +1,7 @@
 //! Lines into sections and options: what stands where, with every quirk of files in the field read as meant.
 
 use super::{
-    blank::{Gathered, Telling, is_blank, is_odd, skip, trim_end},
+    blank::{Gathered, Telling, has_no_width, is_blank, is_odd, is_quote, plain, skip, trim_end},
     options::{Options, Section, Syntax},
     real::real_line,
     table::{Argument, DIRECTIVES, Directive, Status, find},
@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 const INDENTATION: usize = 4;
 
 /// Reads a text; what is wrong goes to `out`.
-pub(crate) fn parse(sources: &Sources, file: FileId, out: &mut Vec<Diagnostic>) -> Syntax {
+pub(crate) fn parse<'a>(sources: &'a Sources, file: FileId, out: &mut Vec<Diagnostic>) -> Syntax<'a> {
     let mut parser = Parser {
         file,
         syntax: Syntax::default(),
@@ -71,9 +71,9 @@ const LINE_ENDS: Telling = Telling {
     fix: "end lines in LF",
 };
 
-struct Parser<'o> {
+struct Parser<'o, 'a> {
     file: FileId,
-    syntax: Syntax,
+    syntax: Syntax<'a>,
     /// Indented lines belong to the last section.
     open: bool,
     /// Where the last line of the last section ends.
@@ -96,8 +96,8 @@ struct Line<'a> {
     value: Value<'a>,
 }
 
-impl Parser<'_> {
-    fn line(&mut self, start: usize, line: &str) {
+impl<'a> Parser<'_, 'a> {
+    fn line(&mut self, start: usize, line: &'a str) {
         let line = line.strip_suffix('\n').unwrap_or(line);
         let content = line.strip_suffix('\r').unwrap_or(line);
         let body = skip(content);
@@ -128,6 +128,8 @@ impl Parser<'_> {
 
     /// Runs of blanks that hold an odd one: gone at the end of a line, as wide as before elsewhere.
     fn gather_odd_blanks(&mut self, start: usize, content: &str, to_the_end: bool) {
+        // What stands in quotes is the operator's own.
+        let quoted = content.find(is_quote).unwrap_or(content.len())..content.rfind(is_quote).unwrap_or(0);
         let mut at = 0;
         while let Some(found) = content.get(at..).and_then(|rest| rest.find(is_odd)) {
             let found = at + found;
@@ -135,21 +137,26 @@ impl Parser<'_> {
             let from = at + trim_end(before).len();
             let run = content.get(from..).unwrap_or("");
             let length = run.len() - skip(run).len();
-            let visible = run.get(..length).unwrap_or("").chars().filter(|c| !matches!(c, '\u{200b}' | '\u{feff}'));
-            let replacement = match to_the_end && from + length == content.len() {
-                true => String::new(),
-                false => visible.map(|c| if is_odd(c) { ' ' } else { c }).collect(),
+            let blanks = run.get(..length).unwrap_or("");
+            let replacement = if to_the_end && from + length == content.len() {
+                String::new()
+            } else if from == 0 {
+                plain(&blanks.replace(has_no_width, ""))
+            } else {
+                plain(blanks)
             };
-            self.odd.push(Span::new(self.file, start + from, start + from + length), replacement);
+            if !quoted.contains(&from) {
+                self.odd.push(Span::new(self.file, start + from, start + from + length), replacement);
+            }
             at = from + length;
         }
     }
 
-    fn directive_line(&mut self, start: usize, content: &str, body: &str) {
+    fn directive_line(&mut self, start: usize, content: &'a str, body: &'a str) {
         let indentation = content.len() - body.len();
         let columns = columns(content.get(..indentation).unwrap_or(""));
         let at = start + indentation;
-        let Some(equals) = body.find('=') else {
+        let Some(equals) = body.bytes().position(|b| b == b'=') else {
             self.no_equals(start, at, body);
             return;
         };
@@ -189,7 +196,8 @@ impl Parser<'_> {
             Diagnostic::error(codes::NO_VALUE, span, format!("`{name}` has no `=` and no value"))
         } else {
             let insert = Span::new(self.file, at, at);
-            Diagnostic::error(codes::UNKNOWN_WORD, span, format!("`{}` is no directive", shown(body))).suggest("make it a comment if it is a remark",
+            Diagnostic::error(codes::UNKNOWN_WORD, span, format!("`{}` is no directive", shown(body))).suggest(
+                "make it a comment if it is a remark",
                 insert,
                 "# ",
             )
@@ -224,7 +232,7 @@ impl Parser<'_> {
     }
 
     /// Decides which section the directive belongs to.
-    fn place(&mut self, directive: &'static Directive, line: &Line<'_>, end: usize) {
+    fn place(&mut self, directive: &'static Directive, line: &Line<'a>, end: usize) {
         if matches!(directive.argument, Argument::Section) {
             if line.columns > 0 {
                 let span = Span::new(self.file, line.start, line.start + line.indentation);
@@ -251,7 +259,7 @@ impl Parser<'_> {
         self.only_blank_since = true;
     }
 
-    fn place_unindented(&mut self, directive: &'static Directive, line: &Line<'_>, end: usize) {
+    fn place_unindented(&mut self, directive: &'static Directive, line: &Line<'a>, end: usize) {
         if directive.scope.is_global() {
             self.open = false;
             self.only_blank_since = false;
@@ -270,7 +278,7 @@ impl Parser<'_> {
         }
     }
 
-    fn place_indented(&mut self, directive: &'static Directive, line: &Line<'_>, end: usize) {
+    fn place_indented(&mut self, directive: &'static Directive, line: &Line<'a>, end: usize) {
         if !directive.scope.is_virtual() {
             self.out.push(
                 Diagnostic::warning(
@@ -300,7 +308,7 @@ impl Parser<'_> {
     }
 
     /// An indented line that belongs to no section.
-    fn place_stray(&mut self, directive: &'static Directive, line: &Line<'_>, end: usize) {
+    fn place_stray(&mut self, directive: &'static Directive, line: &Line<'a>, end: usize) {
         let before_any = self.syntax.sections.is_empty();
         let indentation = Span::new(self.file, line.start, line.start + line.indentation);
         if directive.scope.is_global() && (before_any || !directive.scope.is_virtual()) {
@@ -334,12 +342,12 @@ impl Parser<'_> {
         }
     }
 
-    fn before_any_section(&mut self, directive: &Directive, line: &Line<'_>) {
+    fn before_any_section(&mut self, directive: &Directive, line: &Line<'a>) {
         let message = format!("`{}` stands before any virtual service", directive.name);
         self.out.push(Diagnostic::error(codes::SECTION, line.name, message).help("write it below a `virtual=` line"));
     }
 
-    fn open_section(&mut self, directive: &Directive, line: &Line<'_>) {
+    fn open_section(&mut self, directive: &Directive, line: &Line<'a>) {
         let (head, rest) = line.value.word();
         if head.value.is_empty() {
             let message = format!("`{}` has no address", directive.name);
@@ -358,7 +366,7 @@ impl Parser<'_> {
     }
 
     /// Reads the value into the globals or into the last section.
-    fn read(&mut self, directive: &'static Directive, value: Value<'_>, name: Span, in_section: bool) {
+    fn read(&mut self, directive: &'static Directive, value: Value<'a>, name: Span, in_section: bool) {
         let value = Value { in_section, ..value };
         if value.is_over() {
             let d = Diagnostic::error(codes::NO_VALUE, name, format!("`{}` has no value", directive.name));
@@ -395,7 +403,7 @@ impl Parser<'_> {
 
 /// Columns of a run of blanks.
 fn columns(blanks: &str) -> usize {
-    blanks.chars().map(|c| if c == '\t' { INDENTATION } else { usize::from(c != '\u{feff}') }).sum()
+    blanks.chars().map(|c| if c == '\t' { INDENTATION } else { usize::from(!has_no_width(c)) }).sum()
 }
 
 /// Whether a text needs its quotes.
@@ -428,7 +436,8 @@ fn read_option(directive: &Directive, value: Value<'_>, name: Span, options: &mu
             out.push(Diagnostic::error(codes::NO_VALUE, name, message).help("delete the line"));
             return None;
         }
-        Some(Spanned::new(text.value.to_owned(), text.span))
+        let owned = if value.is_quoted() { text.value.to_owned() } else { plain(text.value) };
+        Some(Spanned::new(owned, text.span))
     };
     match directive.argument {
         Argument::Section | Argument::RealServer | Argument::File => {}
@@ -480,5 +489,5 @@ fn rest_of_line(value: Value<'_>) -> Spanned<String> {
     let value = value.skip();
     let text = if value.in_section { value.text.split('#').next().unwrap_or("") } else { value.text };
     let text = trim_end(text);
-    Spanned::new(text.to_owned(), value.span(text.len()))
+    Spanned::new(plain(text), value.span(text.len()))
 }

@@ -1,7 +1,7 @@
 //! Texts in double quotes.
 
 use super::{
-    blank::is_blank,
+    blank::{is_blank, is_quote},
     value::{Strict, Value},
 };
 use crate::{codes, host::shown};
@@ -71,10 +71,6 @@ impl<'a> Value<'a> {
         rest.remark(Strict::Yes, out);
         Some(text)
     }
-}
-
-fn is_quote(c: char) -> bool {
-    matches!(c, '"' | '\'' | '\u{201c}'..='\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{ff02}')
 }
 
 fn report_hash(inside: Value<'_>, close: usize, out: &mut Vec<Diagnostic>) {

@@ -11,22 +11,19 @@ use evenkeel_source::{Diagnostic, Span, Spanned};
 const METHODS: [&str; 3] = ["gate", "masq", "ipip"];
 
 /// Reads what stands behind `real=`.
-pub(crate) fn real_line(six: bool, word: Span, value: Value<'_>, out: &mut Vec<Diagnostic>) -> Option<RealLine> {
+pub(crate) fn real_line<'a>(
+    six: bool,
+    word: Span,
+    value: Value<'a>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<RealLine<'a>> {
     let (target, rest) = value.word();
     if target.value.is_empty() || target.value.starts_with('#') {
         out.push(Diagnostic::error(codes::NO_VALUE, word, "a real server without an address"));
         return None;
     }
     let (method, rest) = method(target.span, rest, out)?;
-    let mut line = RealLine {
-        six,
-        word,
-        target: Spanned::new(target.value.to_owned(), target.span),
-        method,
-        weight: None,
-        request: None,
-        receive: None,
-    };
+    let mut line = RealLine { six, word, target, method, weight: None, request: None, receive: None };
     let mut rest = rest;
     while !rest.is_over() {
         if rest.is_quoted() && line.request.is_none() {
@@ -55,10 +52,10 @@ pub(crate) fn real_line(six: bool, word: Span, value: Value<'_>, out: &mut Vec<D
     Some(line)
 }
 
-fn method<'a>(target: Span, rest: Value<'a>, out: &mut Vec<Diagnostic>) -> Option<(Spanned<String>, Value<'a>)> {
+fn method<'a>(target: Span, rest: Value<'a>, out: &mut Vec<Diagnostic>) -> Option<(Spanned<&'a str>, Value<'a>)> {
     let (word, after) = rest.word();
     if METHODS.contains(&word.value) {
-        return Some((Spanned::new(word.value.to_owned(), word.span), after));
+        return Some((word, after));
     }
     let missing = word.value.is_empty() || word.value.starts_with(|c: char| !c.is_ascii_alphabetic());
     if let Some(meant) = nearest(word.value, METHODS).filter(|_| !missing) {
@@ -67,7 +64,7 @@ fn method<'a>(target: Span, rest: Value<'a>, out: &mut Vec<Diagnostic>) -> Optio
                 .note("ldirectord refuses the file at this line")
                 .replace(format!("write `{meant}`"), word.span, meant),
         );
-        return Some((Spanned::new(meant.to_owned(), word.span), after));
+        return Some((Spanned::new(meant, word.span), after));
     }
     let after_target = Span { start: target.end, ..target };
     out.push(if missing {
@@ -119,7 +116,7 @@ fn threshold(word: &str) -> Option<&'static str> {
 }
 
 /// `"request", "receive"`; the second may be missing.
-fn request_and_receive<'a>(line: &mut RealLine, value: Value<'a>, out: &mut Vec<Diagnostic>) -> Option<Value<'a>> {
+fn request_and_receive<'a>(line: &mut RealLine<'_>, value: Value<'a>, out: &mut Vec<Diagnostic>) -> Option<Value<'a>> {
     let owned = |text: Spanned<&str>| Spanned::new(text.value.to_owned(), text.span);
     let (request, rest) = first_quoted(value, out)?;
     line.request = Some(owned(request));

@@ -3,6 +3,7 @@
 
 use super::options::Options;
 use evenkeel_source::Spanned;
+use std::{collections::HashMap, sync::LazyLock};
 
 /// Where a directive may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,7 +222,9 @@ pub(crate) const DIRECTIVES: &[Directive] = directives! {
 
 /// The directive of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Directive> {
-    DIRECTIVES.iter().find(|d| d.name == name)
+    static BY_NAME: LazyLock<HashMap<&str, &Directive>> =
+        LazyLock::new(|| DIRECTIVES.iter().map(|directive| (directive.name, directive)).collect());
+    BY_NAME.get(name).copied()
 }
 
 /// The text of docs/compat/ldirectord.md.

@@ -1,6 +1,6 @@
 //! What stands behind the `=`: numbers, yes and no, words, quoted texts and the remarks people put behind them.
 
-use super::blank::{is_blank, skip, trim_end};
+use super::blank::{is_blank, skip, trim_end, word_length};
 use crate::{codes, host::shown};
 use evenkeel_source::{Diagnostic, Edit, FileId, Span, Spanned};
 
@@ -55,7 +55,7 @@ impl<'a> Value<'a> {
     /// The first word and what follows it.
     pub(crate) fn word(self) -> (Spanned<&'a str>, Value<'a>) {
         let start = self.skip();
-        let length = start.text.find(is_blank).unwrap_or(start.text.len());
+        let length = word_length(start.text);
         (Spanned::new(start.text.get(..length).unwrap_or(""), start.span(length)), start.from(length))
     }
 

@@ -1,7 +1,7 @@
 //! `check = { http = "/path", expect = "ok", every = "1s" }` and its short form `check = "http:/path"`.
 
 use super::{
-    reader::{Keys, Table, Value, integer_of, string_of, wrong_type},
+    reader::{Keys, Table, Value, inside, integer_of, string_of, wrong_type},
     units,
 };
 use crate::{
@@ -304,7 +304,8 @@ fn http(word: &str, table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Di
         resolver.regex(expect.value, expect.span, out);
         if http.method == HttpMethod::Head {
             let message = "an answer to HEAD has no body that could match";
-            out.push(Diagnostic::error(codes::HEAD_BODY, expect.span, message).help("use GET or leave `expect` out"));
+            let d = Diagnostic::warning(codes::HEAD_BODY, expect.span, message);
+            out.push(d.note("the real server is never up").help("use GET or leave `expect` out"));
         }
         http.body = Body::PerlRegex(expect.value.to_owned());
     }
@@ -390,7 +391,8 @@ fn connect(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>
         out.push(Diagnostic::error(codes::ADDRESS, text.span, format!("`{}` is no address", shown(text.value))));
         return None;
     };
-    let address = address::resolve(split.host, Family::Any, text.span, resolver, out)?.address;
+    let host_span = inside(text, split.host_at, split.host.len());
+    let address = address::resolve(split.host, Family::Any, host_span, resolver, out)?.address;
     let port = match split.port {
         Some(port) => Some(address::port(port, Protocol::Tcp, text.span, resolver, out)?),
         None => None,

@@ -226,6 +226,14 @@ pub(crate) fn string_of<'a>(value: Value<'a>, out: &mut Vec<Diagnostic>) -> Opti
     }
 }
 
+/// `length` bytes from `at` of a string's text, when it is written without escapes; the whole value otherwise.
+pub(crate) fn inside(text: Spanned<&str>, at: usize, length: usize) -> Span {
+    let Span { file, start, end } = text.span;
+    let is_plain = (end - start) as usize == text.value.len() + 2;
+    let from = start as usize + 1 + at;
+    if is_plain { Span::new(file, from, from + length) } else { text.span }
+}
+
 /// The integer that `value` is.
 pub(crate) fn integer_of(value: Value<'_>, out: &mut Vec<Diagnostic>) -> Option<i64> {
     match value.value {

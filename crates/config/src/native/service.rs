@@ -2,10 +2,10 @@
 
 use super::{
     check::{self, CheckPlan},
-    reader::{Keys, Table, Value, string_of, wrong_type},
+    reader::{Keys, Table, Value, inside, string_of, wrong_type},
 };
 use crate::{
-    address::{self, forwarding},
+    address::{self, forwarding, socket_text},
     codes,
     draft::{ServiceDraft, report_port},
     host::{Family, Resolver, shown},
@@ -159,10 +159,12 @@ fn listen(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>)
         out.push(Diagnostic::error(codes::ADDRESS, text.span, format!("`{}` is no address", shown(rest))));
         return None;
     };
-    let address = address::resolve(split.host, Family::Any, text.span, resolver, out);
+    let at = text.value.len() - rest.len();
+    let host_span = inside(text, at + split.host_at, split.host.len());
+    let address = address::resolve(split.host, Family::Any, host_span, resolver, out);
     let port = match split.port {
         Some("*") => Some(0),
-        Some(port) => address::port(port, protocol, text.span, resolver, out),
+        Some(port) => address::port(port, protocol, inside(text, at + split.port_at, port.len()), resolver, out),
         None => {
             let d = Diagnostic::error(codes::PORT, text.span, format!("`{}` has no port", shown(rest)));
             out.push(d.help("write ADDRESS:PORT, or ADDRESS:* for every port; IPv6 as [ADDRESS]:PORT"));
@@ -288,7 +290,7 @@ fn real_server(
         }
     }
     let real = RealServer {
-        name: name.map_or_else(|| address.to_string(), |name| name.value.to_owned()),
+        name: name.map_or_else(|| socket_text(address), |name| name.value.to_owned()),
         aliases,
         address,
         forwarding,
@@ -309,9 +311,13 @@ fn target(
         out.push(Diagnostic::error(codes::ADDRESS, text.span, format!("`{}` is no address", shown(text.value))));
         return None;
     };
-    let resolved = address::resolve(split.host, family, text.span, shared.resolver, out);
+    let host_span = inside(*text, split.host_at, split.host.len());
+    let resolved = address::resolve(split.host, family, host_span, shared.resolver, out);
     let port = match split.port {
-        Some(port) => Some(address::port(port, shared.key.protocol, text.span, shared.resolver, out)?),
+        Some(port) => {
+            let port_span = inside(*text, split.port_at, port.len());
+            Some(address::port(port, shared.key.protocol, port_span, shared.resolver, out)?)
+        }
         None => None,
     };
     let resolved = resolved?;

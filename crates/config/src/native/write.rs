@@ -6,7 +6,7 @@ use super::{
     units::{duration_text, size_text},
 };
 use crate::{
-    address::{forwarding, host_header, server_name},
+    address::{forwarding, host_header, server_name, socket_text},
     ldirectord::{
         check::{REDIRECTS, SIZE_CAP},
         lower::ALERT_STATES,
@@ -189,7 +189,7 @@ fn schedule(scheduler: Scheduler) -> &'static str {
 
 fn real_server(real: &RealServer, key: ServiceKey, own_check: Option<&str>) -> String {
     let mut keys = Vec::new();
-    if real.name != real.address.to_string() {
+    if real.name != socket_text(real.address) {
         keys.push(("name", quoted(&real.name)));
     }
     let address = quoted(&real.address.ip().to_string());

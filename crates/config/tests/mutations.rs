@@ -1,0 +1,148 @@
+//! The fuzz targets' functions over mutated files, a bounded number of them and the same ones in every run.
+
+mod common;
+
+use evenkeel_config::fuzzing;
+use proptest::prelude::*;
+use std::{fs, path::PathBuf};
+
+/// Runs of each target.
+const RUNS: u32 = 10_000;
+
+/// xorshift64*: small, seeded, good enough to choose bytes.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % sides.max(1)
+    }
+}
+
+/// Pieces that make a difference to a parser.
+const PIECES: [&str; 44] = [
+    "\u{a0}",
+    "\u{3000}",
+    "\u{feff}",
+    "\r\n",
+    "\n\n",
+    "\n",
+    "\0",
+    "\t",
+    "    ",
+    "  ",
+    " ",
+    "=",
+    "\"",
+    "'",
+    "#",
+    "->",
+    ":",
+    "::1",
+    "[",
+    "]",
+    "0",
+    "-1",
+    "65536",
+    "99999999999",
+    "yes",
+    "YES ",
+    "gate",
+    "masq 5",
+    "l:3",
+    "virtual=10.1:80\n",
+    "virtual6=[::1]:80\n",
+    "\treal=1.2.3.4 gate\n",
+    "real=10.0.0.1->10.0.0.9:80 gate\n",
+    "receive=\"(\"",
+    "500ms",
+    "fallback=127.1",
+    "\u{201c}x\u{201d}",
+    "{",
+    "}",
+    ",",
+    "[service.x]\n",
+    "check = \"http:/\"\n",
+    "\u{1f600}",
+    "\u{fc}",
+];
+
+fn mutate(seed: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = seed.to_vec();
+    for _ in 0..=dice.roll(6) {
+        let at = dice.roll(bytes.len() + 1);
+        let end = (at + dice.roll(12)).min(bytes.len());
+        match dice.roll(6) {
+            0 => bytes.insert(at, dice.roll(256) as u8),
+            1 => drop(bytes.drain(at..end)),
+            2 => bytes.truncate(at),
+            3 => {
+                let copy = bytes[at..end].to_vec();
+                let to = dice.roll(bytes.len() + 1);
+                bytes.splice(to..to, copy);
+            }
+            _ => {
+                let piece = PIECES[dice.roll(PIECES.len())].bytes();
+                bytes.splice(at..at, piece);
+            }
+        }
+    }
+    bytes
+}
+
+fn seeds(directory: &str, extension: &str) -> Vec<Vec<u8>> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == extension));
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+fn run(seeds: &[Vec<u8>], target: fn(&[u8])) {
+    assert!(!seeds.is_empty());
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    for run in 0..RUNS {
+        let mutated = mutate(&seeds[dice.roll(seeds.len())], &mut dice);
+        if std::panic::catch_unwind(|| target(&mutated)).is_err() {
+            panic!("run {run} fails on {:?}", String::from_utf8_lossy(&mutated));
+        }
+    }
+}
+
+#[test]
+fn mutated_ldirectord_files_keep_every_promise() {
+    let mut seeds = seeds("../../tests/conformance/ldirectord", "cf");
+    seeds.extend(self::seeds("tests/setups", "cf"));
+    run(&seeds, fuzzing::ldirectord);
+}
+
+#[test]
+fn mutated_native_files_keep_every_promise() {
+    let outputs = seeds("../../tests/conformance/ldirectord", "out");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut native: Vec<Vec<u8>> = outputs
+        .iter()
+        .filter_map(|out| text(out).split_once("---\n").map(|(_, toml)| toml.as_bytes().to_vec()))
+        .filter(|toml| toml.starts_with(b"["))
+        .collect();
+    native.extend(seeds("tests/golden", "toml"));
+    run(&native, fuzzing::native);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_at_all_keeps_every_promise(text in "(?s)(virtual=|real=|\t|    |[a-z]{1,12}|=|.|\n){0,60}") {
+        fuzzing::ldirectord(text.as_bytes());
+        fuzzing::native(text.as_bytes());
+    }
+
+    #[test]
+    fn any_bytes_at_all_keep_every_promise(bytes: Vec<u8>) {
+        fuzzing::ldirectord(&bytes);
+        fuzzing::native(&bytes);
+    }
+}
