@@ -142,6 +142,11 @@ impl EbpfDataplane {
                 format!("real server {address} is there already"),
             ));
         }
+        if address.is_ipv4() != key.address.is_ipv4() && server.forwarding == Forwarding::DirectRouting {
+            return Err(refuse(&format!(
+                "real server {address} is of the other address family, which direct routing cannot reach"
+            )));
+        }
         let known = self.state.dests.get(&(service, address)).copied();
         let dest = match known {
             Some(dest) => dest,
@@ -275,6 +280,10 @@ impl EbpfDataplane {
 
     /// How a real server's address is reached, for all real servers that have it.
     pub(crate) fn set_next_hop(&mut self, address: IpAddr, hop: NextHop) {
+        // Next hops of real servers that are gone stay known for when they come back, within bounds.
+        if self.state.hops.len() > 2 * self.sizes.dests as usize {
+            self.state.hops.retain(|address, _| self.state.by_address.contains_key(address));
+        }
         if self.state.hops.insert(address, hop) == Some(hop) {
             return;
         }

@@ -151,7 +151,6 @@ impl EbpfDataplane {
             dests.retain(|d| *d != dest);
             if dests.is_empty() {
                 self.state.by_address.remove(&address.ip());
-                self.state.hops.remove(&address.ip());
             }
         }
         self.state.free_dests.insert(dest);

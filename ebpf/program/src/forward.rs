@@ -17,7 +17,9 @@ pub fn finish<const K: usize>(frame: &Frame, bytes: u32, index: u32) -> Result<V
         account(index, bytes);
         return Ok(Verdict::deliver());
     }
-    if flags & DEST_RESOLVED == 0 && !frame.tc {
+    // SAFETY: as above.
+    let interface = unsafe { (&raw const (*dest).interface).read_volatile() };
+    if flags & DEST_RESOLVED == 0 && (!frame.tc || interface == 0) {
         return Err(Reason::NoNextHop);
     }
     // SAFETY: the IP header of this family was checked to lie within the frame.
@@ -28,8 +30,7 @@ pub fn finish<const K: usize>(frame: &Frame, bytes: u32, index: u32) -> Result<V
     }
     // SAFETY: the Ethernet header lies within the frame.
     unsafe { address(frame.data, dest) };
-    // SAFETY: as above.
-    Ok(Verdict::send(unsafe { (*dest).interface }))
+    Ok(Verdict::send(interface))
 }
 
 #[inline(always)]
@@ -59,7 +60,8 @@ unsafe fn age<const K: usize>(ip: usize) -> Result<(), Reason> {
         // RFC 1624, equation 3, for a TTL (the upper byte of its word) that is one less.
         let old: u16 = unsafe { read(ip + 10) };
         let sum = u16::from_be(old) as u32 + 0x100;
-        let sum = (sum & 0xffff) + (sum >> 16);
+        // All ones is written as 0, as the kernel does it.
+        let sum = (sum & 0xffff) + (sum >= 0xffff) as u32;
         unsafe { write(ip + 10, (sum as u16).to_be()) };
     }
     Ok(())

@@ -1,0 +1,26 @@
+//! Random packets through the real program and through the reference: no packet, counter or choice may differ.
+
+mod common;
+
+use evenkeel_dataplane::reference::compare;
+
+/// Seeds, each a run on a fresh data plane. `EVENKEEL_SEED` and `EVENKEEL_PACKETS` choose another run.
+const SEEDS: std::ops::Range<u64> = 1..9;
+const PACKETS: u64 = 6_000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn the_program_and_the_reference_agree() {
+    let seeds = number("EVENKEEL_SEED").map_or(SEEDS, |seed| seed..seed + 1);
+    let packets = number("EVENKEEL_PACKETS").unwrap_or(PACKETS);
+    for seed in seeds {
+        let Some(mut plane) = common::plane() else { return };
+        let secret = plane.secret();
+        if let Err(difference) = compare::run(&mut plane, secret, seed, packets) {
+            panic!("{difference}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Each rule of single packets, on the real program.
+
+mod common;
+
+use evenkeel_dataplane::reference::fixtures;
+
+#[test]
+fn the_program_does_what_the_table_says() {
+    let Some(mut plane) = common::plane() else { return };
+    let differences = fixtures::differences(&mut plane).unwrap();
+    assert!(differences.is_empty(), "{} cases differ:\n{}", differences.len(), differences.join("\n"));
+}
