@@ -4,7 +4,10 @@ use evenkeel_model::Prefix;
 
 use super::*;
 use crate::{
-    link::{LinkKind, XdpMode},
+    address::Address,
+    link::{Link, LinkKind, XdpMode},
+    monitor::Event,
+    neighbour::{Neighbour, NeighbourState},
     route::RouteEntry,
 };
 
