@@ -1,5 +1,7 @@
 //! tests/conformance/ldirectord: one small file for each rule of ldirectord.cf, and what it means.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{brief, golden, ldirectord};

@@ -1,5 +1,7 @@
 //! Files and directories on disk: what is read, and one precise message for what cannot be.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{HOST, brief, errors, only};
@@ -133,7 +135,7 @@ fn settings_that_differ_between_files_point_at_both() {
 fn the_format_can_be_forced() {
     let directory = TempDir::new().unwrap();
     let path = write(&directory, "web.conf", CF);
-    assert!(load(&[path.clone()], Some(Format::Ldirectord), &HOST).cluster.is_some());
+    assert!(load(std::slice::from_ref(&path), Some(Format::Ldirectord), &HOST).cluster.is_some());
     assert!(!errors(&load(&[path], Some(Format::Native), &HOST)).is_empty());
 }
 

@@ -1,5 +1,7 @@
 //! `check --fix` over every case of tests/conformance/ldirectord.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{HOST, brief, ldirectord};

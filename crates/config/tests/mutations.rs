@@ -1,5 +1,7 @@
 //! The fuzz targets' functions over mutated files, a bounded number of them and the same ones in every run.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use evenkeel_config::fuzzing;

@@ -1,5 +1,7 @@
 //! The native TOML: what it means, and what is said about mistakes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{brief, errors, golden, native, only, rendered};

@@ -1,5 +1,7 @@
 //! `load(to_toml(cluster)) == cluster`, for every cluster there can be.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{brief, native};

@@ -1,5 +1,7 @@
 //! The files of two set-ups found in the field, as they stand.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{HOST, brief, golden, ldirectord, native, rendered};

@@ -1,5 +1,7 @@
 //! Large files: work grows with the number of lines and no faster.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{brief, ldirectord, native};

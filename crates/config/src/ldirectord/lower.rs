@@ -4,6 +4,8 @@ use super::{
     check::{self, Checked, near, split_command},
     options::{Options, RealLine, Section, Syntax},
     table::{DIRECTIVES, Status},
+    targets::targets,
+    words::{alert_states, protocol, report_refused, scheduler},
 };
 use crate::{
     address::{self, Resolved, forwarding, socket_text},
@@ -13,28 +15,22 @@ use crate::{
     load::MOST_DIAGNOSTICS,
 };
 use evenkeel_model::{
-    Alerts, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, RealServer, Scheduler, SchedulerError, Service,
-    ServiceKey, Sources, StartState, Weight,
+    Alerts, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, RealServer, Scheduler, Service, ServiceKey,
+    Sources, StartState, Weight,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
     collections::HashSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
-
-/// Real servers one range may stand for.
-const LARGEST_RANGE: u32 = 4096;
 
 /// Syslog facilities a `logfile=` may name.
 const FACILITIES: &[&str] = &[
     "auth", "authpriv", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news", "syslog", "user", "uucp", "local0",
     "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
-
-/// The mail states of ldirectord.
-pub(crate) const ALERT_STATES: [&str; 4] = ["starting", "running", "stopping", "reloading"];
 
 /// Turns the syntax of one file into a draft.
 pub(crate) fn lower(syntax: Syntax<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Draft {
@@ -306,7 +302,7 @@ impl Lowering<'_> {
             return None;
         }
         let method = forwarding_method(line.method, out);
-        let (targets, port) = self.targets(six, line, checked.protocol, out)?;
+        let (targets, port) = targets(six, line, checked.protocol, self.resolver, out)?;
         method?;
         let weight = Weight::new(line.weight.map_or(1, |w| w.value)).unwrap_or(Weight::MAX);
         let span = line.target.span;
@@ -327,48 +323,6 @@ impl Lowering<'_> {
             });
         }
         Some(())
-    }
-
-    /// The addresses of a line, one or a range, and the port that is written.
-    fn targets(
-        &self,
-        six: bool,
-        line: &RealLine<'_>,
-        protocol: Protocol,
-        out: &mut Vec<Diagnostic>,
-    ) -> Option<(Targets, Option<u16>)> {
-        let span = line.target.span;
-        let text = line.target.value;
-        let (first, rest, rest_at) = match text.split_once("->") {
-            Some((first, last)) => (Some(first), last, first.len() + 2),
-            None => (None, text, 0),
-        };
-        let Some(split) = address::split(rest) else {
-            out.push(Diagnostic::error(codes::ADDRESS, span, format!("`{}` is no address", shown(rest))));
-            return None;
-        };
-        let rest_span = address::part(span, rest_at, rest.len());
-        let family = if six { Family::V6 } else { Family::V4 };
-        let last = address::resolve(split.host, family, split.host_span(rest_span), self.resolver, out);
-        let first = match first {
-            Some(first) => {
-                let at = address::part(span, 0, first.len());
-                let host = first.trim_start_matches('[').trim_end_matches(']');
-                Some(address::resolve(host, family, at, self.resolver, out)?)
-            }
-            None => None,
-        };
-        let port = match split.port {
-            // ldirectord's own word for "the service's port".
-            Some("0") | None => None,
-            Some(port) => Some(address::port(port, protocol, split.port_span(rest_span), self.resolver, out)?),
-        };
-        let last = last?;
-        let addresses = match first {
-            Some(first) => range(first.address, last.address, span, out)?,
-            None => Targets { first: last.address, more: 0, name: last.name },
-        };
-        Some((addresses, port))
     }
 
     fn fallback(
@@ -425,122 +379,4 @@ impl Lowering<'_> {
             status: alert_states(status, out),
         })
     }
-}
-
-fn alert_states(status: Option<&Spanned<String>>, out: &mut Vec<Diagnostic>) -> Vec<String> {
-    let all = || ALERT_STATES.map(str::to_owned).to_vec();
-    let Some(status) = status else { return all() };
-    let words: Vec<&str> = status.value.split([',', ' ']).filter(|w| !w.is_empty()).collect();
-    if let Some(wrong) = words.iter().find(|w| !ALERT_STATES.contains(w) && !["all", "none"].contains(w)) {
-        let message = format!("`{}` is no state of the daemon", shown(wrong));
-        let help = format!("all, none or some of {}", ALERT_STATES.join(","));
-        out.push(Diagnostic::error(codes::VALUE, status.span, message).help(help));
-    } else if words.contains(&"none") && words.len() > 1 {
-        out.push(Diagnostic::error(codes::VALUE, status.span, "`none` together with other states"));
-    }
-    if words.contains(&"all") {
-        return all();
-    }
-    ALERT_STATES.iter().filter(|state| words.contains(state)).map(|state| (*state).to_owned()).collect()
-}
-
-fn protocol(options: &Options, port: &str, out: &mut Vec<Diagnostic>) -> Option<Protocol> {
-    let Some(word) = &options.protocol else {
-        return Some(if matches!(port, "53" | "domain") { Protocol::Udp } else { Protocol::Tcp });
-    };
-    if word.value == "fwm" {
-        let message = "protocol fwm with an address and port";
-        out.push(Diagnostic::error(codes::VALUE, word.span, message).help("write protocol=tcp or protocol=udp"));
-        return None;
-    }
-    near(word, &["tcp", "udp"], "protocol", codes::VALUE, out)
-        .map(|name| if name == "udp" { Protocol::Udp } else { Protocol::Tcp })
-}
-
-fn scheduler(options: &Options, out: &mut Vec<Diagnostic>) -> Option<Scheduler> {
-    let mut scheduler = match &options.scheduler {
-        None => Scheduler::WeightedRoundRobin,
-        Some(word) => match word.value.parse::<Scheduler>() {
-            Ok(scheduler) => scheduler,
-            Err(why) => {
-                let code = if why == SchedulerError::NotYet { codes::SCHEDULER } else { codes::VALUE };
-                let d = Diagnostic::error(code, word.span, format!("scheduler `{}`: {why}", shown(&word.value)));
-                out.push(match why {
-                    SchedulerError::NotYet => d,
-                    SchedulerError::Unknown => {
-                        d.note("ldirectord goes on with an empty table here: no connection is answered")
-                    }
-                });
-                return None;
-            }
-        },
-    };
-    if let Some(flags) = &options.schedflags {
-        for flag in flags.value.split(',') {
-            match (&mut scheduler, flag) {
-                (Scheduler::MaglevHash { port }, "mh-port") => *port = true,
-                _ => {
-                    let message = format!("scheduler flag `{}` is not in this release", shown(flag));
-                    out.push(
-                        Diagnostic::error(codes::SCHED_FLAGS, flags.span, message).help("mh-port with scheduler=mh is"),
-                    );
-                }
-            }
-        }
-    }
-    Some(scheduler)
-}
-
-/// What would send clients elsewhere if it were ignored.
-fn report_refused(options: &Options, out: &mut Vec<Diagnostic>) {
-    if let Some(persistent) = &options.persistent {
-        out.push(
-            Diagnostic::error(codes::PERSISTENCE, persistent.span, "persistence is not in this release")
-                .help("scheduler=mh sends a client address to the same real server as long as that one is up"),
-        );
-    } else if let Some(netmask) = &options.netmask {
-        out.push(Diagnostic::warning(codes::NO_EFFECT, netmask.span, "netmask has no effect without persistent"));
-    }
-    if let Some(ops) = options.ops.filter(|ops| ops.value) {
-        out.push(Diagnostic::error(codes::ONE_PACKET, ops.span, "one-packet scheduling is not in this release"));
-    }
-}
-
-/// The real servers one line stands for: an address and how many follow it.
-struct Targets {
-    first: IpAddr,
-    more: u32,
-    name: Option<String>,
-}
-
-impl Targets {
-    fn addresses(self) -> impl Iterator<Item = Resolved> {
-        let Targets { first, more, mut name } = self;
-        (0..=more).map(move |step| {
-            let address = match first {
-                IpAddr::V4(first) => IpAddr::V4(Ipv4Addr::from(u32::from(first).saturating_add(step))),
-                IpAddr::V6(_) => first,
-            };
-            Resolved { address, name: name.take() }
-        })
-    }
-}
-
-fn range(first: IpAddr, last: IpAddr, span: Span, out: &mut Vec<Diagnostic>) -> Option<Targets> {
-    let (IpAddr::V4(first), IpAddr::V4(last)) = (first, last) else {
-        out.push(Diagnostic::error(codes::RANGE, span, "a range of IPv6 addresses").help("write one line for each"));
-        return None;
-    };
-    let (low, high) = (u32::from(first), u32::from(last));
-    if low > high {
-        let message = format!("the range goes down, from {first} to {last}");
-        out.push(Diagnostic::error(codes::RANGE, span, message).help(format!("write {last}->{first}")));
-        return None;
-    }
-    if high - low >= LARGEST_RANGE {
-        let message = format!("the range holds {} addresses; {LARGEST_RANGE} is the most", u64::from(high - low) + 1);
-        out.push(Diagnostic::error(codes::RANGE, span, message));
-        return None;
-    }
-    Some(Targets { first: first.into(), more: high - low, name: None })
 }

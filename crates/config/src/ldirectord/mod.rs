@@ -8,8 +8,11 @@ mod options;
 mod parse;
 mod quoted;
 mod real;
+mod slot;
 mod table;
+mod targets;
 mod value;
+pub(crate) mod words;
 
 use crate::{draft::Draft, host::Resolver};
 use evenkeel_source::{Diagnostic, FileId, Sources};

@@ -127,7 +127,7 @@ fn not_empty(key: &str, text: &Spanned<&str>, out: &mut Vec<Diagnostic>) -> bool
 
 /// Who is told what by mail.
 fn alerts(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Alerts> {
-    use crate::ldirectord::lower::ALERT_STATES;
+    use crate::ldirectord::words::ALERT_STATES;
     table.only(&MAIL, out);
     let to = table.strings("to", out);
     let from = table.string("from", out);
@@ -159,6 +159,3 @@ fn alerts(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Alerts> {
         status,
     })
 }
-
-#[cfg(test)]
-mod tests;

@@ -111,7 +111,7 @@ impl<'a> Table<'a> {
         out: &mut Vec<Diagnostic>,
     ) -> Option<Spanned<u32>> {
         let value = self.get(key)?;
-        let Some(number) = integer_of(value, out) else { return None };
+        let number = integer_of(value, out)?;
         match u32::try_from(number).ok().filter(|n| range.contains(n)) {
             Some(number) => Some(Spanned::new(number, value.span)),
             None => {

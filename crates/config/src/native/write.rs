@@ -9,7 +9,7 @@ use crate::{
     address::{forwarding, host_header, server_name, socket_text},
     ldirectord::{
         check::{REDIRECTS, SIZE_CAP},
-        lower::ALERT_STATES,
+        words::ALERT_STATES,
     },
 };
 use evenkeel_model::{

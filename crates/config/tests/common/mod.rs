@@ -1,6 +1,11 @@
 //! What the tests share: a host that knows a few names, and loading of texts.
 
-#![allow(dead_code, unreachable_pub, reason = "every test file uses another part")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "every test file uses another part, and a test fails by panicking"
+)]
 
 use evenkeel_config::{Format, Host, Input, Loaded, load_texts};
 use evenkeel_model::Protocol;
@@ -92,9 +97,16 @@ pub fn golden(path: &str, text: &str) {
         return;
     }
     let wanted = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        wanted == text,
-        "{} is not what comes out now; EVENKEEL_BLESS=1 writes it anew\n--- committed\n{wanted}\n--- now\n{text}",
-        path.display()
-    );
+    if wanted != text {
+        let differs = wanted.lines().zip(text.lines()).position(|(a, b)| a != b);
+        let line = differs.unwrap_or_else(|| wanted.lines().count().min(text.lines().count()));
+        let show = |text: &str| text.lines().skip(line).take(5).collect::<Vec<_>>().join("\n");
+        panic!(
+            "{} is not what comes out now; EVENKEEL_BLESS=1 writes it anew. From line {}:\n--- committed\n{}\n--- now\n{}",
+            path.display(),
+            line + 1,
+            show(&wanted),
+            show(text)
+        );
+    }
 }
