@@ -96,7 +96,7 @@ impl Doors {
             Ok(attachment) => {
                 self.attached.insert(name.to_owned(), index);
                 self.failed.remove(name);
-                let why = "its packets go to the services".to_owned();
+                let why = "the virtual addresses' traffic arrives there".to_owned();
                 events.push(Event::AttachmentChanged { interface: name.to_owned(), mode: Some(attachment.mode), why });
             }
             Err(why) => self.fail(name, why, events),

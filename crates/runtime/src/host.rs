@@ -43,8 +43,13 @@ pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
                 .help(format!("ip address add {vip}/{length} dev lo")),
         );
     }
-    for event in firewall::bypassed(cluster) {
+    let found = firewall::look(cluster);
+    for event in found.bypassed {
         diagnostics.push(Diagnostic::without_place(Severity::Warning, BYPASSED, event.to_string()));
+    }
+    // Without root much cannot be seen: that is no fault of the files.
+    for text in found.unseen {
+        diagnostics.push(Diagnostic::without_place(Severity::Note, BYPASSED, text));
     }
     diagnostics
 }

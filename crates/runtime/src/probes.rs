@@ -24,7 +24,7 @@ const REPORTS: usize = 1024;
 #[derive(Debug)]
 pub(crate) enum ToProbes {
     /// Make an attempt; where an address is given, from that address of this host.
-    Order(ProbeOrder, Option<IpAddr>),
+    Order(Box<ProbeOrder>, Option<IpAddr>),
     /// Give one up.
     Cancel(CheckId, u64),
 }
@@ -100,7 +100,7 @@ where
             let step = tokio::select! {
                 order = orders.recv() => match order {
                     Some(ToProbes::Order(order, source)) => {
-                        self.waiting.push_back((order, source));
+                        self.waiting.push_back((*order, source));
                         Ok(())
                     }
                     Some(ToProbes::Cancel(check, attempt)) => {
@@ -168,7 +168,8 @@ mod tests {
 
     fn order(check: u64, attempt: u64) -> ToProbes {
         let check = CheckId::from_number(check);
-        ToProbes::Order(ProbeOrder { check, attempt, probe: Probe::AlwaysOn, timeout: Duration::from_secs(1) }, None)
+        let order = ProbeOrder { check, attempt, probe: Probe::AlwaysOn, timeout: Duration::from_secs(1) };
+        ToProbes::Order(Box::new(order), None)
     }
 
     fn id(check: u64) -> CheckId {

@@ -1,13 +1,15 @@
 //! The daemon while it runs: how it starts, the loop, how it ends.
 
 use crate::{
+    callers::Callers,
     clock::Clock,
     commands::Commands,
     configuration::{Purpose, Reader, Reading},
     control::{Call, ControlSocket, Limits, Service},
-    core::{Callers, Core, Warnings, fits},
+    core::{Core, Warnings, fits},
     daemon::{Failure, Options},
     doors::Doors,
+    firewall::Found,
     instances::Instances,
     limits,
     mail::Post,
@@ -53,6 +55,7 @@ pub(crate) struct Running {
     readings: mpsc::Receiver<Reading>,
     seen: mpsc::Receiver<Seen>,
     told: mpsc::Receiver<Event>,
+    firewall: mpsc::Receiver<Found>,
     signals: Signals,
     beat: Interval,
     watchdog: Option<Interval>,
@@ -101,6 +104,7 @@ impl Running {
         let (reader, readings) = Reader::new(options.loader);
         let (events, _) = broadcast::channel(FEED);
         let (calls_in, calls) = mpsc::channel(CALLS);
+        let (look, firewall) = mpsc::channel(4);
         let (watched, looked_at) = tokio::sync::watch::channel(Watched::default());
         let (seen_in, seen) = mpsc::channel(16);
         tokio::task::spawn_local(watch::watch(looked_at, seen_in));
@@ -129,9 +133,11 @@ impl Running {
             watched,
             state: StateFile::in_directory(&options.runtime_dir),
             settings: options.first.cluster.settings,
-            warnings: Warnings { standing, configuration: Vec::new() },
+            warnings: Warnings { standing, ..Warnings::default() },
+            firewall: look,
             callers: Callers::default(),
             connections_overridden: options.connections.is_some(),
+            serving: false,
             beats: 0,
             dropped_full: 0,
             full_told: 0,
@@ -144,6 +150,7 @@ impl Running {
             readings,
             seen,
             told,
+            firewall,
             signals,
             beat: every(Duration::from_secs(1)),
             watchdog: sd_notify::watchdog_enabled().map(|limit| every(limit / 2)),
@@ -188,9 +195,10 @@ impl Running {
                 _ => why.join("; "),
             });
         }
-        core.warn_of_firewall(&cluster);
+        core.look_at_firewall(&cluster);
         self.listen()?;
         self.core.follow_instances(&cluster.settings.execute);
+        self.core.serving = true;
         notify(&[NotifyState::Ready]);
         if let Some(ready) = self.ready.take() {
             ready();
@@ -237,6 +245,7 @@ impl Running {
                 Some(call) = self.calls.recv() => core.call(call),
                 Some((purpose, result)) = self.readings.recv() => core.read_is_done(purpose, result),
                 Some(seen) = self.seen.recv() => core.seen(seen),
+                Some(found) = self.firewall.recv() => core.firewall_seen(found),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
                 _ = self.beat.tick() => core.beat(),

@@ -1,0 +1,124 @@
+//! Reading the files again: for a client, a signal, or because they have changed.
+
+use super::{Core, fits};
+use crate::{
+    commands,
+    configuration::{Configuration, Purpose},
+    control::Call,
+    network::localise,
+    sinks::Sinks,
+    watch::{Seen, SourceFile, Watched},
+};
+use evenkeel_api::{Refusal, RefusalCode, Reply, Request, Severity};
+use evenkeel_engine::{Input, Token};
+use evenkeel_model::Cluster;
+use std::path::Path;
+
+impl Core {
+    /// A client asks.
+    pub(crate) fn call(&mut self, call: Call) {
+        let Call { request, role, reply } = call;
+        let Some(token) = self.callers.admit(reply, matches!(request, Request::Stop {})) else { return };
+        match request {
+            Request::Reload {} => self.read(Purpose::Asked(token)),
+            Request::Plan {} => self.read(Purpose::Plan(token)),
+            Request::Status { .. }
+            | Request::Watch { .. }
+            | Request::Stop {}
+            | Request::Drain { .. }
+            | Request::Undrain { .. }
+            | Request::Weight { .. }
+            | Request::Disable { .. }
+            | Request::Enable { .. } => self.tell(Input::Request { token, role, request }),
+        }
+    }
+
+    /// Reads the files for someone.
+    pub(crate) fn read(&mut self, purpose: Purpose) {
+        if let Err(Purpose::Asked(token) | Purpose::Plan(token)) = self.reader.read(purpose) {
+            let busy = Refusal::new(RefusalCode::Busy, "too many others have asked for the files to be read");
+            self.callers.answer(token, Reply::Refused(busy));
+        }
+    }
+
+    /// The files have been read.
+    pub(crate) fn read_is_done(&mut self, purpose: Purpose, result: Result<Configuration, String>) {
+        self.reader.received();
+        let capabilities = self.path.capabilities();
+        let result = result.and_then(|read| fits(&capabilities, &read.cluster).map(|()| read));
+        match (purpose, result) {
+            (Purpose::Plan(token), Ok(mut read)) => {
+                localise(&mut read.cluster, &self.network.own_addresses());
+                self.tell(Input::Plan { cluster: Box::new(read.cluster), token });
+            }
+            (Purpose::Plan(token), Err(why)) => {
+                let refusal = Refusal::new(RefusalCode::BadConfig, why);
+                self.callers.answer(token, Reply::Refused(refusal));
+            }
+            (Purpose::Asked(token), Ok(read)) => self.reload(read, Some(token)),
+            (Purpose::Signal, Ok(read)) => self.reload(read, None),
+            (Purpose::Changed(file), Ok(read)) => {
+                self.reload(read, None);
+                self.call_back(&file);
+            }
+            (Purpose::Asked(token), Err(why)) => self.tell(Input::ReloadFailed { why, token: Some(token) }),
+            (Purpose::Signal | Purpose::Changed(_), Err(why)) => self.tell(Input::ReloadFailed { why, token: None }),
+        }
+    }
+
+    fn reload(&mut self, read: Configuration, token: Option<Token>) {
+        let Configuration { mut cluster, files, warnings } = read;
+        localise(&mut cluster, &self.network.own_addresses());
+        self.take_settings(&cluster, files);
+        for warning in &warnings {
+            self.say(Severity::Warning, warning);
+        }
+        self.follow(&cluster);
+        self.follow_instances(&cluster.settings.execute);
+        self.tell(Input::Reload { cluster: Box::new(cluster), token });
+    }
+
+    /// Makes the node-wide settings true: where to log, what to look at, where to attach.
+    pub(crate) fn take_settings(&mut self, cluster: &Cluster, files: Vec<SourceFile>) {
+        self.sinks = Sinks::open(&cluster.settings);
+        let maintenance = cluster.settings.maintenance_dir.clone();
+        let sources = if cluster.settings.autoreload { files } else { Vec::new() };
+        self.watched.send_replace(Watched { sources, maintenance });
+        self.settings = cluster.settings.clone();
+    }
+
+    fn follow(&mut self, cluster: &Cluster) {
+        self.look_at_firewall(cluster);
+        self.network.follow(cluster);
+        self.resolve();
+        self.doors.want(cluster);
+        self.settle(true);
+    }
+
+    /// Starts, reloads and stops the instances of `execute=`.
+    pub(crate) fn follow_instances(&mut self, files: &[String]) {
+        for why in self.instances.follow(files, &self.commands) {
+            self.say(Severity::Error, &why);
+        }
+    }
+
+    fn call_back(&mut self, file: &Path) {
+        if let Some(program) = self.settings.callback.clone() {
+            let arguments = vec![file.display().to_string()];
+            self.order(commands::Order { subject: "callback".to_owned(), program, arguments });
+            self.carry_out();
+        }
+    }
+
+    /// A file was seen to have changed.
+    pub(crate) fn seen(&mut self, seen: Seen) {
+        match seen {
+            Seen::SourceChanged(path) => self.read(Purpose::Changed(path)),
+            Seen::SourceUnreadable(path, why) => {
+                let why = format!("{} cannot be read any more: {why}", path.display());
+                self.tell(Input::ReloadFailed { why, token: None });
+            }
+            Seen::Maintenance(names) => self.tell(Input::Maintenance(names)),
+        }
+    }
+}

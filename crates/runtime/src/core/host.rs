@@ -1,0 +1,123 @@
+//! What the host does to the daemon: its firewall, its routes and neighbours, its interfaces; and the daily round.
+
+use super::Core;
+use crate::firewall;
+use evenkeel_api::{Event, Severity};
+use evenkeel_engine::Input;
+use evenkeel_model::Cluster;
+
+/// Seconds between two audits of the data plane's table.
+const AUDIT: u64 = 60;
+/// Seconds between two looks whether every attachment is in place.
+const RETRY: u64 = 10;
+/// Seconds between two complaints about a full table.
+const COMPLAINT: u64 = 10;
+
+impl Core {
+    /// Looks which rules of the host's firewall the services' traffic goes past; told by [`Core::firewall_seen`].
+    pub(crate) fn look_at_firewall(&mut self, cluster: &Cluster) {
+        self.warnings.restart = self.only_a_restart_changes(cluster);
+        firewall::look_aside(cluster, self.firewall.clone());
+    }
+
+    /// The firewall has been looked at.
+    pub(crate) fn firewall_seen(&mut self, found: firewall::Found) {
+        let firewall::Found { bypassed, unseen } = found;
+        let sentences = bypassed.iter().map(ToString::to_string);
+        let now: Vec<String> = sentences.chain(unseen.iter().cloned()).collect();
+        let before = std::mem::replace(&mut self.warnings.firewall, now);
+        // A reload repeats no warning.
+        for event in bypassed.into_iter().filter(|event| !before.contains(&event.to_string())) {
+            self.tell(Input::Tell(event));
+        }
+        for text in unseen.iter().filter(|text| !before.contains(text)) {
+            self.say(Severity::Warning, text);
+        }
+    }
+
+    fn only_a_restart_changes(&self, cluster: &Cluster) -> Option<String> {
+        let (have, want) = (self.path.capabilities().connections, cluster.settings.connections?);
+        (have != want && !self.connections_overridden)
+            .then(|| format!("the connection table keeps its size of {have} until a restart; the files say {want}"))
+    }
+
+    /// Tells the data plane how the real servers are reached, as far as that is new.
+    pub(crate) fn resolve(&mut self) {
+        for hop in self.network.settle() {
+            if let Err(e) = self.path.next_hop(hop.real_server, hop.next) {
+                self.say(
+                    Severity::Error,
+                    &format!("cannot tell the data plane how {} is reached: {e}", hop.real_server),
+                );
+            }
+            if let Some(event) = hop.event {
+                self.tell(Input::Tell(event));
+            }
+        }
+    }
+
+    /// Attaches to the interfaces the virtual addresses' traffic arrives on; with `leave`, to no others.
+    pub(crate) fn settle(&mut self, leave: bool) {
+        let host = match self.network.interfaces(self.doors.vips()) {
+            Ok(host) => host,
+            Err(why) => return self.say(Severity::Error, &why),
+        };
+        for event in self.doors.settle(self.path.as_mut(), &host, leave) {
+            match event {
+                // At the start it is no change.
+                Event::AttachmentChanged { interface, mode: Some(mode), .. } if !self.serving => {
+                    self.say(Severity::Info, &format!("packets on {interface} are taken by {mode}"));
+                }
+                event => self.tell(Input::Tell(event)),
+            }
+        }
+    }
+
+    /// The host's network has changed.
+    pub(crate) fn network_news(&mut self) {
+        if self.network_read() {
+            self.settle(false);
+        }
+    }
+
+    /// Takes the news of next hops; says whether there are news of interfaces.
+    pub(crate) fn network_read(&mut self) -> bool {
+        let interfaces = self.network.read();
+        self.resolve();
+        interfaces
+    }
+
+    /// Once a second: old connections go, a full table is told, attachments that failed or were taken away are made again.
+    pub(crate) fn beat(&mut self) {
+        self.beats += 1;
+        if let Err(e) = self.path.sweep() {
+            self.say(Severity::Error, &format!("old connections could not be removed: {e}"));
+        }
+        self.tell_of_full_table();
+        if self.beats.is_multiple_of(RETRY) {
+            self.settle(false);
+        }
+        if self.beats.is_multiple_of(AUDIT) {
+            match self.path.observe() {
+                Ok(table) => self.tell(Input::Observed(table)),
+                Err(e) => self.say(Severity::Error, &format!("the data plane's table could not be read: {e}")),
+            }
+        }
+    }
+
+    fn tell_of_full_table(&mut self) {
+        let mut full = 0;
+        let read = self.path.drops(&mut |reason, count| {
+            if reason == "table_full" {
+                full = count;
+            }
+        });
+        if read.is_err() || full <= self.dropped_full || self.beats < self.full_told + COMPLAINT {
+            return;
+        }
+        let capacity = u64::from(self.path.capabilities().connections);
+        let event = Event::TableFull { dropped: full - self.dropped_full, capacity };
+        (self.dropped_full, self.full_told) = (full, self.beats);
+        self.tell(Input::Tell(event));
+    }
+}
