@@ -31,7 +31,7 @@ impl<'a> Value<'a> {
                     close
                 }
                 None => {
-                    report_open_end(start, inside, out);
+                    report_open_end(start, open, inside, out);
                     return None;
                 }
             },
@@ -82,12 +82,9 @@ fn report_hash(inside: Value<'_>, close: usize, out: &mut Vec<Diagnostic>) {
     );
 }
 
-fn report_open_end(start: Value<'_>, inside: Value<'_>, out: &mut Vec<Diagnostic>) {
+fn report_open_end(start: Value<'_>, open: char, inside: Value<'_>, out: &mut Vec<Diagnostic>) {
     let text = inside.text.trim_end_matches(is_blank);
     let end = inside.from(text.len()).span(0);
-    out.push(Diagnostic::error(codes::QUOTES, start.span(1), "the closing quote is missing").replace(
-        "close it at the end of the line",
-        end,
-        "\"",
-    ));
+    let d = Diagnostic::error(codes::QUOTES, start.span(open.len_utf8()), "the closing quote is missing");
+    out.push(if open == '"' { d.suggest("close it at the end of the line", end, "\"") } else { d });
 }
