@@ -8,7 +8,7 @@ use crate::{
 };
 use evenkeel_dataplane::{RealServer, Service, ServiceOptions, Table};
 use evenkeel_model::{Cluster, Weight};
-use evenkeel_os::{PidFile, RuntimeDir};
+use evenkeel_os::{Lock, PidFile, RuntimeDir};
 use std::{error, fmt, path::PathBuf};
 use tokio::task::LocalSet;
 
@@ -96,12 +96,7 @@ pub fn run(options: Options, open: Opener) -> Result<(), Failure> {
 }
 
 async fn serve(options: Options, open: Opener) -> Result<(), Failure> {
-    let directory = RuntimeDir::prepare(&options.runtime_dir).map_err(|e| e.to_string())?;
-    let _lock = directory.lock().map_err(|e| e.to_string())?;
-    let mut pid_files = vec![pid_file(directory.join("pid"))?];
-    if let Some(path) = options.pid_file.clone() {
-        pid_files.push(pid_file(path)?);
-    }
+    let _claim = Claim::make(&options)?;
     let limit = limits::raise();
     let cluster = options.first.cluster.clone();
     let opened = open(&need(&options, &cluster)).map_err(|why| format!("cannot open the packet path: {why}"))?;
@@ -118,8 +113,22 @@ async fn serve(options: Options, open: Opener) -> Result<(), Failure> {
     running.end().await
 }
 
-fn pid_file(path: PathBuf) -> Result<PidFile, Failure> {
-    PidFile::create(path).map_err(|e| Failure(e.to_string()))
+/// What keeps other instances away. Let go from top to bottom: who waits for the last one to be gone can start at once.
+struct Claim {
+    _lock: Lock,
+    _named: Option<PidFile>,
+    _pid: PidFile,
+}
+
+impl Claim {
+    fn make(options: &Options) -> Result<Claim, Failure> {
+        let directory = RuntimeDir::prepare(&options.runtime_dir).map_err(|e| e.to_string())?;
+        let lock = directory.lock().map_err(|e| e.to_string())?;
+        let pid_file = |path: PathBuf| PidFile::create(path).map_err(|e| Failure(e.to_string()));
+        let pid = pid_file(directory.join("pid"))?;
+        let named = options.pid_file.clone().map(pid_file).transpose()?;
+        Ok(Claim { _lock: lock, _named: named, _pid: pid })
+    }
 }
 
 fn need(options: &Options, cluster: &Cluster) -> Need {

@@ -62,6 +62,8 @@ pub(crate) struct Running {
     /// Tasks that end when the core is gone: programs and mails.
     workers: Vec<JoinHandle<()>>,
     control: Option<(Service, PathBuf, usize)>,
+    /// The task that takes clients.
+    clients: Option<JoinHandle<()>>,
     ready: Option<Box<dyn FnOnce()>>,
     files: Vec<SourceFile>,
     notices: Vec<String>,
@@ -156,6 +158,7 @@ impl Running {
             watchdog: sd_notify::watchdog_enabled().map(|limit| every(limit / 2)),
             workers: vec![programs, mails],
             control: Some((service, options.runtime_dir.join("control.sock"), clients)),
+            clients: None,
             ready: Some(options.ready),
             files: options.first.files,
             notices: options.first.warnings,
@@ -224,7 +227,8 @@ impl Running {
         let Some((service, path, clients)) = self.control.take() else { return Ok(()) };
         let socket = ControlSocket::bind(&path)
             .map_err(|e| format!("cannot make the control socket {}: {e}", path.display()))?;
-        tokio::task::spawn_local(socket.serve(Limits { clients, ..Limits::default() }, service));
+        let serve = socket.serve(Limits { clients, ..Limits::default() }, service);
+        self.clients = Some(tokio::task::spawn_local(serve));
         Ok(())
     }
 
@@ -264,7 +268,7 @@ impl Running {
     /// Removes what was added, lets programs and mails end, and answers those who asked for the end.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         notify(&[NotifyState::Stopping]);
-        let Running { mut core, workers, .. } = self;
+        let Running { mut core, workers, clients, .. } = self;
         let Exit { left, failed } = core.exit.unwrap_or(Exit { left: 0, failed: false });
         let refused = core.instances.stop(&core.commands);
         for why in &refused {
@@ -290,6 +294,11 @@ impl Running {
         // Each client's task writes its reply in one step.
         for _ in 0..8 {
             tokio::task::yield_now().await;
+        }
+        // The socket goes while the runtime directory is still ours: another instance may make its own right after.
+        if let Some(clients) = clients {
+            clients.abort();
+            let _ = clients.await;
         }
         removed.map_err(Failure)
     }
