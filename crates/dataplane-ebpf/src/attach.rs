@@ -10,10 +10,16 @@ use crate::{
 };
 use aya::programs::{
     ProgramInfo, SchedClassifier, TcAttachType, Xdp, XdpMode,
-    links::{FdLink, PinnedLink},
+    links::FdLink,
     tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle},
 };
-use std::{collections::BTreeMap, fmt, fs, path::PathBuf, str::FromStr};
+use evenkeel_netlink::Netlink;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::PathBuf,
+    str::FromStr,
+};
 
 /// Which door is wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,11 +76,11 @@ impl Mode {
         }
     }
 
-    fn from_name(name: &str) -> Option<Mode> {
+    pub(crate) fn from_name(name: &str) -> Option<Mode> {
         [Mode::Tcx, Mode::Clsact, Mode::Xdp, Mode::Generic].into_iter().find(|m| m.name() == name)
     }
 
-    fn is_xdp(self) -> bool {
+    pub(crate) fn is_xdp(self) -> bool {
         match self {
             Mode::Xdp | Mode::Generic => true,
             Mode::Tcx | Mode::Clsact => false,
@@ -115,13 +121,15 @@ const HANDLE: u16 = 1;
 /// What is attached, by interface index.
 #[derive(Default)]
 pub(crate) struct Links {
-    doors: BTreeMap<u32, Door>,
+    pub(crate) doors: BTreeMap<u32, Door>,
+    /// Interfaces whose clsact qdisc this process has made.
+    qdiscs: BTreeSet<u32>,
 }
 
-struct Door {
-    attachment: Attachment,
+pub(crate) struct Door {
+    pub(crate) attachment: Attachment,
     /// Keeps the door open when there is no pin that does.
-    link: Option<FdLink>,
+    pub(crate) link: Option<FdLink>,
 }
 
 impl EbpfDataplane {
@@ -169,13 +177,36 @@ impl EbpfDataplane {
             if let Ok(link) = clsact_link(&interface) {
                 drop(link);
             }
+            self.remove_qdisc(index)?;
         }
         if let Some(pin) = self.pin(mode, index)
             && pin.exists()
         {
+            if mode != Mode::Clsact {
+                // A link whose interface is gone is severed already.
+                let _ = kernel::detach_link(&pin);
+            }
             fs::remove_file(pin).map_err(|cause| Error::Io { what: "cannot remove a pin", cause })?;
         }
         Ok(())
+    }
+
+    /// Removes the qdisc that was made for our filter, unless somebody else has put a filter into it since.
+    fn remove_qdisc(&mut self, index: u32) -> Result<(), Error> {
+        let noted = self.qdisc_note(index).is_some_and(|note| fs::remove_file(note).is_ok());
+        if (self.links.qdiscs.remove(&index) || noted) && kernel::interface_name(index).is_some() {
+            let removed = Netlink::open().and_then(|mut netlink| netlink.remove_unused_clsact(index));
+            removed.map_err(|e| Error::Io {
+                what: "cannot remove the clsact qdisc",
+                cause: std::io::Error::other(e.to_string()),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The pin that notes that an interface's qdisc is of our making.
+    fn qdisc_note(&self, index: u32) -> Option<PathBuf> {
+        self.pins.as_ref().map(|pins| pins.join(format!("qdisc_{index}")))
     }
 
     /// Forgets doors whose interface is gone; their indices.
@@ -218,7 +249,13 @@ impl EbpfDataplane {
             Mode::Generic => Some(self.xdp()?.attach_link(index, XdpMode::Skb).map_err(refused)?),
             Mode::Tcx => Some(attach_tcx(self.tc()?, interface).map_err(refused)?),
             Mode::Clsact => {
-                attach_clsact(self.tc()?, interface).map_err(refused)?;
+                let made = attach_clsact(self.tc()?, interface).map_err(refused)?;
+                if made {
+                    self.links.qdiscs.insert(index);
+                    if let Some(note) = self.qdisc_note(index) {
+                        self.tc()?.pin(&note).map_err(|e| Error::Pin { path: note, why: root_cause(&e) })?;
+                    }
+                }
                 None
             }
         };
@@ -246,7 +283,7 @@ impl EbpfDataplane {
     }
 
     /// Pins the program itself, by which the next start knows whether it is the same.
-    fn pin_program(&mut self, mode: Mode) -> Result<(), Error> {
+    pub(crate) fn pin_program(&mut self, mode: Mode) -> Result<(), Error> {
         let Some(path) = self.pins.as_ref().map(|pins| pins.join(mode.program())) else { return Ok(()) };
         let wrong = |why| Error::Pin { path: path.clone(), why };
         if path.exists() {
@@ -256,12 +293,12 @@ impl EbpfDataplane {
         pinned.map_err(|e| wrong(root_cause(&e)))
     }
 
-    fn xdp(&mut self) -> Result<&mut Xdp, Error> {
+    pub(crate) fn xdp(&mut self) -> Result<&mut Xdp, Error> {
         let program = self.object.program_mut(XDP).and_then(|p| p.try_into().ok());
         program.ok_or_else(|| Error::Load(format!("the object has no program {XDP}")))
     }
 
-    fn tc(&mut self) -> Result<&mut SchedClassifier, Error> {
+    pub(crate) fn tc(&mut self) -> Result<&mut SchedClassifier, Error> {
         let program = self.object.program_mut(TC).and_then(|p| p.try_into().ok());
         program.ok_or_else(|| Error::Load(format!("the object has no program {TC}")))
     }
@@ -278,94 +315,13 @@ impl EbpfDataplane {
         loaded.map_err(|e| Error::Load(root_cause(&e)))
     }
 
-    fn program_info(&mut self, mode: Mode) -> Result<ProgramInfo, Error> {
+    pub(crate) fn program_info(&mut self, mode: Mode) -> Result<ProgramInfo, Error> {
         let info = if mode.is_xdp() { self.xdp()?.info() } else { self.tc()?.info() };
         info.map_err(|e| Error::Load(root_cause(&e)))
     }
 
-    fn program_id(&mut self, mode: Mode) -> Result<u32, Error> {
+    pub(crate) fn program_id(&mut self, mode: Mode) -> Result<u32, Error> {
         Ok(self.program_info(mode)?.id())
-    }
-
-    /// Takes over the doors an earlier daemon left open. One that leads into another program is led into this one,
-    /// without a moment in which it is closed.
-    pub(crate) fn adopt_links(&mut self) -> Result<(), Error> {
-        let Some(pins) = self.pins.clone() else { return Ok(()) };
-        let io = |cause| Error::Io { what: "cannot read the pin directory", cause };
-        for entry in fs::read_dir(&pins).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default().to_owned();
-            let Some((mode, index)) = name.strip_prefix("link_").and_then(|rest| rest.split_once('_')) else {
-                continue;
-            };
-            if let (Some(mode), Ok(index)) = (Mode::from_name(mode), index.parse()) {
-                self.adopt(mode, index, path)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn adopt(&mut self, mode: Mode, index: u32, path: PathBuf) -> Result<(), Error> {
-        let wrong = |why: String| Error::Pin { path: path.clone(), why };
-        let remove = || fs::remove_file(&path).map_err(|e| Error::Pin { path: path.clone(), why: e.to_string() });
-        let Some(interface) = kernel::interface_name(index) else { return remove() };
-        let mut program_id = 0;
-        let link = if mode == Mode::Clsact {
-            None
-        } else {
-            let link = FdLink::from(PinnedLink::from_pin(&path).map_err(|e| wrong(root_cause(&e)))?);
-            let (program, on) = kernel::link_info(&path).map_err(|e| wrong(e.to_string()))?;
-            if on != index {
-                // The device is gone, and with it what the link held.
-                return remove();
-            }
-            program_id = program;
-            Some(link)
-        };
-        let pinned = self.pins.as_ref().and_then(|pins| ProgramInfo::from_pin(pins.join(mode.program())).ok());
-        self.load(mode)?;
-        let same = match &pinned {
-            Some(old) => old.tag() == self.program_info(mode)?.tag(),
-            None => false,
-        };
-        if same {
-            program_id = pinned.map_or(program_id, |old| old.id());
-        } else {
-            self.replace(mode, &interface, link).map_err(wrong)?;
-            program_id = self.program_id(mode)?;
-            self.pin_program(mode)?;
-        }
-        let attachment = Attachment { interface, index, mode, program_id };
-        self.links.doors.insert(index, Door { attachment, link: None });
-        Ok(())
-    }
-
-    fn replace(&mut self, mode: Mode, interface: &str, link: Option<FdLink>) -> Result<(), String> {
-        let text = |e: Error| e.to_string();
-        match (mode, link) {
-            (Mode::Xdp | Mode::Generic, Some(link)) => {
-                let link = link.try_into().map_err(|e| root_cause(&e))?;
-                let program = self.xdp().map_err(text)?;
-                let id = program.attach_to_link(link).map_err(|e| root_cause(&e))?;
-                // Closing the link does not open the door: its pin holds it.
-                drop(program.take_link(id).map_err(|e| root_cause(&e))?);
-            }
-            (Mode::Tcx, Some(link)) => {
-                let link = link.try_into().map_err(|e| root_cause(&e))?;
-                let program = self.tc().map_err(text)?;
-                let id = program.attach_to_link(link).map_err(|e| root_cause(&e))?;
-                drop(program.take_link(id).map_err(|e| root_cause(&e))?);
-            }
-            (Mode::Clsact, _) => {
-                let link = clsact_link(interface).map_err(|e| e.to_string())?;
-                let program = self.tc().map_err(text)?;
-                let id = program.attach_to_link(link).map_err(|e| root_cause(&e))?;
-                // Dropping a filter's link would remove the filter.
-                std::mem::forget(program.take_link(id).map_err(|e| root_cause(&e))?);
-            }
-            (Mode::Xdp | Mode::Generic | Mode::Tcx, None) => return Err("the link is missing".to_owned()),
-        }
-        Ok(())
     }
 }
 
@@ -388,23 +344,27 @@ fn attach_tcx(program: &mut SchedClassifier, interface: &str) -> Result<FdLink, 
     link.try_into().map_err(|e: aya::programs::links::LinkError| root_cause(&e))
 }
 
-fn attach_clsact(program: &mut SchedClassifier, interface: &str) -> Result<(), String> {
-    if let Err(error) = tc::qdisc_add_clsact(interface) {
-        let cause = root_cause(&error);
-        // Somebody has made it before.
-        if !cause.contains("File exists") {
-            return Err(cause);
+/// Adds our filter; whether the qdisc had to be made for it.
+fn attach_clsact(program: &mut SchedClassifier, interface: &str) -> Result<bool, String> {
+    let made = match tc::qdisc_add_clsact(interface) {
+        Ok(()) => true,
+        Err(error) => {
+            let cause = root_cause(&error);
+            if !cause.contains("File exists") {
+                return Err(cause);
+            }
+            false
         }
-    }
+    };
     let options = NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None };
     let options = TcAttachOptions::Netlink(options);
     let id = program.attach_with_options(interface, TcAttachType::Ingress, options).map_err(|e| root_cause(&e))?;
     // Dropping a filter's link would remove the filter.
     std::mem::forget(program.take_link(id).map_err(|e| root_cause(&e))?);
-    Ok(())
+    Ok(made)
 }
 
-fn clsact_link(interface: &str) -> std::io::Result<SchedClassifierLink> {
+pub(crate) fn clsact_link(interface: &str) -> std::io::Result<SchedClassifierLink> {
     SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, TcHandle::new(0, HANDLE), None)
 }
 

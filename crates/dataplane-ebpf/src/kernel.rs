@@ -13,6 +13,7 @@ use std::{
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_LINK_DETACH: libc::c_long = 34;
 
 /// Head of the kernel's `struct bpf_link_info`, up to the interface of XDP and tcx links.
 #[repr(C)]
@@ -63,6 +64,16 @@ pub(crate) fn link_info(pin: &Path) -> io::Result<(u32, u32)> {
     Ok((info.program, info.interface))
 }
 
+/// Detaches a pinned link at once; removing the pin alone lets the kernel do so some time later.
+pub(crate) fn detach_link(pin: &Path) -> io::Result<()> {
+    #[repr(C)]
+    struct Attributes {
+        link: u32,
+    }
+    let link = open_pin(pin)?;
+    bpf(BPF_LINK_DETACH, &Attributes { link: link.as_raw_fd() as u32 }).map(|_| ())
+}
+
 /// What a program test run came to: return value, nanoseconds a repetition, bytes of the frame it left.
 pub(crate) struct TestRun {
     pub(crate) value: u32,
@@ -101,9 +112,9 @@ pub(crate) fn test_run(program: BorrowedFd<'_>, frame: &[u8], out: &mut [u8], re
         context_in: 0,
         context_out: 0,
     };
+    let size = size_of::<Attributes>();
     // SAFETY: the kernel reads and writes within the buffers whose lengths are given, and writes results into the
     // structure, whose size is given.
-    let size = size_of::<Attributes>();
     let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_TEST_RUN, &raw mut attributes, size) };
     if result < 0 {
         return Err(io::Error::last_os_error());

@@ -7,6 +7,7 @@
 //! `EVENKEEL_EBPF_OBJECT` names another object file to load instead of the built-in one, for tests of a rebuilt one.
 #![allow(unsafe_code, reason = "maps are shared memory, and some bpf(2) commands have no safe wrapper")]
 
+mod adopt;
 mod apply;
 mod attach;
 mod cells;

@@ -1,5 +1,6 @@
 //! What outlives the daemon, and what does not.
 #![allow(unsafe_code, reason = "a test thread enters a network namespace of its own")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use evenkeel_abi::tcp::TIMEOUT_SECONDS;
 use evenkeel_dataplane::{Change, Counters, Dataplane, NextHop, RealServer, ServiceOptions, Table};
@@ -188,13 +189,15 @@ fn doors_stay_open_over_a_crash_and_close_on_a_clean_stop() {
         assert_eq!(attached.mode, mode);
         std::mem::forget(first);
         let (mut second, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
-        assert_eq!(second.attachments(), [attached.clone()], "{mode}: same door, same program");
+        assert_eq!(second.attachments(), std::slice::from_ref(&attached), "{mode}: same door, same program");
         assert_eq!(second.attach("veth0", Attach::Auto).unwrap(), attached, "{mode}: nothing is attached twice");
         second.remove_all().unwrap();
         let left = Command::new("ip").args(["-d", "link", "show", "veth0"]).output().unwrap();
         assert!(!String::from_utf8_lossy(&left.stdout).contains("prog/"), "{mode}: {left:?}");
         let filters = Command::new("tc").args(["filter", "show", "dev", "veth0", "ingress"]).output().unwrap();
         assert!(filters.stdout.is_empty(), "{mode}: {}", String::from_utf8_lossy(&filters.stdout));
+        let qdiscs = Command::new("tc").args(["qdisc", "show", "dev", "veth0"]).output().unwrap();
+        assert!(!String::from_utf8_lossy(&qdiscs.stdout).contains("clsact"), "{mode}: {qdiscs:?}");
     }
 }
 

@@ -15,6 +15,7 @@ mod monitor;
 mod neighbour;
 mod netfilter;
 pub mod nexthop;
+mod qdisc;
 mod route;
 mod socket;
 
