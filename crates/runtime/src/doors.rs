@@ -32,6 +32,8 @@ pub(crate) struct Doors {
     named: BTreeSet<String>,
     vips: BTreeSet<IpAddr>,
     door: Door,
+    /// An address was undecided when the files were read.
+    guessing: bool,
     attached: BTreeMap<String, u32>,
     failed: BTreeMap<String, String>,
 }
@@ -61,7 +63,7 @@ impl Doors {
         let open = path.attachments();
         let is_open = |name: &str| open.iter().any(|a| a.interface == name);
         self.attached.retain(|name, index| there.get(name.as_str()) == Some(index) && is_open(name));
-        let wanted = self.wanted(host);
+        let wanted = self.wanted(host, leave);
         self.failed.retain(|name, _| wanted.contains(name));
         let mut events = Vec::new();
         for name in &wanted {
@@ -80,12 +82,15 @@ impl Doors {
         events
     }
 
-    fn wanted(&self, host: &[Numbered]) -> BTreeSet<String> {
+    fn wanted(&mut self, host: &[Numbered], anew: bool) -> BTreeSet<String> {
         if !self.named.is_empty() {
             return self.named.clone();
         }
         let interfaces: Vec<Interface> = host.iter().map(|n| n.interface.clone()).collect();
-        interfaces::choose(&self.vips, &interfaces)
+        if anew {
+            self.guessing = interfaces::is_a_guess(&self.vips, &interfaces);
+        }
+        interfaces::choose(&self.vips, &interfaces, self.guessing)
     }
 
     fn attach(&mut self, path: &mut dyn PacketPath, name: &str, index: u32, events: &mut Vec<Event>) {

@@ -60,6 +60,10 @@ pub fn remove_leftovers(runtime_dir: &Path) -> Result<bool, String> {
     let (plane, found) = EbpfDataplane::open(&options).map_err(|e| e.to_string())?;
     plane.remove_all().map_err(|e| e.to_string())?;
     unmount(&mount);
+    for name in ["control.sock", "pid"] {
+        // Says where a daemon is that is no more.
+        let _ = fs::remove_file(runtime_dir.join(name));
+    }
     Ok(found == Found::Adopted)
 }
 

@@ -62,7 +62,7 @@ pub fn dry_run(cluster: &Cluster, named: &[String], door: &str) -> Vec<PlanLine>
         let vips = cluster.services.iter().map(|s| s.key.address).collect();
         let host = on_a_runtime(|network| network.interfaces(&vips)).and_then(Result::ok).unwrap_or_default();
         let host: Vec<_> = host.into_iter().map(|numbered| numbered.interface).collect();
-        interfaces::choose(&vips, &host)
+        interfaces::choose(&vips, &host, true)
     } else {
         named.iter().cloned().collect()
     };

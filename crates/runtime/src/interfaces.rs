@@ -5,7 +5,8 @@
 //! 1. the interfaces that hold the address itself (not loopback, not one that leads nowhere);
 //! 2. the interfaces with an address in whose subnet the virtual address lies: its neighbours find it there by ARP;
 //! 3. the interfaces that a default route of its family leads out of: that is where clients are;
-//! 4. every interface that is up.
+//! 4. every interface that is up: a guess, made when the daemon starts or reads its files, and kept to from then on. It is
+//!    not made when an address is gone for a moment.
 //!
 //! An attachment that sees no packet of a service costs a few nanoseconds a packet, a missing one costs the service: where
 //! it is undecided, more is taken.
@@ -28,10 +29,21 @@ pub(crate) struct Interface {
     pub default6: bool,
 }
 
-/// The names of the interfaces to attach to.
-pub(crate) fn choose(vips: &BTreeSet<IpAddr>, interfaces: &[Interface]) -> BTreeSet<String> {
+/// The names of the interfaces to attach to; with `guess`, every usable one for an address that is undecided.
+pub(crate) fn choose(vips: &BTreeSet<IpAddr>, interfaces: &[Interface], guess: bool) -> BTreeSet<String> {
     let usable: Vec<&Interface> = interfaces.iter().filter(|i| i.usable).collect();
-    vips.iter().flat_map(|vip| choose_one(*vip, &usable)).collect()
+    vips.iter()
+        .flat_map(|vip| match choose_one(*vip, &usable) {
+            names if names.is_empty() && guess => usable.iter().map(|i| i.name.clone()).collect(),
+            names => names,
+        })
+        .collect()
+}
+
+/// Whether an address is undecided.
+pub(crate) fn is_a_guess(vips: &BTreeSet<IpAddr>, interfaces: &[Interface]) -> bool {
+    let usable: Vec<&Interface> = interfaces.iter().filter(|i| i.usable).collect();
+    vips.iter().any(|vip| choose_one(*vip, &usable).is_empty())
 }
 
 /// Whether the choice hangs on default routes.
@@ -46,7 +58,7 @@ fn choose_one(vip: IpAddr, usable: &[&Interface]) -> Vec<String> {
     let holds = |i: &Interface| i.addresses.iter().any(|(address, _)| *address == vip);
     let near = |i: &Interface| i.addresses.iter().any(|(address, length)| in_subnet(vip, *address, *length));
     let default = |i: &Interface| if vip.is_ipv4() { i.default4 } else { i.default6 };
-    let rules: [&dyn Fn(&Interface) -> bool; 4] = [&holds, &near, &default, &|_| true];
+    let rules: [&dyn Fn(&Interface) -> bool; 3] = [&holds, &near, &default];
     rules
         .iter()
         .map(|rule| usable.iter().filter(|i| rule(i)).map(|i| i.name.clone()).collect::<Vec<_>>())
@@ -78,7 +90,7 @@ mod tests {
     }
 
     fn chosen(vips: &[&str], interfaces: &[Interface]) -> Vec<String> {
-        choose(&vips.iter().map(|v| v.parse().unwrap()).collect(), interfaces).into_iter().collect()
+        choose(&vips.iter().map(|v| v.parse().unwrap()).collect(), interfaces, true).into_iter().collect()
     }
 
     #[test]
@@ -115,6 +127,8 @@ mod tests {
         all[1].usable = false;
         assert_eq!(chosen(&["203.0.113.1"], &all), ["eth1"]);
         assert!(chosen(&[], &all).is_empty());
+        let vips = BTreeSet::from(["203.0.113.1".parse().unwrap()]);
+        assert!(is_a_guess(&vips, &all) && choose(&vips, &all, false).is_empty());
     }
 
     #[test]

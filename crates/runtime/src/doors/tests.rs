@@ -76,3 +76,28 @@ fn the_command_line_wins_over_the_file() {
     assert_eq!(attached(&mut path), ["eth1"]);
     assert_eq!(path.attachments()[0].mode, "generic");
 }
+
+#[test]
+fn an_address_that_is_gone_for_a_moment_attaches_nothing_new() {
+    let pins = Pins::default();
+    let (mut path, mut doors) = (MemoryPath::open(&pins), Doors::default());
+    let mut wanted = cluster(&[]);
+    wanted.services.push(service("192.0.2.9"));
+    doors.want(&wanted);
+    let mut both = host(&[("eth0", 2), ("eth1", 3)]);
+    both[0].interface.addresses.push(("192.0.2.1".parse().unwrap(), 24));
+    doors.settle(&mut path, &both, true);
+    assert_eq!(attached(&mut path), ["eth0"]);
+    both[0].interface.addresses.clear();
+    doors.settle(&mut path, &both, false);
+    assert_eq!(attached(&mut path), ["eth0"]);
+    doors.settle(&mut path, &both, true);
+    assert_eq!(attached(&mut path), ["eth0", "eth1"], "read anew, it is undecided");
+}
+
+fn service(vip: &str) -> evenkeel_model::Service {
+    let text = format!("virtual={vip}:80\n\treal=192.0.2.2 gate\n\tservice=http\n");
+    let input = evenkeel_config::Input { path: "x.cf".into(), bytes: text.into_bytes() };
+    let read = evenkeel_config::load_texts(vec![input], None, &evenkeel_config::Host::NONE);
+    read.cluster.unwrap().services.remove(0)
+}

@@ -1,0 +1,178 @@
+//! The program on the real packet path, in a network namespace of its own. Needs root.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use evenkeel_api::Status;
+use evenkeel_netlink::{Address, Netlink, VethEnd};
+use evenkeel_os::{Namespace, child};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Long enough on the busiest machine.
+const LIMIT: Duration = Duration::from_secs(30);
+const VIP: &str = "10.98.0.100";
+
+/// A namespace with a director's interface, and a runtime directory.
+struct Bed {
+    name: String,
+    namespace: Namespace,
+    runtime_dir: PathBuf,
+}
+
+impl Bed {
+    /// `None`: this user cannot.
+    fn new(purpose: &str) -> Option<Bed> {
+        if !rustix::process::geteuid().is_root() {
+            println!("skipped: needs root");
+            return None;
+        }
+        let name = format!("ek-program-{}-{purpose}", std::process::id());
+        let namespace = Namespace::create(&name).unwrap();
+        let runtime_dir = PathBuf::from(format!("/run/{name}"));
+        let bed = Bed { name, namespace, runtime_dir };
+        bed.link();
+        Some(bed)
+    }
+
+    /// Makes the interface `eth0`, the other end of which answers nothing.
+    fn link(&self) {
+        let make = || {
+            let mut netlink = Netlink::open().unwrap();
+            netlink.create_veth(VethEnd::new("eth0"), VethEnd::new("far0")).unwrap();
+            let index = netlink.link("eth0").unwrap().unwrap().index;
+            let far = netlink.link("far0").unwrap().unwrap().index;
+            netlink.set_up(index, true).unwrap();
+            netlink.set_up(far, true).unwrap();
+            netlink.add_address(&Address::new(index, "10.98.0.1".parse().unwrap(), 24)).unwrap();
+        };
+        self.namespace.run(make).unwrap();
+    }
+
+    fn unlink(&self) {
+        let remove = || {
+            let mut netlink = Netlink::open().unwrap();
+            let index = netlink.link("eth0").unwrap().unwrap().index;
+            netlink.delete_link(index).unwrap();
+        };
+        self.namespace.run(remove).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
+        command.args(arguments).env("EVENKEEL_RUNTIME_DIR", &self.runtime_dir).stdin(Stdio::null());
+        child::start_in(&mut command, &self.namespace).unwrap();
+        command
+    }
+
+    fn call(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn code(&self, arguments: &[&str]) -> Option<i32> {
+        self.call(arguments).status.code()
+    }
+
+    fn status(&self) -> Option<Status> {
+        serde_json::from_slice(&self.call(&["status", "--json"]).stdout).ok()
+    }
+
+    fn run(&self) -> Child {
+        let vip = format!("{VIP}:80");
+        let arguments = ["run", "--connections", "4096", "--vip", &vip, "--to", "10.98.0.2", "--check", "on"];
+        let mut daemon = self.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+        until("serves", || {
+            assert!(daemon.try_wait().unwrap().is_none(), "it has ended");
+            self.status().is_some()
+        });
+        daemon
+    }
+
+    fn pins(&self) -> PathBuf {
+        self.runtime_dir.join("bpf")
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let _ = self.call(&["stop"]);
+        let _ = Namespace::delete(&self.name);
+        let _ = std::fs::remove_dir_all(&self.runtime_dir);
+    }
+}
+
+fn until(what: &str, mut good: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !good() {
+        assert!(Instant::now() < end, "never {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn holds_something(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn doors(status: &Status) -> Vec<(String, u32)> {
+    status.dataplane.attachments.iter().map(|a| (a.interface.clone(), a.program_id)).collect()
+}
+
+#[test]
+fn a_killed_daemon_leaves_its_program_and_the_next_one_takes_it_over() {
+    let Some(bed) = Bed::new("adopt") else { return };
+    let mut daemon = bed.run();
+    let before = bed.status().unwrap();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert!(holds_something(&bed.pins()));
+    let mut daemon = bed.run();
+    let after = bed.status().unwrap();
+    assert_eq!(doors(&after), doors(&before), "nothing was attached anew");
+    assert_eq!(doors(&after).len(), 1);
+    assert_eq!(bed.code(&["stop"]), Some(0));
+    assert!(daemon.wait().unwrap().success());
+    assert!(!bed.pins().exists());
+}
+
+#[test]
+fn stop_removes_what_a_killed_daemon_has_left() {
+    let Some(bed) = Bed::new("left") else { return };
+    let mut daemon = bed.run();
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert!(holds_something(&bed.pins()));
+    assert_eq!(bed.code(&["status"]), Some(3));
+    assert_eq!(bed.code(&["stop"]), Some(0));
+    assert!(!bed.pins().exists());
+    assert_eq!(bed.code(&["stop"]), Some(3), "there is nothing left to stop");
+}
+
+#[test]
+fn an_interface_that_is_made_anew_is_attached_again_and_no_other() {
+    let Some(bed) = Bed::new("anew") else { return };
+    let mut daemon = bed.run();
+    let before = doors(&bed.status().unwrap());
+    assert_eq!(before.len(), 1);
+    bed.unlink();
+    until("let go", || doors(&bed.status().unwrap()).is_empty());
+    bed.link();
+    until("attached again", || !doors(&bed.status().unwrap()).is_empty());
+    let after = doors(&bed.status().unwrap());
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0].0, "eth0");
+    assert_eq!(bed.code(&["stop"]), Some(0));
+    assert!(daemon.wait().unwrap().success());
+}
+
+#[test]
+fn a_restart_may_follow_a_stop_at_once() {
+    let Some(bed) = Bed::new("again") else { return };
+    for _ in 0..5 {
+        let mut daemon = bed.run();
+        assert_eq!(bed.code(&["stop"]), Some(0));
+        assert!(daemon.wait().unwrap().success());
+    }
+}
