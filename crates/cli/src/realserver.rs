@@ -40,7 +40,12 @@ pub(crate) fn realserver(runtime_dir: &Path, arguments: RealserverArgs) -> Resul
 
 /// Exit status 0: up and nothing undone; with virtual addresses named, each of them.
 fn status(directory: &Path, vips: &[std::net::IpAddr]) -> Result<ExitCode, Trouble> {
-    let status = evenkeel_realserver::status(directory).map_err(failed)?;
+    let status = evenkeel_realserver::status(directory).map_err(|e| match &e {
+        evenkeel_realserver::Error::Read { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Trouble::needs_root("what was changed on this host is written down for root only")
+        }
+        _ => failed(e),
+    })?;
     let text =
         if status.findings.is_empty() { "this host is no real server\n".to_owned() } else { format!("{status}") };
     print(&text)?;

@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
+    os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -177,6 +178,30 @@ fn sighup_reloads_and_a_bad_file_is_refused_with_1() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text(&output.stderr).contains("web.cf:3"), "{}", text(&output.stderr));
     assert_eq!(bed.status().services[0].scheduler, "wrr");
+}
+
+#[test]
+fn a_service_manager_is_told_when_it_serves_reloads_and_stops() {
+    let bed = Bed::new(&good(64));
+    let path = bed.dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let hear = || {
+        let mut message = [0; 200];
+        let n = socket.recv(&mut message).unwrap();
+        text(&message[..n])
+    };
+    let mut command = bed.command(&["run", "--dataplane", "memory"]);
+    let child = command.arg(bed.file()).env("NOTIFY_SOCKET", &path).stderr(Stdio::null()).spawn().unwrap();
+    let mut daemon = Daemon { child };
+    assert!(hear().starts_with("READY=1"));
+    assert_eq!(bed.code(&["status"]), 0, "ready means that it answers");
+    daemon.signal(Signal::HUP);
+    assert!(hear().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    assert!(hear().starts_with("READY=1"));
+    daemon.signal(Signal::TERM);
+    assert!(hear().starts_with("STOPPING=1"));
+    assert_eq!(daemon.end(), Some(0));
 }
 
 #[test]

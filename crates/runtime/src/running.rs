@@ -255,7 +255,10 @@ impl Running {
                 _ = self.beat.tick() => core.beat(),
                 () = tick(&mut self.watchdog) => notify(&[NotifyState::Watchdog]),
                 word = self.signals.next() => match word {
-                    Word::Reload => core.read(Purpose::Signal),
+                    Word::Reload => {
+                        notify_reloading();
+                        core.read(Purpose::Signal);
+                    }
                     Word::Stop => {
                         notify(&[NotifyState::Stopping]);
                         core.tell(Input::Stop);
@@ -337,8 +340,15 @@ async fn tick(interval: &mut Option<Interval>) {
     }
 }
 
+/// Tells a service manager that the files are being read, and by systemd's rule since when.
+fn notify_reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
+}
+
 /// Tells a service manager, where there is one.
-fn notify(states: &[NotifyState<'_>]) {
+pub(crate) fn notify(states: &[NotifyState<'_>]) {
     // Without one there is nobody to tell, and nobody to complain to.
     let _ = sd_notify::notify(states);
 }

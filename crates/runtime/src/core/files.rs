@@ -6,12 +6,14 @@ use crate::{
     configuration::{Configuration, Purpose},
     control::Call,
     network::localise,
+    running::notify,
     sinks::Sinks,
     watch::{Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Refusal, RefusalCode, Reply, Request, Severity};
 use evenkeel_engine::{Input, Token};
 use evenkeel_model::Cluster;
+use sd_notify::NotifyState;
 use std::path::Path;
 
 impl Core {
@@ -44,6 +46,10 @@ impl Core {
     /// The files have been read.
     pub(crate) fn read_is_done(&mut self, purpose: Purpose, result: Result<Configuration, String>) {
         self.reader.received();
+        if purpose == Purpose::Signal {
+            // Whether it was taken or not: the daemon is as ready as before.
+            notify(&[NotifyState::Ready]);
+        }
         let capabilities = self.path.capabilities();
         let result = result.and_then(|read| fits(&capabilities, &read.cluster).map(|()| read));
         match (purpose, result) {
