@@ -52,8 +52,8 @@ fn kill_9_under_traffic_loses_no_request_and_the_next_start_takes_over() {
         start(&mut bed, &path);
         load.wait_for(200, LIMIT).expect("requests flow");
     }
-    let status = bed.director.status().expect("a state");
     let report = load.stop();
+    let status = bed.director.status().expect("a state");
     println!("measured: {} requests, longest gap {:?}", report.total(), report.longest_gap());
     assert_eq!(report.failed(), 0, "{:?}", report.failures().next());
     assert_eq!(status.dataplane.attachments, before, "the running program was to be adopted");

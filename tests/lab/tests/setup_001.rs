@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -61,7 +62,9 @@ fn out_and_in(
 
     let out = report.last_bad_after(harmed, is_good).unwrap_or_default();
     println!("measured: out after {out:?} (bound {bound:?}), back after {back:?}, {:?}", report.bodies());
-    assert!(out <= bound, "requests went to the broken real server for {out:?}, the bound is {bound:?}");
+    let last = report.exchanges.iter().rev().find(|exchange| exchange.ended >= harmed && !is_good(exchange));
+    let last = last.map(|exchange| &exchange.outcome);
+    assert!(out <= bound, "requests went to the broken real server for {out:?}, the bound is {bound:?}: {last:?}");
     assert!(back <= bound, "the real server was back after {back:?}, the bound is {bound:?}");
     let outside = report.failures_outside(&[(harmed, harmed + bound)]);
     assert!(outside.is_empty(), "{} requests failed at other times: {:?}", outside.len(), outside.first());
@@ -158,9 +161,13 @@ fn the_same_by_name_through_a_name_server_with_the_zone_of_the_set_up() {
     );
     let configuration = bed.write("named.conf", &configuration).expect("the name server's configuration");
     let mut named = Command::new("named");
-    named.args(["-g", "-c", &configuration]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    named.args(["-g", "-c", &configuration]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let router = bed.node("router").expect("the topology has a router");
     let mut named = router.spawn(named).expect("named starts");
+    let mut said = BufReader::new(named.stderr.take().expect("its log")).lines().map_while(Result::ok);
+    said.find(|line| line.ends_with(" running")).expect("named loads the zone");
+    // Whoever writes into a full pipe waits.
+    std::thread::spawn(move || said.for_each(drop));
 
     let server = SocketAddr::from((NAME_SERVER, 53));
     for name in ["www.yufu123.com", "yufu123.com"] {
