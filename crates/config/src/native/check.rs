@@ -273,7 +273,7 @@ fn kind(word: &str, table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Di
             }
             Some(match word {
                 "tcp" => Kind::Tcp,
-                "ping" => Kind::Ping { echoes: table.integer("echoes", 1..=100, out).map_or(1, |n| n.value) },
+                "ping" => Kind::Ping { echoes: table.integer("echoes", 1..=0x7fff_ffff, out).map_or(1, |n| n.value) },
                 "on" => Kind::On,
                 _ => Kind::Off,
             })
