@@ -193,8 +193,8 @@ impl Hands<'_> {
         });
         let Some((address, drained)) = server else { return Ok(()) };
         let word = if drained { "undrain" } else { "drain" };
-        let said = self.lab.director.node().output(self.lab.director.command(&[word, &address]))?;
-        view.tell(format!("director    evenkeel {word} {address}: {said}"));
+        self.lab.director.node().output(self.lab.director.command(&[word, &address]))?;
+        view.tell(format!("director    evenkeel {word} {address} (you pressed d)"));
         Ok(())
     }
 
