@@ -203,7 +203,7 @@ pub(crate) const DIRECTIVES: &[Directive] = directives! {
         "seconds for which a client stays with its real server" => "nothing";
     "netmask" Virtual, Word(|o| &mut o.netmask), Partly("has no effect without persistent, which is refused"), "",
         "how many bits of the client's address persistence looks at" => "nothing";
-    "schedflags" Virtual, Word(|o| &mut o.schedflags), Partly("mh-port with scheduler mh"), "",
+    "schedflags" Virtual, QuotedOrWord(|o| &mut o.schedflags), Partly("mh-port with scheduler mh"), "",
         "flags of the scheduler" => "schedule";
     "protocol" Virtual, Word(|o| &mut o.protocol), Partly("tcp and udp; fwm is refused on this data plane"),
         "tcp; udp for port 53", "tcp, udp or fwm" => "listen";
