@@ -13,7 +13,7 @@ use aya::programs::{
     links::FdLink,
     tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle},
 };
-use evenkeel_netlink::Netlink;
+use evenkeel_netlink::{LinkKind, Netlink};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs,
@@ -150,7 +150,7 @@ impl EbpfDataplane {
             Attach::Xdp => self.attach_as(interface, index, Mode::Xdp),
             Attach::Generic => self.attach_as(interface, index, Mode::Generic),
             Attach::Auto => {
-                let modes: &[Mode] = if is_network_card(interface) {
+                let modes: &[Mode] = if is_network_card(index) {
                     &[Mode::Xdp, Mode::Tcx, Mode::Clsact]
                 } else {
                     &[Mode::Tcx, Mode::Clsact]
@@ -368,8 +368,9 @@ pub(crate) fn clsact_link(interface: &str) -> std::io::Result<SchedClassifierLin
     SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, TcHandle::new(0, HANDLE), None)
 }
 
-/// A device with a driver behind it, as against veth, bridges, tunnels and other software devices: these have no `device`
-/// in sysfs.
-fn is_network_card(interface: &str) -> bool {
-    !interface.contains('/') && PathBuf::from(format!("/sys/class/net/{interface}/device")).exists()
+/// A device with a driver behind it, as against veth, bridges, tunnels and other software devices. Asked of the kernel:
+/// sysfs may show another network namespace.
+fn is_network_card(index: u32) -> bool {
+    let link = Netlink::open().and_then(|mut netlink| netlink.link_at(index));
+    matches!(link, Ok(Some(link)) if link.kind == LinkKind::Physical)
 }

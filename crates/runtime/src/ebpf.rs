@@ -8,7 +8,6 @@ use evenkeel_api::Attachment;
 use evenkeel_dataplane::{ApplyError, Capabilities, Change, Counters, Dataplane, NextHop, Table};
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options};
 use evenkeel_model::ServiceKey;
-use evenkeel_netlink::{LinkKind, Netlink};
 use evenkeel_os::{Bpffs, RuntimeDir, lasting_bpffs, remove_bpffs};
 use std::{
     fs, io,
@@ -122,23 +121,14 @@ impl PacketPath for EbpfPath {
     }
 
     fn attach(&mut self, interface: &str, door: Door) -> Result<Attachment, String> {
-        let doors: &[Attach] = match door {
-            Door::Auto if is_physical(interface) => &[Attach::Auto],
-            // Native XDP on a veth loses every frame whose peer has no program of its own.
-            Door::Auto => &[Attach::Tcx, Attach::Clsact],
-            Door::Tcx => &[Attach::Tcx],
-            Door::Clsact => &[Attach::Clsact],
-            Door::Xdp => &[Attach::Xdp],
-            Door::Generic => &[Attach::Generic],
+        let door = match door {
+            Door::Auto => Attach::Auto,
+            Door::Tcx => Attach::Tcx,
+            Door::Clsact => Attach::Clsact,
+            Door::Xdp => Attach::Xdp,
+            Door::Generic => Attach::Generic,
         };
-        let mut refused = String::new();
-        for door in doors {
-            match self.plane.attach(interface, *door) {
-                Ok(attachment) => return Ok(of_plane(attachment)),
-                Err(e) => refused = e.to_string(),
-            }
-        }
-        Err(refused)
+        self.plane.attach(interface, door).map(of_plane).map_err(|e| e.to_string())
     }
 
     fn detach(&mut self, interface: &str) -> Result<(), String> {
@@ -165,12 +155,6 @@ impl PacketPath for EbpfPath {
     }
 
     fn leave(self: Box<Self>) {}
-}
-
-/// Whether it is a device with a driver of its own. Asked of the kernel: /sys may show another network namespace.
-fn is_physical(interface: &str) -> bool {
-    let link = Netlink::open().and_then(|mut netlink| netlink.link(interface));
-    matches!(link, Ok(Some(link)) if link.kind == LinkKind::Physical)
 }
 
 fn of_plane(door: evenkeel_dataplane_ebpf::Attachment) -> Attachment {

@@ -6,7 +6,7 @@ use crate::{
     maps, schedule,
 };
 use evenkeel_abi::{
-    ACL_DENY, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, Service, ServiceKey,
+    ACL_DENY, DEST_NO_NEW, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, Service, ServiceKey,
     flow::{self, BUSY, GENERATION, KEY4, KEY6, WAYS},
     hash,
     tcp::{self, State},
@@ -116,7 +116,7 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
     let opening = opens(packet.flags);
     let (idle, timeout) = (idle(value, now), maps::timeout(state) as i32);
     let expired = idle > timeout;
-    if expired || opening && tcp::is_reusable(state) {
+    if expired || opening && (tcp::is_reusable(state) || is_stranded(value)) {
         if !opening {
             return Err(Reason::NoConnection);
         }
@@ -135,6 +135,19 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
         }
     }
     Ok(flow::dest(value))
+}
+
+/// Whether a connection is half open on its way to a real server that takes no new ones (PP-14): one that has died, as a
+/// rule, and whose refusal the director did not see.
+#[inline(always)]
+fn is_stranded(value: u64) -> bool {
+    if flow::state(value) != State::SynRecv as u32 {
+        return false;
+    }
+    match maps::DESTS.get(flow::dest(value)) {
+        Some(dest) => dest.flags & DEST_NO_NEW != 0,
+        None => false,
+    }
 }
 
 /// Whether flags make a connection (PP-11, PP-12).

@@ -23,6 +23,7 @@ pub(super) fn check(make: &mut dyn FnMut() -> Host) {
     connections_outlive_their_service(make());
     a_reused_port_is_scheduled_anew(make());
     a_reused_port_that_cannot_be_scheduled_stays(make());
+    the_half_open_do_not_wait_for_the_dead(make());
     states_are_active_or_not(make());
     timeouts_are_those_of_the_states(make);
     packets_and_bytes_are_counted(make());
@@ -112,6 +113,20 @@ fn a_reused_port_that_cannot_be_scheduled_stays(mut host: Host) {
     assert_eq!(host.syn(1), Fate::Dropped(Some(Reason::NoServer)));
     assert_eq!(host.ack(1), Fate::To(11), "the old connection stays");
     assert_eq!(host.load(11), (0, 1));
+}
+
+fn the_half_open_do_not_wait_for_the_dead(mut host: Host) {
+    host.serve(Scheduler::RoundRobin, &[(11, 1), (12, 1), (13, 1)]);
+    assert_eq!((host.syn(1), host.syn(2), host.ack(2)), (Fate::To(13), Fate::To(12), Fate::To(12)));
+    host.weigh(13, 0);
+    host.weigh(12, 0);
+    assert_eq!(host.syn(1), Fate::To(11), "its real server never answered, and takes no new connections now");
+    assert_eq!((host.load(13), host.load(11)), ((0, 0), (1, 0)));
+    assert_eq!(host.syn(2), Fate::To(12), "an established one stays, whoever sends a SYN in its name");
+    assert_eq!(host.syn(1), Fate::To(11), "a SYN that is repeated goes where the first one went");
+    host.remove(11);
+    host.weigh(13, 1);
+    assert_eq!(host.syn(1), Fate::To(13), "removed is as good as quiesced");
 }
 
 fn states_are_active_or_not(mut host: Host) {

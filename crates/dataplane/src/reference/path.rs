@@ -92,7 +92,7 @@ impl Memory {
                 fault.map_or(Ok(()), Err)?;
                 let opens = flags.is_none_or(|flags| flags.syn && !flags.ack);
                 let server = match known {
-                    Some(known) if opens && known.state.is_over() => {
+                    Some(known) if opens && (known.state.is_over() || self.is_stranded(&known)) => {
                         self.open(&flow, service.ok_or(Reason::NotOurs)?)?
                     }
                     Some(known) => self.follow(flow, known, flags),
@@ -114,6 +114,13 @@ impl Memory {
         let idle = self.now.wrapping_sub(connection.seen);
         // More than half the clock's range: the packet is younger than now.
         idle < 1 << 31 && idle > connection.state.seconds() * self.ticks_per_second
+    }
+
+    /// Whether it is half open on its way to a real server that takes no new connections (PP-14).
+    fn is_stranded(&self, connection: &Connection) -> bool {
+        let is_member = self.services.values().any(|service| service.list.contains(&connection.server));
+        let takes_new = is_member && self.servers.get(&connection.server).is_some_and(|s| s.member.is_usable());
+        connection.state == State::SynRecv && !takes_new
     }
 
     /// The service that answers for a flow (PP-4).
