@@ -1,0 +1,100 @@
+//! Every example of README.md and docs/manual loads without a word, and every link in the documents leads somewhere.
+
+mod common;
+
+use common::{brief, ldirectord, native};
+use evenkeel_config::{Format, Loaded};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A fenced block of a document.
+struct Block {
+    /// File and line, for failures.
+    place: String,
+    /// The word behind the opening fence.
+    tag: String,
+    text: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The Markdown files of a directory below the root, sorted; `.` is the root itself.
+fn documents(directory: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(directory)).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.sort();
+    paths
+}
+
+fn blocks(path: &Path) -> Vec<Block> {
+    let text = fs::read_to_string(path).unwrap();
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(tag), None) => {
+                let place = format!("{}:{number}", path.display());
+                open = Some(Block { place, tag: tag.to_owned(), text: String::new() });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some(block)) => block.text += &format!("{line}\n"),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "{}: a block is not closed", path.display());
+    blocks
+}
+
+fn load(block: &Block) -> Option<(Format, Loaded)> {
+    match block.tag.as_str() {
+        "toml" => Some((Format::Native, native(&block.text))),
+        "ldirectord" => Some((Format::Ldirectord, ldirectord(&block.text))),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_example_loads_without_a_word() {
+    let mut loaded = [0, 0];
+    for path in documents(".").iter().chain(&documents("docs/manual")) {
+        for block in blocks(path) {
+            let Some((format, result)) = load(&block) else { continue };
+            assert_eq!(brief(&result), Vec::<String>::new(), "{}", block.place);
+            assert!(result.cluster.is_some(), "{}", block.place);
+            loaded[usize::from(format == Format::Ldirectord)] += 1;
+        }
+    }
+    assert!(loaded[0] >= 5 && loaded[1] >= 3, "toml and ldirectord examples found: {loaded:?}");
+}
+
+/// The targets of inline links, anchors cut off.
+fn links(text: &str) -> Vec<&str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.split('#').next().unwrap_or_default()).collect()
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut seen = 0;
+    for directory in [".", "docs", "docs/adr", "docs/manual"] {
+        for path in documents(directory) {
+            let text = fs::read_to_string(&path).unwrap();
+            let prose = text.split("```").step_by(2);
+            for target in prose.flat_map(links).filter(|t| !t.is_empty() && !t.starts_with("https://")) {
+                assert!(path.with_file_name(target).exists(), "{}: there is no {target}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 50, "only {seen} links were found");
+}
+
+#[test]
+fn a_link_is_found_with_and_without_an_anchor() {
+    assert_eq!(links("see [a](b.md#c), ![d](e.svg) and [f](https://g)"), ["b.md", "e.svg", "https://g"]);
+}
