@@ -17,7 +17,6 @@
 mod event;
 mod frame;
 mod plan;
-pub mod render;
 mod reply;
 mod request;
 mod status;

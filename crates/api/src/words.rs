@@ -14,26 +14,3 @@ pub(crate) fn lasting(seconds: u64) -> String {
 pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
-
-/// A time of milliseconds: `0.4s`, `2m11s`.
-pub(crate) fn span(milliseconds: u64) -> String {
-    match milliseconds {
-        0..10_000 => format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100),
-        _ => lasting(milliseconds / 1000),
-    }
-}
-
-/// `512 B`, `61.2 MB`: powers of 1000.
-pub(crate) fn bytes(number: u64) -> String {
-    let mut unit = 1000_u64;
-    for name in ["kB", "MB", "GB", "TB", "PB"] {
-        if number < unit.saturating_mul(1000) {
-            return match number < unit {
-                true => format!("{number} B"),
-                false => format!("{}.{} {name}", number / unit, number % unit / (unit / 10)),
-            };
-        }
-        unit = unit.saturating_mul(1000);
-    }
-    format!("{} EB", number / 1_000_000_000_000_000_000)
-}
