@@ -1,7 +1,7 @@
 //! Times and counts in words.
 
 /// `45s`, `2m11s`, `3h07m`, `12d`: a time as `status` shows it.
-pub(crate) fn lasting(seconds: u64) -> String {
+pub fn lasting(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),

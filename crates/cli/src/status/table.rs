@@ -2,7 +2,7 @@
 
 use super::{Health, health};
 use crate::terminal::{Tone, paint};
-use evenkeel_api::{RealServerStatus, ServerState, ServiceStatus, Status};
+use evenkeel_api::{RealServerStatus, ServerState, ServiceStatus, Status, lasting};
 use evenkeel_source::Colour;
 use std::{fmt::Write, time::Duration};
 
@@ -197,16 +197,6 @@ fn align(rows: &[Row], colour: Colour) -> String {
         text.push('\n');
     }
     text
-}
-
-/// `45s`, `2m11s`, `3h07m`, `12d`
-pub(super) fn lasting(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }
 
 /// `8 113`: groups of three, so that a column of numbers can be read.
