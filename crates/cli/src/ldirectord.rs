@@ -1,6 +1,6 @@
 //! The command line of ldirectord 4: its commands, places, texts and exit statuses.
 //!
-//! `ldirectord [-d] [-h] [-v] [configfile] start|stop|restart|try-restart|status|reload|force-reload`. Each name of a
+//! `ldirectord [-d] [-h] [-v] [--] [configfile] start|stop|restart|try-restart|status|reload|force-reload`. Each name of a
 //! configuration file is an instance of its own. Otherwise than there, a broken file never keeps `stop` or `status` from
 //! working, and `start` returns 0 only once the daemon serves.
 
@@ -36,7 +36,7 @@ const LOG_FILE: &str = "/var/log/ldirectord.log";
 const USAGE: &str = "\
 ldirectord - Linux Director Daemon (evenkeel)
 
-Usage: ldirectord [-d] [-h] [-v] [configfile] start|stop|restart|try-restart|status|reload|force-reload
+Usage: ldirectord [-d] [-h] [-v] [--] [configfile] start|stop|restart|try-restart|status|reload|force-reload
 
   configfile    searched as /etc/ha.d/NAME, /etc/ha.d/conf/NAME and NAME; ldirectord.cf when none is given
   start         start the daemon of this file; ends with 0 once it serves
@@ -108,13 +108,16 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
 fn parse(words: &[String]) -> Parsed {
     let mut debug = false;
     let mut rest = Vec::new();
+    let mut options = true;
     for word in words {
         match word.as_str() {
+            word if !options => rest.push(word.to_owned()),
+            "--" => options = false,
             "-h" | "-?" | "--help" => return Parsed::Help,
             "-v" | "--version" => return Parsed::Version,
             "-d" | "--debug" => debug = true,
             option if option.starts_with('-') => return Parsed::Wrong(format!("unknown option {option}")),
-            _ => rest.push(word.clone()),
+            word => rest.push(word.to_owned()),
         }
     }
     let (name, command) = match rest.as_slice() {
@@ -187,18 +190,29 @@ fn carry_out(call: &Call, instance: &Instance) -> Result<ExitCode, Trouble> {
     match call.command {
         Command::Start => start(instance, call.debug),
         Command::Stop => stop_it(instance),
-        Command::Restart => {
-            stop_it(instance)?;
-            start(instance, call.debug)
-        }
-        Command::TryRestart if instance.is_running()? => {
-            stop_it(instance)?;
-            start(instance, call.debug)
-        }
+        Command::Restart => restart(instance, call.debug),
+        Command::TryRestart if instance.is_running()? => restart(instance, call.debug),
         Command::TryRestart => Ok(ExitCode::SUCCESS),
         Command::Status => status(instance),
         Command::Reload => reload(instance),
     }
+}
+
+/// A file that could not be started leaves what runs alone: restarting a director must not be the end of it.
+fn restart(instance: &Instance, debug: bool) -> Result<ExitCode, Trouble> {
+    usable(instance)?;
+    stop_it(instance)?;
+    start(instance, debug)
+}
+
+/// The configuration, or what keeps it from being started.
+fn usable(instance: &Instance) -> Result<(Vec<PathBuf>, Configuration), Trouble> {
+    if instance.file_is_missing() {
+        return Err(instance.missing());
+    }
+    let file = run::absolute(std::slice::from_ref(&instance.file));
+    let first = load::configuration(&file, Some(Format::Ldirectord), CONFIG)?;
+    Ok((file, first))
 }
 
 fn stop_it(instance: &Instance) -> Result<ExitCode, Trouble> {
@@ -213,14 +227,19 @@ fn stop_it(instance: &Instance) -> Result<ExitCode, Trouble> {
 
 fn status(instance: &Instance) -> Result<ExitCode, Trouble> {
     let file = instance.file.display();
-    let (text, code) = match instance.holder()? {
-        Holder::Running(pid) => (format!("ldirectord for {file} is running with pid: {pid}"), 0),
-        Holder::Stale | Holder::Unproven(_) => {
-            (format!("ldirectord stale pid file {} for {file}", instance.pid_file.display()), FAILED)
+    // What goes to which stream is as it always was.
+    let code = match instance.holder()? {
+        Holder::Running(pid) => {
+            eprintln!("ldirectord for {file} is running with pid: {pid}");
+            return Ok(ExitCode::SUCCESS);
         }
-        Holder::Absent => (format!("ldirectord is stopped for {file}"), STOPPED),
+        Holder::Stale | Holder::Unproven(_) => {
+            eprintln!("ldirectord stale pid file {} for {file}", instance.pid_file.display());
+            FAILED
+        }
+        Holder::Absent => STOPPED,
     };
-    eprintln!("{text}");
+    println!("ldirectord is stopped for {file}");
     Ok(ExitCode::from(code))
 }
 
@@ -246,11 +265,7 @@ fn reload(instance: &Instance) -> Result<ExitCode, Trouble> {
 }
 
 fn start(instance: &Instance, debug: bool) -> Result<ExitCode, Trouble> {
-    if instance.file_is_missing() {
-        return Err(instance.missing());
-    }
-    let file = run::absolute(std::slice::from_ref(&instance.file));
-    let first = load::configuration(&file, Some(Format::Ldirectord), CONFIG)?;
+    let (file, first) = usable(instance)?;
     if instance.is_running()? {
         return Ok(ExitCode::SUCCESS);
     }

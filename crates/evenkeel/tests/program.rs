@@ -363,16 +363,20 @@ fn ldirectord_starts_reloads_tells_its_status_and_stops_as_the_old_one_did() {
 
     let file = fs::read_to_string(bed.file()).unwrap();
     fs::write(bed.file(), BROKEN).unwrap();
-    for (word, code) in [("reload", 2), ("status", 0), ("force-reload", 2)] {
+    for (word, code) in [("reload", 2), ("status", 0), ("force-reload", 2), ("restart", 2), ("try-restart", 2)] {
         assert_eq!(ldirectord_code(&bed, word), code, "{word} with a broken file");
     }
+    assert_eq!(pid(&pid_file(&bed)), first, "a broken file ends nothing that runs");
+    assert_eq!(ldirectord_code(&bed, "status"), 0);
     fs::write(bed.file(), file).unwrap();
     assert_eq!(ldirectord_code(&bed, "restart"), 0);
     assert_ne!(pid(&pid_file(&bed)), first);
 
     fs::write(bed.file(), BROKEN).unwrap();
     assert_eq!(ldirectord_code(&bed, "stop"), 0, "a broken file keeps nobody from stopping");
-    assert_eq!(ldirectord_code(&bed, "status"), 3);
+    let stopped = ldirectord(&bed, "status");
+    assert_eq!(stopped.status.code(), Some(3));
+    assert!(text(&stopped.stdout).contains("ldirectord is stopped for"), "{stopped:?}");
     assert!(!pid_file(&bed).exists());
     assert_eq!(ldirectord_code(&bed, "start"), 2);
     assert!(fs::read_to_string(bed.dir.path().join("log")).unwrap().contains("serves 1 service"));

@@ -20,6 +20,7 @@ fn commands_are_read_with_and_without_a_file() {
     assert_eq!(call("try-restart").1, Command::TryRestart);
     assert_eq!(call("force-reload").1, Command::Reload);
     assert_eq!(call("status -d"), (None, Command::Status, true));
+    assert_eq!(call("-d -- -odd.cf status"), (Some("-odd.cf".into()), Command::Status, true));
     assert_eq!(parsed("-h start"), Parsed::Help);
     assert_eq!(parsed("-v"), Parsed::Version);
     for wrong in ["", "begin", "a b start", "-x start", "ldirectord.cf"] {
