@@ -228,3 +228,42 @@ fn a_removed_real_server_keeps_its_connections_and_is_forgotten_after_them() {
     assert_eq!((sum.connections, sum.packets_in), (2, 3), "counters of the forgotten one stay in the service's");
     assert_eq!(plane.run(Door::Xdp, &segment(1, ACK), 1).unwrap().code, 2, "its connection is unknown: to the stack");
 }
+
+#[test]
+fn tables_of_another_layout_are_refused_and_left_alone() {
+    if !root() {
+        return;
+    }
+    let pins = Pins::new("layout");
+    let other = pins.0.join(format!("v{}", evenkeel_abi::LAYOUT + 1));
+    std::fs::create_dir(&other).unwrap();
+    let map = Command::new("bpftool")
+        .args(["map", "create"])
+        .arg(other.join("HEADER"))
+        .args(["type", "array", "key", "4", "value", "8", "entries", "1", "name", "HEADER"])
+        .status();
+    if !map.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: needs bpftool");
+        return;
+    }
+    let refused = EbpfDataplane::open(&options(Some(&pins.0))).err().map(|e| e.to_string());
+    let refused = refused.expect("tables of another layout are not taken over");
+    assert!(refused.contains("stop the instance with that version first"), "{refused}");
+    assert!(other.join("HEADER").exists(), "they are the other version's to remove");
+    assert!(!pins.0.join(format!("v{}", evenkeel_abi::LAYOUT)).exists(), "nothing of ours is made beside them");
+}
+
+#[test]
+fn what_a_start_left_half_made_is_made_anew() {
+    if !root() {
+        return;
+    }
+    let pins = Pins::new("half");
+    let (first, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    std::mem::forget(first);
+    // As if the start had died before it wrote the header.
+    std::fs::remove_file(pins.0.join(format!("v{}", evenkeel_abi::LAYOUT)).join("HEADER")).unwrap();
+    let (second, opened) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    assert_eq!(opened, Opened::Fresh);
+    second.remove_all().unwrap();
+}
