@@ -73,7 +73,8 @@ impl Options {
             services: power(self.services, 256),
             dests: power(self.real_servers, 1024).min(evenkeel_abi::flow::DEST_LIMIT),
             cells: power(self.cells, 1 << 18).min(evenkeel_abi::CELL_LIMIT),
-            // Twice as many slots as connections: with two buckets of four to choose from, all of them find room.
+            // Twice as many slots as connections: with two buckets of four to choose from, all but a few in 100 000 find room
+            // when the table is at its capacity.
             buckets: connections.next_power_of_two() / 2,
             cpus,
         })

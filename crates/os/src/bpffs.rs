@@ -94,6 +94,20 @@ pub fn remove_bpffs(directory: &Path) -> Result<bool> {
     }
 }
 
+/// Whether pins lie in `directory`, as the caller or as the host sees it.
+pub fn holds_pins(directory: &Path) -> bool {
+    match in_host_mounts(|| Ok(has_pins(directory))) {
+        Where::Here | Where::Unreachable(_) => has_pins(directory),
+        Where::There { outcome, .. } => outcome.unwrap_or(false) || has_pins(directory),
+    }
+}
+
+/// No pin can have a dot in its name; the kernel's own `maps.debug` and `progs.debug` do.
+fn has_pins(directory: &Path) -> bool {
+    let is_pin = |entry: fs::DirEntry| !entry.file_name().as_encoded_bytes().contains(&b'.');
+    fs::read_dir(directory).is_ok_and(|entries| entries.flatten().any(is_pin))
+}
+
 fn not_lasting(directory: &Path, why: String) -> Result<Bpffs> {
     ensure(directory)?;
     Ok(Bpffs::NotLasting { path: directory.to_owned(), why })
@@ -171,9 +185,7 @@ fn remove(directory: &Path) -> Result<bool> {
     if !directory.is_dir() || !is_bpffs(directory)? || !is_ours(directory)? {
         return Ok(false);
     }
-    let entries = fs::read_dir(directory).map_err(|e| Error::at("read", directory, e))?;
-    // No pin can have a dot in its name; the kernel's own `maps.debug` and `progs.debug` do.
-    if entries.flatten().any(|entry| !entry.file_name().as_encoded_bytes().contains(&b'.')) {
+    if has_pins(directory) {
         return Ok(false);
     }
     match unmount(directory, UnmountFlags::NOFOLLOW) {

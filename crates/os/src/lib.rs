@@ -15,7 +15,7 @@ mod runtime_dir;
 mod sysctl;
 mod usage;
 
-pub use bpffs::{Bpffs, lasting_bpffs, remove_bpffs};
+pub use bpffs::{Bpffs, holds_pins, lasting_bpffs, remove_bpffs};
 pub use clock::Clock;
 pub use detach::{Herald, Side, Waiter, detach};
 pub use error::{Error, Result};

@@ -8,7 +8,7 @@ use evenkeel_api::Attachment;
 use evenkeel_dataplane::{ApplyError, Capabilities, Change, Counters, Dataplane, NextHop, Table};
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options};
 use evenkeel_model::ServiceKey;
-use evenkeel_os::{Bpffs, RuntimeDir, lasting_bpffs, remove_bpffs};
+use evenkeel_os::{Bpffs, RuntimeDir, holds_pins, lasting_bpffs, remove_bpffs};
 use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
@@ -46,10 +46,7 @@ pub fn open(need: &Need) -> Result<Opened, String> {
 /// Removes what a killed daemon has left serving. False: there was nothing.
 pub fn remove_leftovers(runtime_dir: &Path) -> Result<bool, String> {
     let mount = mount_point(runtime_dir);
-    // Among the mounts of process 1 when this command has others.
-    let elsewhere = Path::new("/proc/1/root").join(mount.strip_prefix("/").unwrap_or(&mount));
-    let holds = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    if !holds(&mount) && !holds(&elsewhere) {
+    if !holds_pins(&mount) {
         return Ok(false);
     }
     let directory = RuntimeDir::prepare(runtime_dir).map_err(|e| e.to_string())?;
