@@ -10,5 +10,7 @@ mod service;
 
 pub use address::{Prefix, PrefixError};
 pub use check::{Body, Check, Http, HttpMethod, Probe, Rhythm, Script, StatusSet};
-pub use cluster::{Alerts, Cluster, Fallback, FallbackCommand, OnFail, RealServer, Service, Settings, Sources, StartState};
+pub use cluster::{
+    Alerts, Cluster, Fallback, FallbackCommand, OnFail, RealServer, Service, Settings, Sources, StartState,
+};
 pub use service::{Forwarding, Protocol, Scheduler, SchedulerError, ServiceKey, Weight};
