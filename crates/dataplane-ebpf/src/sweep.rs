@@ -3,14 +3,14 @@
 use crate::{
     mapped::{PUBLISH, word},
     plane::EbpfDataplane,
-    state::dest_address,
+    state::{Entry, dest_address},
 };
 use evenkeel_abi::{
     self as abi, Load,
     flow::{self, BUSY, WAYS},
     tcp::State,
 };
-use std::io;
+use std::{collections::BTreeSet, io};
 
 /// A whole pass over the table takes this many sweeps.
 const PARTS: u32 = 4;
@@ -117,17 +117,13 @@ impl EbpfDataplane {
         for dest in forgotten {
             self.forget(dest);
         }
-        let empty: Vec<u32> = self
-            .state
-            .entries
-            .iter()
-            .filter(|(_, e)| !e.live && e.members.is_empty())
-            .map(|(index, _)| *index)
-            .collect();
-        for service in empty {
-            if !self.state.draining.keys().any(|dest| self.maps.dest_infos.get(*dest).service == service) {
-                self.forget_service(service);
-            }
+        // One look at what drains, however many services were taken out together.
+        let draining = self.state.draining.keys().map(|dest| self.maps.dest_infos.get(*dest).service);
+        let kept: BTreeSet<u32> = draining.collect();
+        let over = |(index, e): &(&u32, &Entry)| !e.live && e.members.is_empty() && !kept.contains(index);
+        let over: Vec<u32> = self.state.entries.iter().filter(over).map(|(index, _)| *index).collect();
+        for service in over {
+            self.forget_service(service);
         }
     }
 
