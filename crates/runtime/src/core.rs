@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) connections_overridden: bool,
     /// The start is over.
     pub(crate) serving: bool,
+    /// Much memory has been used and freed since the last beat.
+    pub(crate) untidy: bool,
     /// Seconds served.
     pub(crate) beats: u64,
     /// Connections dropped because of a full table, up to the last complaint, and when that was.

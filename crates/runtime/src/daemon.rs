@@ -95,14 +95,15 @@ pub fn run(options: Options, open: Opener) -> Result<(), Failure> {
     outcome
 }
 
-async fn serve(options: Options, open: Opener) -> Result<(), Failure> {
+async fn serve(mut options: Options, open: Opener) -> Result<(), Failure> {
     let _claim = Claim::make(&options)?;
     let limit = limits::raise();
-    let cluster = options.first.cluster.clone();
+    let services = std::mem::take(&mut options.first.cluster.services);
+    let cluster = Cluster { settings: options.first.cluster.settings.clone(), services };
     let opened = open(&need(&options, &cluster)).map_err(|why| format!("cannot open the packet path: {why}"))?;
     let Opened { path, adopted, warnings } = opened;
     let warnings = limit.into_iter().chain(warnings).collect();
-    let mut running = match Running::prepare(options, path, warnings) {
+    let mut running = match Running::prepare(options, &cluster, path, warnings) {
         Ok(running) => running,
         Err((path, why)) => return Err(give_up(path, adopted, why)),
     };

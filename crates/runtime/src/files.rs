@@ -37,10 +37,13 @@ pub fn loader(paths: Vec<PathBuf>, format: Option<Format>) -> Loader {
 /// Reads files, once more where one of them changes meanwhile: what is looked at for changes later must be what was
 /// read. `seen` is shown the last reading.
 pub fn read(paths: &[PathBuf], format: Option<Format>, seen: &mut dyn FnMut(&Loaded)) -> Result<Configuration, String> {
+    // One that was written this very moment would have to be read once more.
+    if paths.iter().any(|path| SourceFile::changed_at(path) >= moments_ago()) {
+        std::thread::sleep(TICK);
+    }
     let mut tries = 1;
     loop {
-        let begun = clock::wall().saturating_sub(TICK);
-        let begun = (i64::try_from(begun.as_secs()).unwrap_or(i64::MAX), i64::from(begun.subsec_nanos()));
+        let begun = moments_ago();
         let loaded = load(paths, format);
         let files: Vec<SourceFile> =
             loaded.sources.files().map(|file| SourceFile::now(loaded.sources.path(file).to_owned())).collect();
@@ -49,9 +52,15 @@ pub fn read(paths: &[PathBuf], format: Option<Format>, seen: &mut dyn FnMut(&Loa
             return configuration(loaded, files);
         }
         tries += 1;
-        // By then a file that was written just before the first reading is old enough.
+        // By then a file that was written just before this reading is old enough.
         std::thread::sleep(TICK);
     }
+}
+
+/// What was changed before this can be told from what is changed now; in seconds and nanoseconds since 1970.
+fn moments_ago() -> (i64, i64) {
+    let time = clock::wall().saturating_sub(TICK);
+    (i64::try_from(time.as_secs()).unwrap_or(i64::MAX), i64::from(time.subsec_nanos()))
 }
 
 /// What was read, or the first mistake and how many more there are.

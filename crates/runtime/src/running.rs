@@ -73,11 +73,12 @@ impl Running {
     /// Makes everything that needs no packet path yet; hands the path back when something is missing.
     pub(crate) fn prepare(
         options: Options,
+        cluster: &Cluster,
         path: Box<dyn PacketPath>,
         standing: Vec<String>,
     ) -> Result<Running, (Box<dyn PacketPath>, String)> {
         let clock = Clock::start();
-        let parts = fits(&path.capabilities(), &options.first.cluster)
+        let parts = fits(&path.capabilities(), cluster)
             .and_then(|()| Network::open(clock))
             .and_then(|network| Signals::listen().map(|signals| (network, signals)));
         match parts {
@@ -140,6 +141,7 @@ impl Running {
             callers: Callers::default(),
             connections_overridden: options.connections.is_some(),
             serving: false,
+            untidy: true,
             beats: 0,
             dropped_full: 0,
             full_told: 0,
@@ -183,24 +185,24 @@ impl Running {
             evenkeel_engine::Overrides::default()
         });
         let maintenance = cluster.settings.maintenance_dir.as_deref().map(watch::names).unwrap_or_default();
-        let start = Start { cluster: cluster.clone(), observed, overrides, maintenance };
         core.network.follow(&cluster);
         core.resolve();
-        core.tell(Input::Start(Box::new(start)));
+        core.doors.want(&cluster);
+        core.look_at_firewall(&cluster);
+        let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
+        core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance })));
         self.await_next_hops().await;
         let core = &mut self.core;
-        core.doors.want(&cluster);
         core.settle(true);
-        if !core.doors.is_open() && !cluster.services.is_empty() {
+        if !core.doors.is_open() && !is_empty {
             let why: Vec<String> = core.doors.complaints().collect();
             return Err(match why.as_slice() {
                 [] => "no interface is up that the virtual addresses' traffic could arrive on".to_owned(),
                 _ => why.join("; "),
             });
         }
-        core.look_at_firewall(&cluster);
         self.listen()?;
-        self.core.follow_instances(&cluster.settings.execute);
+        self.core.follow_instances(&execute);
         self.core.serving = true;
         notify(&[NotifyState::Ready]);
         if let Some(ready) = self.ready.take() {

@@ -48,8 +48,13 @@ struct Print {
 impl SourceFile {
     /// As it is now.
     pub fn now(path: PathBuf) -> SourceFile {
-        let changed = std::fs::metadata(&path).map(|m| (m.ctime(), m.ctime_nsec())).unwrap_or_default();
+        let changed = SourceFile::changed_at(&path);
         SourceFile { print: content(&path, None).ok(), path, changed }
+    }
+
+    /// When a file or directory was last changed, in seconds and nanoseconds since 1970.
+    pub(crate) fn changed_at(path: &Path) -> (i64, i64) {
+        std::fs::metadata(path).map(|m| (m.ctime(), m.ctime_nsec())).unwrap_or_default()
     }
 
     /// Whether it was last changed at `time` or later, in seconds and nanoseconds since 1970.

@@ -46,6 +46,7 @@ impl Core {
     /// The files have been read.
     pub(crate) fn read_is_done(&mut self, purpose: Purpose, result: Result<Configuration, String>) {
         self.reader.received();
+        self.untidy = true;
         if purpose == Purpose::Signal {
             // Whether it was taken or not: the daemon is as ready as before.
             notify(&[NotifyState::Ready]);

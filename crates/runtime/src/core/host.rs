@@ -94,6 +94,10 @@ impl Core {
             self.say(Severity::Error, &format!("old connections could not be removed: {e}"));
         }
         self.tell_of_full_table();
+        if std::mem::take(&mut self.untidy) {
+            // Aside, as it takes its time: what files are read with is more than what they say.
+            tokio::task::spawn_blocking(evenkeel_os::trim_heap);
+        }
         if self.beats.is_multiple_of(RETRY) {
             self.settle(false);
         }
