@@ -133,7 +133,14 @@ fn real_server(key: ServiceKey) -> impl Strategy<Value = RealServer> {
         (name, vec("[a-z]{1,8}", 0..2), forwarding(), 0..=Weight::MAX.get(), check(address)).prop_map(
             move |(name, mut aliases, forwarding, weight, check)| {
                 aliases.dedup();
-                RealServer { name, aliases, address, forwarding, weight: Weight::new(weight).unwrap(), check }
+                RealServer {
+                    name,
+                    aliases,
+                    address,
+                    forwarding,
+                    weight: Weight::new(weight).unwrap(),
+                    check: check.into(),
+                }
             },
         )
     })

@@ -124,7 +124,7 @@ fn differences(server: &RealServer, old: &HaveServer<'_>) -> Option<String> {
     if old.forwarding != server.forwarding {
         parts.push(format!("{} -> {}", old.forwarding.name(), server.forwarding.name()));
     }
-    if let Some(old) = old.check.filter(|old| **old != server.check) {
+    if let Some(old) = old.check.filter(|old| **old != *server.check) {
         let (old, new) = (words::check(old), words::check(&server.check));
         parts.push(if old == new { format!("other {new}") } else { format!("{old} -> {new}") });
     }

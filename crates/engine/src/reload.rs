@@ -15,6 +15,7 @@ use evenkeel_model::{self as model, Cluster, ServiceKey, Weight};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 /// What a configuration run has to remember on its way through the services.
@@ -97,7 +98,7 @@ impl Balance {
         let server = |(old, new): (&Server, &model::RealServer)| {
             let same = old.address == new.address && old.weight == new.weight && old.forwarding == new.forwarding;
             let named = *old.name == *new.name && *old.aliases == *new.aliases;
-            same && named && self.watches.get(old.watch).is_some_and(|(check, _)| *check == new.check)
+            same && named && self.watches.get(old.watch).is_some_and(|(check, _)| *check == *new.check)
         };
         let as_many = old.servers.len() == new.real_servers.len();
         options && fallback && policy && told && as_many && old.servers.iter().zip(&new.real_servers).all(server)
@@ -232,13 +233,13 @@ impl Balance {
         now: Instant,
         user: (ServiceKey, SocketAddr),
         old: Option<&Server>,
-        check: model::Check,
+        check: Arc<model::Check>,
         adopted: bool,
         passage: &mut Passage,
     ) -> Slot {
         let before = match old {
             Some(old) => {
-                let same = self.watches.get(old.watch).is_some_and(|(running, _)| *running == check);
+                let same = self.watches.get(old.watch).is_some_and(|(running, _)| *running == *check);
                 if same || self.watches.change_rhythm(old.watch, &user, &check) {
                     return old.watch;
                 }

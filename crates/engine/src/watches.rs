@@ -77,7 +77,13 @@ impl Watches {
 
     /// The watch of `check`, made when there is none yet; `user` is one more of its users. A watch that knows nothing
     /// yet takes `known` as its state: true when it did.
-    pub(crate) fn acquire(&mut self, now: Instant, check: Check, user: User, known: health::State) -> (Slot, bool) {
+    pub(crate) fn acquire(
+        &mut self,
+        now: Instant,
+        check: Arc<Check>,
+        user: User,
+        known: health::State,
+    ) -> (Slot, bool) {
         let index = match self.by_check.get(&check) {
             Some(index) => *index,
             None => self.insert(check),
@@ -92,8 +98,7 @@ impl Watches {
         (Slot(index), taught)
     }
 
-    fn insert(&mut self, check: Check) -> u32 {
-        let check = Arc::new(check);
+    fn insert(&mut self, check: Arc<Check>) -> u32 {
         self.generations = self.generations.wrapping_add(1);
         let index = match self.free.pop() {
             Some(index) => index,
@@ -113,7 +118,7 @@ impl Watches {
     }
 
     /// Gives the watch another rhythm in place when `user` is its only user; else there is nothing done and false.
-    pub(crate) fn change_rhythm(&mut self, slot: Slot, user: &User, check: &Check) -> bool {
+    pub(crate) fn change_rhythm(&mut self, slot: Slot, user: &User, check: &Arc<Check>) -> bool {
         if self.by_check.contains_key(check) {
             return false;
         }
@@ -122,7 +127,7 @@ impl Watches {
         if !same || entry.users.as_slice() != [*user] {
             return false;
         }
-        let old = std::mem::replace(&mut entry.check, Arc::new(check.clone()));
+        let old = std::mem::replace(&mut entry.check, Arc::clone(check));
         entry.watch.reconfigure(check.rhythm);
         let key = Arc::clone(&entry.check);
         self.by_check.remove(&old);

@@ -8,7 +8,7 @@ use evenkeel_api::{Event, PlanLine, Reply, ServerState};
 use evenkeel_dataplane::Table;
 use evenkeel_engine::{Effect, Input, Mail, Token, plan};
 use evenkeel_model::{Alerts, Cluster, Scheduler, Weight};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 fn alerted(repeat: u64, status: &[&str]) -> Cluster {
     let mut cluster = pair();
@@ -185,7 +185,7 @@ fn a_plan_for_a_table_that_serves_lists_what_differs() {
 fn the_plan_of_a_reload_knows_checks_and_the_fallback_and_changes_nothing() {
     let mut bed = serving();
     let mut next = pair();
-    next.services[0].real_servers[0].check.rhythm.every = Duration::from_secs(6);
+    Arc::make_mut(&mut next.services[0].real_servers[0].check).rhythm.every = Duration::from_secs(6);
     next.services[0].fallback = None;
     next.services.push(service("new", "10.9.9.9:80", vec![]));
     bed.handle(Input::Plan { cluster: Box::new(next), token: Token(7) });

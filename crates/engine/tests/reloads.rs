@@ -8,6 +8,7 @@ use evenkeel_api::{Event, RefusalCode, Reply, ServerState};
 use evenkeel_dataplane::Change;
 use evenkeel_engine::{Effect, Input, Token};
 use evenkeel_model::{Fallback, Forwarding, Scheduler, Weight};
+use std::sync::Arc;
 use std::time::Duration;
 
 fn disturbed(bed: &Bed) -> bool {
@@ -63,7 +64,7 @@ fn a_new_real_server_waits_for_its_check_and_a_removed_one_goes_at_once() {
 fn another_check_takes_no_real_server_out_before_it_has_failed() {
     let mut bed = serving();
     let mut next = pair();
-    next.services[0].real_servers[0].check = http(ONE, "/health");
+    next.services[0].real_servers[0].check = http(ONE, "/health").into();
     bed.reload(&next);
     assert_eq!(bed.changed(), vec![]);
     assert_eq!(bed.status().services[0].real_servers[0].state, ServerState::Up);
@@ -75,7 +76,7 @@ fn another_check_takes_no_real_server_out_before_it_has_failed() {
 fn another_rhythm_is_taken_without_a_new_attempt() {
     let mut bed = serving();
     let mut next = pair();
-    next.services[0].real_servers[0].check.rhythm.every = Duration::from_secs(60);
+    Arc::make_mut(&mut next.services[0].real_servers[0].check).rhythm.every = Duration::from_secs(60);
     bed.log.clear();
     bed.reload(&next);
     assert!(!disturbed(&bed), "{:?}", bed.log);

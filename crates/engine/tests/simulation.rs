@@ -15,6 +15,7 @@ use evenkeel_model::{Check, Cluster, OnFail, Probe, Scheduler, ServiceKey, Start
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -62,13 +63,13 @@ fn random_cluster(rng: &mut Rng) -> Cluster {
             let target = format!("10.1.{net}.{server}:80");
             let mut real = real_server(&format!("real-{server}"), &target, 1 + rng.below(3) as u32);
             if rng.chance(10) {
-                real.check = http(&target, "/health");
+                real.check = http(&target, "/health").into();
             }
             if rng.chance(5) {
-                real.check.rhythm.every = Duration::from_secs(2);
+                Arc::make_mut(&mut real.check).rhythm.every = Duration::from_secs(2);
             }
             if rng.chance(3) {
-                real.check.probe = if rng.chance(50) { Probe::AlwaysOn } else { Probe::AlwaysOff };
+                Arc::make_mut(&mut real.check).probe = if rng.chance(50) { Probe::AlwaysOn } else { Probe::AlwaysOff };
             }
             real_servers.push(real);
         }
@@ -102,7 +103,9 @@ fn nudged(rng: &mut Rng, cluster: &Cluster) -> Cluster {
         let servers = service.real_servers.len() as u64;
         match service.real_servers.get_mut(rng.below(servers) as usize) {
             Some(server) if rng.chance(70) => server.weight = Weight::new(rng.below(4) as u32).unwrap(),
-            Some(server) if rng.chance(50) => server.check.rhythm.every = Duration::from_secs(1 + rng.below(3)),
+            Some(server) if rng.chance(50) => {
+                Arc::make_mut(&mut server.check).rhythm.every = Duration::from_secs(1 + rng.below(3));
+            }
             _ => service.scheduler = Scheduler::Maglev,
         }
     }
@@ -185,7 +188,7 @@ impl World {
 
     fn reload(&mut self, cluster: Cluster, what: &str) -> (String, Cause) {
         // Whose check is another one now, or new: the verdicts so far say nothing about it.
-        let checks = |cluster: &Cluster| -> BTreeMap<(ServiceKey, SocketAddr), Check> {
+        let checks = |cluster: &Cluster| -> BTreeMap<(ServiceKey, SocketAddr), Arc<Check>> {
             let servers = cluster.services.iter().flat_map(|s| s.real_servers.iter().map(|r| (s.key, r)));
             servers.map(|(key, server)| ((key, server.address), server.check.clone())).collect()
         };

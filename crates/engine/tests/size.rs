@@ -14,7 +14,7 @@ fn large() -> Cluster {
         let real = |server: u32| {
             let target = format!("10.{}.{}.{server}:80", number / 250, number % 250 + 1);
             let mut real = real_server(&format!("real-{server}"), &target, 10);
-            real.check = http(&target, "/health");
+            real.check = http(&target, "/health").into();
             real
         };
         let vip = format!("172.16.{}.{}:80", number / 250, number % 250 + 1);

@@ -9,6 +9,7 @@ use evenkeel_dataplane::Change;
 use evenkeel_engine::{Effect, Input, ScriptOrder};
 use evenkeel_health::{Reason, Verdict};
 use evenkeel_model::{FallbackCommand, OnFail, Probe, StartState};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The shape of a change without its details: a sign and an address.
@@ -99,7 +100,7 @@ fn a_service_that_starts_up_serves_until_the_first_bad_check() {
 #[test]
 fn failures_below_fall_change_nothing() {
     let mut cluster = pair();
-    cluster.services[0].real_servers[0].check.rhythm.fall = 3;
+    Arc::make_mut(&mut cluster.services[0].real_servers[0].check).rhythm.fall = 3;
     let mut bed = Bed::running(&cluster);
     bed.answer(address(ONE), true);
     bed.changed();
@@ -169,8 +170,8 @@ fn a_monitor_file_gets_one_line_a_change() {
 #[test]
 fn a_check_of_always_on_needs_no_attempt() {
     let mut cluster = pair();
-    cluster.services[0].real_servers[0].check.probe = Probe::AlwaysOn;
-    cluster.services[0].real_servers[1].check.probe = Probe::AlwaysOff;
+    Arc::make_mut(&mut cluster.services[0].real_servers[0].check).probe = Probe::AlwaysOn;
+    Arc::make_mut(&mut cluster.services[0].real_servers[1].check).probe = Probe::AlwaysOff;
     let mut bed = Bed::running(&cluster);
     assert_eq!(short(&bed.changed()), ["+ 192.168.214.140:80/tcp", "+ 192.168.214.143:80 w1"]);
     let states: Vec<ServerState> = bed.status().services[0].real_servers.iter().map(|server| server.state).collect();
@@ -250,7 +251,7 @@ fn verdicts_nobody_ordered_are_ignored() {
 #[test]
 fn status_says_why_and_how_to_look() {
     let mut cluster = pair();
-    cluster.services[0].real_servers[0].check = http(ONE, "/.ok.html");
+    cluster.services[0].real_servers[0].check = http(ONE, "/.ok.html").into();
     let mut bed = Bed::running(&cluster);
     bed.next_answer(address(TWO), true);
     bed.answer(address(ONE), false);

@@ -1,7 +1,7 @@
 //! The validated cluster: what `config` hands to the engine.
 
 use crate::{Check, Forwarding, Prefix, Scheduler, ServiceKey, Weight};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Everything one instance is to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,8 +79,8 @@ pub struct RealServer {
     pub forwarding: Forwarding,
     /// Weight while it is up.
     pub weight: Weight,
-    /// How it is watched. Equal checks of several services are made once.
-    pub check: Check,
+    /// How it is watched. Equal checks of several services are made once, and need not be held more than once.
+    pub check: Arc<Check>,
 }
 
 /// The sorry server.

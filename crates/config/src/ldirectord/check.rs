@@ -12,6 +12,7 @@ use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -60,6 +61,8 @@ pub(crate) struct CheckPlan {
     command: (PathBuf, Vec<String>),
     pings: u32,
     rhythm: Rhythm,
+    /// The check that does not look at the real server.
+    same_for_all: Option<Arc<Check>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,11 @@ pub(crate) fn plan(
     }
     let command = command(options, kind, section.head.span, out);
     let rhythm = rhythm(options, globals, kind, out);
+    let same_for_all = match kind {
+        Kind::On => Some(Probe::AlwaysOn),
+        Kind::Off => Some(Probe::AlwaysOff),
+        Kind::Negotiate { .. } | Kind::Connect | Kind::Ping | Kind::External { .. } => None,
+    };
     if out[errors..].iter().any(|d| d.severity == evenkeel_source::Severity::Error) {
         return None;
     }
@@ -127,6 +135,7 @@ pub(crate) fn plan(
         command: command?,
         pings: options.checkcount.or(globals.checkcount).map_or(1, |n| n.value),
         rhythm,
+        same_for_all: same_for_all.map(|probe| Arc::new(Check { probe, connects_between: 0, rhythm })),
     })
 }
 
@@ -316,7 +325,10 @@ impl CheckPlan {
         key: &Checked,
         resolver: &Resolver<'_>,
         out: &mut Vec<Diagnostic>,
-    ) -> Option<Check> {
+    ) -> Option<Arc<Check>> {
+        if let Some(check) = &self.same_for_all {
+            return Some(Arc::clone(check));
+        }
         let default = SERVICES.iter().find(|(name, port)| *name == self.service && *port != 0).map(|(_, port)| *port);
         let port = self.checkport.or(written_port).or(default).unwrap_or(key.vip.port());
         let target = SocketAddr::new(address, port);
@@ -343,7 +355,7 @@ impl CheckPlan {
                 _ => Probe::AlwaysOn,
             },
         };
-        Some(Check { probe, connects_between, rhythm: self.rhythm })
+        Some(Arc::new(Check { probe, connects_between, rhythm: self.rhythm }))
     }
 
     /// Whether the check has a port at all.

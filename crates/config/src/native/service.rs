@@ -19,6 +19,7 @@ use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
 };
 use toml::de::DeValue;
 
@@ -295,7 +296,7 @@ fn real_server(
         address,
         forwarding,
         weight: weight.and_then(|w| Weight::new(w.value)).unwrap_or(Weight::ONE),
-        check,
+        check: Arc::new(check),
     };
     Some((real, item.span))
 }

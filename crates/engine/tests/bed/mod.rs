@@ -398,7 +398,7 @@ pub fn real_server(name: &str, target: &str, weight: u32) -> RealServer {
         address: address(target),
         forwarding: Forwarding::DirectRouting,
         weight: Weight::new(weight).unwrap(),
-        check: tcp(target),
+        check: tcp(target).into(),
     }
 }
 
