@@ -14,7 +14,6 @@ sized!(
     DestInfo = 64,
     Counters = 32,
     Drops = 128,
-    AclKey = 24,
     Header = 64
 );
 
@@ -255,21 +254,14 @@ pub const fn filter_bit(folded: u32) -> u32 {
     folded.wrapping_mul(0x9e37_79b1) >> 16
 }
 
-/// Key of the prefix tries `ACL4` and `ACL6` (IPv4: in the first four bytes). `prefix` counts the 32 bits of `service`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AclKey {
-    /// Bits that count.
-    pub prefix: u32,
-    /// Index of the service.
-    pub service: u32,
-    /// Network order.
-    pub address: [u8; 16],
-}
-
-/// Value of the prefix tries: may connect.
+/// Entries of the prefix trie `ACL`. Its keys are the service's index and an address as four words (IPv4: the first one),
+/// all of them counted by the prefix's length.
+pub const ACL_ENTRIES: u32 = 65_536;
+/// Bit of the service's index in a key: the prefix is of the other address family, kept only to be read back.
+pub const ACL_FOREIGN: u32 = 1 << 31;
+/// Bit of the trie's values: the allow list has the prefix.
 pub const ACL_ALLOW: u32 = 1;
-/// Value of the prefix tries: may not connect.
+/// Bit of the trie's values: the deny list has it, which wins.
 pub const ACL_DENY: u32 = 2;
 
 /// The single element of the map `HEADER`: what an adopting daemon must know.

@@ -339,7 +339,7 @@ fn admit<const K: usize>(new: &New<K>, id: u32, service: *mut Service) -> Result
     };
     let rule = maps::ACL.get(&aya_ebpf::btf_maps::lpm_trie::Key::new(bits, source)).copied();
     let denied = match rule {
-        Some(rule) => rule == ACL_DENY,
+        Some(rule) => rule & ACL_DENY != 0,
         None => flags & SERVICE_DEFAULT_DENY != 0,
     };
     if denied { Err(Reason::Denied) } else { Ok(()) }

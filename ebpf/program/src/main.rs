@@ -113,6 +113,11 @@ const HEADERS: u32 = 14 + 40 + 8 + 40 + 8;
 
 #[classifier]
 pub fn evenkeel_tc(ctx: TcContext) -> i32 {
+    // The kernel has taken the tag out of the frame (PP-1).
+    // SAFETY: a field of the context.
+    if unsafe { (*ctx.skb.skb).vlan_present } != 0 {
+        return TC_ACT_OK as i32;
+    }
     let length = ctx.len();
     if ctx.data() + 74 > ctx.data_end() && length as usize > ctx.data_end() - ctx.data() {
         // A failure leaves the packet as it is: too short to be looked at, it passes.

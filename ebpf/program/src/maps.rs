@@ -7,7 +7,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use evenkeel_abi::{
-    Counters, Dest, DestInfo, Drops, Filter, Header, Reason, Service, ServiceInfo, ServiceKey,
+    ACL_ENTRIES, Counters, Dest, DestInfo, Drops, Filter, Header, Reason, Service, ServiceInfo, ServiceKey,
     flow::{Bucket, Slot4, Slot6},
     hash::Secret,
     tcp::{NEXT, STATES, TIMEOUT_SECONDS},
@@ -48,9 +48,9 @@ pub static DROPS: Array<Drops, 2, MAPPED> = Array::new();
 pub static FLOWS4: Array<Bucket<Slot4>, 64, MAPPED> = Array::new();
 #[btf_map]
 pub static FLOWS6: Array<Bucket<Slot6>, 64, MAPPED> = Array::new();
-/// Keys: service and address words, see `abi::AclKey`.
+/// Keys: service and address words, see `abi::ACL_ENTRIES`.
 #[btf_map]
-pub static ACL: LpmTrie<[u32; 5], u32, 65536> = LpmTrie::new();
+pub static ACL: LpmTrie<[u32; 5], u32, { ACL_ENTRIES as usize }> = LpmTrie::new();
 
 #[unsafe(no_mangle)]
 static SECRET_FIRST: Global<u64> = Global::new(0);

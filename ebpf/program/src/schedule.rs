@@ -81,6 +81,10 @@ fn weighted_round_robin(service: *mut Service, list: List) -> Option<u32> {
         // SAFETY: an element of the array.
         let before = unsafe { atomic::read(&raw const (*service).cursor) };
         let mut cursor = Cursor::unpack(before);
+        if cursor.weight > largest {
+            // Another CPU still walks the list before this one.
+            cursor = Cursor { weight: largest, position: 0, level: 0 };
+        }
         let mut level = Level::read(list, cursor.level)?;
         if cursor.position as u32 >= level.length {
             cursor.position = 0;
