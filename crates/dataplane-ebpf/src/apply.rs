@@ -6,15 +6,16 @@ use crate::{
     mapped::{PUBLISH, word},
     maps::key_bytes,
     plane::EbpfDataplane,
-    state::{self, Entry, abi_key, folded, octets, scheduler_number, words},
+    room,
+    state::{Entry, abi_key, folded, octets, scheduler_number},
 };
-use aya::maps::lpm_trie::Key;
 use evenkeel_abi as abi;
-use evenkeel_dataplane::{ApplyError, Change, NextHop, RealServer, ServiceOptions};
-use evenkeel_model::{Forwarding, Prefix, ServiceKey, Sources};
+use evenkeel_dataplane::{ApplyError, Change, RealServer, ServiceOptions};
+use evenkeel_model::{Forwarding, ServiceKey, Sources};
 use std::{
-    io,
+    io, mem,
     net::{IpAddr, SocketAddr},
+    sync::atomic::fence,
 };
 
 fn refuse(text: &str) -> io::Error {
@@ -34,14 +35,14 @@ impl EbpfDataplane {
         // Lists are written once however many changes touch them, and also those of the changes before a failed one.
         let published = self.publish_dirty();
         self.set_applying(0);
-        match (published, result, changes.first()) {
-            (Err(cause), Ok(()), Some(change)) => Err(ApplyError { change: change.clone(), applied: 0, cause }),
-            (_, result, _) => result,
+        match (published, result) {
+            (Err((key, cause)), Ok(())) => Err(not_published(changes, &key, cause)),
+            (_, result) => result,
         }
     }
 
     /// Says in the maps themselves that they are being changed, for whoever adopts them.
-    fn set_applying(&self, applying: u64) {
+    pub(crate) fn set_applying(&self, applying: u64) {
         let header = self.maps.header.at(0);
         // SAFETY: a word of the one element.
         unsafe { word(&raw mut (*header).applying) }.store(applying, PUBLISH);
@@ -77,45 +78,54 @@ impl EbpfDataplane {
         if self.live(key).is_ok() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the service is there already"));
         }
-        let index = match self.state.services.get(key) {
-            Some(index) => *index,
-            None => self
-                .state
-                .free_services
-                .pop_first()
-                .ok_or_else(|| refuse("no room for another service; restart to make more"))?,
-        };
+        let drains = self.state.services.get(key).copied();
+        let free = drains.or_else(|| self.state.free_services.first().copied());
+        let index =
+            free.ok_or_else(|| refuse("no room for another service; stop and start the instance to make more"))?;
         let mut info = self.maps.service_infos.get(index);
         if info.used == 0 {
-            info = abi::ServiceInfo { used: 1, key: abi_key(key), ..abi::ServiceInfo::default() };
+            info = abi::ServiceInfo { key: abi_key(key), ..abi::ServiceInfo::default() };
         }
         info.scheduler = scheduler_number(options.scheduler);
         self.maps.services.set(index, abi::Service::default());
         self.maps.service_infos.set(index, info);
-        self.set_sources(index, key, &options.sources)?;
-        self.maps.service_ids.insert(key_bytes(&abi_key(key)), index, 0).map_err(io::Error::other)?;
-        let (members, listed) = (Vec::new(), Vec::new());
-        let entry =
-            Entry { key: *key, live: true, options: options.clone(), members, extent: None, listed, weight: None };
-        self.state.entries.insert(index, entry);
+        if let Err(cause) = self.set_sources(index, &Sources::default(), &options.sources) {
+            // A service that only drains has no lists, and one that is not `used` does not exist.
+            self.set_service_flags(index, 0);
+            return Err(cause);
+        }
+        fence(PUBLISH);
+        self.maps.service_infos.set(index, abi::ServiceInfo { used: 1, ..info });
+        if drains.is_none() {
+            self.state.free_services.remove(&index);
+            self.filter(key.address, true);
+        }
+        if let Some(old) = self.state.entries.insert(index, Entry::new(*key, options.clone())) {
+            self.state.cells.give_back_all([old.extent, old.reserved]);
+        }
         self.state.services.insert(*key, index);
-        self.filter(key.address, true);
-        Ok(())
+        self.maps.service_ids.insert(key_bytes(&abi_key(key)), index, 0).map_err(io::Error::other)
     }
 
     fn edit_service(&mut self, key: &ServiceKey, options: &ServiceOptions) -> io::Result<()> {
         let index = self.live(key)?;
-        self.set_sources(index, key, &options.sources)?;
+        let old = self.state.entries.get(&index).map(|e| e.options.clone());
+        let old = old.ok_or_else(|| refuse("the service is not known"))?;
+        if old.scheduler != options.scheduler {
+            self.reserve(index, options.scheduler)?;
+        }
+        self.set_sources(index, &old.sources, &options.sources)?;
+        if let Some(entry) = self.state.entries.get_mut(&index) {
+            entry.options = options.clone();
+            if old.scheduler == options.scheduler {
+                return Ok(());
+            }
+            entry.listed.clear();
+            entry.weight = Some(0);
+        }
         let mut info = self.maps.service_infos.get(index);
         info.scheduler = scheduler_number(options.scheduler);
         self.maps.service_infos.set(index, info);
-        if let Some(entry) = self.state.entries.get_mut(&index) {
-            if entry.options.scheduler != options.scheduler {
-                entry.listed.clear();
-                entry.weight = Some(0);
-            }
-            entry.options = options.clone();
-        }
         self.state.dirty.insert(index);
         Ok(())
     }
@@ -123,11 +133,13 @@ impl EbpfDataplane {
     fn remove_service(&mut self, key: &ServiceKey) -> io::Result<()> {
         let index = self.live(key)?;
         self.maps.service_ids.remove(&key_bytes(&abi_key(key))).map_err(io::Error::other)?;
-        self.filter(key.address, false);
-        self.set_sources(index, key, &Sources::default())?;
         let Some(entry) = self.state.entries.get_mut(&index) else { return Ok(()) };
         entry.live = false;
-        for dest in std::mem::take(&mut entry.members) {
+        entry.weights.clear();
+        let sources = mem::take(&mut entry.options.sources);
+        let members = mem::take(&mut entry.members);
+        self.drop_sources(index, &sources);
+        for dest in members {
             self.retire(dest);
         }
         self.state.dirty.insert(index);
@@ -142,23 +154,14 @@ impl EbpfDataplane {
                 format!("real server {address} is there already"),
             ));
         }
-        if address.is_ipv4() != key.address.is_ipv4() && server.forwarding == Forwarding::DirectRouting {
-            return Err(refuse(&format!(
-                "real server {address} is of the other address family, which direct routing cannot reach"
-            )));
-        }
+        check_family(key, address, server)?;
         let known = self.state.dests.get(&(service, address)).copied();
-        let dest = match known {
-            Some(dest) => dest,
-            None => self
-                .state
-                .free_dests
-                .pop_first()
-                .ok_or_else(|| refuse("no room for another real server; restart to make more"))?,
-        };
+        let free = known.or_else(|| self.state.free_dests.first().copied());
+        let dest =
+            free.ok_or_else(|| refuse("no room for another real server; stop and start the instance to make more"))?;
+        self.reweigh(service, None, Some(server.weight.get()))?;
         self.state.sequence += 1;
         let mut info = abi::DestInfo {
-            used: 1,
             member: 1,
             address: octets(address.ip()),
             port: address.port(),
@@ -168,20 +171,21 @@ impl EbpfDataplane {
             ..abi::DestInfo::default()
         };
         if known.is_some() {
-            info.last_weight = self.maps.dest_infos.get(dest).last_weight;
+            info = abi::DestInfo { used: 1, last_weight: self.maps.dest_infos.get(dest).last_weight, ..info };
         } else {
             self.maps.dests.set(dest, abi::Dest { service, ..abi::Dest::default() });
+            self.state.free_dests.remove(&dest);
+            self.state.dests.insert((service, address), dest);
+            self.state.by_address.entry(address.ip()).or_default().insert(dest);
         }
         set_server(&mut info, server);
         self.maps.dest_infos.set(dest, info);
-        if known.is_none() {
-            self.state.dests.insert((service, address), dest);
-            self.state.by_address.entry(address.ip()).or_default().push(dest);
-        }
+        fence(PUBLISH);
+        self.maps.dest_infos.set(dest, abi::DestInfo { used: 1, ..info });
         self.state.draining.remove(&dest);
         self.write_dest(dest);
         if let Some(entry) = self.state.entries.get_mut(&service) {
-            entry.members.insert(0, dest);
+            entry.members.push(dest);
         }
         self.touched(service);
         Ok(())
@@ -190,7 +194,9 @@ impl EbpfDataplane {
     fn edit_real_server(&mut self, key: &ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
         let service = self.live(key)?;
         let dest = self.member(service, address)?;
+        check_family(key, address, server)?;
         let mut info = self.maps.dest_infos.get(dest);
+        self.reweigh(service, Some(info.weight), Some(server.weight.get()))?;
         set_server(&mut info, server);
         self.maps.dest_infos.set(dest, info);
         self.write_dest(dest);
@@ -201,6 +207,7 @@ impl EbpfDataplane {
     fn remove_real_server(&mut self, key: &ServiceKey, address: SocketAddr) -> io::Result<()> {
         let service = self.live(key)?;
         let dest = self.member(service, address)?;
+        self.reweigh(service, Some(self.maps.dest_infos.get(dest).weight), None)?;
         if let Some(entry) = self.state.entries.get_mut(&service) {
             entry.members.retain(|d| *d != dest);
         }
@@ -209,8 +216,23 @@ impl EbpfDataplane {
         Ok(())
     }
 
+    /// Counts a service's real server of one weight out, of another one in, and sees that the list it then has will find
+    /// room. `Err`: nothing has changed.
+    fn reweigh(&mut self, service: u32, from: Option<u32>, to: Option<u32>) -> io::Result<()> {
+        let Some(entry) = self.state.entries.get_mut(&service) else { return Ok(()) };
+        let scheduler = entry.options.scheduler;
+        room::reweigh(&mut entry.weights, from, to);
+        let reserved = self.reserve(service, scheduler);
+        if reserved.is_err()
+            && let Some(entry) = self.state.entries.get_mut(&service)
+        {
+            room::reweigh(&mut entry.weights, to, from);
+        }
+        reserved
+    }
+
     /// No new connections; kept until the last one it has is over.
-    fn retire(&mut self, dest: u32) {
+    pub(crate) fn retire(&mut self, dest: u32) {
         let mut info = self.maps.dest_infos.get(dest);
         info.member = 0;
         self.maps.dest_infos.set(dest, info);
@@ -224,8 +246,8 @@ impl EbpfDataplane {
         self.state.dirty.insert(service);
     }
 
-    /// Counts a service's address in or out of the filter.
-    fn filter(&mut self, address: IpAddr, add: bool) {
+    /// Counts the address of a service, draining ones included, in or out of the filter.
+    pub(crate) fn filter(&mut self, address: IpAddr, add: bool) {
         let bit = abi::filter_bit(folded(address));
         let users = self.state.filter.entry(bit).or_default();
         *users = if add { *users + 1 } else { users.saturating_sub(1) };
@@ -243,113 +265,19 @@ impl EbpfDataplane {
             word.fetch_and(!mask, PUBLISH)
         };
     }
+}
 
-    /// Replaces a service's lists of sources: the new prefixes first, then the flags, then the old ones go.
-    fn set_sources(&mut self, index: u32, key: &ServiceKey, sources: &Sources) -> io::Result<()> {
-        let old = self.state.entries.get(&index).map(|e| e.options.sources.clone()).unwrap_or_default();
-        if old == *sources && self.state.entries.get(&index).is_some_and(|e| e.live) {
-            return Ok(());
-        }
-        let rules = |s: &Sources| -> Vec<(Prefix, u32)> {
-            let allow = s.allow.iter().filter(|p| !s.deny.contains(p)).map(|p| (*p, abi::ACL_ALLOW));
-            allow.chain(s.deny.iter().map(|p| (*p, abi::ACL_DENY))).collect()
-        };
-        let wanted: Vec<_> =
-            rules(sources).into_iter().filter(|(p, _)| p.address().is_ipv4() == key.address.is_ipv4()).collect();
-        for (prefix, rule) in &wanted {
-            self.maps.acl.insert(&acl_key(index, *prefix), rule, 0).map_err(io::Error::other)?;
-        }
-        let mut flags = 0;
-        if !sources.allow.is_empty() || !sources.deny.is_empty() {
-            flags |= abi::SERVICE_ACL;
-        }
-        if !sources.allow.is_empty() {
-            flags |= abi::SERVICE_DEFAULT_DENY;
-        }
-        let service = self.maps.services.at(index);
-        // SAFETY: an element of the array.
-        unsafe { (&raw mut (*service).flags).write_volatile(flags) };
-        for (prefix, _) in rules(&old) {
-            if !wanted.iter().any(|(p, _)| *p == prefix) {
-                // A prefix of the other family was never put in.
-                let _ = self.maps.acl.remove(&acl_key(index, prefix));
-            }
-        }
-        Ok(())
-    }
+/// A list that could not be written: the changes of its service are not in force.
+fn not_published(changes: &[Change], key: &ServiceKey, cause: io::Error) -> ApplyError {
+    let applied = changes.iter().position(|change| change.service() == key).unwrap_or(0);
+    ApplyError { change: changes[applied].clone(), applied, cause }
+}
 
-    /// How a real server's address is reached, for all real servers that have it.
-    pub(crate) fn set_next_hop(&mut self, address: IpAddr, hop: NextHop) {
-        // Next hops of real servers that are gone stay known for when they come back, within bounds.
-        if self.state.hops.len() > 2 * self.sizes.dests as usize {
-            self.state.hops.retain(|address, _| self.state.by_address.contains_key(address));
-        }
-        if self.state.hops.insert(address, hop) == Some(hop) {
-            return;
-        }
-        for dest in self.state.by_address.get(&address).cloned().unwrap_or_default() {
-            self.write_dest(dest);
-        }
+fn check_family(key: &ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
+    if address.is_ipv4() == key.address.is_ipv4() || server.forwarding == Forwarding::Local {
+        return Ok(());
     }
-
-    /// Writes what the program needs of a real server.
-    pub(crate) fn write_dest(&mut self, dest: u32) {
-        let info = self.maps.dest_infos.get(dest);
-        let address = state::dest_address(&info).ip();
-        let mut wanted = abi::Dest { service: info.service, next_hop: words(address), ..abi::Dest::default() };
-        let mut next_hop = address;
-        match self.state.hops.get(&address) {
-            Some(NextHop::Resolved { interface, source, destination, gateway }) => {
-                wanted.interface = *interface;
-                wanted.source = mac(source);
-                wanted.destination = mac(destination);
-                wanted.flags |= abi::DEST_RESOLVED;
-                next_hop = gateway.unwrap_or(address);
-            }
-            Some(NextHop::Unresolved { interface, gateway }) => {
-                wanted.interface = *interface;
-                next_hop = gateway.unwrap_or(address);
-            }
-            Some(NextHop::Unreachable) => {}
-            // Nothing is known since the last daemon: what it knew goes on.
-            None => {
-                let old = self.maps.dests.get(dest);
-                wanted = abi::Dest { flags: old.flags & (abi::DEST_RESOLVED | abi::DEST_V6), ..old };
-                next_hop = IpAddr::from(std::net::Ipv4Addr::UNSPECIFIED);
-            }
-        }
-        if self.state.hops.contains_key(&address) {
-            wanted.next_hop = words(next_hop);
-            wanted.flags |= if next_hop.is_ipv6() { abi::DEST_V6 } else { 0 };
-        }
-        if info.local != 0 {
-            wanted.flags |= abi::DEST_LOCAL;
-        }
-        if info.member == 0 || info.weight == 0 {
-            wanted.flags |= abi::DEST_NO_NEW;
-        }
-        self.store_dest(dest, wanted);
-    }
-
-    /// The MAC addresses are never read half old and half new while the real server counts as resolved.
-    fn store_dest(&mut self, dest: u32, wanted: abi::Dest) {
-        let old = self.maps.dests.get(dest);
-        if old == wanted {
-            return;
-        }
-        let moved =
-            old.destination != wanted.destination || old.source != wanted.source || old.interface != wanted.interface;
-        let element = self.maps.dests.at(dest);
-        // SAFETY: fields of an element of the array.
-        unsafe {
-            if moved && old.flags & abi::DEST_RESOLVED != 0 {
-                (&raw mut (*element).flags).write_volatile(wanted.flags & !abi::DEST_RESOLVED);
-            }
-            self.maps.dests.set(dest, abi::Dest { flags: wanted.flags & !abi::DEST_RESOLVED, ..wanted });
-            std::sync::atomic::fence(PUBLISH);
-            (&raw mut (*element).flags).write_volatile(wanted.flags);
-        }
-    }
+    Err(refuse(&format!("real server {address} is of the other address family, which direct routing cannot reach")))
 }
 
 fn set_server(info: &mut abi::DestInfo, server: RealServer) {
@@ -358,13 +286,4 @@ fn set_server(info: &mut abi::DestInfo, server: RealServer) {
     if info.weight > 0 {
         info.last_weight = info.weight;
     }
-}
-
-fn acl_key(service: u32, prefix: Prefix) -> Key<[u32; 5]> {
-    let [a, b, c, d] = words(prefix.address());
-    Key::new(32 + u32::from(prefix.length()), [service, a, b, c, d])
-}
-
-fn mac(octets: &[u8; 6]) -> [u16; 3] {
-    std::array::from_fn(|i| u16::from_ne_bytes([octets[2 * i], octets[2 * i + 1]]))
 }

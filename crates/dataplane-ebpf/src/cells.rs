@@ -64,6 +64,11 @@ impl Cells {
         }
     }
 
+    /// Gives back whatever there is.
+    pub(crate) fn give_back_all(&mut self, extents: [Option<Extent>; 2]) {
+        extents.into_iter().flatten().for_each(|extent| self.give_back(extent));
+    }
+
     /// To be called once a second or less often: what was given back before the last call becomes free.
     pub(crate) fn rest(&mut self) {
         for extent in mem::replace(&mut self.rested, mem::take(&mut self.resting)) {
@@ -71,7 +76,23 @@ impl Cells {
         }
     }
 
-    fn release(&mut self, extent: Extent) {
+    /// Makes everything free that was given back. Only after every CPU has let go of it.
+    pub(crate) fn settle(&mut self) {
+        self.rest();
+        self.rest();
+    }
+
+    /// Cuts what is too much off a range that nobody reads yet.
+    pub(crate) fn trim(&mut self, extent: Extent, count: u32) -> Extent {
+        let rest = Extent { offset: extent.offset + count, count: extent.count - count };
+        if rest.count > 0 {
+            self.release(rest);
+        }
+        Extent { count, ..extent }
+    }
+
+    /// Gives a range back that nobody has read: it is free at once.
+    pub(crate) fn release(&mut self, extent: Extent) {
         let (mut offset, mut count) = (extent.offset, extent.count);
         if let Some((before, room)) = self.free.range(..offset).next_back().map(|(o, r)| (*o, *r))
             && before + room == offset
@@ -101,6 +122,17 @@ mod tests {
         assert_eq!(cells.take(1), None, "given back only just");
         cells.rest();
         assert_eq!(cells.take(10), Some(Extent { offset: 0, count: 10 }));
+    }
+
+    #[test]
+    fn what_is_too_much_is_free_at_once() {
+        let mut cells = Cells::new(10);
+        let taken = cells.take(8).unwrap();
+        assert_eq!(cells.trim(taken, 3), Extent { offset: 0, count: 3 });
+        assert_eq!(cells.take(7), Some(Extent { offset: 3, count: 7 }));
+        cells.give_back(Extent { offset: 0, count: 3 });
+        cells.settle();
+        assert_eq!(cells.take(3), Some(Extent { offset: 0, count: 3 }));
     }
 
     #[test]

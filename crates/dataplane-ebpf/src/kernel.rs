@@ -159,3 +159,11 @@ pub(crate) fn interface_name(index: u32) -> Option<String> {
     }
     std::ffi::CStr::from_bytes_until_nul(&name).ok().map(|n| n.to_string_lossy().into_owned())
 }
+
+/// Returns when every program run that had begun is over.
+pub(crate) fn wait_for_programs() -> io::Result<()> {
+    const GLOBAL: libc::c_long = 1;
+    // SAFETY: the call takes no pointer.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -111,11 +111,10 @@ impl EbpfDataplane {
         let clock = Clock::load(&mut loaded)?;
         let mut plane = EbpfDataplane::new(loaded, maps, clock, sizes, options, pins);
         if let Some(header) = adopted {
-            plane.state = State::adopt(&plane.maps, sizes);
+            plane.state = State::adopt(&plane.maps, sizes)
+                .map_err(|cause| Error::Io { what: "cannot read the lists of sources", cause })?;
+            plane.mend(header.applying != 0);
             plane.adopt_links()?;
-            if header.applying != 0 {
-                plane.republish_all();
-            }
             return Ok((plane, Opened::Adopted));
         }
         // The layout's version comes last: without it the next start takes nothing over.

@@ -5,7 +5,8 @@ use crate::{
     clock::Clock,
     maps::{Maps, Sizes},
     open::Options,
-    state::{State, dest_address, model_key, scheduler, sources},
+    sources,
+    state::{State, dest_address, model_key, scheduler},
 };
 use aya::Ebpf;
 use evenkeel_abi::{DestInfo, Reason};
@@ -77,7 +78,7 @@ impl Dataplane for EbpfDataplane {
 
     fn observe(&mut self) -> io::Result<Table> {
         let mut by_service: BTreeMap<u32, Service> = BTreeMap::new();
-        let sources = sources(&self.maps);
+        let sources = sources::read(&self.maps)?;
         for entry in self.maps.service_ids.iter() {
             let (_, index) = entry.map_err(io::Error::other)?;
             let info = self.maps.service_infos.get(index);

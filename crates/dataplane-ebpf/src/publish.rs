@@ -1,13 +1,16 @@
 //! Writes the lists and tables that schedulers read, and publishes them with one store each.
 
 use crate::{
+    cells::Extent,
+    kernel,
     mapped::{PUBLISH, word},
     plane::EbpfDataplane,
+    room,
     state::{dest_address, scheduler_number},
 };
 use evenkeel_abi::{CELL_EMPTY, Cursor, LEVEL_CELLS, LIST_HEAD_CELLS, List};
 use evenkeel_dataplane::schedule::{Member, maglev, mh, rr, wrr};
-use evenkeel_model::Scheduler;
+use evenkeel_model::{Scheduler, ServiceKey};
 use std::{io, mem};
 
 /// A list that is ready to be written.
@@ -20,30 +23,93 @@ struct Draft {
 }
 
 impl EbpfDataplane {
-    /// Writes the lists of all services that changed.
-    pub(crate) fn publish_dirty(&mut self) -> io::Result<()> {
+    /// Writes the lists of all services that changed. `Err`: one of those it could not write.
+    pub(crate) fn publish_dirty(&mut self) -> Result<(), (ServiceKey, io::Error)> {
         let mut result = Ok(());
         for service in mem::take(&mut self.state.dirty) {
-            if let Err(cause) = self.publish(service) {
-                result = Err(cause);
+            if let Err(cause) = self.publish(service)
+                && let Some(entry) = self.state.entries.get(&service)
+            {
+                result = Err((entry.key, cause));
             }
         }
         result
     }
 
-    /// After an adoption: lists are written anew, as the last daemon may have died between two changes.
-    pub(crate) fn republish_all(&mut self) {
-        for service in self.state.entries.keys() {
-            self.state.dirty.insert(*service);
+    /// Sees that the list a service has after a change will find room (ADR 0003). Where there is none, what waits to be
+    /// published is, and lists that are no longer read make room at once.
+    pub(crate) fn reserve(&mut self, service: u32, scheduler: Scheduler) -> io::Result<()> {
+        let Some(entry) = self.state.entries.get(&service) else { return Ok(()) };
+        let count = room::cells_for(scheduler, &entry.weights).map_err(io::Error::other)?;
+        if entry.reserved.map_or(0, |e| e.count) >= count {
+            return Ok(());
         }
-        // No room for new lists leaves the old ones in force.
-        let _ = self.publish_dirty();
+        if self.grow_reserve(service, count) {
+            return Ok(());
+        }
+        self.publish_dirty().map_err(|(_, cause)| cause)?;
+        self.settle();
+        if self.grow_reserve(service, count) || self.replace_in_place(service, count) {
+            return Ok(());
+        }
+        Err(no_room())
+    }
+
+    /// A list that becomes no longer than it is takes its own place, for want of another. Until it is published, by the
+    /// change that asks for it, nobody is chosen: a real server that is to go must not be kept for want of room.
+    fn replace_in_place(&mut self, service: u32, count: u32) -> bool {
+        let Some(entry) = self.state.entries.get_mut(&service) else { return false };
+        let Some(extent) = entry.extent.take_if(|extent| extent.count >= count) else { return false };
+        let element = self.maps.services.at(service);
+        // SAFETY: a word of an element of the array.
+        unsafe { word(&raw mut (*element).list) }.store(0, PUBLISH);
+        self.state.cells.give_back(extent);
+        self.settle();
+        self.state.dirty.insert(service);
+        self.grow_reserve(service, count)
+    }
+
+    /// Takes a larger place for a service's next list; `false`: there is none, and it keeps the one it has.
+    fn grow_reserve(&mut self, service: u32, count: u32) -> bool {
+        let Some(entry) = self.state.entries.get_mut(&service) else { return false };
+        let had = entry.reserved.take();
+        if let Some(had) = had {
+            self.state.cells.release(had);
+        }
+        let grown = self.state.cells.take(count);
+        // What was free a moment ago still is.
+        entry.reserved = grown.or_else(|| had.and_then(|had| self.state.cells.take(had.count)));
+        grown.is_some()
+    }
+
+    /// Makes old lists' room free, once no CPU reads them any more.
+    fn settle(&mut self) {
+        // A kernel that cannot tell leaves them to their rest.
+        if kernel::wait_for_programs().is_ok() {
+            self.state.cells.settle();
+        }
+    }
+
+    /// The place for a service's next list.
+    fn place(&mut self, service: u32, count: u32) -> io::Result<Option<Extent>> {
+        let reserved = self.state.entries.get_mut(&service).and_then(|entry| entry.reserved.take());
+        let cells = &mut self.state.cells;
+        match reserved {
+            Some(extent) if extent.count >= count => Ok(Some(cells.trim(extent, count)).filter(|e| e.count > 0)),
+            Some(extent) => {
+                cells.release(extent);
+                cells.take(count).map(Some).ok_or_else(no_room)
+            }
+            None if count == 0 => Ok(None),
+            None => cells.take(count).map(Some).ok_or_else(no_room),
+        }
     }
 
     fn publish(&mut self, service: u32) -> io::Result<()> {
         let Some(entry) = self.state.entries.get(&service) else { return Ok(()) };
         let scheduler = entry.options.scheduler;
-        let members: Vec<(u32, Member)> = entry.members.iter().map(|dest| (*dest, self.member_of(*dest))).collect();
+        let members: Vec<(u32, Member)> =
+            entry.members.iter().rev().map(|dest| (*dest, self.member_of(*dest))).collect();
         let usable: Vec<u32> = members.iter().filter(|(_, m)| m.is_usable()).map(|(dest, _)| *dest).collect();
         let draft = match scheduler {
             Scheduler::RoundRobin => self.round_robin(service, &entry.listed, &usable),
@@ -60,27 +126,22 @@ impl EbpfDataplane {
     }
 
     fn write(&mut self, service: u32, scheduler: Scheduler, draft: Draft) -> io::Result<()> {
-        let count = u32::try_from(draft.cells.len()).map_err(io::Error::other)?;
         let length = u32::try_from(draft.length).map_err(io::Error::other)?;
-        let extent = match (length, self.state.cells.take(count)) {
-            (0, _) => None,
-            (_, None) => return Err(io::Error::other("no room for another scheduler's table; restart to make more")),
-            (_, extent) => extent,
-        };
+        let count = if length == 0 { 0 } else { u32::try_from(draft.cells.len()).map_err(io::Error::other)? };
+        let extent = self.place(service, count)?;
         let offset = extent.map_or(0, |e| e.offset);
-        for (cell, index) in draft.cells.iter().zip(offset..) {
-            if extent.is_some() {
-                self.maps.cells.set(index, *cell);
-            }
+        for (cell, index) in draft.cells.iter().take(count as usize).zip(offset..) {
+            self.maps.cells.set(index, *cell);
         }
         let element = self.maps.services.at(service);
         // SAFETY: words of an element of the array.
         unsafe {
+            let list = List { offset, kind: scheduler_number(scheduler), length };
+            word(&raw mut (*element).list).store(list.pack(), PUBLISH);
+            // After the list: a position of the old one that a CPU notes in between does not last.
             if let Some(cursor) = draft.cursor {
                 word(&raw mut (*element).cursor).store(cursor, PUBLISH);
             }
-            let list = List { offset, kind: scheduler_number(scheduler), length };
-            word(&raw mut (*element).list).store(list.pack(), PUBLISH);
         }
         if let Some(entry) = self.state.entries.get_mut(&service)
             && let Some(old) = mem::replace(&mut entry.extent, extent)
@@ -133,14 +194,17 @@ impl EbpfDataplane {
         if entry.options.scheduler != Scheduler::WeightedRoundRobin {
             return;
         }
-        let weights: Vec<u32> =
-            entry.members.iter().map(|dest| self.maps.dest_infos.get(*dest).weight).filter(|w| *w > 0).collect();
+        let weights: Vec<u32> = entry.weights.keys().copied().collect();
         let before = entry.weight.unwrap_or_else(|| Cursor::unpack(self.cursor(service)).weight);
         let cw = wrr::adjust(wrr::Cursor { position: 0, weight: before }, &weights).weight;
         if let Some(entry) = self.state.entries.get_mut(&service) {
             entry.weight = Some(cw);
         }
     }
+}
+
+fn no_room() -> io::Error {
+    io::Error::other("no room for another scheduler's table; stop and start the instance to make more")
 }
 
 /// The cells of a hash table, two slots in each.

@@ -5,12 +5,15 @@
 use crate::{
     cells::{Cells, Extent},
     maps::{Maps, Sizes, key_bytes},
+    room::{self, Weights},
+    sources,
 };
 use evenkeel_abi as abi;
 use evenkeel_dataplane::{NextHop, ServiceOptions};
-use evenkeel_model::{Prefix, Protocol, Scheduler, ServiceKey, Sources};
+use evenkeel_model::{Protocol, Scheduler, ServiceKey, Sources};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -23,7 +26,7 @@ pub(crate) struct State {
     /// Real servers by service and address, draining ones included.
     pub(crate) dests: HashMap<(u32, SocketAddr), u32>,
     /// Real servers by their own address, for next hops.
-    pub(crate) by_address: HashMap<IpAddr, Vec<u32>>,
+    pub(crate) by_address: HashMap<IpAddr, BTreeSet<u32>>,
     /// What is known of next hops.
     pub(crate) hops: HashMap<IpAddr, NextHop>,
     /// Real servers that are no member any more, and for how many sweeps they have had no connection.
@@ -47,14 +50,27 @@ pub(crate) struct Entry {
     /// Packets find it; else it is only kept for draining real servers.
     pub(crate) live: bool,
     pub(crate) options: ServiceOptions,
-    /// Real servers, newest first.
+    /// Real servers, newest last.
     pub(crate) members: Vec<u32>,
+    /// Their weights.
+    pub(crate) weights: Weights,
     /// Where its list lies.
     pub(crate) extent: Option<Extent>,
+    /// Where its next one will find room.
+    pub(crate) reserved: Option<Extent>,
     /// Usable real servers as the list in force has them (rr).
     pub(crate) listed: Vec<u32>,
     /// wrr: `cw` after the changes not yet published.
     pub(crate) weight: Option<u32>,
+}
+
+impl Entry {
+    /// One without real servers that packets find.
+    pub(crate) fn new(key: ServiceKey, options: ServiceOptions) -> Entry {
+        let (members, listed) = (Vec::new(), Vec::new());
+        let weights = Weights::new();
+        Entry { key, live: true, options, members, weights, extent: None, reserved: None, listed, weight: None }
+    }
 }
 
 impl State {
@@ -77,15 +93,15 @@ impl State {
     }
 
     /// Of maps an earlier daemon left.
-    pub(crate) fn adopt(maps: &Maps, sizes: Sizes) -> State {
+    pub(crate) fn adopt(maps: &Maps, sizes: Sizes) -> io::Result<State> {
         let mut state = State::new(sizes);
-        state.adopt_services(maps, sizes);
+        let sources = sources::read(maps)?;
+        state.adopt_services(maps, sizes, &sources);
         state.adopt_dests(maps, sizes);
-        state
+        Ok(state)
     }
 
-    fn adopt_services(&mut self, maps: &Maps, sizes: Sizes) {
-        let sources = sources(maps);
+    fn adopt_services(&mut self, maps: &Maps, sizes: Sizes, sources: &HashMap<u32, Sources>) {
         for index in 0..sizes.services {
             let info = maps.service_infos.get(index);
             if info.used == 0 {
@@ -104,11 +120,9 @@ impl State {
             };
             let listed = listed(maps, list);
             self.free_services.remove(&index);
-            self.entries.insert(index, Entry { key, live, options, members: Vec::new(), extent, listed, weight: None });
+            self.entries.insert(index, Entry { live, extent, listed, ..Entry::new(key, options) });
             self.services.insert(key, index);
-            if live {
-                *self.filter.entry(abi::filter_bit(folded(key.address))).or_default() += 1;
-            }
+            *self.filter.entry(abi::filter_bit(folded(key.address))).or_default() += 1;
         }
     }
 
@@ -122,56 +136,23 @@ impl State {
             let address = dest_address(&info);
             self.free_dests.remove(&index);
             self.dests.insert((info.service, address), index);
-            self.by_address.entry(address.ip()).or_default().push(index);
+            self.by_address.entry(address.ip()).or_default().insert(index);
             self.sequence = self.sequence.max(info.sequence);
-            if info.member != 0 {
+            if info.member != 0
+                && let Some(entry) = self.entries.get_mut(&info.service)
+            {
+                room::reweigh(&mut entry.weights, None, Some(info.weight));
                 members.entry(info.service).or_default().push((info.sequence, index));
             } else {
                 self.draining.insert(index, 0);
             }
         }
         for (service, mut found) in members {
-            found.sort_unstable_by(|a, b| b.cmp(a));
+            found.sort_unstable();
             if let Some(entry) = self.entries.get_mut(&service) {
                 entry.members = found.into_iter().map(|(_, index)| index).collect();
             }
         }
-    }
-}
-
-/// The allow and deny lists by service, read from the trie.
-pub(crate) fn sources(maps: &Maps) -> HashMap<u32, Sources> {
-    let mut lists: HashMap<u32, Sources> = HashMap::new();
-    for (key, value) in maps.acl.iter().flatten() {
-        let words = key.data();
-        let v6 = model_of_service(maps, words[0]).is_ipv6();
-        let (address, bits) = if v6 {
-            let mut octets = [0u8; 16];
-            for (i, word) in words[1..].iter().enumerate() {
-                octets[4 * i..4 * i + 4].copy_from_slice(&word.to_ne_bytes());
-            }
-            (IpAddr::V6(Ipv6Addr::from(octets)), key.prefix_len().saturating_sub(32))
-        } else {
-            (IpAddr::V4(Ipv4Addr::from(words[1].to_ne_bytes())), key.prefix_len().saturating_sub(32))
-        };
-        let Ok(prefix) = Prefix::new(address, u8::try_from(bits).unwrap_or(u8::MAX)) else { continue };
-        let list = lists.entry(words[0]).or_default();
-        if value == abi::ACL_DENY { list.deny.push(prefix) } else { list.allow.push(prefix) }
-    }
-    let mut sorted = HashMap::with_capacity(lists.len());
-    for (service, mut list) in lists.drain() {
-        list.allow.sort_unstable();
-        list.deny.sort_unstable();
-        sorted.insert(service, list);
-    }
-    sorted
-}
-
-fn model_of_service(maps: &Maps, index: u32) -> IpAddr {
-    if (index as usize) < maps.service_infos.len() {
-        model_key(&maps.service_infos.get(index).key).address
-    } else {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
     }
 }
 

@@ -144,7 +144,7 @@ impl EbpfDataplane {
         self.maps.dests.set(dest, abi::Dest::default());
         self.state.dests.remove(&(info.service, address));
         if let Some(dests) = self.state.by_address.get_mut(&address.ip()) {
-            dests.retain(|d| *d != dest);
+            dests.remove(&dest);
             if dests.is_empty() {
                 self.state.by_address.remove(&address.ip());
             }
@@ -154,10 +154,9 @@ impl EbpfDataplane {
 
     fn forget_service(&mut self, service: u32) {
         if let Some(entry) = self.state.entries.remove(&service) {
-            if let Some(extent) = entry.extent {
-                self.state.cells.give_back(extent);
-            }
+            self.state.cells.give_back_all([entry.extent, entry.reserved]);
             self.state.services.remove(&entry.key);
+            self.filter(entry.key.address, false);
         }
         self.maps.services.set(service, abi::Service::default());
         self.maps.service_infos.set(service, abi::ServiceInfo::default());

@@ -1,129 +1,17 @@
 //! What outlives the daemon, and what does not.
-#![allow(unsafe_code, reason = "a test thread enters a network namespace of its own")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use evenkeel_abi::tcp::TIMEOUT_SECONDS;
-use evenkeel_dataplane::{Change, Counters, Dataplane, NextHop, RealServer, ServiceOptions, Table};
-use evenkeel_dataplane_ebpf::{Attach, Door, EbpfDataplane, Mode, Opened, Options};
-use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Sources, Weight};
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
-    process::Command,
-};
+#[path = "common/director.rs"]
+mod director;
+#[path = "common/host.rs"]
+mod host;
 
-const XDP_TX: u32 = 3;
-const XDP_REDIRECT: u32 = 4;
-
-fn root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: loading a packet program needs root");
-    }
-    root
-}
-
-/// A bpffs of its own, unmounted at the end.
-struct Pins(PathBuf);
-
-impl Pins {
-    fn new(name: &str) -> Pins {
-        let path = std::env::temp_dir().join(format!("evenkeel-pins-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        let mount = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&path).status().unwrap();
-        assert!(mount.success(), "cannot mount a bpffs");
-        Pins(path)
-    }
-}
-
-impl Drop for Pins {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
-
-/// A network namespace of this test thread, gone with it.
-fn own_namespace() {
-    // SAFETY: only the network of this thread changes, which is what the tests after it want.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
-    run("ip link add veth0 type veth peer name veth1");
-    run("ip link set veth0 up");
-    run("ip link set veth1 up");
-}
-
-fn run(line: &str) {
-    let mut words = line.split_whitespace();
-    let status = Command::new(words.next().unwrap()).args(words).status().unwrap();
-    assert!(status.success(), "{line}");
-}
-
-fn options(pins: Option<&Path>) -> Options {
-    Options {
-        pins: pins.map(Path::to_path_buf),
-        connections: 4096,
-        services: 4,
-        real_servers: 16,
-        cells: 1 << 18,
-        timeouts: TIMEOUT_SECONDS,
-    }
-}
-
-fn service() -> ServiceKey {
-    ServiceKey { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port: 80 }
-}
-
-fn server(last: u8) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, last], 80))
-}
-
-fn changes(scheduler: Scheduler, servers: &[u8]) -> Vec<Change> {
-    let one = RealServer { weight: Weight::ONE, forwarding: Forwarding::DirectRouting };
-    let mut changes = vec![Change::AddService(service(), ServiceOptions { scheduler, sources: Sources::default() })];
-    changes.extend(servers.iter().map(|last| Change::AddRealServer(service(), server(*last), one)));
-    changes
-}
-
-fn resolve(plane: &mut EbpfDataplane, servers: &[u8]) {
-    for last in servers {
-        let destination = [2, 0, 0, 0, 0, *last];
-        let hop = NextHop::Resolved { interface: 1, source: [2, 0, 0, 0, 0, 0xee], destination, gateway: None };
-        plane.next_hop(server(*last).ip(), hop).unwrap();
-    }
-}
-
-/// A TCP segment from 198.51.100.9:`port` to the service.
-fn segment(port: u16, flags: u8) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 0xee, 2, 0, 0, 0, 0, 0xcc, 8, 0];
-    frame.extend([0x45, 0, 0, 40, 0, 1, 0x40, 0, 64, 6, 0, 0, 198, 51, 100, 9, 10, 0, 0, 100]);
-    frame.extend(port.to_be_bytes());
-    frame.extend(80u16.to_be_bytes());
-    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
-    frame.resize(60, 0);
-    frame
-}
-
-const SYN: u8 = 2;
-const ACK: u8 = 16;
-
-/// Which real server the segment goes to.
-fn goes_to(plane: &mut EbpfDataplane, port: u16, flags: u8) -> u8 {
-    let outcome = plane.run(Door::Xdp, &segment(port, flags), 1).unwrap();
-    assert!(outcome.code == XDP_TX || outcome.code == XDP_REDIRECT, "code {}", outcome.code);
-    outcome.frame[5]
-}
-
-fn counters(plane: &mut EbpfDataplane) -> Counters {
-    let mut sum = Counters::default();
-    plane
-        .counters(&mut |_, address, c| {
-            if address.is_none() {
-                sum = c
-            }
-        })
-        .unwrap();
-    sum
-}
+use director::{ACK, SYN, changes, counters, goes_to, options, resolve, segment, server, service};
+use evenkeel_dataplane::{Change, Dataplane, Table};
+use evenkeel_dataplane_ebpf::{Attach, Door, EbpfDataplane, Mode, Opened};
+use evenkeel_model::Scheduler;
+use host::{Pins, own_namespace, root};
+use std::process::Command;
 
 #[test]
 fn connections_alternate_newest_first_and_stay_with_their_real_server() {

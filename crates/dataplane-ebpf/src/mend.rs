@@ -1,0 +1,64 @@
+//! Makes adopted maps whole: the last daemon may have died between any two steps of a change.
+
+use crate::{
+    mapped::{PUBLISH, word},
+    plane::EbpfDataplane,
+    sources,
+};
+use evenkeel_abi::FILTER_WORDS;
+use std::mem;
+
+impl EbpfDataplane {
+    /// After an adoption. What can be seen of a change that was not finished is finished here or undone; what cannot, the
+    /// next comparison with the wanted table shows.
+    pub(crate) fn mend(&mut self, died_applying: bool) {
+        self.mend_filter();
+        self.mend_sources();
+        for index in self.state.entries.keys().copied().collect::<Vec<_>>() {
+            self.mend_service(index);
+        }
+        if died_applying {
+            let all: Vec<u32> = self.state.entries.keys().copied().collect();
+            self.state.dirty.extend(all);
+            // No room for new lists leaves the old ones in force.
+            let _ = self.publish_dirty();
+            self.set_applying(0);
+        }
+    }
+
+    /// The address filter has a bit for each service, and no other.
+    fn mend_filter(&mut self) {
+        let mut words = vec![0u64; FILTER_WORDS];
+        for bit in self.state.filter.keys() {
+            words[*bit as usize / 64] |= 1 << (bit % 64);
+        }
+        let filter = self.maps.filter.at(0);
+        for (at, wanted) in words.into_iter().enumerate() {
+            // SAFETY: a word of the one element; the indices are those of its words.
+            unsafe { word((&raw mut (*filter).words).cast::<u64>().add(at)) }.store(wanted, PUBLISH);
+        }
+    }
+
+    /// No lists are left of a service that was not made to the end.
+    fn mend_sources(&mut self) {
+        for (index, lists) in sources::read(&self.maps).unwrap_or_default() {
+            if !self.state.entries.contains_key(&index) && index < self.sizes.services {
+                self.drop_sources(index, &lists);
+            }
+        }
+    }
+
+    fn mend_service(&mut self, index: u32) {
+        let Some(entry) = self.state.entries.get_mut(&index) else { return };
+        if entry.live {
+            let flags = sources::flags(&entry.options.sources);
+            return self.set_service_flags(index, flags);
+        }
+        entry.weights.clear();
+        let (lists, members) = (mem::take(&mut entry.options.sources), mem::take(&mut entry.members));
+        self.drop_sources(index, &lists);
+        for dest in members {
+            self.retire(dest);
+        }
+    }
+}
