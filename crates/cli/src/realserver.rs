@@ -19,12 +19,12 @@ pub(crate) fn realserver(runtime_dir: &Path, arguments: RealserverArgs) -> Resul
             }
             needs_root("addresses and kernel parameters are root's to change")?;
             let report = evenkeel_realserver::up(&directory, &vips).map_err(failed)?;
-            print(&format!("{report}"))
+            print(&format!("{report}\n"))
         }
         RealserverAction::Down(VipArgs { vips }) => {
             needs_root("addresses and kernel parameters are root's to change")?;
             let report = evenkeel_realserver::down(&directory, &vips).map_err(failed)?;
-            print(&format!("{report}"))
+            print(&format!("{report}\n"))
         }
         RealserverAction::Status(VipArgs { vips }) => status(&directory, &vips),
         RealserverAction::Script(VipArgs { vips }) => {
@@ -47,7 +47,7 @@ fn status(directory: &Path, vips: &[std::net::IpAddr]) -> Result<ExitCode, Troub
         _ => failed(e),
     })?;
     let text =
-        if status.findings.is_empty() { "this host is no real server\n".to_owned() } else { format!("{status}") };
+        if status.findings.is_empty() { "this host is no real server\n".to_owned() } else { format!("{status}\n") };
     print(&text)?;
     let is_up = |vip| status.findings.contains(&evenkeel_realserver::Finding::Up(vip));
     let missing: Vec<_> = vips.iter().copied().filter(|vip| !is_up(*vip)).collect();
