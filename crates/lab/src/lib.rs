@@ -10,6 +10,7 @@ mod build;
 mod client;
 mod director;
 mod error;
+mod interrupt;
 mod lab;
 mod live;
 mod node;

@@ -14,6 +14,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind};
 use crate::args::LabArgs;
 use crate::client::Load;
 use crate::error::{Context, Error};
+use crate::interrupt::Interrupt;
 use crate::lab::{Lab, Options};
 use crate::process::Process;
 use crate::tour::{arguments_of_run, text};
@@ -66,6 +67,7 @@ impl View {
 
 /// Builds a lab and shows it until `q`.
 pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
+    let interrupt = Interrupt::listen()?;
     let program = std::env::current_exe().context("find this program")?;
     let mut lab = Lab::dr(Options::new(&arguments.name, program))?;
     let run = arguments_of_run(&lab, arguments.connections)?;
@@ -90,9 +92,10 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
         }
     }
     let mut terminal = ratatui::try_init().context("take over the terminal")?;
-    let outcome =
-        Hands { lab: &mut lab, run: &run, capture: None, target_dir: capture_dir() }.work(&mut terminal, &mut view);
-    ratatui::restore();
+    let hands = Hands { lab: &mut lab, run: &run, capture: None, target_dir: capture_dir(), interrupt };
+    let outcome = hands.work(&mut terminal, &mut view);
+    // A terminal that is gone needs no restoring.
+    let _ = ratatui::try_restore();
     drop(view);
     let ended = lab.end();
     outcome?;
@@ -109,12 +112,13 @@ struct Hands<'a> {
     run: &'a [&'a str],
     capture: Option<Process>,
     target_dir: std::path::PathBuf,
+    interrupt: Interrupt,
 }
 
 impl Hands<'_> {
     fn work(mut self, terminal: &mut DefaultTerminal, view: &mut View) -> Result<(), Error> {
         let (states, asker) = self.ask_in_background();
-        loop {
+        while !self.interrupt.is_asked() {
             while let Ok(status) = states.try_recv() {
                 note_changes(view, status);
             }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::LabArgs;
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::lab::{Lab, Options, configuration};
 use crate::report::{Exchange, alternates};
 
@@ -82,6 +83,7 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
 }
 
 fn play(arguments: &LabArgs, narrator: Narrator) -> Result<(), (&'static str, Error)> {
+    let interrupt = Interrupt::listen().map_err(|error| ("build", error))?;
     let program = std::env::current_exe().map_err(|e| ("build", Error::because("find this program", e)))?;
     let lab = Lab::dr(Options::new(&arguments.name, program)).map_err(|error| ("build", error))?;
     let run = arguments_of_run(&lab, arguments.connections).map_err(|error| ("build", error))?;
@@ -94,7 +96,9 @@ fn play(arguments: &LabArgs, narrator: Narrator) -> Result<(), (&'static str, Er
     );
     let mut tour = Tour { narrator, lab, rate: arguments.rate.max(1), run };
     for (name, step) in STEPS {
-        step(&mut tour).map_err(|error| (*name, error))?;
+        let done = step(&mut tour);
+        // Ctrl-C goes to the director as well, so what failed then is no news.
+        interrupt.check().and(done).map_err(|error| (*name, error))?;
     }
     let begun = Instant::now();
     tour.lab.end().map_err(|error| ("clean-up", error))?;
