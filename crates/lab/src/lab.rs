@@ -13,7 +13,7 @@ use crate::director::Director;
 use crate::error::{Context, Error};
 use crate::node::Node;
 use crate::real_server::WebServer;
-use crate::record::Record;
+use crate::record::{self, Record};
 use crate::topology::{Plan, Topology, dr, real_server_name};
 
 /// What a lab is to be.
@@ -68,6 +68,8 @@ pub struct Lab {
 impl Lab {
     /// Builds a direct-routing lab: everything but the director runs afterwards.
     pub fn dr(options: Options) -> Result<Self, Error> {
+        // Labs of other names that were killed need not wait for a start of their own.
+        record::clean()?;
         let begun = Instant::now();
         let topology = dr(&options.plan, options.vip_on_lo);
         let record = Record::take(&options.name)?;

@@ -102,9 +102,10 @@ fn the_next_start_removes_what_a_killed_lab_left() {
     let mut lines = BufReader::new(killed.stdout.take().expect("output")).lines().map_while(Result::ok);
     lines.find(|line| line.contains("\"step\":\"build\"")).expect("the lab is built");
     killed.kill().and_then(|()| killed.wait()).expect("the lab is killed");
-    let status = lab(&name, &["--script", "tour", "--json"]).wait_with_output().expect("the tour ends").status;
+    let next = unique_name();
+    let status = lab(&next, &["--script", "tour", "--json"]).wait_with_output().expect("the tour ends").status;
     assert!(status.success());
-    assert_eq!(traces(&name), Vec::<String>::new());
+    assert_eq!((traces(&name), traces(&next)), (Vec::<String>::new(), Vec::<String>::new()));
 }
 
 #[test]
