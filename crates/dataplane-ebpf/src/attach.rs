@@ -8,15 +8,11 @@ use crate::{
     kernel,
     plane::EbpfDataplane,
 };
-use aya::programs::{
-    ProgramInfo, SchedClassifier, TcAttachType, Xdp, XdpMode,
-    links::FdLink,
-    tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle},
-};
+use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType, Xdp, XdpMode, links::FdLink, tc::TcAttachOptions};
 use evenkeel_netlink::{LinkKind, Netlink};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt, fs,
+    fmt,
     path::PathBuf,
     str::FromStr,
 };
@@ -35,6 +31,31 @@ pub enum Attach {
     Xdp,
     /// Generic XDP.
     Generic,
+}
+
+impl Attach {
+    /// Whether a door is of the kind that is wanted.
+    fn takes(self, mode: Mode) -> bool {
+        match self {
+            Attach::Auto => true,
+            Attach::Tcx => mode == Mode::Tcx,
+            Attach::Clsact => mode == Mode::Clsact,
+            Attach::Xdp => mode == Mode::Xdp,
+            Attach::Generic => mode == Mode::Generic,
+        }
+    }
+
+    /// What to try, in order.
+    fn modes(self, index: u32) -> &'static [Mode] {
+        match self {
+            Attach::Auto if is_network_card(index) => &[Mode::Xdp, Mode::Tcx, Mode::Clsact],
+            Attach::Auto => &[Mode::Tcx, Mode::Clsact],
+            Attach::Tcx => &[Mode::Tcx],
+            Attach::Clsact => &[Mode::Clsact],
+            Attach::Xdp => &[Mode::Xdp],
+            Attach::Generic => &[Mode::Generic],
+        }
+    }
 }
 
 impl FromStr for Attach {
@@ -87,7 +108,7 @@ impl Mode {
         }
     }
 
-    /// Name of the program and of its pin.
+    /// Name of the program.
     pub(crate) fn program(self) -> &'static str {
         if self.is_xdp() { XDP } else { TC }
     }
@@ -114,16 +135,13 @@ pub struct Attachment {
 
 const XDP: &str = "evenkeel_xdp";
 const TC: &str = "evenkeel_tc";
-/// Priority and handle of our filter among those of an interface.
-const PRIORITY: u16 = 77;
-const HANDLE: u16 = 1;
 
 /// What is attached, by interface index.
 #[derive(Default)]
 pub(crate) struct Links {
     pub(crate) doors: BTreeMap<u32, Door>,
     /// Interfaces whose clsact qdisc this process has made.
-    qdiscs: BTreeSet<u32>,
+    pub(crate) qdiscs: BTreeSet<u32>,
 }
 
 pub(crate) struct Door {
@@ -138,107 +156,47 @@ impl EbpfDataplane {
         self.links.doors.values().map(|door| door.attachment.clone()).collect()
     }
 
-    /// Opens a door at an interface. Where one of ours is open already, adopted or not, it stays as it is.
+    /// Opens a door at an interface. Where one of ours of that kind is open already, adopted or not, it stays as it is; one
+    /// of another kind is replaced.
     pub fn attach(&mut self, interface: &str, want: Attach) -> Result<Attachment, Error> {
         let index = kernel::interface_index(interface).ok_or_else(|| Error::NoInterface(interface.to_owned()))?;
-        if let Some(door) = self.links.doors.get(&index) {
-            return Ok(door.attachment.clone());
+        let Some(open) = self.links.doors.get_mut(&index) else { return self.open_door(interface, index, want) };
+        open.attachment.interface = interface.to_owned();
+        if want.takes(open.attachment.mode) {
+            return Ok(open.attachment.clone());
         }
-        match want {
-            Attach::Tcx => self.attach_as(interface, index, Mode::Tcx),
-            Attach::Clsact => self.attach_as(interface, index, Mode::Clsact),
-            Attach::Xdp => self.attach_as(interface, index, Mode::Xdp),
-            Attach::Generic => self.attach_as(interface, index, Mode::Generic),
-            Attach::Auto => {
-                let modes: &[Mode] = if is_network_card(index) {
-                    &[Mode::Xdp, Mode::Tcx, Mode::Clsact]
-                } else {
-                    &[Mode::Tcx, Mode::Clsact]
-                };
-                let mut refused = None;
-                for mode in modes {
-                    match self.attach_as(interface, index, *mode) {
-                        Ok(attachment) => return Ok(attachment),
-                        Err(error) => refused = Some(error),
-                    }
-                }
-                Err(refused.unwrap_or_else(|| Error::NoInterface(interface.to_owned())))
+        self.replace_door(interface, index, want)
+    }
+
+    fn open_door(&mut self, interface: &str, index: u32, want: Attach) -> Result<Attachment, Error> {
+        let mut refused = None;
+        for mode in want.modes(index) {
+            match self.attach_as(interface, index, *mode) {
+                Ok(attachment) => return Ok(attachment),
+                Err(error) => refused = Some(error),
             }
         }
+        Err(refused.unwrap_or_else(|| Error::NoInterface(interface.to_owned())))
     }
 
-    /// Closes the door at an interface; none there is no error.
-    pub fn detach(&mut self, index: u32) -> Result<(), Error> {
-        let Some(door) = self.links.doors.remove(&index) else { return Ok(()) };
-        drop(door.link);
-        let Attachment { interface, mode, .. } = door.attachment;
-        if mode == Mode::Clsact {
-            // A filter goes when its link is dropped. An interface that is gone took it along.
-            if let Ok(link) = clsact_link(&interface) {
-                drop(link);
+    /// The new door is open before the old one closes, unless the kernel has both in the same place.
+    fn replace_door(&mut self, interface: &str, index: u32, want: Attach) -> Result<Attachment, Error> {
+        let Some(old) = self.links.doors.remove(&index) else { return self.open_door(interface, index, want) };
+        let mode = old.attachment.mode;
+        if mode.is_xdp() && want.modes(index).iter().any(|mode| mode.is_xdp()) {
+            self.close(old)?;
+            return self.open_door(interface, index, want).or_else(|refused| {
+                // Better the old door than none.
+                self.attach_as(interface, index, mode).and(Err(refused))
+            });
+        }
+        match self.open_door(interface, index, want) {
+            Ok(attachment) => self.close(old).map(|()| attachment),
+            Err(refused) => {
+                self.links.doors.insert(index, old);
+                Err(refused)
             }
-            self.remove_qdisc(index)?;
         }
-        if let Some(pin) = self.pin(mode, index)
-            && pin.exists()
-        {
-            if mode != Mode::Clsact {
-                // A link whose interface is gone is severed already.
-                let _ = kernel::detach_link(&pin);
-            }
-            fs::remove_file(pin).map_err(|cause| Error::Io { what: "cannot remove a pin", cause })?;
-        }
-        Ok(())
-    }
-
-    /// Removes the qdisc that was made for our filter, unless somebody else has put a filter into it since.
-    fn remove_qdisc(&mut self, index: u32) -> Result<(), Error> {
-        let noted = self.qdisc_note(index).is_some_and(|note| fs::remove_file(note).is_ok());
-        if (self.links.qdiscs.remove(&index) || noted) && kernel::interface_name(index).is_some() {
-            let removed = Netlink::open().and_then(|mut netlink| netlink.remove_unused_clsact(index));
-            removed.map_err(|e| Error::Io {
-                what: "cannot remove the clsact qdisc",
-                cause: std::io::Error::other(e.to_string()),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The pin that notes that an interface's qdisc is of our making.
-    fn qdisc_note(&self, index: u32) -> Option<PathBuf> {
-        self.pins.as_ref().map(|pins| pins.join(format!("qdisc_{index}")))
-    }
-
-    /// Forgets doors whose interface is gone; their indices.
-    pub fn prune(&mut self) -> Result<Vec<u32>, Error> {
-        let gone: Vec<u32> = self
-            .links
-            .doors
-            .values()
-            .map(|door| &door.attachment)
-            .filter(|a| kernel::interface_name(a.index).as_deref() != Some(a.interface.as_str()))
-            .map(|a| a.index)
-            .collect();
-        for index in &gone {
-            self.detach(*index)?;
-        }
-        Ok(gone)
-    }
-
-    /// Removes everything this data plane has added to the system.
-    pub fn remove_all(mut self) -> Result<(), Error> {
-        for index in self.links.doors.keys().copied().collect::<Vec<_>>() {
-            self.detach(index)?;
-        }
-        if let Some(pins) = self.pins.take() {
-            crate::open::clear(&pins)?;
-            fs::remove_dir(&pins).map_err(|cause| Error::Io { what: "cannot remove the pin directory", cause })?;
-        }
-        Ok(())
-    }
-
-    fn pin(&self, mode: Mode, index: u32) -> Option<PathBuf> {
-        self.pins.as_ref().map(|pins| pins.join(format!("link_{mode}_{index}")))
     }
 
     fn attach_as(&mut self, interface: &str, index: u32, mode: Mode) -> Result<Attachment, Error> {
@@ -249,48 +207,26 @@ impl EbpfDataplane {
             Mode::Generic => Some(self.xdp()?.attach_link(index, XdpMode::Skb).map_err(refused)?),
             Mode::Tcx => Some(attach_tcx(self.tc()?, interface).map_err(refused)?),
             Mode::Clsact => {
-                let made = attach_clsact(self.tc()?, interface).map_err(refused)?;
-                if made {
-                    self.links.qdiscs.insert(index);
-                    if let Some(note) = self.qdisc_note(index) {
-                        self.tc()?.pin(&note).map_err(|e| Error::Pin { path: note, why: root_cause(&e) })?;
-                    }
-                }
+                self.add_filter(interface, index)?;
                 None
             }
         };
         let program_id = self.program_id(mode)?;
-        let link = self.keep(link, mode, index)?;
+        let link = match (link, self.pin(mode, index)) {
+            (Some(link), Some(path)) => {
+                link.pin(&path).map_err(|e| Error::Pin { path, why: root_cause(&e) })?;
+                None
+            }
+            (link, _) => link,
+        };
         let attachment = Attachment { interface: interface.to_owned(), index, mode, program_id };
         self.links.doors.insert(index, Door { attachment: attachment.clone(), link });
         Ok(attachment)
     }
 
-    /// Pins a link, or the program of a filter as the note that there is one.
-    fn keep(&mut self, link: Option<FdLink>, mode: Mode, index: u32) -> Result<Option<FdLink>, Error> {
-        let Some(path) = self.pin(mode, index) else { return Ok(link) };
-        let wrong = |why| Error::Pin { path: path.clone(), why };
-        match link {
-            Some(link) => {
-                link.pin(&path).map_err(|e| wrong(root_cause(&e)))?;
-            }
-            None => {
-                self.tc()?.pin(&path).map_err(|e| wrong(root_cause(&e)))?;
-            }
-        }
-        self.pin_program(mode)?;
-        Ok(None)
-    }
-
-    /// Pins the program itself, by which the next start knows whether it is the same.
-    pub(crate) fn pin_program(&mut self, mode: Mode) -> Result<(), Error> {
-        let Some(path) = self.pins.as_ref().map(|pins| pins.join(mode.program())) else { return Ok(()) };
-        let wrong = |why| Error::Pin { path: path.clone(), why };
-        if path.exists() {
-            fs::remove_file(&path).map_err(|e| wrong(e.to_string()))?;
-        }
-        let pinned = if mode.is_xdp() { self.xdp()?.pin(&path) } else { self.tc()?.pin(&path) };
-        pinned.map_err(|e| wrong(root_cause(&e)))
+    /// The pin of a link, or of the note that there is a filter.
+    pub(crate) fn pin(&self, mode: Mode, index: u32) -> Option<PathBuf> {
+        self.pins.as_ref().map(|pins| pins.join(format!("link_{mode}_{index}")))
     }
 
     pub(crate) fn xdp(&mut self) -> Result<&mut Xdp, Error> {
@@ -331,10 +267,18 @@ trait AttachLink {
 
 impl AttachLink for Xdp {
     fn attach_link(&mut self, index: u32, mode: XdpMode) -> Result<FdLink, String> {
-        let id = self.attach_to_if_index(index, mode).map_err(|e| root_cause(&e))?;
+        let id = self.attach_to_if_index(index, mode).map_err(|e| in_use(root_cause(&e)))?;
         let link = self.take_link(id).map_err(|e| root_cause(&e))?;
         link.try_into().map_err(|e: aya::programs::links::LinkError| root_cause(&e))
     }
+}
+
+/// The kernel's word for it says only that something is busy or exists.
+fn in_use(cause: String) -> String {
+    if cause.contains("Device or resource busy") || cause.contains("File exists") {
+        return format!("another XDP program is attached there already ({cause})");
+    }
+    cause
 }
 
 fn attach_tcx(program: &mut SchedClassifier, interface: &str) -> Result<FdLink, String> {
@@ -342,30 +286,6 @@ fn attach_tcx(program: &mut SchedClassifier, interface: &str) -> Result<FdLink, 
     let id = program.attach_with_options(interface, TcAttachType::Ingress, options).map_err(|e| root_cause(&e))?;
     let link = program.take_link(id).map_err(|e| root_cause(&e))?;
     link.try_into().map_err(|e: aya::programs::links::LinkError| root_cause(&e))
-}
-
-/// Adds our filter; whether the qdisc had to be made for it.
-fn attach_clsact(program: &mut SchedClassifier, interface: &str) -> Result<bool, String> {
-    let made = match tc::qdisc_add_clsact(interface) {
-        Ok(()) => true,
-        Err(error) => {
-            let cause = root_cause(&error);
-            if !cause.contains("File exists") {
-                return Err(cause);
-            }
-            false
-        }
-    };
-    let options = NlOptions { priority: PRIORITY, handle: TcHandle::new(0, HANDLE), classid: None };
-    let options = TcAttachOptions::Netlink(options);
-    let id = program.attach_with_options(interface, TcAttachType::Ingress, options).map_err(|e| root_cause(&e))?;
-    // Dropping a filter's link would remove the filter.
-    std::mem::forget(program.take_link(id).map_err(|e| root_cause(&e))?);
-    Ok(made)
-}
-
-pub(crate) fn clsact_link(interface: &str) -> std::io::Result<SchedClassifierLink> {
-    SchedClassifierLink::attached(interface, TcAttachType::Ingress, PRIORITY, TcHandle::new(0, HANDLE), None)
 }
 
 /// A device with a driver behind it, as against veth, bridges, tunnels and other software devices. Asked of the kernel:

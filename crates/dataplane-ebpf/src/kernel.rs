@@ -12,6 +12,7 @@ use std::{
 
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
+const BPF_PROG_GET_FD_BY_ID: libc::c_long = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_LINK_DETACH: libc::c_long = 34;
 
@@ -48,20 +49,47 @@ fn open_pin(pin: &Path) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The program and the interface of a pinned XDP or tcx link; interface 0: the device is gone.
-pub(crate) fn link_info(pin: &Path) -> io::Result<(u32, u32)> {
+/// Reads as much of what the kernel tells of an object as `T` takes.
+fn info<T: Default>(object: &OwnedFd) -> io::Result<T> {
     #[repr(C)]
     struct Attributes {
         fd: u32,
         length: u32,
         info: u64,
     }
-    let link = open_pin(pin)?;
-    let mut info = LinkInfo::default();
-    let fd = link.as_raw_fd() as u32;
-    let length = size_of::<LinkInfo>() as u32;
-    bpf(BPF_OBJ_GET_INFO_BY_FD, &Attributes { fd, length, info: (&raw mut info) as u64 })?;
-    Ok((info.program, info.interface))
+    let mut info = T::default();
+    let length = u32::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &Attributes { fd: object.as_raw_fd() as u32, length, info: (&raw mut info) as u64 })?;
+    Ok(info)
+}
+
+/// The program and the interface of a pinned XDP or tcx link; interface 0: the device is gone.
+pub(crate) fn link_info(pin: &Path) -> io::Result<(u32, u32)> {
+    let link: LinkInfo = info(&open_pin(pin)?)?;
+    Ok((link.program, link.interface))
+}
+
+/// The kernel's digest of a program's instructions.
+pub(crate) fn program_tag(id: u32) -> io::Result<[u8; 8]> {
+    /// Head of the kernel's `struct bpf_prog_info`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct ProgramInfo {
+        kind: u32,
+        id: u32,
+        tag: [u8; 8],
+    }
+    #[repr(C)]
+    struct Attributes {
+        id: u32,
+        next: u32,
+        flags: u32,
+    }
+    let fd = bpf(BPF_PROG_GET_FD_BY_ID, &Attributes { id, next: 0, flags: 0 })?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: a descriptor the kernel has just made for us.
+    let program = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(info::<ProgramInfo>(&program)?.tag)
 }
 
 /// Detaches a pinned link at once; removing the pin alone lets the kernel do so some time later.
@@ -134,13 +162,18 @@ pub(crate) fn ticks_per_second() -> io::Result<u32> {
     Ok((1_000_000_000 + nanoseconds / 2) / nanoseconds)
 }
 
-/// CPUs the kernel may ever bring up: an upper bound of the CPU numbers the program sees.
+/// One more than the highest number of a CPU that the kernel may ever bring up.
 pub(crate) fn possible_cpus() -> io::Result<u32> {
-    let cpus = aya::util::nr_cpus().map_err(|(_, cause)| cause)?;
-    u32::try_from(cpus).map_err(io::Error::other)
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    past_last(&list).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("CPUs {}", list.trim())))
 }
 
-/// The name of an interface of this network namespace.
+/// One more than the last number of a list like `0-3,8`.
+fn past_last(list: &str) -> Option<u32> {
+    list.trim().rsplit([',', '-']).next()?.parse::<u32>().ok()?.checked_add(1)
+}
+
+/// The index of an interface of this network namespace.
 pub(crate) fn interface_index(name: &str) -> Option<u32> {
     let name = std::ffi::CString::new(name).ok()?;
     // SAFETY: a terminated string.
@@ -150,7 +183,7 @@ pub(crate) fn interface_index(name: &str) -> Option<u32> {
     }
 }
 
-/// The index of an interface of this network namespace.
+/// The name of an interface of this network namespace.
 pub(crate) fn interface_name(index: u32) -> Option<String> {
     let mut name = [0u8; libc::IF_NAMESIZE];
     // SAFETY: the buffer has the size the call asks for.
@@ -166,4 +199,15 @@ pub(crate) fn wait_for_programs() -> io::Result<()> {
     // SAFETY: the call takes no pointer.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::past_last;
+
+    #[test]
+    fn cpus_are_numbered_to_the_last_possible_one() {
+        let lists = [("0", Some(1)), ("0-7\n", Some(8)), ("0,2-5", Some(6)), ("0-1,9", Some(10)), ("", None)];
+        assert_eq!(lists.map(|(list, _)| past_last(list)), lists.map(|(_, count)| count));
+    }
 }

@@ -13,7 +13,9 @@ mod attach;
 mod cells;
 mod clock;
 mod connections;
+mod detach;
 mod error;
+mod filter;
 mod hops;
 mod kernel;
 mod mapped;
@@ -31,6 +33,7 @@ mod traffic;
 
 pub use attach::{Attach, Attachment, Mode};
 pub use connections::Connection;
+pub use detach::remove_leftovers;
 pub use error::Error;
 pub use open::{Opened, Options};
 pub use plane::EbpfDataplane;

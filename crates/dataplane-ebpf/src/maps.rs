@@ -11,9 +11,12 @@ use evenkeel_abi::{
 };
 use std::os::fd::AsFd;
 
+/// Name of the map that says how large the others are.
+pub(crate) const HEADER: &str = "HEADER";
+
 /// Names of all maps, and so of their pins.
 pub(crate) const NAMES: [&str; 14] = [
-    "HEADER",
+    HEADER,
     "FILTER",
     "SERVICE_IDS",
     "SERVICES",
@@ -80,6 +83,12 @@ impl Maps {
             let Some(Map::Array(data)) = object.map(name) else {
                 return Err(Error::Load(format!("the object has no array {name}")));
             };
+            // A pinned one may be anything.
+            let wrong = |e: aya::maps::MapError| Error::Load(root_cause(&e));
+            let (have, want) = (data.info().map_err(wrong)?.value_size() as usize, size_of::<T>());
+            if have != want {
+                return Err(Error::Load(format!("elements of {name} have {have} bytes, not {want}")));
+            }
             Mapped::new(data.fd().as_fd(), length).map_err(|cause| Error::Io { what: "cannot map a table", cause })
         }
         fn take(object: &mut Ebpf, name: &'static str) -> Result<Map, Error> {
@@ -87,7 +96,7 @@ impl Maps {
         }
         let wrong = |e: aya::maps::MapError| Error::Load(root_cause(&e));
         Ok(Maps {
-            header: array(object, "HEADER", 1)?,
+            header: array(object, HEADER, 1)?,
             filter: array(object, "FILTER", 1)?,
             service_ids: HashMap::try_from(take(object, "SERVICE_IDS")?).map_err(wrong)?,
             services: array(object, "SERVICES", sizes.services)?,

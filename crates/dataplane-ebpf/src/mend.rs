@@ -62,3 +62,6 @@ impl EbpfDataplane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,11 @@
 
 use crate::{
     clock::Clock,
+    detach::clear,
     error::{Error, root_cause},
     kernel,
-    maps::{Maps, NAMES, Sizes},
+    mapped::PUBLISH,
+    maps::{HEADER, Maps, NAMES, Sizes},
     plane::EbpfDataplane,
     state::State,
 };
@@ -20,8 +22,9 @@ use evenkeel_abi::{
 use evenkeel_dataplane::Table;
 use evenkeel_model::Scheduler;
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
+    sync::atomic::fence,
 };
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../object/evenkeel.o");
@@ -91,7 +94,7 @@ pub enum Opened {
 }
 
 impl EbpfDataplane {
-    /// Loads the program and makes its maps, or takes over the pinned ones.
+    /// Loads the program and makes its maps, or takes over the pinned ones. Where new ones cannot be made nothing is left.
     pub fn open(options: &Options) -> Result<(EbpfDataplane, Opened), Error> {
         let pins = match &options.pins {
             Some(parent) => Some(prepare(parent)?),
@@ -101,25 +104,35 @@ impl EbpfDataplane {
             Some(pins) => adoptable(pins)?,
             None => None,
         };
-        let (sizes, secret) = match &adopted {
-            Some(header) => (sizes_of(header), header.secret),
-            None => (options.sizes()?, fresh_secret()?),
-        };
-        let object = Object { sizes, secret, timeouts: options.timeouts, pins: pins.as_deref() };
-        let mut loaded = object.load()?;
-        let maps = Maps::take(&mut loaded, sizes)?;
-        let clock = Clock::load(&mut loaded)?;
-        let mut plane = EbpfDataplane::new(loaded, maps, clock, sizes, options, pins);
         if let Some(header) = adopted {
-            plane.state = State::adopt(&plane.maps, sizes)
-                .map_err(|cause| Error::Io { what: "cannot read the lists of sources", cause })?;
-            plane.mend(header.applying != 0);
-            plane.adopt_links()?;
-            return Ok((plane, Opened::Adopted));
+            return Ok((EbpfDataplane::adopted(options, pins, header)?, Opened::Adopted));
         }
-        // The layout's version comes last: without it the next start takes nothing over.
+        let made = EbpfDataplane::fresh(options, pins.clone());
+        if made.is_err()
+            && let Some(pins) = pins
+        {
+            // What made the start fail is the error to tell.
+            let _ = clear(&pins);
+            let _ = fs::remove_dir(&pins);
+        }
+        made.map(|plane| (plane, Opened::Fresh))
+    }
+
+    fn adopted(options: &Options, pins: Option<PathBuf>, header: Header) -> Result<EbpfDataplane, Error> {
+        let sizes = sizes_of(&header);
+        let mut plane = EbpfDataplane::load_on(options, pins, sizes, header.secret)?;
+        plane.state = State::adopt(&plane.maps, sizes)
+            .map_err(|cause| Error::Io { what: "cannot read the lists of sources", cause })?;
+        plane.mend(header.applying != 0);
+        plane.adopt_links()?;
+        Ok(plane)
+    }
+
+    fn fresh(options: &Options, pins: Option<PathBuf>) -> Result<EbpfDataplane, Error> {
+        let (sizes, secret) = (options.sizes()?, fresh_secret()?);
+        let plane = EbpfDataplane::load_on(options, pins, sizes, secret)?;
         let header = Header {
-            layout: LAYOUT,
+            layout: 0,
             cpus: sizes.cpus,
             dests: sizes.dests,
             services: sizes.services,
@@ -131,7 +144,18 @@ impl EbpfDataplane {
             room: 0,
         };
         plane.maps.header.set(0, header);
-        Ok((plane, Opened::Fresh))
+        fence(PUBLISH);
+        // The layout's version comes last: without it the next start takes nothing over.
+        plane.maps.header.set(0, Header { layout: LAYOUT, ..header });
+        Ok(plane)
+    }
+
+    fn load_on(options: &Options, pins: Option<PathBuf>, sizes: Sizes, secret: Secret) -> Result<EbpfDataplane, Error> {
+        let object = Object { sizes, secret, timeouts: options.timeouts, pins: pins.as_deref() };
+        let mut loaded = object.load()?;
+        let maps = Maps::take(&mut loaded, sizes)?;
+        let clock = Clock::load(&mut loaded)?;
+        Ok(EbpfDataplane::new(loaded, maps, clock, sizes, options, pins))
     }
 }
 
@@ -175,7 +199,7 @@ fn prepare(parent: &Path) -> Result<PathBuf, Error> {
 
 /// The header of maps that can be taken over. What an earlier start left half made is removed.
 fn adoptable(pins: &Path) -> Result<Option<Header>, Error> {
-    let path = pins.join("HEADER");
+    let path = pins.join(HEADER);
     if !path.exists() {
         clear(pins)?;
         return Ok(None);
@@ -194,6 +218,11 @@ fn adoptable(pins: &Path) -> Result<Option<Header>, Error> {
         return Ok(None);
     }
     let sizes = sizes_of(&header);
+    if NAMES.iter().any(|name| !pins.join(name).exists()) {
+        // A removal has died half way.
+        clear(pins)?;
+        return Ok(None);
+    }
     for name in NAMES {
         if let Some(wanted) = sizes.of(name) {
             let path = pins.join(name);
@@ -205,15 +234,6 @@ fn adoptable(pins: &Path) -> Result<Option<Header>, Error> {
         }
     }
     Ok(Some(header))
-}
-
-/// Removes every pin.
-pub(crate) fn clear(pins: &Path) -> Result<(), Error> {
-    let io = |cause: io::Error| Error::Io { what: "cannot remove a pin", cause };
-    for entry in fs::read_dir(pins).map_err(io)? {
-        fs::remove_file(entry.map_err(io)?.path()).map_err(io)?;
-    }
-    Ok(())
 }
 
 /// The object file and what is to be changed in it.

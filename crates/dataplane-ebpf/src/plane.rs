@@ -70,7 +70,8 @@ impl EbpfDataplane {
 impl Dataplane for EbpfDataplane {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            connections: self.sizes.buckets.saturating_mul(2),
+            // As they were asked for: there is room for at least as many.
+            connections: self.maps.header.get(0).connections,
             services: self.sizes.services,
             real_servers: self.sizes.dests,
         }

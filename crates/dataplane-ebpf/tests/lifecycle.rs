@@ -155,3 +155,20 @@ fn what_a_start_left_half_made_is_made_anew() {
     assert_eq!(opened, Opened::Fresh);
     second.remove_all().unwrap();
 }
+
+#[test]
+fn the_size_is_told_as_it_was_asked_for() {
+    if !root() {
+        return;
+    }
+    let pins = Pins::new("size");
+    let mut odd = options(Some(&pins.0));
+    odd.connections = 5000;
+    let (first, _) = EbpfDataplane::open(&odd).unwrap();
+    assert_eq!(first.capabilities().connections, 5000);
+    std::mem::forget(first);
+    odd.connections = 6000;
+    let (second, _) = EbpfDataplane::open(&odd).unwrap();
+    assert_eq!(second.capabilities().connections, 5000, "the adopted table keeps its size");
+    second.remove_all().unwrap();
+}
