@@ -110,6 +110,9 @@ fn dry_run(first: &Configuration, arguments: &RunArgs) -> Result<ExitCode, Troub
     let lines = host::dry_run(&first.cluster, &arguments.interface, &door);
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     print(&text)?;
+    for doubt in host::doubts(&first.cluster, &arguments.interface, door.parse().unwrap_or_default()) {
+        eprintln!("warning: {doubt}");
+    }
     eprintln!("nothing was changed");
     Ok(ExitCode::SUCCESS)
 }

@@ -199,7 +199,7 @@ impl Core {
         sample.next_hops = self.network.next_hops();
         let Warnings { standing, firewall, restart } = &self.warnings;
         sample.warnings = standing.iter().chain(firewall).chain(restart).cloned().collect();
-        sample.warnings.extend(self.doors.complaints());
+        sample.warnings.extend(self.doors.complaints().chain(self.doors.doubts()));
         sample.warnings.extend(self.path.frailty());
         for trouble in [counters.err(), drops.err()].into_iter().flatten() {
             sample.warnings.push(format!("the counters could not be read: {trouble}"));

@@ -19,6 +19,8 @@ use std::{
 pub(crate) struct Numbered {
     /// Never reused while the interface lives: another number is another interface.
     pub index: u32,
+    /// It is a network card, not an interface of software.
+    pub is_card: bool,
     /// The rest.
     pub interface: Interface,
 }
@@ -36,6 +38,8 @@ pub(crate) struct Doors {
     guessing: bool,
     attached: BTreeMap<String, u32>,
     failed: BTreeMap<String, String>,
+    /// Attached by native XDP although they are no network cards.
+    doubtful: BTreeSet<String>,
 }
 
 impl Doors {
@@ -72,6 +76,7 @@ impl Doors {
                 None => self.fail(name, "there is no such interface".to_owned(), &mut events),
             }
         }
+        self.doubtful = doubtful(self.door, &wanted, host);
         if leave {
             for attachment in path.attachments() {
                 if !wanted.contains(&attachment.interface) {
@@ -137,6 +142,22 @@ impl Doors {
     pub(crate) fn complaints(&self) -> impl Iterator<Item = String> + '_ {
         self.failed.iter().map(|(name, why)| format!("not attached to {name}: {why}"))
     }
+
+    /// One sentence for each interface on which the door may lose packets without a trace.
+    pub(crate) fn doubts(&self) -> impl Iterator<Item = String> + '_ {
+        self.doubtful.iter().map(|name| doubt(name))
+    }
+}
+
+/// Where native XDP is wanted and no driver of a network card carries it out: a virtual cable drops what is sent on it
+/// unless its other end has a program as well.
+pub(crate) fn doubtful(door: Door, wanted: &BTreeSet<String>, host: &[Numbered]) -> BTreeSet<String> {
+    let software = host.iter().filter(|n| door == Door::Xdp && !n.is_card && wanted.contains(&n.interface.name));
+    software.map(|n| n.interface.name.clone()).collect()
+}
+
+pub(crate) fn doubt(name: &str) -> String {
+    format!("{name} is no network card, and native XDP may lose every packet there: use auto or tcx instead of xdp")
 }
 
 #[cfg(test)]

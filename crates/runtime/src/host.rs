@@ -1,6 +1,12 @@
 //! What this host has to do with a configuration, for `check` and `run --dry-run`: asked, never changed.
 
-use crate::{clock::Clock, firewall, interfaces, network::Network};
+use crate::{
+    clock::Clock,
+    doors::{Numbered, doubt, doubtful},
+    firewall, interfaces,
+    network::Network,
+    path::Door,
+};
 use evenkeel_api::{PlanAction, PlanLine};
 use evenkeel_dataplane::Table;
 use evenkeel_model::Cluster;
@@ -11,6 +17,8 @@ use std::collections::BTreeSet;
 pub const NOT_HERE: Code = Code("H0601");
 /// A rule of the firewall does not see the traffic of a service.
 pub const BYPASSED: Code = Code("H0602");
+/// Native XDP is asked for on an interface that is no network card.
+pub const DOUBTFUL_DOOR: Code = Code("H0603");
 
 /// The codes of this module at length.
 pub fn explain(code: &str) -> Option<&'static str> {
@@ -23,6 +31,11 @@ pub fn explain(code: &str) -> Option<&'static str> {
         "H0602" => Some(
             "The packet path takes the packets of a service before the host's firewall sees them, so this rule has no \
              effect on them. Kernel IPVS obeyed it. Say who may connect in the service itself: allow and deny.",
+        ),
+        "H0603" => Some(
+            "Native XDP runs in the driver of a network card. On an interface of software, such as a veth, a packet that \
+             the program sends on is dropped without a trace unless the other end has an XDP program as well. The door \
+             `auto` takes the best that is safe on each interface; `tcx` works on every one.",
         ),
         _ => None,
     }
@@ -43,6 +56,10 @@ pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
                 .help(format!("ip address add {vip}/{length} dev lo")),
         );
     }
+    let door = cluster.settings.attach.as_deref().and_then(|word| word.parse().ok()).unwrap_or_default();
+    for text in doubts(cluster, &[], door) {
+        diagnostics.push(Diagnostic::without_place(Severity::Warning, DOUBTFUL_DOOR, text));
+    }
     let found = firewall::look(cluster);
     for event in found.bypassed {
         diagnostics.push(Diagnostic::without_place(Severity::Warning, BYPASSED, event.to_string()));
@@ -57,15 +74,7 @@ pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
 /// What a run on a host that serves nothing yet would add. Interfaces named by the operator are taken as they are.
 pub fn dry_run(cluster: &Cluster, named: &[String], door: &str) -> Vec<PlanLine> {
     let mut lines = evenkeel_engine::plan(&Table::default(), cluster);
-    let named = if named.is_empty() { &cluster.settings.interfaces } else { named };
-    let chosen: BTreeSet<String> = if named.is_empty() {
-        let vips = cluster.services.iter().map(|s| s.key.address).collect();
-        let host = on_a_runtime(|network| network.interfaces(&vips)).and_then(Result::ok).unwrap_or_default();
-        let host: Vec<_> = host.into_iter().map(|numbered| numbered.interface).collect();
-        interfaces::choose(&vips, &host, true)
-    } else {
-        named.iter().cloned().collect()
-    };
+    let (chosen, _) = chosen(cluster, named);
     let bpf = |interface: String| PlanLine {
         action: PlanAction::Add,
         kind: "bpf".to_owned(),
@@ -74,6 +83,29 @@ pub fn dry_run(cluster: &Cluster, named: &[String], door: &str) -> Vec<PlanLine>
     };
     lines.extend(chosen.into_iter().map(bpf));
     lines
+}
+
+/// What is doubtful about attaching in this way, one sentence for each interface.
+pub fn doubts(cluster: &Cluster, named: &[String], door: Door) -> Vec<String> {
+    if door != Door::Xdp {
+        return Vec::new();
+    }
+    let (chosen, host) = chosen(cluster, named);
+    doubtful(door, &chosen, &host).iter().map(|name| doubt(name)).collect()
+}
+
+/// The interfaces that a run would attach to, and those of this host.
+fn chosen(cluster: &Cluster, named: &[String]) -> (BTreeSet<String>, Vec<Numbered>) {
+    let vips = cluster.services.iter().map(|s| s.key.address).collect();
+    let host = on_a_runtime(|network| network.interfaces(&vips)).and_then(Result::ok).unwrap_or_default();
+    let named = if named.is_empty() { &cluster.settings.interfaces } else { named };
+    let chosen = if named.is_empty() {
+        let host: Vec<_> = host.iter().map(|numbered| numbered.interface.clone()).collect();
+        interfaces::choose(&vips, &host, true)
+    } else {
+        named.iter().cloned().collect()
+    };
+    (chosen, host)
 }
 
 /// Asks the network; `None` where it cannot be asked.
@@ -104,6 +136,20 @@ mod tests {
         );
         assert!(!compare(&cluster("127.0.0.1")).iter().any(|d| d.code == NOT_HERE));
         assert!(explain("h0601").is_some() && explain("E0102").is_none());
+    }
+
+    #[test]
+    fn native_xdp_on_what_is_no_network_card_is_doubted() {
+        let lo = ["lo".to_owned()];
+        let told = doubts(&cluster("192.0.2.1"), &lo, Door::Xdp);
+        assert_eq!(
+            told,
+            ["lo is no network card, and native XDP may lose every packet there: use auto or tcx instead of xdp"]
+        );
+        assert!(doubts(&cluster("192.0.2.1"), &lo, Door::Auto).is_empty());
+        let mut asked = cluster("192.0.2.1");
+        (asked.settings.attach, asked.settings.interfaces) = (Some("xdp".to_owned()), lo.into());
+        assert!(compare(&asked).iter().any(|d| d.code == DOUBTFUL_DOOR));
     }
 
     #[test]

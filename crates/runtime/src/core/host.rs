@@ -62,7 +62,13 @@ impl Core {
             Ok(host) => host,
             Err(why) => return self.say(Severity::Error, &why),
         };
-        for event in self.doors.settle(self.path.as_mut(), &host, leave) {
+        let doubted: Vec<String> = self.doors.doubts().collect();
+        let events = self.doors.settle(self.path.as_mut(), &host, leave);
+        let doubts: Vec<String> = self.doors.doubts().filter(|doubt| !doubted.contains(doubt)).collect();
+        for doubt in doubts {
+            self.say(Severity::Warning, &doubt);
+        }
+        for event in events {
             match event {
                 // At the start it is no change.
                 Event::AttachmentChanged { interface, mode: Some(mode), .. } if !self.serving => {

@@ -5,6 +5,7 @@ use evenkeel_model::Settings;
 fn host(interfaces: &[(&str, u32)]) -> Vec<Numbered> {
     let one = |(name, index): &(&str, u32)| Numbered {
         index: *index,
+        is_card: name.starts_with("eth"),
         interface: Interface {
             name: (*name).into(),
             usable: true,
@@ -100,4 +101,19 @@ fn service(vip: &str) -> evenkeel_model::Service {
     let input = evenkeel_config::Input { path: "x.cf".into(), bytes: text.into_bytes() };
     let read = evenkeel_config::load_texts(vec![input], None, &evenkeel_config::Host::NONE);
     read.cluster.unwrap().services.remove(0)
+}
+
+#[test]
+fn native_xdp_is_doubted_on_what_is_no_network_card_and_other_doors_are_not() {
+    let host = host(&[("eth0", 2), ("veth-a", 3)]);
+    for (door, wanted) in [(Door::Xdp, 1), (Door::Auto, 0), (Door::Tcx, 0), (Door::Generic, 0)] {
+        let pins = Pins::default();
+        let mut path = MemoryPath::open(&pins);
+        let mut doors = Doors::new(Vec::new(), Some(door));
+        doors.want(&cluster(&["eth0", "veth-a"]));
+        doors.settle(&mut path, &host, true);
+        let doubts: Vec<String> = doors.doubts().collect();
+        assert_eq!(doubts.len(), wanted, "{door}: {doubts:?}");
+        assert!(doubts.iter().all(|text| text.starts_with("veth-a is no network card")), "{doubts:?}");
+    }
 }
