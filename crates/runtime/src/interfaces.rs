@@ -32,12 +32,13 @@ pub(crate) struct Interface {
 /// The names of the interfaces to attach to; with `guess`, every usable one for an address that is undecided.
 pub(crate) fn choose(vips: &BTreeSet<IpAddr>, interfaces: &[Interface], guess: bool) -> BTreeSet<String> {
     let usable: Vec<&Interface> = interfaces.iter().filter(|i| i.usable).collect();
-    vips.iter()
-        .flat_map(|vip| match choose_one(*vip, &usable) {
-            names if names.is_empty() && guess => usable.iter().map(|i| i.name.clone()).collect(),
-            names => names,
-        })
-        .collect()
+    let names = vips.iter().flat_map(|vip| match choose_one(*vip, &usable) {
+        names if names.is_empty() && guess => usable.iter().map(|i| i.name.as_str()).collect(),
+        names => names,
+    });
+    // Ten thousand addresses have a handful of names among them.
+    let names: BTreeSet<&str> = names.collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Whether an address is undecided.
@@ -54,14 +55,14 @@ pub(crate) fn hangs_on_routes(vips: &BTreeSet<IpAddr>, interfaces: &[Interface])
     !vips.iter().all(|vip| by_address(*vip))
 }
 
-fn choose_one(vip: IpAddr, usable: &[&Interface]) -> Vec<String> {
+fn choose_one<'a>(vip: IpAddr, usable: &[&'a Interface]) -> Vec<&'a str> {
     let holds = |i: &Interface| i.addresses.iter().any(|(address, _)| *address == vip);
     let near = |i: &Interface| i.addresses.iter().any(|(address, length)| in_subnet(vip, *address, *length));
     let default = |i: &Interface| if vip.is_ipv4() { i.default4 } else { i.default6 };
     let rules: [&dyn Fn(&Interface) -> bool; 3] = [&holds, &near, &default];
     rules
         .iter()
-        .map(|rule| usable.iter().filter(|i| rule(i)).map(|i| i.name.clone()).collect::<Vec<_>>())
+        .map(|rule| usable.iter().filter(|i| rule(i)).map(|i| i.name.as_str()).collect::<Vec<_>>())
         .find(|names| !names.is_empty())
         .unwrap_or_default()
 }

@@ -140,6 +140,9 @@ impl Network {
     pub(crate) fn follow(&mut self, cluster: &Cluster) {
         let wanted = real_servers(cluster);
         self.vips = cluster.services.iter().map(|s| s.key.address).collect();
+        if wanted == self.wanted {
+            return self.due();
+        }
         let old = std::mem::replace(&mut self.wanted, wanted.clone());
         for gone in old.difference(&wanted) {
             self.hops.forget(*gone);
@@ -316,18 +319,16 @@ fn other_source(target: IpAddr, ifindex: u32, addresses: &[Address], vips: &BTre
 
 /// Whom packets are sent to.
 fn real_servers(cluster: &Cluster) -> BTreeSet<IpAddr> {
-    let mut addresses = BTreeSet::new();
-    for service in &cluster.services {
+    let all = cluster.services.iter().flat_map(|service| {
         let servers = service.real_servers.iter().map(|r| (r.address, r.forwarding));
-        let fallback = service.fallback.iter().map(|f| (f.address, f.forwarding));
-        for (address, forwarding) in servers.chain(fallback) {
-            match forwarding {
-                Forwarding::DirectRouting => drop(addresses.insert(address.ip())),
-                Forwarding::Local => {}
-            }
-        }
-    }
-    addresses
+        servers.chain(service.fallback.iter().map(|f| (f.address, f.forwarding)))
+    });
+    // Collected at once: a set that is made of many at a time sorts them first, which is faster than inserting each.
+    all.filter_map(|(address, forwarding)| match forwarding {
+        Forwarding::DirectRouting => Some(address.ip()),
+        Forwarding::Local => None,
+    })
+    .collect()
 }
 
 /// A real server whose address is this host's own is served by this host itself.

@@ -76,7 +76,8 @@ pub(crate) struct Section<'a> {
     pub(crate) word: Span,
     /// Behind the `=`.
     pub(crate) head: Spanned<String>,
-    pub(crate) options: Options,
+    /// Large and mostly empty, and sections are moved about.
+    pub(crate) options: Box<Options>,
     pub(crate) real_servers: Vec<RealLine<'a>>,
     /// A line of it could not be read; that is reported already.
     pub(crate) broken: bool,

@@ -2,7 +2,7 @@
 
 use super::{
     blank::{Gathered, Telling, has_no_width, is_blank, is_odd, is_quote, plain, skip, trim_end},
-    options::{Options, Section, Syntax},
+    options::{Section, Syntax},
     real::real_line,
     slot::{Quoted, read_option},
     table::{Argument, DIRECTIVES, Directive, Status, find},
@@ -25,6 +25,7 @@ pub(crate) fn parse<'a>(sources: &'a Sources, file: FileId, out: &mut Vec<Diagno
         open: false,
         end_of_section: 0,
         only_blank_since: false,
+        last: None,
         odd: Gathered::default(),
         indented: Gathered::default(),
         line_ends: Gathered::default(),
@@ -81,6 +82,8 @@ struct Parser<'o, 'a> {
     end_of_section: usize,
     /// Only empty lines came since then.
     only_blank_since: bool,
+    /// The directive of the last line.
+    last: Option<&'static Directive>,
     odd: Gathered,
     indented: Gathered,
     line_ends: Gathered,
@@ -209,7 +212,12 @@ impl<'a> Parser<'_, 'a> {
 
     /// The directive that is meant by `name`.
     fn directive(&mut self, name: &str, span: Span) -> Option<&'static Directive> {
+        // Most lines are `real=` behind another.
+        if let Some(last) = self.last.filter(|last| last.name == name) {
+            return Some(last);
+        }
         if let Some(directive) = find(name) {
+            self.last = Some(directive);
             return Some(directive);
         }
         let lower = name.to_ascii_lowercase();
@@ -356,12 +364,14 @@ impl<'a> Parser<'_, 'a> {
         } else {
             Value { in_section: false, ..rest }.remark(Strict::No, self.out);
         }
+        // Services of one file are often alike.
+        let like_the_last = self.syntax.sections.last().map_or(0, |section| section.real_servers.len());
         self.syntax.sections.push(Section {
             six: directive.name == "virtual6",
             word: line.name,
             head: Spanned::new(head.value.to_owned(), head.span),
-            options: Options::default(),
-            real_servers: Vec::new(),
+            options: Box::default(),
+            real_servers: Vec::with_capacity(like_the_last),
             broken: false,
         });
     }
