@@ -52,8 +52,8 @@ impl fmt::Display for Error {
             Error::Load(why) => write!(f, "the kernel refuses the packet program: {why}"),
             Error::Layout { directory, found } => write!(
                 f,
-                "{} holds the tables of another version (layout {found}, this one has {}): stop the instance with that \
-                 version first; its connections do not survive the change",
+                "{} holds the tables of another version (layout {found}, this one has {}), and their connections do not \
+                 survive the change: stop the instance first, with either version",
                 directory.display(),
                 evenkeel_abi::LAYOUT
             ),

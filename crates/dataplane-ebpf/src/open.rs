@@ -8,6 +8,7 @@ use crate::{
     mapped::PUBLISH,
     maps::{HEADER, Maps, NAMES, Sizes},
     plane::EbpfDataplane,
+    room::{self, Weights},
     state::State,
 };
 use aya::{
@@ -20,7 +21,6 @@ use evenkeel_abi::{
     tcp::{STATES, TIMEOUT_SECONDS},
 };
 use evenkeel_dataplane::Table;
-use evenkeel_model::Scheduler;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -57,10 +57,11 @@ impl Options {
     pub fn for_table(table: &Table, pins: Option<PathBuf>, connections: u32) -> Options {
         let services = table.services.len();
         let real_servers = table.services.values().map(|s| s.real_servers.len()).sum::<usize>();
-        let cells = table.services.values().map(|s| match s.options.scheduler {
-            Scheduler::RoundRobin | Scheduler::WeightedRoundRobin => 16 + 8 * s.real_servers.len(),
-            Scheduler::MaglevHash { .. } => 2048,
-            Scheduler::Maglev => 32_769,
+        let cells = table.services.values().map(|service| {
+            let mut weights = Weights::new();
+            service.real_servers.values().for_each(|s| room::reweigh(&mut weights, None, Some(s.weight.get())));
+            // A service that can never be makes no room; it is refused when it comes.
+            room::cells_for(service.options.scheduler, &weights).map_or(0, |cells| cells as usize)
         });
         let twice = |n: usize| u32::try_from(2 * n).unwrap_or(u32::MAX);
         let cells = twice(cells.sum::<usize>());

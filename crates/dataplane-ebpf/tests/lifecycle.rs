@@ -136,7 +136,7 @@ fn tables_of_another_layout_are_refused_and_left_alone() {
     }
     let refused = EbpfDataplane::open(&options(Some(&pins.0))).err().map(|e| e.to_string());
     let refused = refused.expect("tables of another layout are not taken over");
-    assert!(refused.contains("stop the instance with that version first"), "{refused}");
+    assert!(refused.contains("stop the instance first"), "{refused}");
     assert!(other.join("HEADER").exists(), "they are the other version's to remove");
     assert!(!pins.0.join(format!("v{}", evenkeel_abi::LAYOUT)).exists(), "nothing of ours is made beside them");
 }

@@ -7,11 +7,14 @@ mod director;
 mod host;
 
 use director::{ACK, SYN, changes, goes_to, options, resolve, segment, server, service};
-use evenkeel_dataplane::{Change, Dataplane, RealServer, ServiceOptions};
-use evenkeel_dataplane_ebpf::{Door, EbpfDataplane};
+use evenkeel_dataplane::{Change, Dataplane, RealServer, Service, ServiceOptions, Table};
+use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Options};
 use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
 use host::root;
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 const XDP_DROP: u32 = 1;
 
@@ -168,4 +171,21 @@ fn lists_of_sources_beyond_the_room_are_refused_and_change_nothing() {
     }
     assert_eq!(plane.observe().unwrap().services.len(), 1);
     plane.apply(&[Change::AddService(other, before)]).unwrap();
+}
+
+#[test]
+fn a_table_finds_the_room_that_was_made_for_it() {
+    if !root() {
+        return;
+    }
+    // A level for each weight: a fifth of a million cells for each service.
+    let real_servers: BTreeMap<_, _> =
+        (0..600).map(|n: u32| (SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 80)), weighing(n + 1))).collect();
+    let wrr = ServiceOptions { scheduler: Scheduler::WeightedRoundRobin, sources: Sources::default() };
+    let one = Service { options: wrr, real_servers };
+    let key = |port| ServiceKey { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port };
+    let table = Table { services: (1..6).map(|port| (key(port), one.clone())).collect() };
+    let (mut plane, _) = EbpfDataplane::open(&Options::for_table(&table, None, 64)).unwrap();
+    plane.apply(&Table::default().changes_to(&table)).unwrap();
+    assert_eq!(plane.observe().unwrap(), table);
 }

@@ -52,15 +52,13 @@ pub fn remove_leftovers(runtime_dir: &Path) -> Result<bool, String> {
     let directory = RuntimeDir::prepare(runtime_dir).map_err(|e| e.to_string())?;
     let _lock = directory.lock().map_err(|e| e.to_string())?;
     let pins = lasting_bpffs(&mount).map_err(|e| e.to_string())?.path().to_owned();
-    let options = Options::for_table(&Table::default(), Some(pins), Options::CONNECTIONS);
-    let (plane, found) = EbpfDataplane::open(&options).map_err(|e| e.to_string())?;
-    plane.remove_all().map_err(|e| e.to_string())?;
+    let found = evenkeel_dataplane_ebpf::remove_leftovers(&pins).map_err(|e| e.to_string())?;
     unmount(&mount);
     for name in ["control.sock", "pid"] {
         // Says where a daemon is that is no more.
         let _ = fs::remove_file(runtime_dir.join(name));
     }
-    Ok(found == Found::Adopted)
+    Ok(found)
 }
 
 fn mount_point(runtime_dir: &Path) -> PathBuf {
