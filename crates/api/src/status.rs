@@ -176,6 +176,9 @@ pub struct RealServerStatus {
     /// How packets reach it, where that is known: `52:54:00:aa:02:07 on eth1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_hop: Option<String>,
+    /// No way to it is known: its packets go nowhere, and `next_hop` says why.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreachable: bool,
 }
 
 /// How a real server is watched, and what came of it.

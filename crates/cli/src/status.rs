@@ -78,11 +78,12 @@ fn health(service: &ServiceStatus) -> Health {
     };
     let serving = service.real_servers.iter().filter(|s| s.state == ServerState::Up && s.weight > 0).count();
     let wanted = service.real_servers.iter().filter(meant).count();
+    let unreachable = service.real_servers.iter().any(|s| meant(&s) && s.unreachable);
     if service.disabled {
         Health::Fine
     } else if serving == 0 {
         Health::Down
-    } else if serving < wanted {
+    } else if serving < wanted || unreachable {
         Health::Degraded
     } else {
         Health::Fine

@@ -125,6 +125,8 @@ pub struct Sample {
     pub dataplane: DataplaneStatus,
     /// How real servers are reached, where known: `52:54:00:aa:02:07 on eth1`.
     pub next_hops: BTreeMap<IpAddr, String>,
+    /// Of these, the ones no way is known to.
+    pub unreachable: BTreeSet<IpAddr>,
     /// What the operator should know, one sentence each (host firewall, crash not survived).
     pub warnings: Vec<String>,
 }

@@ -89,6 +89,7 @@ impl Balance {
             in_table: weight.is_some(),
             check: self.check_status(now, server),
             next_hop: sample.next_hops.get(&server.address.ip()).cloned(),
+            unreachable: sample.unreachable.contains(&server.address.ip()),
         }
     }
 

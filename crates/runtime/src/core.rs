@@ -197,6 +197,7 @@ impl Core {
         sample.dataplane.kind = self.path.kind().to_owned();
         sample.dataplane.attachments = self.path.attachments();
         sample.next_hops = self.network.next_hops();
+        sample.unreachable = self.network.unreachable();
         let Warnings { standing, firewall, restart } = &self.warnings;
         sample.warnings = standing.iter().chain(firewall).chain(restart).cloned().collect();
         sample.warnings.extend(self.doors.complaints().chain(self.doors.doubts()));

@@ -169,6 +169,11 @@ impl Network {
         self.hops.texts()
     }
 
+    /// The real servers no way is known to.
+    pub(crate) fn unreachable(&self) -> BTreeSet<IpAddr> {
+        self.hops.lost()
+    }
+
     fn tell(&mut self, input: Input) {
         self.machine.handle(self.clock.now(), input, &mut self.out);
         self.carry_out();

@@ -14,6 +14,9 @@ pub(super) fn render(status: &Status, before: Option<&Status>, details: bool, co
         rows.push(service_row(status, service, before));
         for server in &service.real_servers {
             rows.push(server_row(server));
+            if let Some(why) = server.next_hop.as_ref().filter(|_| server.unreachable) {
+                rows.push(Row::sentence(format!("      no way to it: {why}"), Tone::Bad));
+            }
             if server.state == ServerState::Down {
                 rows.extend(down_rows(server, details));
             }
@@ -164,7 +167,7 @@ fn down_rows(server: &RealServerStatus, details: bool) -> Vec<Row> {
         let _ = write!(line, ";  next try in {:.1} s", Duration::from_millis(ms).as_secs_f64());
     }
     rows.push(Row::sentence(line, Tone::Bad));
-    if let Some(hop) = &server.next_hop {
+    if let Some(hop) = server.next_hop.as_ref().filter(|_| !server.unreachable) {
         rows.push(Row::sentence(format!("      reached: {hop}"), Tone::Doubtful));
     }
     if let Some(command) = &check.by_hand {

@@ -28,6 +28,7 @@ fn server(name: &str, state: ServerState, weight: u32) -> RealServerStatus {
             ..CheckStatus::default()
         }),
         next_hop: Some("52:54:00:aa:02:07 on eth1".into()),
+        unreachable: false,
     }
 }
 
@@ -68,6 +69,16 @@ fn what_is_down_is_told_with_reason_and_time_and_in_detail_when_asked() {
     let text = table::render(&status, None, true, Colour::No);
     assert!(text.contains("last good 2m11s ago, 14 failed since;  next try in 0.4 s"), "{text}");
     assert!(text.contains("try: curl -v http://192.0.2.2/"), "{text}");
+}
+
+#[test]
+fn a_real_server_no_way_is_known_to_is_told_even_while_its_check_is_good() {
+    let mut lost = server("real-1", ServerState::Up, 1);
+    (lost.next_hop, lost.unreachable) = (Some("nobody answers for its address".into()), true);
+    let status = status(vec![lost, server("real-2", ServerState::Up, 1)]);
+    let text = table::render(&status, None, true, Colour::No);
+    assert!(text.contains("\n      no way to it: nobody answers for its address\n"), "{text}");
+    assert_eq!(brief(&status).1, 1);
 }
 
 #[test]

@@ -89,6 +89,11 @@ impl Hops {
         self.outcomes.iter().map(|(ip, outcome)| (*ip, self.text(outcome))).collect()
     }
 
+    /// Those no way is known to, and that not just for the moment it takes to ask.
+    pub(super) fn lost(&self) -> BTreeSet<IpAddr> {
+        self.lost.clone()
+    }
+
     fn text(&self, outcome: &Outcome) -> String {
         match outcome {
             Outcome::Resolved(hop) => {
@@ -188,6 +193,10 @@ mod tests {
         assert!(matches!(&told[1], Some(Event::NextHopLost { .. })));
         assert!(matches!(&told[2], Some(Event::NextHopFound { .. })));
         assert_eq!(hops.texts()[&ip()], "02:00:00:00:00:08 on interface 3");
+        assert!(hops.lost().is_empty());
+        hops.outcome(ip(), Outcome::Unresolved(Why::NoAnswer));
+        assert_eq!(hops.lost(), BTreeSet::from([ip()]));
+        assert_eq!(hops.texts()[&ip()], "nobody answers for its address");
     }
 
     #[test]
