@@ -180,7 +180,7 @@ impl Balance {
                 let left = self.services.values().filter(|s| !s.clean_stop && !s.disabled).count();
                 let removed = self.services.values().filter(|s| s.clean_stop && !s.disabled).count();
                 for key in keys.iter().copied() {
-                    self.leave_fallback(now, key);
+                    self.end_fallback(key);
                 }
                 self.phase = Phase::Stopping { removed, left };
                 self.program.hold(After::All, Effect::Event(Event::Stopping { removed, left }));

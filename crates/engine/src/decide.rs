@@ -162,6 +162,16 @@ impl Balance {
         }
     }
 
+    /// The daemon ends and with it the sorry server's turn: its command is told, but nothing has recovered.
+    pub(crate) fn end_fallback(&mut self, key: ServiceKey) {
+        let Some(service) = self.services.get_mut(&key) else { return };
+        let told = matches!(service.cover, Cover::Fallback { told: true, .. });
+        service.cover = Cover::Servers;
+        if let Some(command) = command_of(service, "stop").filter(|_| told) {
+            self.program.hold(After::Service(key), Effect::Run(command));
+        }
+    }
+
     fn tell_cover(&mut self, key: ServiceKey, event: Event, command: Option<ScriptOrder>) {
         self.program.hold(After::Service(key), Effect::Event(event));
         if let Some(command) = command {

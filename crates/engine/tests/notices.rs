@@ -201,3 +201,23 @@ fn the_plan_of_a_reload_knows_checks_and_the_fallback_and_changes_nothing() {
     assert_eq!(lines, expected);
     assert_eq!(bed.changed(), vec![]);
 }
+
+#[test]
+fn the_end_is_no_recovery() {
+    let mut bed = Bed::running(&alerted(0, &["running"]));
+    bed.next_answer(address(ONE), false);
+    bed.next_answer(address(TWO), false);
+    bed.pass(Duration::from_secs(700));
+    bed.log.clear();
+    bed.handle(Input::Stop);
+    let told: Vec<Event> = bed.log.iter().filter_map(event_of).collect();
+    assert_eq!(told, [Event::Stopping { removed: 1, left: 0 }]);
+    assert_eq!(mails(&mut bed), vec![]);
+}
+
+fn event_of(effect: &Effect) -> Option<Event> {
+    match effect {
+        Effect::Event(event) => Some(event.clone()),
+        _ => None,
+    }
+}
