@@ -4,6 +4,7 @@
 //! while it keeps coming; a quiet pause starts over. `emailalertfreq` repeats what stays down.
 
 use crate::{Effect, Mail};
+use evenkeel_api::Event;
 use evenkeel_machine::{Instant, Outbox};
 use evenkeel_model::Alerts;
 use std::{collections::BTreeMap, time::Duration};
@@ -43,6 +44,8 @@ impl Topic {
 #[derive(Debug)]
 struct Group {
     alerts: Alerts,
+    /// Of the first line.
+    headline: String,
     lines: Vec<String>,
     more: usize,
     pause: Duration,
@@ -55,25 +58,35 @@ struct Group {
 type Key = (Vec<String>, Option<String>, Option<String>, Duration, Vec<String>);
 
 /// All groups of recipients.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mailer {
+    /// Name of this node.
+    node: String,
     groups: BTreeMap<Key, Group>,
 }
 
 impl Mailer {
-    /// Tells `line` to the recipients of `alerts`, now or at the end of their pause.
-    pub(crate) fn tell(&mut self, now: Instant, alerts: &Alerts, topic: Topic, line: String, out: &mut Outbox<Effect>) {
+    pub(crate) fn new(node: String) -> Mailer {
+        Mailer { node, groups: BTreeMap::new() }
+    }
+
+    /// Tells `news` to the recipients of `alerts`, now or at the end of their pause.
+    pub(crate) fn tell(&mut self, now: Instant, alerts: &Alerts, topic: Topic, news: News, out: &mut Outbox<Effect>) {
         if alerts.to.is_empty() || !topic.is_wanted(alerts) {
             return;
         }
+        let node = self.node.clone();
         let group = self.group(alerts);
+        if group.lines.is_empty() {
+            group.headline = news.headline;
+        }
         if group.lines.len() < LINES {
-            group.lines.push(line);
+            group.lines.push(news.line);
         } else {
             group.more += 1;
         }
         if group.paused_until.is_none() {
-            group.send(now, out);
+            group.send(&node, now, out);
         }
     }
 
@@ -89,6 +102,7 @@ impl Mailer {
         let Alerts { to, from, smtp, repeat, status } = alerts.clone();
         self.groups.entry((to, from, smtp, repeat, status)).or_insert_with(|| Group {
             alerts: alerts.clone(),
+            headline: String::new(),
             lines: Vec::new(),
             more: 0,
             pause: PAUSE,
@@ -108,7 +122,7 @@ impl Mailer {
             if group.repeat_at.is_some_and(|at| at <= now) {
                 let lines = down(&group.alerts);
                 group.repeat_at = (!lines.is_empty()).then(|| now + group.alerts.repeat);
-                group.repeat(lines, out);
+                group.repeat(&self.node, lines, out);
             }
             if group.paused_until.is_some_and(|at| at <= now) {
                 group.paused_until = None;
@@ -116,7 +130,7 @@ impl Mailer {
                     group.pause = PAUSE;
                 } else {
                     group.pause = (group.pause * 2).min(LONGEST_PAUSE);
-                    group.send(now, out);
+                    group.send(&self.node, now, out);
                 }
             }
         }
@@ -127,37 +141,30 @@ impl Mailer {
     pub(crate) fn flush(&mut self, now: Instant, out: &mut Outbox<Effect>) {
         for group in self.groups.values_mut() {
             if !group.lines.is_empty() {
-                group.send(now, out);
+                group.send(&self.node, now, out);
             }
         }
     }
 }
 
 impl Group {
-    fn send(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+    fn send(&mut self, node: &str, now: Instant, out: &mut Outbox<Effect>) {
         let mut lines = std::mem::take(&mut self.lines);
-        let subject = match (lines.as_slice(), self.more) {
-            ([line], 0) => subject_of(line),
-            (_, more) => format!("evenkeel: {} changes", lines.len() + more),
-        };
+        let headline = std::mem::take(&mut self.headline);
+        let others = (lines.len() + self.more).saturating_sub(1);
         if self.more > 0 {
             lines.push(format!("and {} more", self.more));
             self.more = 0;
         }
         self.paused_until = Some(now + self.pause);
-        out.push(Effect::Mail(self.mail(subject, lines)));
+        out.push(Effect::Mail(self.mail(subject(node, &headline, others), lines)));
     }
 
-    fn repeat(&self, mut lines: Vec<String>, out: &mut Outbox<Effect>) {
-        if lines.is_empty() {
-            return;
-        }
+    fn repeat(&self, node: &str, mut lines: Vec<String>, out: &mut Outbox<Effect>) {
+        let Some(first) = lines.first() else { return };
         let count = lines.len();
+        let subject = subject(node, first_clause(first), count - 1);
         lines.truncate(LINES);
-        let subject = match lines.as_slice() {
-            [line] => subject_of(line),
-            _ => format!("evenkeel: {count} real servers are still down"),
-        };
         if count > LINES {
             lines.push(format!("and {} more", count - LINES));
         }
@@ -170,8 +177,50 @@ impl Group {
     }
 }
 
-/// The first sentence, short enough for a list of mails.
-fn subject_of(line: &str) -> String {
-    let sentence = line.split(".  ").next().unwrap_or(line).trim_end_matches('.');
-    format!("evenkeel: {}", sentence.chars().take(120).collect::<String>())
+/// One line of a mail, and the few words its subject says of it.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    headline: String,
+    line: String,
+}
+
+impl News {
+    /// Of the daemon itself.
+    pub(crate) fn of_daemon(what: &str) -> News {
+        News { headline: what.to_owned(), line: format!("evenkeel {what}") }
+    }
+
+    pub(crate) fn of_event(event: &Event) -> News {
+        let line = event.to_string();
+        News { headline: headline(event).unwrap_or_else(|| first_sentence(&line).to_owned()), line }
+    }
+}
+
+/// The changes mails are mostly about, shorter than their sentences begin.
+fn headline(event: &Event) -> Option<String> {
+    if let Event::ServerDown { service, server, .. } = event {
+        return Some(format!("real server {server} of {service} is down"));
+    }
+    if let Event::ServerUp { service, server, .. } = event {
+        return Some(format!("real server {server} of {service} is up"));
+    }
+    None
+}
+
+fn first_sentence(line: &str) -> &str {
+    line.split(".  ").next().unwrap_or(line).trim_end_matches('.')
+}
+
+/// Of a reminder: all before the reason.
+fn first_clause(line: &str) -> &str {
+    line.match_indices(": ").nth(1).and_then(|(at, _)| line.get(..at)).unwrap_or(line)
+}
+
+/// Short enough for a list of mails.
+fn subject(node: &str, headline: &str, others: usize) -> String {
+    let headline: String = headline.chars().take(120).collect();
+    match others {
+        0 => format!("evenkeel on {node}: {headline}"),
+        _ => format!("evenkeel on {node}: {headline} (+{others} more)"),
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Effect, Exit, Input, Overrides, Setup, Start, Token,
-    alerts::{Mailer, Topic},
+    alerts::{Mailer, News, Topic},
     book::Book,
     program::{After, Program, Wanted},
     service::Service,
@@ -78,6 +78,7 @@ impl Balance {
     /// One that waits for [`Input::Start`].
     pub fn new(setup: Setup) -> Balance {
         let watches = Watches::new(setup.seed);
+        let mailer = Mailer::new(setup.node.clone());
         Balance {
             setup,
             phase: Phase::New,
@@ -88,7 +89,7 @@ impl Balance {
             program: Program::default(),
             book: Book::default(),
             maintenance: BTreeSet::new(),
-            mailer: Mailer::default(),
+            mailer,
             suspicion: Suspicion::default(),
             config: Config { since: Instant::START, error: None },
             sampling: Sampling::default(),
@@ -220,14 +221,14 @@ impl Balance {
 
     fn tell_released(&mut self, now: Instant, out: &mut Outbox<Effect>) {
         for (after, effect) in self.program.released() {
-            let line = match (&after, &effect) {
-                (After::Service(key), Effect::Event(event)) => Some((*key, event.to_string(), is_down(event))),
+            let news = match (&after, &effect) {
+                (After::Service(key), Effect::Event(event)) => Some((*key, News::of_event(event), is_down(event))),
                 _ => None,
             };
             out.push(effect);
-            let Some((key, line, down)) = line else { continue };
+            let Some((key, news, down)) = news else { continue };
             let Some(alerts) = self.services.get(&key).and_then(|service| service.alerts.as_deref()) else { continue };
-            self.mailer.tell(now, alerts, Topic::Running, line, out);
+            self.mailer.tell(now, alerts, Topic::Running, news, out);
             if down {
                 self.mailer.remind(now, alerts);
             }
@@ -239,7 +240,7 @@ impl Balance {
         let mut told = BTreeSet::new();
         for alerts in self.services.values().filter_map(|service| service.alerts.as_deref()) {
             if told.insert((&alerts.to, &alerts.from, &alerts.smtp, &alerts.status)) {
-                self.mailer.tell(now, alerts, topic, format!("evenkeel {line}"), out);
+                self.mailer.tell(now, alerts, topic, News::of_daemon(line), out);
             }
         }
     }

@@ -52,9 +52,7 @@ fn a_change_is_mailed_at_once_and_says_what_happened() {
     let sent = mails(&mut bed);
     let [mail] = sent.as_slice() else { panic!("not one mail: {sent:?}") };
     assert_eq!(mail.to, ["ops@example.net"]);
-    let subject =
-        "evenkeel: real-1 went down (192.168.214.143:80): connect to 192.168.214.143:80 refused (1 of 1 tries)";
-    assert_eq!(mail.subject, subject);
+    assert_eq!(mail.subject, "evenkeel on node1: real server real-1 of web is down");
     assert!(mail.body.contains("web now has 1 of 2 servers"), "{}", mail.body);
 }
 
@@ -220,4 +218,21 @@ fn event_of(effect: &Effect) -> Option<Event> {
         Effect::Event(event) => Some(event.clone()),
         _ => None,
     }
+}
+
+#[test]
+fn a_subject_names_the_first_change_and_how_many_follow() {
+    let mut bed = Bed::running(&alerted(0, &["running"]));
+    quiet(&mut bed);
+    bed.next_answer(address(ONE), false);
+    bed.next_answer(address(TWO), false);
+    bed.pass(Duration::from_secs(20));
+    let subjects: Vec<String> = mails(&mut bed).into_iter().map(|mail| mail.subject).collect();
+    assert_eq!(
+        subjects,
+        [
+            "evenkeel on node1: real server real-1 of web is down",
+            "evenkeel on node1: real server real-2 of web is down (+1 more)"
+        ]
+    );
 }
