@@ -29,6 +29,7 @@ mod run;
 mod sources;
 mod state;
 mod sweep;
+#[cfg(feature = "traffic")]
 mod traffic;
 
 pub use attach::{Attach, Attachment, Mode};

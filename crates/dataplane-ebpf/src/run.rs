@@ -24,7 +24,7 @@ pub enum Door {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The door's own code: XDP_DROP 1, XDP_PASS 2, XDP_TX 3, XDP_REDIRECT 4; TC_ACT_OK 0, TC_ACT_SHOT 2,
+    /// The door's own code: XDP_DROP 1, XDP_PASS 2, XDP_TX 3, XDP_REDIRECT 4; TC_ACT_UNSPEC `u32::MAX`, TC_ACT_SHOT 2,
     /// TC_ACT_REDIRECT 7.
     pub code: u32,
     /// The packet as the program left it.

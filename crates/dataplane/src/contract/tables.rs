@@ -88,8 +88,7 @@ fn service_options(rng: &mut Rng, key: ServiceKey) -> ServiceOptions {
         list.dedup();
         list
     };
+    // Prefixes of both lists among them: what is observed is what was given, or every audit would find a difference.
     let (allow, deny) = (prefixes(), prefixes());
-    // A prefix that is in both lists is denied: a data plane need not remember that it was allowed as well.
-    let allow = allow.into_iter().filter(|prefix| !deny.contains(prefix)).collect();
     ServiceOptions { scheduler: scheduler(rng), sources: Sources { allow, deny } }
 }
