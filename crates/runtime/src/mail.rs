@@ -1,17 +1,21 @@
-//! Mails about state changes, sent by SMTP one after another, each with a deadline.
+//! Mails about state changes, sent by SMTP one after another, each with a deadline and some more tries.
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
     transport::smtp::extension::ClientId,
 };
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::{collections::VecDeque, time::Duration};
+use tokio::{sync::mpsc, time::Instant};
 
 /// Mails that wait to be sent.
 const WAITING: usize = 100;
 /// What sending one mail may take.
 const DEADLINE: Duration = Duration::from_secs(20);
+
+/// From each try that failed to the next; after the last one the mail is given up.
+const WAITS: [Duration; 4] =
+    [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300), Duration::from_secs(1800)];
 
 /// A mail to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +46,18 @@ pub(crate) struct Unsent {
 pub(crate) struct Post(mpsc::Sender<Letter>);
 
 impl Post {
-    /// Starts the task. `report` is told of every mail that could not be sent.
+    /// Starts the task. `report` is told of every mail that could not be sent: of its first try and of its last.
     pub(crate) fn start(node: String, report: impl Fn(Unsent) + 'static) -> (Post, tokio::task::JoinHandle<()>) {
-        let (sender, mut letters) = mpsc::channel::<Letter>(WAITING);
-        let task = tokio::task::spawn_local(async move {
-            while let Some(letter) = letters.recv().await {
-                let to = letter.to.join(", ");
-                match tokio::time::timeout(DEADLINE, send(&node, letter)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(why)) => report(Unsent { to, why }),
-                    Err(_) => report(Unsent { to, why: format!("no answer within {} s", DEADLINE.as_secs()) }),
-                }
-            }
-        });
+        Post::start_with(node, &WAITS, report)
+    }
+
+    fn start_with(
+        node: String,
+        waits: &'static [Duration],
+        report: impl Fn(Unsent) + 'static,
+    ) -> (Post, tokio::task::JoinHandle<()>) {
+        let (sender, letters) = mpsc::channel::<Letter>(WAITING);
+        let task = tokio::task::spawn_local(deliver(node, waits, letters, report));
         (Post(sender), task)
     }
 
@@ -65,30 +68,104 @@ impl Post {
     }
 }
 
-async fn send(node: &str, letter: Letter) -> Result<(), String> {
-    let sender = letter.from.unwrap_or_else(|| format!("evenkeel@{}", domain(node)));
-    let mut message =
-        Message::builder().from(mailbox(&sender)?).subject(letter.subject).header(ContentType::TEXT_PLAIN);
-    for to in &letter.to {
-        message = message.to(mailbox(to)?);
+/// A mail that has failed and is tried again.
+struct Again {
+    at: Instant,
+    /// Tries made.
+    tries: usize,
+    letter: Letter,
+}
+
+/// Sends until nobody can hand in mails any more; those that wait for another try then have it at once, as their last.
+async fn deliver(node: String, waits: &[Duration], mut letters: mpsc::Receiver<Letter>, report: impl Fn(Unsent)) {
+    let mut again: VecDeque<Again> = VecDeque::new();
+    loop {
+        let next = again.iter().map(|waiting| waiting.at).min();
+        let fresh = tokio::select! {
+            letter = letters.recv() => match letter {
+                Some(letter) => Some(Again { at: Instant::now(), tries: 0, letter }),
+                None => break,
+            },
+            () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => None,
+        };
+        let due = again.iter().position(|waiting| waiting.at <= Instant::now());
+        let Some(mut mail) = fresh.or_else(|| due.and_then(|at| again.remove(at))) else { continue };
+        let Err(Fault { why, lasting }) = attempt(&node, &mail.letter).await else { continue };
+        let to = mail.letter.to.join(", ");
+        let wait = waits.get(mail.tries).copied().filter(|_| !lasting && again.len() < WAITING);
+        mail.tries += 1;
+        match wait {
+            Some(wait) => {
+                if mail.tries == 1 {
+                    report(Unsent { to, why: format!("{why}.  Next try in {} s", wait.as_secs()) });
+                }
+                again.push_back(Again { at: Instant::now() + wait, ..mail });
+            }
+            None if mail.tries == 1 => report(Unsent { to, why }),
+            None => report(Unsent { to, why: format!("{why}.  Given up after {} tries", mail.tries) }),
+        }
     }
-    let message = message.body(letter.body).map_err(|e| e.to_string())?;
-    let (host, port) = server(letter.smtp.as_deref())?;
+    for Again { tries, letter, .. } in again {
+        if let Err(Fault { why, .. }) = attempt(&node, &letter).await {
+            let why = format!("{why}.  Given up after {} tries", tries + 1);
+            report(Unsent { to: letter.to.join(", "), why });
+        }
+    }
+}
+
+/// Why a try failed.
+struct Fault {
+    why: String,
+    /// Another try would fail as well.
+    lasting: bool,
+}
+
+impl Fault {
+    fn lasting(why: String) -> Fault {
+        Fault { why, lasting: true }
+    }
+}
+
+async fn attempt(node: &str, letter: &Letter) -> Result<(), Fault> {
+    match tokio::time::timeout(DEADLINE, send(node, letter)).await {
+        Ok(sent) => sent,
+        Err(_) => Err(Fault { why: format!("no answer within {} s", DEADLINE.as_secs()), lasting: false }),
+    }
+}
+
+async fn send(node: &str, letter: &Letter) -> Result<(), Fault> {
+    let (message, host, port) = composed(node, letter).map_err(Fault::lasting)?;
     let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
         .port(port)
         .hello_name(ClientId::Domain(domain(node)))
         .timeout(Some(DEADLINE))
         .build();
-    transport.send(message).await.map(drop).map_err(|e| explain(&e))
+    let sent = transport.send(message).await.map(drop);
+    sent.map_err(|e| Fault { why: explain(&e), lasting: e.is_permanent() })
 }
 
-/// The error and what caused it, in one line.
+fn composed(node: &str, letter: &Letter) -> Result<(Message, String, u16), String> {
+    let sender = letter.from.clone().unwrap_or_else(|| format!("evenkeel@{}", domain(node)));
+    let mut message =
+        Message::builder().from(mailbox(&sender)?).subject(letter.subject.clone()).header(ContentType::TEXT_PLAIN);
+    for to in &letter.to {
+        message = message.to(mailbox(to)?);
+    }
+    let message = message.body(letter.body.clone()).map_err(|e| e.to_string())?;
+    let (host, port) = server(letter.smtp.as_deref())?;
+    Ok((message, host, port))
+}
+
+/// The error and what caused it, in one line; a cause that is told already is not told again.
 fn explain(e: &dyn std::error::Error) -> String {
     let mut text = e.to_string();
     let mut cause = e.source();
     while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
         cause = inner.source();
     }
     text.replace(['\r', '\n'], " ")
@@ -192,7 +269,7 @@ mod tests {
             .run_until(async {
                 let reports = Rc::new(RefCell::new(Vec::new()));
                 let sink = reports.clone();
-                let (post, task) = Post::start("n".into(), move |unsent| sink.borrow_mut().push(unsent));
+                let (post, task) = Post::start_with("n".into(), &[], move |unsent| sink.borrow_mut().push(unsent));
                 for _ in 0..WAITING {
                     post.send(letter(smtp.clone())).unwrap();
                 }
@@ -200,7 +277,49 @@ mod tests {
                 drop(post);
                 task.await.unwrap();
                 assert_eq!(reports.borrow().len(), WAITING);
-                assert!(reports.borrow()[0].why.contains("refused"), "{:?}", reports.borrow()[0]);
+                let why = reports.borrow()[0].why.clone();
+                assert_eq!(why.to_lowercase().matches("refused").count(), 1, "{why}");
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_fails_is_tried_again_and_arrives() {
+        const SOON: [Duration; 2] = [Duration::from_millis(1); 2];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let smtp = listener.local_addr().unwrap().to_string();
+        LocalSet::new()
+            .run_until(async {
+                let server = tokio::task::spawn_local(async move {
+                    drop(listener.accept().await.unwrap());
+                    drop(listener.accept().await.unwrap());
+                    mail_server(listener).await
+                });
+                let reports = Rc::new(RefCell::new(Vec::new()));
+                let sink = reports.clone();
+                let (post, _task) = Post::start_with("n".into(), &SOON, move |unsent| sink.borrow_mut().push(unsent));
+                post.send(letter(smtp)).unwrap();
+                assert!(server.await.unwrap().contains("Subject: real-1 went down"));
+                let whys: Vec<String> = reports.borrow().iter().map(|unsent| unsent.why.clone()).collect();
+                assert!(matches!(whys.as_slice(), [why] if why.ends_with(".  Next try in 0 s")), "{whys:?}");
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn tries_end_and_what_no_try_can_mend_has_only_one() {
+        const SOON: [Duration; 2] = [Duration::from_millis(1); 2];
+        let smtp = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+        LocalSet::new()
+            .run_until(async {
+                let (told, mut reports) = mpsc::channel(8);
+                let (post, _task) =
+                    Post::start_with("n".into(), &SOON, move |unsent: Unsent| told.try_send(unsent.why).unwrap());
+                post.send(letter(smtp.clone())).unwrap();
+                assert!(reports.recv().await.unwrap().ends_with("Next try in 0 s"));
+                assert!(reports.recv().await.unwrap().ends_with("Given up after 3 tries"));
+                post.send(Letter { to: vec!["nobody".into()], ..letter(smtp) }).unwrap();
+                assert!(reports.recv().await.unwrap().starts_with("\"nobody\" is no mail address"));
             })
             .await;
     }
