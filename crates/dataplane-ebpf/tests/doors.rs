@@ -18,15 +18,8 @@ use director::{SYN, changes, counters, options, resolve, segment};
 use evenkeel_dataplane::Dataplane;
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Mode, Opened};
 use evenkeel_model::Scheduler;
-use host::{Pins, own_namespace, root, run};
+use host::{Pins, own_namespace, root, run, ways};
 use std::{path::Path, process::Command};
-
-const WAYS: [(Attach, Mode); 4] = [
-    (Attach::Tcx, Mode::Tcx),
-    (Attach::Clsact, Mode::Clsact),
-    (Attach::Generic, Mode::Generic),
-    (Attach::Xdp, Mode::Xdp),
-];
 
 fn output(line: &str) -> String {
     let mut words = line.split_whitespace();
@@ -91,7 +84,7 @@ fn a_renamed_interface_keeps_its_door() {
     if !root() {
         return;
     }
-    for (want, mode) in WAYS {
+    for (want, mode) in ways() {
         own_namespace();
         let pins = Pins::new("rename");
         let (mut plane, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
@@ -119,7 +112,7 @@ fn a_door_that_somebody_closed_is_opened_again() {
         return;
     }
     for crash in [false, true] {
-        for (want, mode) in WAYS {
+        for (want, mode) in ways() {
             own_namespace();
             let pins = Pins::new("closed");
             let (mut plane, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
@@ -158,7 +151,7 @@ fn another_way_to_attach_takes_the_place_of_the_one_before() {
     plane.apply(&changes(Scheduler::RoundRobin, &[11])).unwrap();
     resolve(&mut plane, &[11]);
     let mut connections = 0;
-    for (want, mode) in WAYS.into_iter().chain(WAYS.into_iter().rev()) {
+    for (want, mode) in ways().chain(ways().rev()) {
         assert_eq!(plane.attach("veth0", want).unwrap().mode, mode);
         connections += 1;
         takes_packets(&mut plane, connections);
@@ -199,7 +192,7 @@ fn a_tagged_frame_is_nobodys_at_the_tc_door() {
         return;
     }
     own_namespace();
-    for want in [Attach::Tcx, Attach::Clsact] {
+    for (want, _) in ways().filter(|(_, mode)| [Mode::Tcx, Mode::Clsact].contains(mode)) {
         let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
         plane.apply(&changes(Scheduler::RoundRobin, &[11])).unwrap();
         resolve(&mut plane, &[11]);

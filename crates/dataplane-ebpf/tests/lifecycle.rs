@@ -8,9 +8,9 @@ mod host;
 
 use director::{ACK, SYN, changes, counters, goes_to, options, resolve, segment, server, service};
 use evenkeel_dataplane::{Change, Dataplane, Table};
-use evenkeel_dataplane_ebpf::{Attach, Door, EbpfDataplane, Mode, Opened};
+use evenkeel_dataplane_ebpf::{Attach, Door, EbpfDataplane, Opened};
 use evenkeel_model::Scheduler;
-use host::{Pins, own_namespace, root};
+use host::{Pins, own_namespace, root, ways};
 use std::process::Command;
 
 #[test]
@@ -64,13 +64,7 @@ fn doors_stay_open_over_a_crash_and_close_on_a_clean_stop() {
         return;
     }
     own_namespace();
-    let ways = [
-        (Attach::Tcx, Mode::Tcx),
-        (Attach::Clsact, Mode::Clsact),
-        (Attach::Generic, Mode::Generic),
-        (Attach::Xdp, Mode::Xdp),
-    ];
-    for (want, mode) in ways {
+    for (want, mode) in ways() {
         let pins = Pins::new(mode.name());
         let (mut first, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
         let attached = first.attach("veth0", want).unwrap();

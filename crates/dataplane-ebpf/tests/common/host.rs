@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use evenkeel_dataplane_ebpf::{Attach, Mode};
 use std::{path::PathBuf, process::Command};
 
 pub(crate) fn root() -> bool {
@@ -11,6 +12,20 @@ pub(crate) fn root() -> bool {
         eprintln!("skipped: loading a packet program needs root");
     }
     root
+}
+
+/// The ways to attach that this kernel has.
+pub(crate) fn ways() -> impl DoubleEndedIterator<Item = (Attach, Mode)> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or_default());
+    let has_tcx = (numbers.next(), numbers.next()) >= (Some(6), Some(6));
+    let ways = [
+        (Attach::Tcx, Mode::Tcx),
+        (Attach::Clsact, Mode::Clsact),
+        (Attach::Generic, Mode::Generic),
+        (Attach::Xdp, Mode::Xdp),
+    ];
+    ways.into_iter().filter(move |(_, mode)| has_tcx || *mode != Mode::Tcx)
 }
 
 /// A bpffs of its own, unmounted at the end.
