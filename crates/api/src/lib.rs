@@ -31,7 +31,7 @@ pub use status::{
     Attachment, CheckStatus, ConfigStatus, Connections, Counters, DataplaneStatus, FallbackStatus, HaStatus,
     RealServerStatus, ServerState, ServiceStatus, Status,
 };
-pub use words::lasting;
+pub use words::{count, lasting};
 
 /// Version of this protocol; raised only when old clients could misread something.
 pub const PROTOCOL: u32 = 1;

@@ -11,6 +11,6 @@ pub fn lasting(seconds: u64) -> String {
 }
 
 /// `1 server`, `2 servers`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
+pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -5,7 +5,7 @@ mod table;
 mod tests;
 
 use crate::{args::StatusArgs, client::Client, exit::Trouble, print, terminal};
-use evenkeel_api::{Reply, Request, ServerState, ServiceStatus, Status};
+use evenkeel_api::{Reply, Request, ServerState, ServiceStatus, Status, count};
 use std::{io::IsTerminal, path::Path, process::ExitCode};
 
 /// Between two looks of `--watch`.
@@ -103,8 +103,14 @@ fn brief(status: &Status) -> (String, u8) {
     };
     let servers: Vec<_> = status.services.iter().flat_map(|s| &s.real_servers).collect();
     let up = servers.iter().filter(|s| s.state == ServerState::Up).count();
-    let sum = format!("{} services, {up}/{} real servers up", status.services.len(), servers.len());
+    let refused = if status.config.error.is_some() { "; config NOT TAKEN" } else { "" };
+    let sum = format!(
+        "{}, {up}/{} up{refused}",
+        count(status.services.len(), "service"),
+        count(servers.len(), "real server")
+    );
     match worst {
+        Health::Fine if status.config.error.is_some() => (format!("WARNING: {sum}"), 1),
         Health::Fine => (format!("OK: {sum}"), 0),
         Health::Degraded => (format!("WARNING: {sum}; degraded: {}", named(Health::Degraded)), 1),
         Health::Down => (format!("CRITICAL: {sum}; down: {}", named(Health::Down)), 2),

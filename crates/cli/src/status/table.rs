@@ -26,7 +26,7 @@ pub(super) fn render(status: &Status, before: Option<&Status>, details: bool, co
                 .fallback
                 .iter()
                 .filter(|f| f.in_use)
-                .map(|f| Row::sentence(format!("  fallback {} answers: no real server is up", f.address), Tone::Bad)),
+                .map(|f| Row::sentence(format!("  fallback {} answers: {}", f.address, nobody(service)), Tone::Bad)),
         );
     }
     text.push_str(&align(&rows, colour));
@@ -37,6 +37,15 @@ pub(super) fn render(status: &Status, before: Option<&Status>, details: bool, co
         text.push_str("replies go straight to the client in dr mode and are not counted\n");
     }
     text
+}
+
+/// Why no real server answers.
+fn nobody(service: &ServiceStatus) -> &'static str {
+    if service.real_servers.iter().any(|s| matches!(s.state, ServerState::Up | ServerState::Drained)) {
+        "no real server that is up takes connections"
+    } else {
+        "no real server is up"
+    }
 }
 
 fn head(status: &Status, colour: Colour) -> String {
@@ -91,10 +100,13 @@ fn service_row(status: &Status, service: &ServiceStatus, before: Option<&Status>
         _ if service.disabled => ("disabled".to_owned(), Tone::Doubtful),
         Health::Fine => (format!("{up}/{of} up"), Tone::Good),
         Health::Degraded => (format!("{up}/{of} up"), Tone::Doubtful),
+        // Nobody takes connections, but that is as it was asked for.
+        Health::Down if up > 0 => (format!("{up}/{of} up, weight 0"), Tone::Bad),
         Health::Down => (format!("{up}/{of} up: DOWN"), Tone::Bad),
     };
     let key = format!("{}/{}", service.address, service.protocol);
-    let name = if service.name == key { key } else { format!("{} {key}", service.name) };
+    let shown = format!("{}/{}", every_port(&service.address), service.protocol);
+    let name = if service.name == key { shown } else { format!("{} {shown}", service.name) };
     let mode = service.real_servers.first().map(|s| s.forward.clone()).unwrap_or_default();
     let sum = |f: fn(&RealServerStatus) -> u64| service.real_servers.iter().map(f).sum();
     let earlier = before.and_then(|b| b.services.iter().find(|s| s.name == service.name).map(|s| (b, s)));
@@ -120,6 +132,11 @@ fn service_row(status: &Status, service: &ServiceStatus, before: Option<&Status>
         state,
     ];
     Row { cells, tone: Some(tone), sentence: false }
+}
+
+/// `192.0.2.1:*` for a service of every port, as the files have it.
+fn every_port(address: &str) -> String {
+    address.strip_suffix(":0").map_or_else(|| address.to_owned(), |host| format!("{host}:*"))
 }
 
 fn server_row(server: &RealServerStatus) -> Row {

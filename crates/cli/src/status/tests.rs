@@ -49,9 +49,9 @@ fn status(servers: Vec<RealServerStatus>) -> Status {
 fn brief_is_fine_degraded_or_down() {
     use ServerState::{Down, Drained, Up};
     let code = |servers| brief(&status(servers));
-    assert_eq!(code(vec![server("a", Up, 1), server("b", Up, 1)]), ("OK: 1 services, 2/2 real servers up".into(), 0));
+    assert_eq!(code(vec![server("a", Up, 1), server("b", Up, 1)]), ("OK: 1 service, 2/2 real servers up".into(), 0));
     let (line, degraded) = code(vec![server("a", Up, 1), server("b", Down, 0)]);
-    assert_eq!((line.as_str(), degraded), ("WARNING: 1 services, 1/2 real servers up; degraded: web", 1));
+    assert_eq!((line.as_str(), degraded), ("WARNING: 1 service, 1/2 real servers up; degraded: web", 1));
     assert_eq!(code(vec![server("a", Down, 0), server("b", Down, 0)]).1, 2);
     assert_eq!(code(vec![server("a", Up, 1), server("b", Drained, 0)]).1, 0, "what was asked for is no fault");
     assert_eq!(code(vec![server("a", Drained, 0)]).1, 2, "but a service that nobody serves is down");
@@ -90,6 +90,26 @@ fn a_refused_reload_and_warnings_are_in_the_picture() {
     assert!(text.contains("config NOT TAKEN") && text.contains("ldirectord.cf:3: unknown directive"), "{text}");
     assert!(text.contains("rule 4 of chain input is bypassed"), "{text}");
     assert!(text.contains("not attached"), "{text}");
+    assert_eq!(brief(&status), ("WARNING: 1 service, 1/1 real server up; config NOT TAKEN".into(), 1));
+}
+
+#[test]
+fn a_real_server_that_is_up_with_weight_0_is_not_down() {
+    let mut idle = server("real-1", ServerState::Up, 0);
+    idle.full_weight = 0;
+    let text = table::render(&status(vec![idle]), None, false, Colour::No);
+    assert!(text.contains("1/1 up, weight 0\n") && !text.contains("DOWN"), "{text}");
+}
+
+#[test]
+fn a_service_for_every_port_is_shown_with_a_star() {
+    let mut status = status(vec![server("a", ServerState::Up, 1)]);
+    status.services[0].address = "192.0.2.1:0".into();
+    let text = table::render(&status, None, false, Colour::No);
+    assert!(text.contains("web 192.0.2.1:*/tcp "), "{text}");
+    status.services[0].name = "192.0.2.1:0/tcp".into();
+    let text = table::render(&status, None, false, Colour::No);
+    assert!(text.contains("\n192.0.2.1:*/tcp "), "{text}");
 }
 
 #[test]
