@@ -59,7 +59,7 @@ impl Traffic for EbpfDataplane {
             io::Error::new(if refused { io::ErrorKind::InvalidInput } else { io::ErrorKind::Other }, text)
         })?;
         let verdict = match (door, outcome.code) {
-            (Door::Xdp, 2) | (Door::Tc, 0) => Verdict::Pass,
+            (Door::Xdp, 2) | (Door::Tc, u32::MAX) => Verdict::Pass,
             (Door::Xdp, 1) | (Door::Tc, 2) => Verdict::Drop,
             (Door::Xdp, 3) => Verdict::Transmit,
             (Door::Xdp, 4) | (Door::Tc, 7) => Verdict::Redirect,

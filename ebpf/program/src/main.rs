@@ -21,7 +21,7 @@ mod schedule;
 
 use aya_ebpf::{
     EbpfContext,
-    bindings::{TC_ACT_OK, TC_ACT_SHOT, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1, xdp_action},
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, bpf_redir_neigh, bpf_redir_neigh__bindgen_ty_1, xdp_action},
     helpers::generated as helpers,
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
@@ -116,7 +116,7 @@ pub fn evenkeel_tc(ctx: TcContext) -> i32 {
     // The kernel has taken the tag out of the frame (PP-1).
     // SAFETY: a field of the context.
     if unsafe { (*ctx.skb.skb).vlan_present } != 0 {
-        return TC_ACT_OK as i32;
+        return TC_ACT_UNSPEC;
     }
     let length = ctx.len();
     if ctx.data() + 74 > ctx.data_end() && length as usize > ctx.data_end() - ctx.data() {
@@ -126,11 +126,11 @@ pub fn evenkeel_tc(ctx: TcContext) -> i32 {
     let frame = Frame { data: ctx.data(), end: ctx.data_end(), length, tc: true };
     let verdict = ip::packet(&frame);
     match verdict.kind() {
-        DELIVER => TC_ACT_OK as i32,
+        DELIVER => TC_ACT_UNSPEC,
         // SAFETY: the helper takes no pointer.
         SEND => unsafe { helpers::bpf_redirect(verdict.value(), 0) as i32 },
         RESOLVE => resolve(verdict.value()),
-        _ if end_in(verdict.value()) => TC_ACT_OK as i32,
+        _ if end_in(verdict.value()) => TC_ACT_UNSPEC,
         _ => TC_ACT_SHOT as i32,
     }
 }

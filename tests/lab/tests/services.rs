@@ -3,10 +3,11 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use evenkeel_lab::{Node, alternates, configuration};
-use evenkeel_lab_tests::{Bed, LIMIT, all_up, can_run, talk};
+use evenkeel_lab_tests::{Bed, LIMIT, all_up, can_run, program, talk};
 
 fn serving(text: impl FnOnce(&Bed) -> String) -> (Bed, String) {
     let mut bed = Bed::new(|_| {});
@@ -131,4 +132,43 @@ fn what_is_no_service_passes_to_the_director_itself() {
     let closed = bed.client.get(SocketAddr::new(target(&bed).ip(), 81)).expect("a request");
     assert!(closed.outcome.as_ref().is_err_and(|error| error.contains("refused")), "{:?}", closed.outcome);
     assert!(closed.duration() < Duration::from_secs(1));
+}
+
+#[test]
+fn two_instances_serve_side_by_side_at_one_interface() {
+    if !can_run() {
+        return;
+    }
+    let mut bed = Bed::new(|_| {});
+    let first = ["--vip", "10.77.0.100:80", "--to", "10.77.0.11", "--to", "10.77.0.12", "--check", "http:/"];
+    let first = [first.as_slice(), &["--connections", "65536", "--attach", "tcx"]].concat();
+    if bed.director.start(&first).is_err() && bed.director.log().contains("tcx") {
+        println!("skipped: this kernel has no tcx");
+        return;
+    }
+    bed.director.wait("had both real servers up", LIMIT, all_up).expect("both real servers come in");
+    let other = bed.directory().join("other");
+    let mut run = Command::new(program());
+    run.args(["run", "--vip", "[fd77::100]:80", "--to", "fd77::11", "--to", "fd77::12", "--check", "http:/"]);
+    run.args(["--connections", "65536", "--attach", "tcx", "--runtime-dir"]).arg(&other).stderr(Stdio::null());
+    let mut second = bed.director.node().spawn(run).expect("a second instance starts");
+    let serves = || {
+        let mut status = Command::new(program());
+        status.args(["status", "--brief", "--runtime-dir"]).arg(&other);
+        bed.director.node().output(status).is_ok()
+    };
+    let end = Instant::now() + LIMIT;
+    while !serves() {
+        assert!(Instant::now() < end, "the second instance never served");
+        std::thread::yield_now();
+    }
+    for vip in &bed.options().plan.vips {
+        let bodies = bed.client.bodies(SocketAddr::new(*vip, 80), 10).expect("ten requests");
+        assert!(alternates(&bodies), "{vip}: {bodies:?}");
+    }
+    let id = rustix::process::Pid::from_child(&second);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is told to end");
+    assert!(second.wait().expect("it ends").success());
+    let bodies = bed.client.bodies(target(&bed), 10).expect("ten requests");
+    assert!(alternates(&bodies), "{bodies:?}");
 }
