@@ -54,6 +54,9 @@ pub enum Event {
         down_s: Option<u64>,
         /// The weight it has in the table now.
         weight: u32,
+        /// It is drained: up, and takes no new connections.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        drained: bool,
         /// Real servers of the service that are up.
         up: usize,
         /// Real servers of the service.
@@ -82,10 +85,13 @@ pub enum Event {
         /// The sorry server that answers now.
         fallback: Option<String>,
     },
-    /// No real server is up; the sorry server answers.
+    /// No real server takes connections; the sorry server answers.
     FallbackInUse {
         /// Name of the service.
         service: String,
+        /// Real servers that are up, all drained or with weight 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        idle: usize,
         /// The sorry server.
         fallback: String,
     },
@@ -98,10 +104,13 @@ pub enum Event {
         /// How long it answered.
         used_s: u64,
     },
-    /// No real server is up and there is no sorry server.
+    /// No real server takes connections and there is no sorry server.
     ServiceDown {
         /// Name of the service.
         service: String,
+        /// Real servers that are up, all drained or with weight 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        idle: usize,
     },
     /// A service without a sorry server has a real server again.
     ServiceUp {
@@ -282,6 +291,11 @@ pub enum Event {
         /// How many changes were told by no mail.
         changes: usize,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Event {

@@ -129,7 +129,7 @@ fn the_status_object_has_the_names_of_the_contract() {
 
 #[test]
 fn an_event_is_a_word_and_its_facts() {
-    let event = Event::FallbackInUse { service: "web".into(), fallback: "127.0.0.1:80".into() };
+    let event = Event::FallbackInUse { service: "web".into(), idle: 0, fallback: "127.0.0.1:80".into() };
     let reply = Reply::Event(Stamped { at_ms: 1700000000000, event });
     let expected = json!({"event": {"at_ms": 1700000000000_u64, "event": {"fallback_in_use": {"service": "web", "fallback": "127.0.0.1:80"}}}});
     assert_eq!(serde_json::to_value(&reply).unwrap(), expected);
@@ -221,4 +221,23 @@ fn bytes_that_are_no_text_are_refused() {
     let mut lines = Lines::new(8);
     lines.push(b"\xff\xfe\n");
     assert_eq!(lines.next_line(), Err(FrameError::NotUtf8));
+}
+
+#[test]
+fn what_was_never_tried_has_no_tries() {
+    let event = Event::ServerDown {
+        service: "web".into(),
+        server: "real-2".into(),
+        address: "192.0.2.2:80".into(),
+        why: "check is set to always off".into(),
+        failed: 0,
+        up_s: None,
+        quiesced: false,
+        up: 1,
+        of: 2,
+        fallback: None,
+    };
+    let sentence = "real-2 is down (192.0.2.2:80): check is set to always off.  web now has 1 of 2 servers; it is out of \
+                    the table.";
+    assert_eq!(event.to_string(), sentence);
 }

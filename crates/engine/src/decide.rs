@@ -83,8 +83,9 @@ impl Balance {
             let why = found.why.clone();
             let event = if found.state == health::State::Up {
                 let weight = service.wanted_weight(server, &self.watches).map_or(0, |weight| weight.get());
+                let drained = server.asked.drained;
                 let down_s = lasted.filter(|_| found.before.0 == health::State::Down);
-                Event::ServerUp { service: name, server: server_name, address, why, down_s, weight, up, of }
+                Event::ServerUp { service: name, server: server_name, address, why, down_s, weight, drained, up, of }
             } else {
                 let fallback = service.fallback.as_ref().filter(|_| !service.is_served(&self.watches));
                 Event::ServerDown {
@@ -127,12 +128,14 @@ impl Balance {
                 let told = !service.is_settling(&self.watches);
                 service.cover = Cover::Fallback { since, told };
                 if told {
+                    let idle = service.count_up(&self.watches);
                     let event = match &service.fallback {
                         Some(fallback) => Event::FallbackInUse {
                             service: service.name.clone(),
+                            idle,
                             fallback: fallback.address.to_string(),
                         },
-                        None => Event::ServiceDown { service: service.name.clone() },
+                        None => Event::ServiceDown { service: service.name.clone(), idle },
                     };
                     let command = command_of(service, "start");
                     self.tell_cover(key, event, command);

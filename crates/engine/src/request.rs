@@ -222,6 +222,7 @@ impl Balance {
                 self.answer(token, key, event);
             }
             Target::Service(key) => {
+                self.guard_service(key, disabled && !force)?;
                 if !self.book.write(key, None, Asked { disabled, ..Asked::default() }, None) {
                     return Err(book_full());
                 }
@@ -254,6 +255,19 @@ impl Balance {
             None => "nothing would answer".to_owned(),
         };
         let message = format!("{} would have no real server left: {then}", service.name);
+        Err(Refusal::new(RefusalCode::WouldBreak, message).hint("--force does it all the same"))
+    }
+
+    /// Refuses to take out a whole service that somebody answers for.
+    fn guard_service(&self, key: ServiceKey, guarded: bool) -> Outcome {
+        let Some(service) = self.services.get(&key).filter(|service| guarded && !service.disabled) else {
+            return Ok(());
+        };
+        if service.fallback.is_none() && !service.is_served(&self.watches) {
+            return Ok(());
+        }
+        let neither = if service.fallback.is_some() { ", nor would the fallback" } else { "" };
+        let message = format!("{} would be out of the table: no real server of it would answer{neither}", service.name);
         Err(Refusal::new(RefusalCode::WouldBreak, message).hint("--force does it all the same"))
     }
 

@@ -135,7 +135,7 @@ fn a_disabled_real_server_is_out_whatever_its_checks_say() {
 #[test]
 fn a_disabled_service_is_out_of_the_table_and_comes_back_as_it_was() {
     let mut bed = serving();
-    bed.done(disable("web"));
+    bed.done(Request::Disable { target: "web".into(), force: true });
     assert!(bed.table.services.is_empty());
     bed.next_answer(address(TWO), false);
     assert!(bed.table.services.is_empty());
@@ -217,4 +217,34 @@ fn a_real_server_that_is_down_may_be_drained_and_comes_up_drained() {
     bed.next_answer(address(ONE), true);
     assert_eq!(bed.weight(key(VIP), address(ONE)), Some(0));
     assert_eq!(state(&mut bed, 0), ServerState::Drained);
+}
+
+#[test]
+fn a_whole_service_that_answers_is_taken_out_only_by_force() {
+    let mut bed = serving();
+    let disable = |force| Request::Disable { target: "web".into(), force };
+    let (code, text) = bed.refused(disable(false));
+    assert_eq!(code, RefusalCode::WouldBreak);
+    assert!(text.contains("no real server of it would answer, nor would the fallback"), "{text}");
+    assert!(bed.weight(key(VIP), address(ONE)).is_some(), "nothing has changed");
+    let text = bed.done(disable(true));
+    assert!(text.ends_with("it is out of the table, and nothing answers for it"), "{text}");
+    bed.done(disable(false));
+}
+
+#[test]
+fn real_servers_that_are_up_with_weight_0_are_not_told_to_be_down() {
+    let mut bed = serving();
+    bed.done(drain("real-1"));
+    bed.events();
+    bed.done(Request::Weight { server: "real-2".into(), weight: Some(0), force: true });
+    let told: Vec<String> = bed.events().iter().map(ToString::to_string).collect();
+    let want = "web has no real server that takes connections, the 2 that are up have weight 0: the fallback \
+                127.0.0.1:80 answers.  Next: evenkeel status web";
+    assert!(told.iter().any(|text| text == want), "{told:?}");
+    bed.next_answer(address(ONE), false);
+    bed.events();
+    bed.next_answer(address(ONE), true);
+    let told: Vec<String> = bed.events().iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|text| text.ends_with("web now has 2 of 2 servers, this one drained.")), "{told:?}");
 }

@@ -85,11 +85,11 @@ impl fmt::Display for Why {
 impl fmt::Display for BypassedRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BypassedRule { family, table, chain, text, why, .. } = self;
-        write!(f, "{family} {table} {chain}")?;
+        write!(f, "`{family} {table} {chain}")?;
         if let Some(number) = self.number {
             write!(f, " rule {number}")?;
         }
-        write!(f, ": {text} ({why})")
+        write!(f, ": {text}` ({why})")
     }
 }
 

@@ -164,7 +164,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("evenkeel.log");
         let settings = Settings { log_file: Some(log.clone()), ..Settings::default() };
-        Sinks::open(&settings).tell(&Event::ServiceDown { service: "web".into() });
+        Sinks::open(&settings).tell(&Event::ServiceDown { service: "web".into(), idle: 0 });
         let text = fs::read_to_string(&log).unwrap();
         assert!(
             text.starts_with('[') && text.contains("] web has no real server up") && text.ends_with('\n'),

@@ -22,40 +22,48 @@ impl fmt::Display for Event {
                     _ => write!(f, ", {left} left serving (cleanstop=no)"),
                 }
             }
-            Event::ServerUp { service, server, address, why, down_s, weight, up, of } => {
+            Event::ServerUp { service, server, address, why, down_s, weight, drained, up, of } => {
                 write!(f, "{server} is up{}: {why}.", at(server, address))?;
                 if let Some(down_s) = down_s {
                     write!(f, "  It was down for {}.", lasting(*down_s))?;
                 }
-                write!(f, "  {service} now has {up} of {of} servers, this one with weight {weight}.")
+                write!(f, "  {service} now has {up} of {of} servers, this one ")?;
+                if *drained { write!(f, "drained.") } else { write!(f, "with weight {weight}.") }
             }
             Event::ServerDown { service, server, address, why, failed, up_s, quiesced, up, of, fallback } => {
                 let went = if up_s.is_some() { "went" } else { "is" };
-                write!(f, "{server} {went} down{}: {why} ({failed} of {failed} tries).", at(server, address))?;
+                write!(f, "{server} {went} down{}: {why}", at(server, address))?;
+                match failed {
+                    0 => write!(f, ".")?,
+                    _ => write!(f, " ({failed} of {failed} tries).")?,
+                }
                 if let Some(up_s) = up_s {
                     write!(f, "  It was up for {}.", lasting(*up_s))?;
                 }
                 write!(f, "  {service} now has {up} of {of} servers")?;
                 match (up, fallback, quiesced) {
-                    (0, Some(fallback), _) => write!(f, "; the fallback {fallback} answers."),
+                    (_, Some(fallback), _) => write!(f, "; the fallback {fallback} answers."),
                     (0, None, _) => write!(f, " and no fallback: nothing answers."),
                     (_, _, true) => write!(f, "; its connections stay, new ones go to the others."),
                     (_, _, false) => write!(f, "; it is out of the table."),
                 }
             }
-            Event::FallbackInUse { service, fallback } => {
-                write!(
-                    f,
-                    "{service} has no real server up: the fallback {fallback} answers.  Next: evenkeel status {service}"
-                )
+            Event::FallbackInUse { service, idle, fallback } => {
+                let none = Unserved(*idle);
+                write!(f, "{service} {none}: the fallback {fallback} answers.  Next: evenkeel status {service}")
             }
             Event::FallbackLeft { service, fallback, used_s } => {
                 write!(f, "{service} has left the fallback {fallback} after {}", lasting(*used_s))
             }
-            Event::ServiceDown { service } => {
+            Event::ServiceDown { service, idle: 0 } => write!(
+                f,
+                "{service} has no real server up and no fallback: new connections are dropped.  Next: evenkeel status {service}"
+            ),
+            Event::ServiceDown { service, idle } => {
+                let none = Unserved(*idle);
                 write!(
                     f,
-                    "{service} has no real server up and no fallback: new connections are dropped.  Next: evenkeel status {service}"
+                    "{service} {none}, and there is no fallback: new connections are dropped.  Next: evenkeel status {service}"
                 )
             }
             Event::ServiceUp { service, down_s } => {
@@ -116,7 +124,10 @@ impl fmt::Display for Event {
                 write!(f, "{service}/{server} is disabled until `evenkeel enable {service}/{server}`")
             }
             Event::Disabled { service, server: None } => {
-                write!(f, "{service} is disabled until `evenkeel enable {service}`: it is out of the table")
+                write!(
+                    f,
+                    "{service} is disabled until `evenkeel enable {service}`: it is out of the table, and nothing answers for it"
+                )
             }
             Event::Enabled { service, server: Some(server) } => write!(f, "{service}/{server} is enabled"),
             Event::Enabled { service, server: None } => write!(f, "{service} is enabled"),
@@ -145,14 +156,27 @@ impl fmt::Display for Event {
             ),
             Event::FirewallBypassed { service, rule } => write!(
                 f,
-                "traffic to {service} does not pass this host's firewall rule `{rule}`.  Next: say it with the service's \
-                 allow and deny lists"
+                "traffic to {service} is not seen by this host's firewall rule {rule}.  Next: say it with the service's allow \
+                 and deny lists"
             ),
             Event::CommandFailed { command, why } => write!(f, "`{command}` failed: {why}"),
             Event::MailFailed { to, why } => write!(f, "mail to {to} was not sent: {why}"),
             Event::MailsDropped { changes } => {
                 write!(f, "{} told by no mail: too many at once", count(*changes, "change"))
             }
+        }
+    }
+}
+
+/// Why no real server answers, with how many are up all the same.
+struct Unserved(usize);
+
+impl fmt::Display for Unserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => write!(f, "has no real server up"),
+            1 => write!(f, "has no real server that takes connections, the one that is up has weight 0"),
+            idle => write!(f, "has no real server that takes connections, the {idle} that are up have weight 0"),
         }
     }
 }

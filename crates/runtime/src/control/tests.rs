@@ -196,7 +196,8 @@ async fn a_watcher_is_told_events_and_how_many_it_missed() {
             line(&mut client).await;
             client.write_all(b"{\"watch\":{\"events\":true,\"status_every_ms\":60000}}\n").await.unwrap();
             assert!(matches!(serde_json::from_str(&line(&mut client).await).unwrap(), Reply::Status(_)));
-            let event = evenkeel_api::Stamped { at_ms: 1, event: Event::ServiceDown { service: "web".into() } };
+            let event =
+                evenkeel_api::Stamped { at_ms: 1, event: Event::ServiceDown { service: "web".into(), idle: 0 } };
             let rendered = Arc::new(evenkeel_api::to_line(&Reply::Event(event.clone())).unwrap());
             // The feed holds four: two of six sent at once are missed.
             for _ in 0..6 {
