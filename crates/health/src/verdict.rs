@@ -88,6 +88,8 @@ pub enum Reason {
     NoMatch {
         /// The pattern.
         pattern: String,
+        /// How what came instead begins; empty when nothing did.
+        got: String,
     },
     /// The pattern could not be decided within its bound of steps.
     PatternTooCostly {
@@ -193,7 +195,12 @@ impl fmt::Display for Reason {
                 Phase::Body => f.write_str("connection closed before the answer was complete"),
             },
             Reason::WrongStatus { got, wanted } => write!(f, "got {got}, wanted {wanted}"),
-            Reason::NoMatch { pattern } => write!(f, "body does not match \"{}\"", printable(pattern)),
+            Reason::NoMatch { pattern, got } if got.is_empty() => {
+                write!(f, "body does not match \"{}\": it is empty", printable(pattern))
+            }
+            Reason::NoMatch { pattern, got } => {
+                write!(f, "body does not match \"{}\": got \"{}\"", printable(pattern), printable(got))
+            }
             Reason::PatternTooCostly { pattern } => {
                 write!(f, "pattern \"{}\" needs too many steps on this body", printable(pattern))
             }
@@ -237,7 +244,11 @@ mod tests {
         let cases = [
             (Reason::Refused { target }, "connect to 192.168.0.207:80 refused"),
             (Reason::WrongStatus { got: 503, wanted: "200-299".into() }, "got 503, wanted 200-299"),
-            (Reason::NoMatch { pattern: "ok".into() }, "body does not match \"ok\""),
+            (
+                Reason::NoMatch { pattern: "ok".into(), got: "so\nrry".into() },
+                "body does not match \"ok\": got \"so\\nrry\"",
+            ),
+            (Reason::NoMatch { pattern: "ok".into(), got: String::new() }, "body does not match \"ok\": it is empty"),
             (Reason::Timeout { phase: Phase::Answer, after: three }, "connected, but no answer within 3 s"),
             (Reason::Timeout { phase: Phase::Connect, after: three / 2 }, "no connection within 1.5 s"),
             (Reason::ExitStatus(2), "check program ended with exit status 2"),

@@ -35,6 +35,9 @@ const MAX_HEADER: usize = 32 * 1024;
 /// Lines of header an answer may have.
 const MAX_HEADER_LINES: usize = 100;
 
+/// Characters of a body that are shown where it does not match.
+const SHOWN: usize = 60;
+
 /// An answer as far as it was read.
 struct Answer {
     status: u16,
@@ -82,9 +85,19 @@ fn judge(http: &Http, pattern: Option<&PerlRegex>, answer: &Answer) -> Result<St
     };
     match pattern.map(|pattern| pattern.is_match(&answer.body)) {
         Some(Ok(true)) => Ok(good()),
-        Some(Ok(false)) | None => Err(Reason::NoMatch { pattern: text.clone() }),
+        Some(Ok(false)) | None => Err(Reason::NoMatch { pattern: text.clone(), got: beginning(&answer.body) }),
         Some(Err(_)) => Err(Reason::PatternTooCostly { pattern: text.clone() }),
     }
+}
+
+/// The first characters of a body, for people.
+fn beginning(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..SHOWN * 4).unwrap_or(body));
+    let mut shown: String = text.trim().chars().take(SHOWN).collect();
+    if text.trim().chars().count() > SHOWN {
+        shown.push('…');
+    }
+    shown
 }
 
 async fn exchange(

@@ -71,7 +71,19 @@ fn the_body_must_match() {
         let target = answering(ok("sorry")).await;
         let body = Body::PerlRegex("ok".into());
         let verdict = http(Http { body, ..get(target) }).await;
-        assert_eq!(verdict.to_string(), "body does not match \"ok\"");
+        assert_eq!(verdict.to_string(), "body does not match \"ok\": got \"sorry\"");
+    });
+}
+
+#[test]
+fn of_a_long_body_that_does_not_match_the_beginning_is_shown() {
+    run(async {
+        let page: &'static str = Box::leak(format!("<html>\r\n{}", "x".repeat(500)).into_boxed_str());
+        let target = answering(ok(page)).await;
+        let body = Body::PerlRegex("ok".into());
+        let verdict = http(Http { body, ..get(target) }).await;
+        let shown = format!("body does not match \"ok\": got \"<html>\\r\\n{}…\"", "x".repeat(52));
+        assert_eq!(verdict.to_string(), shown);
     });
 }
 
@@ -112,7 +124,7 @@ fn head_gets_no_body_so_no_pattern_matches() {
         assert_eq!(detail(http(head.clone()).await), "200, 0 bytes");
         let pattern = String::from("ok");
         let verdict = http(Http { body: Body::PerlRegex(pattern.clone()), ..head }).await;
-        assert_eq!(reason(verdict), Reason::NoMatch { pattern });
+        assert_eq!(reason(verdict), Reason::NoMatch { pattern, got: String::new() });
     });
 }
 
@@ -147,7 +159,7 @@ fn of_an_endless_body_only_the_first_bytes_are_read_and_searched() {
         let verdict = http(Http { size_cap, body: body("^okx{9998}\\z"), ..get(target) }).await;
         assert_eq!(detail(verdict), "200, 10000 bytes");
         let verdict = http(Http { size_cap: 1, body: body("ok"), ..get(target) }).await;
-        assert_eq!(reason(verdict), Reason::NoMatch { pattern: "ok".into() });
+        assert_eq!(reason(verdict), Reason::NoMatch { pattern: "ok".into(), got: "o".into() });
     });
 }
 
