@@ -74,7 +74,11 @@ impl Balance {
             let refusal = Refusal::new(RefusalCode::Unknown, format!("no {kind} is called {text:?}"));
             let all: Vec<Target> = match kind {
                 "service" => self.in_order().map(|service| Target::Service(service.key)).collect(),
-                _ => self.in_order().flat_map(targets).take(CANDIDATES + 1).collect(),
+                "real server" => self.in_order().flat_map(targets).take(CANDIDATES + 1).collect(),
+                _ => {
+                    let services = self.in_order().map(|service| Target::Service(service.key));
+                    services.chain(self.in_order().flat_map(targets)).take(CANDIDATES + 1).collect()
+                }
             };
             return refusal.hint(format!("there is {}", self.list(&all)));
         }

@@ -248,3 +248,14 @@ fn real_servers_that_are_up_with_weight_0_are_not_told_to_be_down() {
     let told: Vec<String> = bed.events().iter().map(ToString::to_string).collect();
     assert!(told.iter().any(|text| text.ends_with("web now has 2 of 2 servers, this one drained.")), "{told:?}");
 }
+
+#[test]
+fn an_unknown_target_is_answered_with_services_and_real_servers() {
+    let mut bed = serving();
+    let (code, text) = bed.refused(Request::Enable { target: "nope".into() });
+    assert_eq!(code, RefusalCode::Unknown);
+    assert!(text.contains("nope"), "{text}");
+    let token = bed.last_token();
+    let Some(Reply::Refused(refusal)) = bed.reply(token) else { panic!("not refused") };
+    assert_eq!(refusal.hint.as_deref(), Some("there is web, web/real-1, web/real-2"));
+}
