@@ -78,6 +78,6 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 pub(crate) fn convert(arguments: &ConvertArgs) -> Result<ExitCode, Trouble> {
-    let read = crate::load::configuration(&arguments.paths, arguments.format.map(Into::into), FAILED)?;
+    let read = crate::load::configuration(&arguments.paths, arguments.format.map(Into::into), FAILED, None)?;
     print(&evenkeel_config::to_toml(&read.cluster))
 }

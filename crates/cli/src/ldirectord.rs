@@ -9,7 +9,7 @@ mod tests;
 
 use crate::{VERSION, args::DataplaneArg, client::Client, exit::Trouble, load, run, stop};
 use evenkeel_api::{Reply, Request};
-use evenkeel_config::Format;
+use evenkeel_config::{Format, Memory};
 use evenkeel_os::{Herald, Holder, PidFile, Side, detach};
 use evenkeel_runtime::{Configuration, Loader, Opener, Options, files, log};
 use std::{
@@ -43,7 +43,7 @@ Usage: ldirectord [-d] [-h] [-v] [--] [configfile] start|stop|restart|try-restar
   stop          end it; what it added is removed, as far as cleanstop says so
   restart       stop and start
   try-restart   restart where it runs, else nothing
-  status        0 running, 3 stopped, 1 a process is gone and its pid file is left
+  status        0 running, 3 stopped, 1 a process is gone and its pid file is left, or there is no such file
   reload        read the file again (force-reload is the same)
   -d            stay in the foreground and say more
   -h            this text
@@ -90,7 +90,9 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Parsed::Wrong(why) => {
-            eprintln!("ldirectord: {why}\n\n{USAGE}");
+            // The manual has always gone to standard output.
+            eprintln!("ldirectord: {why}");
+            println!("{USAGE}");
             ExitCode::from(NO_COMMAND)
         }
         Parsed::Call(call) => {
@@ -122,9 +124,9 @@ fn parse(words: &[String]) -> Parsed {
     }
     let (name, command) = match rest.as_slice() {
         [command] => (None, command),
-        [name, command] => (Some(name.clone()), command),
+        // What comes after the command was never looked at.
+        [name, command, ..] => (Some(name.clone()), command),
         [] => return Parsed::Wrong("no command is given".to_owned()),
-        [_, _, more, ..] => return Parsed::Wrong(format!("one word too many: {more}")),
     };
     let command = match command.as_str() {
         "start" => Command::Start,
@@ -211,7 +213,7 @@ fn usable(instance: &Instance) -> Result<(Vec<PathBuf>, Configuration), Trouble>
         return Err(instance.missing());
     }
     let file = run::absolute(std::slice::from_ref(&instance.file));
-    let first = load::configuration(&file, Some(Format::Ldirectord), CONFIG)?;
+    let first = load::configuration(&file, Some(Format::Ldirectord), CONFIG, None)?;
     Ok((file, first))
 }
 
@@ -233,6 +235,9 @@ fn status(instance: &Instance) -> Result<ExitCode, Trouble> {
             eprintln!("ldirectord for {file} is running with pid: {pid}");
             return Ok(ExitCode::SUCCESS);
         }
+        Holder::Stale | Holder::Unproven(_) | Holder::Absent if instance.file_is_missing() => {
+            return Err(instance.missing());
+        }
         Holder::Stale | Holder::Unproven(_) => {
             eprintln!("ldirectord stale pid file {} for {file}", instance.pid_file.display());
             FAILED
@@ -248,7 +253,7 @@ fn reload(instance: &Instance) -> Result<ExitCode, Trouble> {
         return Err(instance.missing());
     }
     // The daemon would refuse it as well; here it is shown in full.
-    load::configuration(std::slice::from_ref(&instance.file), Some(Format::Ldirectord), CONFIG)?;
+    load::configuration(std::slice::from_ref(&instance.file), Some(Format::Ldirectord), CONFIG, None)?;
     if !instance.is_running()? {
         let text = format!("ldirectord is stopped for {}", instance.file.display());
         return Err(Trouble { status: FAILED, text });
@@ -335,7 +340,7 @@ fn serve(
 }
 
 fn loader(file: Vec<PathBuf>, in_background: bool) -> Loader {
-    let read = files::loader(file, Some(Format::Ldirectord));
+    let read = files::loader(file, Some(Format::Ldirectord), Memory::default());
     Arc::new(move || read().map(|configuration| logged(configuration, in_background)))
 }
 

@@ -1,7 +1,7 @@
 //! Reads files for a command and shows what there is to say about them.
 
 use crate::{args::FormatArg, exit::Trouble, terminal};
-use evenkeel_config::{Format, Loaded};
+use evenkeel_config::{Format, Loaded, Memory};
 use evenkeel_runtime::{Configuration, files};
 use evenkeel_source::{Severity, render_all};
 use std::path::PathBuf;
@@ -16,9 +16,15 @@ impl From<FormatArg> for Format {
 }
 
 /// Reads the files and shows all diagnostics on standard error; `status` is the exit status when they hold errors.
-pub(crate) fn configuration(paths: &[PathBuf], format: Option<Format>, status: u8) -> Result<Configuration, Trouble> {
+/// `memory` is for who reads them again.
+pub(crate) fn configuration(
+    paths: &[PathBuf],
+    format: Option<Format>,
+    status: u8,
+    memory: Option<&mut Memory>,
+) -> Result<Configuration, Trouble> {
     let mut errors = 0;
-    let read = files::read(paths, format, &mut |loaded| {
+    let read = files::read(paths, format, memory, &mut |loaded| {
         errors = loaded.count(Severity::Error);
         eprint!("{}", render_all(&loaded.diagnostics, &loaded.sources, terminal::stderr_colour()));
     });

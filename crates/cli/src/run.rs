@@ -6,9 +6,13 @@ use crate::{
     exit::{FAILED, Trouble, USAGE},
     load, print,
 };
+use evenkeel_config::Memory;
 use evenkeel_model::Scheduler;
 use evenkeel_runtime::{Configuration, Door, Loader, Opener, Options, files, host, log, memory, open_ebpf};
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+const NOTHING_TO_RUN: &str = "name a file or a directory, for example: evenkeel run ldirectord.cf; or without any: \
+                              evenkeel run --vip 192.0.2.1:80 --to 192.0.2.2";
 
 impl From<AttachArg> for Door {
     fn from(word: AttachArg) -> Door {
@@ -23,6 +27,9 @@ impl From<AttachArg> for Door {
 }
 
 pub(crate) fn run(runtime_dir: PathBuf, arguments: RunArgs) -> Result<ExitCode, Trouble> {
+    if arguments.paths.is_empty() && arguments.vip.is_none() {
+        return Err(Trouble::usage(NOTHING_TO_RUN));
+    }
     if !arguments.dry_run {
         needs_root(arguments.dataplane, "the packet path is loaded into the kernel, which needs root")?;
         log::to_stderr();
@@ -75,8 +82,9 @@ fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
         Some(vip) => without_file(vip, arguments),
         None => {
             let (paths, format) = (absolute(&arguments.paths), arguments.format.map(Into::into));
-            let first = load::configuration(&paths, format, FAILED)?;
-            Ok((first, files::loader(paths, format)))
+            let mut memory = Memory::default();
+            let first = load::configuration(&paths, format, FAILED, Some(&mut memory))?;
+            Ok((first, files::loader(paths, format, memory)))
         }
     }
 }

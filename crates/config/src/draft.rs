@@ -38,6 +38,7 @@ pub(crate) struct SettingsDraft {
 }
 
 /// A service and where its parts were written.
+#[derive(Clone)]
 pub(crate) struct ServiceDraft {
     pub(crate) service: Service,
     /// Where the name is, when it was written.

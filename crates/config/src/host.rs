@@ -3,7 +3,11 @@
 use crate::codes;
 use evenkeel_model::Protocol;
 use evenkeel_source::{Diagnostic, Span};
-use std::{cell::RefCell, collections::HashMap, net::IpAddr};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    net::IpAddr,
+};
 
 /// What resolves names and judges patterns while files are read.
 pub struct Host<'a> {
@@ -55,15 +59,22 @@ pub(crate) struct Resolver<'a> {
     host: &'a Host<'a>,
     hosts: RefCell<HashMap<String, Result<Vec<IpAddr>, String>>>,
     regexes: RefCell<HashMap<String, Result<(), String>>>,
+    asked: Cell<u64>,
 }
 
 impl<'a> Resolver<'a> {
     pub(crate) fn new(host: &'a Host<'a>) -> Resolver<'a> {
-        Resolver { host, hosts: RefCell::default(), regexes: RefCell::default() }
+        Resolver { host, hosts: RefCell::default(), regexes: RefCell::default(), asked: Cell::default() }
+    }
+
+    /// How often something was asked for that another answer may be given to the next time.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.get()
     }
 
     /// The first address of `family` that `name` has; a second, different one is worth a note.
     pub(crate) fn host(&self, name: &str, family: Family, span: Span, out: &mut Vec<Diagnostic>) -> Option<IpAddr> {
+        self.asked.update(|asked| asked + 1);
         let mut hosts = self.hosts.borrow_mut();
         if !hosts.contains_key(name) {
             hosts.insert(name.to_owned(), (self.host.resolve_host)(name));
@@ -99,6 +110,7 @@ impl<'a> Resolver<'a> {
 
     /// The port of a service name.
     pub(crate) fn service(&self, name: &str, protocol: Protocol) -> Option<u16> {
+        self.asked.update(|asked| asked + 1);
         (self.host.resolve_service)(name, protocol).filter(|port| *port != 0)
     }
 

@@ -28,5 +28,5 @@ pub use flags::from_flags;
 pub use format::{Format, UnknownFormat};
 pub use host::Host;
 pub use ldirectord::compat_markdown;
-pub use load::{Input, LARGEST_FILE, Loaded, load, load_texts};
+pub use load::{Input, LARGEST_FILE, Loaded, Memory, load, load_again, load_texts, load_texts_again};
 pub use native::to_toml;

@@ -10,6 +10,7 @@ use crate::{
 use evenkeel_model::Cluster;
 use evenkeel_source::{Code, Diagnostic, FileId, Severity, Sources, Span};
 use std::{
+    collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -56,20 +57,57 @@ pub fn load(paths: &[PathBuf], format: Option<Format>, host: &Host<'_>) -> Loade
     for path in paths {
         collect(path, format, &mut inputs, &mut out);
     }
-    load_inputs(inputs, format, host, out)
+    load_inputs(inputs, format, host, None, out)
+}
+
+/// What files said when they were read last. Reading them again with it comes to the same as without, and sooner.
+#[derive(Default)]
+pub struct Memory {
+    files: HashMap<PathBuf, ldirectord::Memory>,
+}
+
+impl Memory {
+    fn of(&mut self, path: &Path) -> &mut ldirectord::Memory {
+        // Files that come and go under new names are not worth remembering.
+        if self.files.len() > MOST_FILES {
+            self.files.clear();
+        }
+        self.files.entry(path.to_owned()).or_default()
+    }
+}
+
+/// As [`load`], for files that are read again and again.
+pub fn load_again(paths: &[PathBuf], format: Option<Format>, host: &Host<'_>, memory: &mut Memory) -> Loaded {
+    let mut inputs = Vec::new();
+    let mut out = Vec::new();
+    for path in paths {
+        collect(path, format, &mut inputs, &mut out);
+    }
+    load_inputs(inputs, format, host, Some(memory), out)
+}
+
+/// As [`load_texts`], for texts that were read before in part.
+pub fn load_texts_again(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>, memory: &mut Memory) -> Loaded {
+    load_inputs(inputs, format, host, Some(memory), Vec::new())
 }
 
 /// Reads texts that are in memory already; the pure part of [`load`].
 pub fn load_texts(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>) -> Loaded {
-    load_inputs(inputs, format, host, Vec::new())
+    load_inputs(inputs, format, host, None, Vec::new())
 }
 
-fn load_inputs(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>, mut out: Vec<Diagnostic>) -> Loaded {
+fn load_inputs(
+    inputs: Vec<Input>,
+    format: Option<Format>,
+    host: &Host<'_>,
+    mut memory: Option<&mut Memory>,
+    mut out: Vec<Diagnostic>,
+) -> Loaded {
     let resolver = Resolver::new(host);
     let mut sources = Sources::new();
     let mut draft = Draft::default();
     for input in inputs {
-        if let Some(one) = read_one(input, format, &mut sources, &resolver, &mut out) {
+        if let Some(one) = read_one(input, format, &mut sources, &resolver, memory.as_deref_mut(), &mut out) {
             merge(&mut draft, one, &mut out);
         }
     }
@@ -99,6 +137,7 @@ fn read_one(
     format: Option<Format>,
     sources: &mut Sources,
     resolver: &Resolver<'_>,
+    memory: Option<&mut Memory>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Draft> {
     let Input { path, bytes } = input;
@@ -157,7 +196,10 @@ fn read_one(
         return None;
     }
     match told {
-        Format::Ldirectord => Some(ldirectord::read(sources, file, resolver, out)),
+        Format::Ldirectord => Some(match memory {
+            Some(memory) => ldirectord::read_again(sources, file, resolver, memory.of(sources.path(file)), out),
+            None => ldirectord::read(sources, file, resolver, out),
+        }),
         Format::Native => Some(native::read(sources, file, resolver, out)),
         Format::Keepalived | Format::Heartbeat | Format::Ipvsadm => None,
     }

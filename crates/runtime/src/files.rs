@@ -5,9 +5,13 @@ use crate::{
     configuration::{Configuration, Loader},
     watch::SourceFile,
 };
-use evenkeel_config::{Format, Host, Loaded, system};
+use evenkeel_config::{Format, Host, Loaded, Memory, system};
 use evenkeel_source::{Diagnostic, Severity, Sources};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 /// Reads files and directories. Waits for DNS where they hold names.
 pub fn load(paths: &[PathBuf], format: Option<Format>) -> Loaded {
@@ -29,14 +33,24 @@ const TRIES: usize = 5;
 /// Time stamps of files are as coarse as a tick of the kernel's clock.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Reads these files again and again.
-pub fn loader(paths: Vec<PathBuf>, format: Option<Format>) -> Loader {
-    Arc::new(move || read(&paths, format, &mut |_| {}))
+/// Reads these files again and again; `memory` may know them already.
+pub fn loader(paths: Vec<PathBuf>, format: Option<Format>, memory: Memory) -> Loader {
+    let memory = Mutex::new(memory);
+    Arc::new(move || {
+        // Memory is only replaced as a whole file's, so that a reading that failed within itself has left it right.
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        read(&paths, format, Some(&mut memory), &mut |_| {})
+    })
 }
 
 /// Reads files, once more where one of them changes meanwhile: what is looked at for changes later must be what was
-/// read. `seen` is shown the last reading.
-pub fn read(paths: &[PathBuf], format: Option<Format>, seen: &mut dyn FnMut(&Loaded)) -> Result<Configuration, String> {
+/// read. `memory` is for who reads them again; `seen` is shown the last reading.
+pub fn read(
+    paths: &[PathBuf],
+    format: Option<Format>,
+    mut memory: Option<&mut Memory>,
+    seen: &mut dyn FnMut(&Loaded),
+) -> Result<Configuration, String> {
     // One that was written this very moment would have to be read once more.
     if paths.iter().any(|path| SourceFile::changed_at(path) >= moments_ago()) {
         std::thread::sleep(TICK);
@@ -44,7 +58,10 @@ pub fn read(paths: &[PathBuf], format: Option<Format>, seen: &mut dyn FnMut(&Loa
     let mut tries = 1;
     loop {
         let begun = moments_ago();
-        let loaded = load(paths, format);
+        let loaded = with_host(|host| match memory.as_deref_mut() {
+            Some(memory) => evenkeel_config::load_again(paths, format, host, memory),
+            None => evenkeel_config::load(paths, format, host),
+        });
         let files: Vec<SourceFile> =
             loaded.sources.files().map(|file| SourceFile::now(loaded.sources.path(file).to_owned())).collect();
         if tries == TRIES || !files.iter().any(|file| file.changed_since(begun)) {
@@ -100,7 +117,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ldirectord.cf");
         fs::write(&file, "virtual=192.0.2.1:80\n\treal=192.0.2.2:80 gate\n\tnonsense=1\n\trubbish=2\n").unwrap();
-        let why = loader(vec![file], None)().unwrap_err();
+        let why = loader(vec![file], None, Memory::default())().unwrap_err();
         assert!(why.contains("ldirectord.cf:3:"), "{why}");
         assert!(why.ends_with("(and 1 more error)"), "{why}");
     }
@@ -110,14 +127,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ldirectord.cf");
         fs::write(&file, "virtual=192.0.2.1:80\n\treal=192.0.2.2:80 gate\n\tservice=http\n\tscheduler=rr\n").unwrap();
-        let read = loader(vec![file.clone()], None)().unwrap();
+        let read = loader(vec![file.clone()], None, Memory::default())().unwrap();
         assert_eq!(read.cluster.services.len(), 1);
         assert_eq!(read.files, [SourceFile::now(file)]);
     }
 
     #[test]
     fn a_missing_file_is_a_mistake() {
-        let why = loader(vec!["/nonexistent/ldirectord.cf".into()], None)().unwrap_err();
+        let why = loader(vec!["/nonexistent/ldirectord.cf".into()], None, Memory::default())().unwrap_err();
         assert!(why.contains("does not exist"), "{why}");
     }
 }

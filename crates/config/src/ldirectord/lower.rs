@@ -32,8 +32,17 @@ const FACILITIES: &[&str] = &[
     "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
+/// What one file means.
+pub(crate) struct Lowered {
+    pub(crate) draft: Draft,
+    /// Where services begin that mean the same again when they come again: nothing was told of them, and nobody was
+    /// asked for them. `None`: that holds for none.
+    pub(crate) clean: Option<Vec<usize>>,
+}
+
 /// Turns the syntax of one file into a draft.
-pub(crate) fn lower(syntax: Syntax<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Draft {
+pub(crate) fn lower(syntax: Syntax<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Lowered {
+    let asked = resolver.asked();
     let Syntax { mut globals, execute, sections } = syntax;
     report_ignored(&mut globals, out);
     let mut draft = Draft { settings: settings(&globals, execute, out), ..Draft::default() };
@@ -47,18 +56,31 @@ pub(crate) fn lower(syntax: Syntax<'_>, resolver: &Resolver<'_>, out: &mut Vec<D
         globals,
         resolver,
         names: HashSet::new(),
+        relies_on_another: false,
     };
+    let mut clean = (resolver.asked() == asked).then(Vec::new);
     for mut section in sections {
         if out.len() > MOST_DIAGNOSTICS {
+            clean = None;
             break;
         }
+        let before = (out.len(), resolver.asked());
+        lowering.relies_on_another = section.options.servicename.is_some();
         report_ignored(&mut section.options, out);
-        match lowering.section(&section, out) {
-            Some(service) => draft.services.push(service),
-            None => draft.broken_services += 1,
+        let Some(service) = lowering.section(&section, out) else {
+            draft.broken_services += 1;
+            continue;
+        };
+        if let Some(clean) = &mut clean
+            && before == (out.len(), resolver.asked())
+            && !lowering.relies_on_another
+            && !service.broken
+        {
+            clean.push(service.key.range().start);
         }
+        draft.services.push(service);
     }
-    draft
+    Lowered { draft, clean }
 }
 
 /// Directives that are read and have no effect; `no` has none with ldirectord either.
@@ -175,6 +197,8 @@ struct Lowering<'a> {
     resolver: &'a Resolver<'a>,
     /// Names given by `servicename=`.
     names: HashSet<String>,
+    /// What became of this virtual service hangs on those before it.
+    relies_on_another: bool,
 }
 
 impl Lowering<'_> {
@@ -348,7 +372,9 @@ impl Lowering<'_> {
         let forwarding = forwarding(line.address.address, key.address);
         if let Some(port) = &line.port {
             let port = address::port(port, key.protocol, line.span, self.resolver, out)?;
-            if !line.told {
+            if line.told {
+                self.relies_on_another = true;
+            } else {
                 let before = out.len();
                 report_port(codes::PORT_REWRITE, port, key.port, forwarding, line.span, out);
                 if let (None, Some(global)) = (own, &mut self.fallbacks[usize::from(section.six)]) {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{codes, host::shown, load::MOST_DIAGNOSTICS, nearest::nearest};
 use evenkeel_source::{Diagnostic, FileId, Sources, Span, Spanned};
+use std::ops::Range;
 
 /// No directive is longer.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -17,8 +18,13 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// Columns a directive of a virtual service is indented by at least; a tab counts as four.
 const INDENTATION: usize = 4;
 
-/// Reads a text; what is wrong goes to `out`.
-pub(crate) fn parse<'a>(sources: &'a Sources, file: FileId, out: &mut Vec<Diagnostic>) -> Syntax<'a> {
+/// Reads a text but for the sections at `known`; what is wrong goes to `out`.
+pub(crate) fn parse<'a>(
+    sources: &'a Sources,
+    file: FileId,
+    known: &[Range<usize>],
+    out: &mut Vec<Diagnostic>,
+) -> Syntax<'a> {
     let mut parser = Parser {
         file,
         syntax: Syntax::default(),
@@ -31,14 +37,14 @@ pub(crate) fn parse<'a>(sources: &'a Sources, file: FileId, out: &mut Vec<Diagno
         line_ends: Gathered::default(),
         out,
     };
-    let mut at = 0;
-    for line in sources.text(file).split_inclusive('\n') {
-        if parser.out.len() > MOST_DIAGNOSTICS {
-            break;
-        }
-        parser.line(at, line);
-        at += line.len();
+    let text = sources.text(file);
+    let mut from = 0;
+    for place in known {
+        parser.lines(from, text.get(from..place.start).unwrap_or(""));
+        parser.open = false;
+        from = place.end;
     }
+    parser.lines(from, text.get(from..).unwrap_or(""));
     let Parser { syntax, odd, indented, line_ends, out, .. } = parser;
     out.extend(odd.tell(sources, &ODD_BLANKS));
     out.extend(indented.tell(sources, &INDENTED_GLOBALS));
@@ -101,6 +107,17 @@ struct Line<'a> {
 }
 
 impl<'a> Parser<'_, 'a> {
+    fn lines(&mut self, start: usize, text: &'a str) {
+        let mut at = start;
+        for line in text.split_inclusive('\n') {
+            if self.out.len() > MOST_DIAGNOSTICS {
+                break;
+            }
+            self.line(at, line);
+            at += line.len();
+        }
+    }
+
     fn line(&mut self, start: usize, line: &'a str) {
         let line = line.strip_suffix('\n').unwrap_or(line);
         let content = line.strip_suffix('\r').unwrap_or(line);

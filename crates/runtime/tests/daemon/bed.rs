@@ -66,7 +66,7 @@ impl Bed {
 
     /// Starts a daemon and waits until it serves or has failed.
     pub(crate) fn start(&mut self) -> Result<(), Failure> {
-        let loader = files::loader(vec![self.file()], None);
+        let loader = files::loader(vec![self.file()], None, evenkeel_config::Memory::default());
         let (ready, served) = mpsc::channel();
         let failed = ready.clone();
         let (runtime_dir, pins) = (self.runtime_dir(), self.pins.clone());
