@@ -111,7 +111,7 @@ pub(crate) enum AttachArg {
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
     /// Files or directories, any mix of formats
-    #[arg(value_name = "PATH", required_unless_present = "vip", conflicts_with = "vip")]
+    #[arg(value_name = "PATH", conflicts_with = "vip")]
     pub(crate) paths: Vec<PathBuf>,
     /// Say what would be done, and do nothing
     #[arg(long)]

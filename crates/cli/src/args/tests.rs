@@ -28,7 +28,6 @@ fn run_takes_files_or_a_vip_and_not_both() {
     let made = run("evenkeel run --vip 192.0.2.1:80 --to 192.0.2.2 --to 192.0.2.3:8080 --check http:/ok").unwrap();
     assert_eq!((made.to.len(), made.check.as_deref()), (2, Some("http:/ok")));
     for wrong in [
-        "evenkeel run",
         "evenkeel run --vip 192.0.2.1:80",
         "evenkeel run --to 192.0.2.1",
         "evenkeel run a.cf --vip 192.0.2.1:80 --to 192.0.2.2",
@@ -61,4 +60,11 @@ fn help_and_version_are_no_errors() {
     for line in ["evenkeel --help", "evenkeel status --help", "evenkeel --version", "evenkeel realserver --help"] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 0, "{line}");
     }
+}
+
+#[test]
+fn run_without_arguments_says_both_ways() {
+    let Ok(Cli { command: Command::Run(run), .. }) = parse("evenkeel run") else { panic!("not understood") };
+    let trouble = crate::run::run(PathBuf::from("/tmp"), *run).unwrap_err();
+    assert!(trouble.status == 2 && trouble.text.contains("--vip 192.0.2.1:80 --to"), "{}", trouble.text);
 }
