@@ -201,6 +201,10 @@ impl Running {
                 _ => why.join("; "),
             });
         }
+        let complaints: Vec<String> = core.doors.complaints().collect();
+        for complaint in complaints {
+            core.say(Severity::Warning, &complaint);
+        }
         self.listen()?;
         self.core.follow_instances(&execute);
         self.core.serving = true;

@@ -141,7 +141,7 @@ impl fmt::Display for Event {
                 write!(f, "packets on {interface} are taken by {mode}: {why}")
             }
             Event::AttachmentChanged { interface, mode: None, why } => {
-                write!(f, "packets on {interface} are no longer taken: {why}")
+                write!(f, "packets on {interface} are not taken: {why}")
             }
             Event::NextHopLost { address, why } => {
                 write!(f, "the way to {address} is lost: {why}.  Its new and old connections stall until it is found")

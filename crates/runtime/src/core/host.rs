@@ -74,6 +74,8 @@ impl Core {
                 Event::AttachmentChanged { interface, mode: Some(mode), .. } if !self.serving => {
                     self.say(Severity::Info, &format!("packets on {interface} are taken by {mode}"));
                 }
+                // Said with the start, or with why there is none.
+                Event::AttachmentChanged { mode: None, .. } if !self.serving => {}
                 event => self.tell(Input::Tell(event)),
             }
         }
