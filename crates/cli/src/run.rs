@@ -14,9 +14,6 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 const NOTHING_TO_RUN: &str = "name a file or a directory, for example: evenkeel run ldirectord.cf; or without any: \
                               evenkeel run --vip 192.0.2.1:80 --to 192.0.2.2";
 
-const NOTHING_TO_RUN: &str = "name a file or a directory, for example: evenkeel run ldirectord.cf; or without any: \
-                              evenkeel run --vip 192.0.2.1:80 --to 192.0.2.2";
-
 impl From<AttachArg> for Door {
     fn from(word: AttachArg) -> Door {
         match word {
@@ -30,9 +27,6 @@ impl From<AttachArg> for Door {
 }
 
 pub(crate) fn run(runtime_dir: PathBuf, arguments: RunArgs) -> Result<ExitCode, Trouble> {
-    if arguments.paths.is_empty() && arguments.vip.is_none() {
-        return Err(Trouble::usage(NOTHING_TO_RUN));
-    }
     if arguments.paths.is_empty() && arguments.vip.is_none() {
         return Err(Trouble::usage(NOTHING_TO_RUN));
     }

@@ -21,9 +21,10 @@ fn commands_are_read_with_and_without_a_file() {
     assert_eq!(call("force-reload").1, Command::Reload);
     assert_eq!(call("status -d"), (None, Command::Status, true));
     assert_eq!(call("-d -- -odd.cf status"), (Some("-odd.cf".into()), Command::Status, true));
+    assert_eq!(call("ldirectord.cf start now"), (Some("ldirectord.cf".into()), Command::Start, false));
     assert_eq!(parsed("-h start"), Parsed::Help);
     assert_eq!(parsed("-v"), Parsed::Version);
-    for wrong in ["", "begin", "a b start", "-x start", "ldirectord.cf"] {
+    for wrong in ["", "begin", "a b start", "ldirectord.cf begin start", "-x start", "ldirectord.cf"] {
         assert!(matches!(parsed(wrong), Parsed::Wrong(_)), "{wrong}");
     }
 }
@@ -44,4 +45,15 @@ fn a_file_is_searched_where_heartbeat_keeps_it_and_names_its_instance() {
     assert_eq!(given.pid_file, Path::new("/tmp/own/ldirectord.web.cf.pid"));
     let nowhere = Instance::at(Some("x.cf"), None, &|_| false);
     assert_eq!(nowhere.file, Path::new("x.cf"));
+}
+
+#[test]
+fn the_status_of_a_file_that_is_not_there_is_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.cf");
+    let instance = Instance::at(file.to_str(), Some(dir.path()), &|path| path.exists());
+    let trouble = status(&instance).unwrap_err();
+    assert_eq!((trouble.status, trouble.text), (FAILED, format!("config file {} not found", file.display())));
+    std::fs::write(&file, "").unwrap();
+    assert!(status(&instance).is_ok(), "stopped");
 }
