@@ -7,7 +7,7 @@ use crate::{
 };
 use evenkeel_model::{Forwarding, Protocol};
 use evenkeel_source::{Diagnostic, Span};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A text split at its port, with the bytes of both parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +139,22 @@ pub(crate) fn port(
         out.push(Diagnostic::error(codes::PORT, span, message));
     }
     found
+}
+
+/// Why no virtual address can be this one, as a sentence goes on after the address. The rest of 127.0.0.0/8 is left for
+/// trying things out on one host.
+pub(crate) fn no_virtual_address(address: IpAddr) -> Option<&'static str> {
+    if address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST {
+        Some("is a loopback address: packets for it never leave their own host")
+    } else if address.is_unspecified() {
+        Some("stands for every address: name the one that clients ask for")
+    } else if address.is_multicast() || address == IpAddr::from([255, 255, 255, 255]) {
+        Some("is the address of many hosts at once: a virtual service needs one of its own")
+    } else if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        Some("is link-local and names no interface: a virtual service needs an address that is the same on all of them")
+    } else {
+        None
+    }
 }
 
 /// How packets reach `address`: the director's own addresses that a file can know are the loopback ones and the

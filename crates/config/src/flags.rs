@@ -74,4 +74,24 @@ mod tests {
         assert!(errors[0].contains("no port"), "{errors:?}");
         assert_eq!(from_flags("192.0.2.1:80", &[], None, None, &Host::NONE).unwrap_err().len(), 1);
     }
+
+    #[test]
+    fn what_is_no_virtual_address_is_refused_with_one_sentence() {
+        let to = ["192.0.2.10".to_owned()];
+        for (vip, why) in [
+            ("127.0.0.1:80", "127.0.0.1 is a loopback address: packets for it never leave their own host"),
+            ("0.0.0.0:80", "0.0.0.0 stands for every address: name the one that clients ask for"),
+            (
+                "224.0.0.18:80",
+                "224.0.0.18 is the address of many hosts at once: a virtual service needs one of its own",
+            ),
+            ("192.0.2.1:0", "port 0 is no port (write * for every port)"),
+        ] {
+            assert_eq!(from_flags(vip, &to, Some("tcp"), None, &Host::NONE).unwrap_err(), [why]);
+        }
+        let v6 = ["2001:db8::10".to_owned()];
+        for vip in ["[::1]:80", "[::]:80", "[ff02::1]:80", "[fe80::1]:80"] {
+            assert_eq!(from_flags(vip, &v6, Some("tcp"), None, &Host::NONE).unwrap_err().len(), 1, "{vip}");
+        }
+    }
 }

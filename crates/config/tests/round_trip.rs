@@ -34,6 +34,15 @@ fn address(v6: bool) -> BoxedStrategy<IpAddr> {
     }
 }
 
+/// Not every address may be virtual.
+fn virtual_address(v6: bool) -> impl Strategy<Value = IpAddr> {
+    address(v6).prop_filter("one host's own, for clients to ask for", |ip| {
+        let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let broadcast = *ip == IpAddr::from([255, 255, 255, 255]);
+        !(ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || link_local || broadcast)
+    })
+}
+
 fn duration() -> impl Strategy<Value = Duration> {
     prop_oneof![
         (1..1000u64).prop_map(Duration::from_secs),
@@ -170,11 +179,8 @@ fn prefixes() -> impl Strategy<Value = Vec<Prefix>> {
 
 fn key() -> impl Strategy<Value = ServiceKey> {
     let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
-    (any::<bool>().prop_flat_map(address), protocol, any::<u16>()).prop_map(|(address, protocol, port)| ServiceKey {
-        address,
-        protocol,
-        port,
-    })
+    (any::<bool>().prop_flat_map(virtual_address), protocol, any::<u16>())
+        .prop_map(|(address, protocol, port)| ServiceKey { address, protocol, port })
 }
 
 fn service() -> impl Strategy<Value = Service> {

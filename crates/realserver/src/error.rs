@@ -30,6 +30,13 @@ pub enum Error {
         /// That interface.
         interface: String,
     },
+    /// No virtual address can be this one.
+    Unfit {
+        /// The address.
+        vip: IpAddr,
+        /// What it is instead.
+        what: &'static str,
+    },
     /// This network namespace has no loopback interface.
     NoLoopback,
 }
@@ -48,6 +55,7 @@ impl fmt::Display for Error {
                 "{vip} is an address of {interface}, where this host answers for it: remove it there first (ip address \
                  del {vip} dev {interface})"
             ),
+            Error::Unfit { vip, what } => write!(f, "make {vip} a virtual address: it is {what}"),
             Error::NoLoopback => f.write_str("this network namespace has no loopback interface"),
         }
     }
@@ -59,7 +67,7 @@ impl error::Error for Error {
             Error::System(e) => Some(e),
             Error::Network(e) => Some(e),
             Error::Read { source, .. } => Some(source),
-            Error::BadState { .. } | Error::Elsewhere { .. } | Error::NoLoopback => None,
+            Error::BadState { .. } | Error::Elsewhere { .. } | Error::Unfit { .. } | Error::NoLoopback => None,
         }
     }
 }

@@ -36,8 +36,28 @@ pub const DIRECTORY: &str = "/run/evenkeel";
 /// Scope of an IPv4 VIP: never chosen as the source of this host's own connections.
 const SCOPE_HOST: u8 = 254;
 
+/// What an address is that no director can forward packets for.
+fn unfit(vip: IpAddr) -> Option<&'static str> {
+    if vip.is_loopback() {
+        Some("a loopback address, which every host has for itself")
+    } else if vip.is_unspecified() {
+        Some("the word for every address")
+    } else if vip.is_multicast() || vip == IpAddr::from([255, 255, 255, 255]) {
+        Some("the address of many hosts at once")
+    } else if matches!(vip, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        Some("link-local and names no interface")
+    } else {
+        None
+    }
+}
+
 /// Makes this host a real server for `vips`. What is in place already stays as it is; what somebody undid is done again.
 pub fn up(directory: &Path, vips: &[IpAddr]) -> Result<Report, Error> {
+    for vip in vips {
+        if let Some(what) = unfit(*vip) {
+            return Err(Error::Unfit { vip: *vip, what });
+        }
+    }
     let mut host = Host::open(directory)?;
     let vips: BTreeSet<IpAddr> = vips.iter().copied().collect();
     for vip in &vips {

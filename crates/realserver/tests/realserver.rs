@@ -406,3 +406,17 @@ fn the_script_is_plain_posix_shell() {
     };
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
+
+#[test]
+fn what_is_no_virtual_address_is_refused_before_anything_is_changed() {
+    let nowhere = std::path::Path::new("/nonexistent/evenkeel");
+    for (vip, what) in [
+        ("127.0.0.1", "make 127.0.0.1 a virtual address: it is a loopback address, which every host has for itself"),
+        ("0.0.0.0", "make 0.0.0.0 a virtual address: it is the word for every address"),
+        ("ff02::1", "make ff02::1 a virtual address: it is the address of many hosts at once"),
+        ("fe80::1", "make fe80::1 a virtual address: it is link-local and names no interface"),
+    ] {
+        let refused = evenkeel_realserver::up(nowhere, &[vip.parse().unwrap()]).unwrap_err();
+        assert_eq!(refused.to_string(), what);
+    }
+}

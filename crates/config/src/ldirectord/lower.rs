@@ -302,7 +302,12 @@ impl Lowering<'_> {
         let family = if section.six { Family::V6 } else { Family::V4 };
         let address = address::resolve(split.host, family, split.host_span(head.span), self.resolver, out);
         let port = address::port(port, protocol?, split.port_span(head.span), self.resolver, out);
-        Some(ServiceKey { address: address?.address, protocol: protocol?, port: port? })
+        let address = address?.address;
+        if let Some(why) = address::no_virtual_address(address) {
+            out.push(Diagnostic::error(codes::ADDRESS, split.host_span(head.span), format!("{address} {why}")));
+            return None;
+        }
+        Some(ServiceKey { address, protocol: protocol?, port: port? })
     }
 
     fn real_servers(

@@ -163,8 +163,20 @@ fn listen(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>)
     let at = text.value.len() - rest.len();
     let host_span = inside(text, at + split.host_at, split.host.len());
     let address = address::resolve(split.host, Family::Any, host_span, resolver, out);
+    let address = address.map(|resolved| resolved.address);
+    if let Some(address) = address
+        && let Some(why) = address::no_virtual_address(address)
+    {
+        out.push(Diagnostic::error(codes::ADDRESS, host_span, format!("{address} {why}")));
+        return None;
+    }
     let port = match split.port {
         Some("*") => Some(0),
+        Some("0") => {
+            let d = Diagnostic::error(codes::PORT, inside(text, at + split.port_at, 1), "port 0 is no port");
+            out.push(d.help("write * for every port"));
+            None
+        }
         Some(port) => address::port(port, protocol, inside(text, at + split.port_at, port.len()), resolver, out),
         None => {
             let d = Diagnostic::error(codes::PORT, text.span, format!("`{}` has no port", shown(rest)));
@@ -172,7 +184,7 @@ fn listen(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>)
             None
         }
     };
-    Some(Spanned::new(ServiceKey { address: address?.address, protocol, port: port? }, text.span))
+    Some(Spanned::new(ServiceKey { address: address?, protocol, port: port? }, text.span))
 }
 
 fn scheduler(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Spanned<Scheduler>> {
