@@ -106,7 +106,7 @@ impl Dataplane for EbpfDataplane {
 
     fn counters(&mut self, sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters)) -> io::Result<()> {
         let mut sums: BTreeMap<u32, Counters> = BTreeMap::new();
-        let mut members = Vec::new();
+        let mut servers = Vec::new();
         for index in 0..self.sizes.dests {
             let info = self.maps.dest_infos.get(index);
             if info.used == 0 {
@@ -114,9 +114,7 @@ impl Dataplane for EbpfDataplane {
             }
             let counters = self.counters_of(index);
             add(sums.entry(info.service).or_default(), &counters);
-            if info.member != 0 {
-                members.push((info.service, dest_address(&info), counters));
-            }
+            servers.push((info.service, dest_address(&info), counters));
         }
         for (index, entry) in &self.state.entries {
             if entry.live {
@@ -128,7 +126,7 @@ impl Dataplane for EbpfDataplane {
                 sink(entry.key, None, sum);
             }
         }
-        for (service, address, counters) in members {
+        for (service, address, counters) in servers {
             if let Some(entry) = self.state.entries.get(&service)
                 && entry.live
             {

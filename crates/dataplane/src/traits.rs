@@ -19,7 +19,8 @@ pub trait Dataplane: Send {
     /// Makes the changes true, in order. On an error the changes before the failed one are in force.
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError>;
 
-    /// Hands `sink` the counters of every service (`None`) and of every real server in it.
+    /// Hands `sink` the counters of every service (`None`) and of every real server in it, removed ones included that still
+    /// drain.
     fn counters(&mut self, sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters)) -> io::Result<()>;
 
     /// Packets that ended in a reason instead of a verdict, by the reason's name.

@@ -210,18 +210,16 @@ impl Dataplane for Memory {
     fn counters(&mut self, sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters)) -> io::Result<()> {
         let loads = self.loads();
         let mut sums: BTreeMap<ServiceKey, Counters> = self.services.iter().map(|(key, s)| (*key, s.past)).collect();
-        let mut members = Vec::new();
+        let mut servers = Vec::new();
         for ((key, address), id) in &self.ids {
-            let (Some(service), Some(server)) = (self.services.get(key), self.servers.get(id)) else { continue };
+            let (true, Some(server)) = (self.services.contains_key(key), self.servers.get(id)) else { continue };
             let (active, inactive) = loads.get(id).copied().unwrap_or_default();
             let counters = Counters { active, inactive, ..server.counters };
             add(sums.entry(*key).or_default(), counters);
-            if service.list.contains(id) {
-                members.push((*key, *address, counters));
-            }
+            servers.push((*key, *address, counters));
         }
         sums.into_iter().for_each(|(key, sum)| sink(key, None, sum));
-        members.into_iter().for_each(|(key, address, counters)| sink(key, Some(address), counters));
+        servers.into_iter().for_each(|(key, address, counters)| sink(key, Some(address), counters));
         Ok(())
     }
 
