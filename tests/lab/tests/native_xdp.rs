@@ -1,6 +1,5 @@
 //! The native XDP door, on a virtual cable made fit for it: a network card of which this kernel has none would need
 //! neither the program on its peer nor the checksums computed there.
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::path::Path;
