@@ -13,8 +13,16 @@ use std::{collections::HashMap, ops::Range};
 pub(crate) struct Memory {
     /// What stood outside of the services; `None`: what it means may have changed since.
     rest: Option<String>,
-    /// Services by their text, places counted from its start.
-    services: HashMap<Box<str>, ServiceDraft>,
+    /// Services by their text.
+    services: HashMap<Box<str>, Remembered>,
+    readings: u64,
+}
+
+/// A service, places counted from the start of its text.
+struct Remembered {
+    draft: ServiceDraft,
+    /// The last reading that met it.
+    met: u64,
 }
 
 /// Where a file's virtual services stand that stand by themselves.
@@ -33,41 +41,35 @@ pub(crate) struct Known {
 
 impl Memory {
     /// The services that need not be read.
-    pub(crate) fn recall(&self, outline: &Outline, text: &str, file: FileId) -> Known {
+    pub(crate) fn recall(&mut self, outline: &Outline, text: &str, file: FileId) -> Known {
         let mut known = Known { places: Vec::new(), services: Vec::new() };
         if self.rest.as_ref() != Some(&outline.rest) {
-            return known;
+            *self = Memory::default();
         }
+        self.readings += 1;
         for place in &outline.services {
-            if let Some(service) = text.get(place.clone()).and_then(|text| self.services.get(text)) {
+            if let Some(service) = text.get(place.clone()).and_then(|text| self.services.get_mut(text)) {
+                service.met = self.readings;
                 known.places.push(place.clone());
-                known.services.push(moved(service.clone(), |at| at + place.start, file));
+                known.services.push(moved(service.draft.clone(), |at| at + place.start, file));
             }
         }
         known
     }
 
-    /// Remembers what was read: of `drafts`, in the order of the file, those that began at one of `clean`; `known` was
-    /// remembered before.
-    pub(crate) fn learn(
-        &mut self,
-        outline: Outline,
-        text: &str,
-        known: &Known,
-        drafts: &[ServiceDraft],
-        clean: Option<&[usize]>,
-    ) {
+    /// Remembers what was read behind [`Memory::recall`]: of `drafts` those that began at one of `clean`. No more
+    /// services are remembered than the file has.
+    pub(crate) fn learn(&mut self, outline: Outline, text: &str, drafts: &[ServiceDraft], clean: Option<&[usize]>) {
         let Some(clean) = clean else { return *self = Memory::default() };
-        let mut old = std::mem::take(&mut self.services);
-        let of = |place: &Range<usize>| text.get(place.clone()).unwrap_or("");
-        let kept = known.places.iter().filter_map(|place| old.remove_entry(of(place)));
-        self.services.reserve(outline.services.len());
-        self.services.extend(kept);
+        let met = self.readings;
         for draft in drafts.iter().filter(|draft| clean.binary_search(&draft.key.range().start).is_ok()) {
             let service = outline.service_at(draft.key.range().start);
             let Some(place) = service.and_then(|service| outline.services.get(service)) else { continue };
-            let remembered = moved(draft.clone(), |at| at.saturating_sub(place.start), draft.key.file);
-            self.services.insert(of(place).into(), remembered);
+            let draft = moved(draft.clone(), |at| at.saturating_sub(place.start), draft.key.file);
+            self.services.insert(text.get(place.clone()).unwrap_or("").into(), Remembered { draft, met });
+        }
+        if self.services.len() > outline.services.len() {
+            self.services.retain(|_, service| service.met == met);
         }
         self.rest = Some(outline.rest);
     }

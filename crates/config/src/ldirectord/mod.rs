@@ -48,7 +48,7 @@ pub(crate) fn read_again(
         let told: BTreeSet<usize> = told.into_iter().filter_map(|at| outline.service_at(at)).collect();
         clean.retain(|at| outline.service_at(*at).is_some_and(|service| !told.contains(&service)));
     }
-    memory.learn(outline, text, &known, &draft.services, clean.as_deref());
+    memory.learn(outline, text, &draft.services, clean.as_deref());
     if !known.services.is_empty() {
         draft.services.append(&mut known.services);
         draft.services.sort_by_key(|service| service.key.start);
