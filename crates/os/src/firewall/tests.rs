@@ -12,8 +12,11 @@ fn service(address: &str, protocol: Protocol, port: u16) -> ServiceEndpoint {
     ServiceEndpoint { address: address.parse().expect("an address"), protocol, port }
 }
 
+/// The rules as they are told, without the quotes around what the rule itself says.
 fn lines(rules: &Rules, service: ServiceEndpoint) -> Vec<String> {
-    bypassed(rules, &[service]).iter().map(BypassedRule::to_string).collect()
+    let told = bypassed(rules, &[service]).iter().map(BypassedRule::to_string).collect::<Vec<_>>();
+    assert!(told.iter().all(|line| line.starts_with('`') && line.contains("` (")), "{told:?}");
+    told.into_iter().map(|line| line.replace('`', "")).collect()
 }
 
 fn nft(service: ServiceEndpoint) -> Vec<String> {
