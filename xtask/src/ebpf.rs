@@ -127,7 +127,7 @@ fn compile(program: &str, object: &Path) -> Result<(), String> {
     let target = target().join("ebpf");
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo"))).ok_or("there is no home")?;
-    let flags = [
+    let mut flags = vec![
         "-C".to_owned(),
         "target-cpu=v3".to_owned(),
         "-C".to_owned(),
@@ -136,6 +136,10 @@ fn compile(program: &str, object: &Path) -> Result<(), String> {
         format!("--remap-path-prefix={}=/b", root().display()),
         format!("--remap-path-prefix={}=/c", home.display()),
     ];
+    // Which registry the crates came from is no part of the program. Of several prefixes that fit, the last one counts.
+    for sources in std::fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten() {
+        flags.push(format!("--remap-path-prefix={}=/c", sources.path().display()));
+    }
     let mut command = cargo();
     command
         .current_dir(root().join(PROGRAM))
