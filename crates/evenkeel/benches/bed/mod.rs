@@ -67,6 +67,8 @@ impl Bed {
             let far = VethEnd::new("far0").in_namespace(far.as_fd());
             netlink.create_veth(VethEnd::new("eth0"), far).unwrap();
             let index = netlink.link("eth0").unwrap().unwrap().index;
+            let loopback = netlink.link("lo").unwrap().unwrap().index;
+            netlink.set_up(loopback, true).unwrap();
             netlink.set_up(index, true).unwrap();
             netlink.add_address(&Address::new(index, "10.0.0.1".parse().unwrap(), 8)).unwrap();
             netlink.add_address(&Address::new(index, "192.0.2.1".parse().unwrap(), 24)).unwrap();
