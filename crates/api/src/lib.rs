@@ -20,6 +20,7 @@ mod plan;
 mod reply;
 mod request;
 mod status;
+pub mod table;
 mod words;
 
 pub use event::{Event, Severity};

@@ -1,6 +1,9 @@
 //! What the daemon answers.
 
-use crate::{Event, PlanLine, Role, Status};
+use crate::{
+    Event, PlanLine, Role, Status,
+    table::{ConnectionEntry, EditError, Table},
+};
 use serde::{Deserialize, Serialize};
 use std::{error::Error, fmt};
 
@@ -26,6 +29,17 @@ pub enum Reply {
     },
     /// The state.
     Status(Box<Status>),
+    /// The table ([`crate::Request::Table`]).
+    Table(Box<Table>),
+    /// An edit was not made ([`crate::Request::Edit`]).
+    NotEdited(EditError),
+    /// A part of the connections ([`crate::Request::Connections`]); parts follow each other until `last`.
+    Connections {
+        /// In no order.
+        connections: Vec<ConnectionEntry>,
+        /// No more follow.
+        last: bool,
+    },
     /// What a reload would change; empty: nothing.
     Plan {
         /// In the order they would be made.

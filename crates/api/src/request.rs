@@ -1,5 +1,6 @@
 //! What a client may ask for, and who may ask it.
 
+use crate::table::{ConnectionFilter, Edit, Key};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -94,19 +95,53 @@ pub enum Request {
         /// A real server, or a service.
         target: String,
     },
+    /// The table as `ipvsadm` lists it, or one service of it. Answered with [`crate::Reply::Table`].
+    Table {
+        /// Only this service; refused (`not_found`) where there is none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<Key>,
+    },
+    /// Edits of the table, in order. Answered with [`crate::Reply::Done`] or [`crate::Reply::NotEdited`]. More than
+    /// [`crate::REQUEST_LINE_MAX`] bytes are sent as several requests that `more` joins.
+    Edit {
+        /// What to do.
+        edits: Vec<Edit>,
+        /// All or nothing.
+        #[serde(default)]
+        atomic: bool,
+        /// The next request goes on with this one; nothing is done yet.
+        #[serde(default)]
+        more: bool,
+    },
+    /// The connections, as a stream of [`crate::Reply::Connections`].
+    Connections {
+        /// Which ones.
+        #[serde(default)]
+        filter: ConnectionFilter,
+    },
+    /// Ends connections. Answered with [`crate::Reply::Done`], which says how many.
+    Flush {
+        /// Which ones.
+        filter: ConnectionFilter,
+    },
 }
 
 impl Request {
     /// The role a caller must have.
     pub fn needs(&self) -> Role {
         match self {
-            Request::Status { .. } | Request::Watch { .. } | Request::Plan {} => Role::View,
+            Request::Status { .. }
+            | Request::Watch { .. }
+            | Request::Plan {}
+            | Request::Table { .. }
+            | Request::Connections { .. } => Role::View,
             Request::Drain { .. }
             | Request::Undrain { .. }
             | Request::Weight { .. }
             | Request::Disable { .. }
-            | Request::Enable { .. } => Role::Operate,
-            Request::Reload {} | Request::Stop {} => Role::Admin,
+            | Request::Enable { .. }
+            | Request::Flush { .. } => Role::Operate,
+            Request::Reload {} | Request::Stop {} | Request::Edit { .. } => Role::Admin,
         }
     }
 
@@ -123,6 +158,10 @@ impl Request {
             Request::Weight { .. } => "weight",
             Request::Disable { .. } => "disable",
             Request::Enable { .. } => "enable",
+            Request::Table { .. } => "table",
+            Request::Edit { .. } => "edit",
+            Request::Connections { .. } => "connections",
+            Request::Flush { .. } => "flush",
         }
     }
 }

@@ -263,7 +263,14 @@ fn reload(instance: &Instance) -> Result<ExitCode, Trouble> {
         .map_err(|trouble| Trouble { status: FAILED, ..trouble })?;
     match reply {
         Reply::Done { .. } => Ok(ExitCode::SUCCESS),
-        Reply::Status(_) | Reply::Plan { .. } | Reply::Event(_) | Reply::Missed { .. } | Reply::Refused(_) => {
+        Reply::Status(_)
+        | Reply::Plan { .. }
+        | Reply::Table(_)
+        | Reply::NotEdited(_)
+        | Reply::Connections { .. }
+        | Reply::Event(_)
+        | Reply::Missed { .. }
+        | Reply::Refused(_) => {
             Err(Trouble { status: FAILED, text: "the daemon gave another answer than reload asks for".to_owned() })
         }
     }

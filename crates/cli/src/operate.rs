@@ -48,7 +48,14 @@ fn carry_out(runtime_dir: &Path, request: &Request, patiently: bool) -> Result<E
             eprintln!("{message}");
             Ok(ExitCode::SUCCESS)
         }
-        Reply::Status(_) | Reply::Plan { .. } | Reply::Event(_) | Reply::Missed { .. } | Reply::Refused(_) => {
+        Reply::Status(_)
+        | Reply::Plan { .. }
+        | Reply::Table(_)
+        | Reply::NotEdited(_)
+        | Reply::Connections { .. }
+        | Reply::Event(_)
+        | Reply::Missed { .. }
+        | Reply::Refused(_) => {
             Err(Trouble::failed(format!("the daemon gave another answer than {} asks for", request.name())))
         }
     }

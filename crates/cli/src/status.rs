@@ -18,7 +18,14 @@ pub(crate) fn status(runtime_dir: &Path, arguments: &StatusArgs) -> Result<ExitC
     }
     let status = match client.ask(&Request::Status { service: arguments.service.clone() })? {
         Reply::Status(status) => *status,
-        Reply::Done { .. } | Reply::Plan { .. } | Reply::Event(_) | Reply::Missed { .. } | Reply::Refused(_) => {
+        Reply::Done { .. }
+        | Reply::Plan { .. }
+        | Reply::Table(_)
+        | Reply::NotEdited(_)
+        | Reply::Connections { .. }
+        | Reply::Event(_)
+        | Reply::Missed { .. }
+        | Reply::Refused(_) => {
             return Err(Trouble::failed("the daemon gave another answer than status asks for"));
         }
     };

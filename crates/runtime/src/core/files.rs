@@ -31,7 +31,11 @@ impl Core {
             | Request::Undrain { .. }
             | Request::Weight { .. }
             | Request::Disable { .. }
-            | Request::Enable { .. } => self.tell(Input::Request { token, role, request }),
+            | Request::Enable { .. }
+            | Request::Table { .. }
+            | Request::Edit { .. }
+            | Request::Connections { .. }
+            | Request::Flush { .. } => self.tell(Input::Request { token, role, request }),
         }
     }
 
