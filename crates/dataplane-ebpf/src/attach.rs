@@ -243,10 +243,10 @@ impl EbpfDataplane {
     pub(crate) fn load(&mut self, mode: Mode) -> Result<(), Error> {
         let loaded = if mode.is_xdp() {
             let program = self.xdp()?;
-            if program.fd().is_ok() { Ok(()) } else { program.load() }
+            if program.fd().is_ok() { Ok(()) } else { kernel::uninterrupted(|| program.load()) }
         } else {
             let program = self.tc()?;
-            if program.fd().is_ok() { Ok(()) } else { program.load() }
+            if program.fd().is_ok() { Ok(()) } else { kernel::uninterrupted(|| program.load()) }
         };
         loaded.map_err(|e| Error::Load(root_cause(&e)))
     }

@@ -1,6 +1,9 @@
 //! The kernel's tick, which connections are aged by.
 
-use crate::error::{Error, root_cause};
+use crate::{
+    error::{Error, root_cause},
+    kernel,
+};
 use aya::{
     Ebpf,
     programs::{TestRun, TestRunOptions, Xdp},
@@ -15,7 +18,7 @@ impl Clock {
     /// Loads the program.
     pub(crate) fn load(object: &mut Ebpf) -> Result<Clock, Error> {
         let program = Clock::program(object).ok_or_else(|| Error::Load("the object has no clock".into()))?;
-        program.load().map_err(|e| {
+        kernel::uninterrupted(|| program.load()).map_err(|e| {
             let cause = root_cause(&e);
             if cause.contains("Operation not permitted") { Error::Permission } else { Error::Load(cause) }
         })?;

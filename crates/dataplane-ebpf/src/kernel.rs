@@ -1,5 +1,6 @@
 //! bpf(2) commands that have no wrapper in aya.
 
+use aya::programs::ProgramError;
 use std::{
     ffi::CString,
     io,
@@ -33,6 +34,21 @@ fn bpf<T>(command: libc::c_long, attributes: &T) -> io::Result<libc::c_long> {
     // SAFETY: the structure outlives the call, and its size is given; what it points to is the caller's.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// How often a verification that a signal cut short is begun again.
+const VERIFICATIONS: u32 = 16;
+
+/// Has the kernel verify a program. Its verifier gives up with EAGAIN when any signal waits for the thread, which says
+/// nothing about the program.
+pub(crate) fn uninterrupted(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    for _ in 1..VERIFICATIONS {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.raw_os_error() == Some(libc::EAGAIN) => {}
+            result => return result,
+        }
+    }
+    load()
 }
 
 fn open_pin(pin: &Path) -> io::Result<OwnedFd> {
@@ -203,11 +219,33 @@ pub(crate) fn wait_for_programs() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::past_last;
+    use super::*;
 
     #[test]
     fn cpus_are_numbered_to_the_last_possible_one() {
         let lists = [("0", Some(1)), ("0-7\n", Some(8)), ("0,2-5", Some(6)), ("0-1,9", Some(10)), ("", None)];
         assert_eq!(lists.map(|(list, _)| past_last(list)), lists.map(|(_, count)| count));
+    }
+
+    fn cut_short() -> ProgramError {
+        let io_error = io::Error::from_raw_os_error(libc::EAGAIN);
+        ProgramError::LoadError { io_error, verifier_log: aya_obj::VerifierLog::new(String::new()) }
+    }
+
+    #[test]
+    fn a_verification_that_a_signal_cuts_short_is_begun_again_but_not_for_ever() {
+        let mut tries = 0;
+        let third_time = uninterrupted(|| {
+            tries += 1;
+            if tries < 3 { Err(cut_short()) } else { Ok(()) }
+        });
+        assert!(third_time.is_ok());
+        let mut tries = 0;
+        let never = uninterrupted(|| {
+            tries += 1;
+            Err(cut_short())
+        });
+        assert!(never.is_err());
+        assert_eq!(tries, VERIFICATIONS);
     }
 }
