@@ -159,8 +159,12 @@ pub(crate) fn no_virtual_address(address: IpAddr) -> Option<&'static str> {
 
 /// How packets reach `address`: the director's own addresses that a file can know are the loopback ones and the
 /// virtual address itself.
-pub(crate) fn forwarding(address: IpAddr, virtual_address: IpAddr) -> Forwarding {
-    if address.is_loopback() || address == virtual_address { Forwarding::Local } else { Forwarding::DirectRouting }
+pub(crate) fn forwarding(address: IpAddr, virtual_address: Option<IpAddr>) -> Forwarding {
+    if address.is_loopback() || Some(address) == virtual_address {
+        Forwarding::Local
+    } else {
+        Forwarding::DirectRouting
+    }
 }
 
 /// An address as a Host header has it.

@@ -4,7 +4,7 @@
 //! each other, weights without effect) is judged here, for every format alike.
 
 use crate::codes;
-use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Weight};
+use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight};
 use evenkeel_source::{Code, Diagnostic, Label, Span, Spanned};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -110,6 +110,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             log_file: settings.log_file.map(|s| s.value),
             log_facility: settings.log_facility.map(|s| s.value),
             supervised: settings.supervised.is_some_and(|s| s.value),
+            timeouts: Timeouts::default(),
         },
         services: draft.services.into_iter().map(|s| s.service).collect(),
     }
@@ -235,7 +236,9 @@ pub(crate) fn report_port(
     }
     let how = match forwarding {
         Forwarding::DirectRouting => "direct routing",
+        Forwarding::Tunnel(_) => "a tunnel",
         Forwarding::Local => "local delivery",
+        Forwarding::Nat | Forwarding::FullNat => return,
     };
     out.push(
         Diagnostic::warning(code, span, format!("{how} does not change ports: packets arrive on port {service_port}"))

@@ -20,6 +20,7 @@ mod ldirectord;
 mod load;
 mod native;
 mod nearest;
+mod schedule;
 pub mod system;
 
 pub use codes::explain;

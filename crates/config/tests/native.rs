@@ -56,7 +56,7 @@ fn what_is_not_said_is_what_an_operator_would_pick() {
     let loaded = native("[service.dns]\nlisten = \"udp://[2001:db8::1]:53\"\nreal_servers = [\"2001:db8::2\"]\n");
     let cluster = loaded.cluster.unwrap();
     let service = &cluster.services[0];
-    assert_eq!((service.key.protocol, service.key.port), (Protocol::Udp, 53));
+    assert_eq!((service.key.protocol(), service.key.port()), (Some(Protocol::Udp), 53));
     assert_eq!(service.scheduler, Scheduler::WeightedRoundRobin);
     assert_eq!((service.on_fail, service.start, service.clean_stop), (OnFail::Quiesce, StartState::Down, true));
     let check = &service.real_servers[0].check;

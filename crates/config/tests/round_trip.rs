@@ -7,9 +7,9 @@ mod common;
 use common::{brief, native};
 use evenkeel_config::to_toml;
 use evenkeel_model::{
-    Alerts, Body, Check, Cluster, Fallback, FallbackCommand, Forwarding, Http, HttpMethod, OnFail, Prefix, Probe,
-    Protocol, RealServer, Rhythm, Scheduler, Script, Service, ServiceKey, Settings, Sources, StartState, StatusSet,
-    Weight,
+    Alerts, Behaviour, Body, Check, Cluster, Fallback, FallbackCommand, Family, Forwarding, HashFlags, Http,
+    HttpMethod, OnFail, Prefix, Probe, Protocol, RealServer, Rhythm, Scheduler, Script, Service, ServiceKey, Settings,
+    Sources, StartState, StatusSet, Thresholds, Timeouts, Weight,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use std::{
@@ -136,8 +136,8 @@ fn forwarding() -> impl Strategy<Value = Forwarding> {
 }
 
 fn real_server(key: ServiceKey) -> impl Strategy<Value = RealServer> {
-    address(key.address.is_ipv6()).prop_flat_map(move |ip| {
-        let address = SocketAddr::new(ip, key.port);
+    address(key.family() == Family::V6).prop_flat_map(move |ip| {
+        let address = SocketAddr::new(ip, key.port());
         let name = prop_oneof![2 => Just(address.to_string()), 1 => text()];
         (name, vec("[a-z]{1,8}", 0..2), forwarding(), 0..=Weight::MAX.get(), check(address)).prop_map(
             move |(name, mut aliases, forwarding, weight, check)| {
@@ -148,6 +148,7 @@ fn real_server(key: ServiceKey) -> impl Strategy<Value = RealServer> {
                     address,
                     forwarding,
                     weight: Weight::new(weight).unwrap(),
+                    thresholds: Thresholds::default(),
                     check: check.into(),
                 }
             },
@@ -180,22 +181,22 @@ fn prefixes() -> impl Strategy<Value = Vec<Prefix>> {
 fn key() -> impl Strategy<Value = ServiceKey> {
     let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
     (any::<bool>().prop_flat_map(virtual_address), protocol, any::<u16>())
-        .prop_map(|(address, protocol, port)| ServiceKey { address, protocol, port })
+        .prop_map(|(address, protocol, port)| ServiceKey::Address { address, protocol, port })
 }
 
 fn service() -> impl Strategy<Value = Service> {
     let scheduler = select(vec![
         Scheduler::RoundRobin,
         Scheduler::WeightedRoundRobin,
-        Scheduler::MaglevHash { port: false },
-        Scheduler::MaglevHash { port: true },
+        Scheduler::MaglevHash(HashFlags { port: false, fallback: false }),
+        Scheduler::MaglevHash(HashFlags { port: true, fallback: false }),
         Scheduler::Maglev,
     ]);
     let command =
         (any_path(), vec(text(), 0..3)).prop_map(|(program, arguments)| FallbackCommand { program, arguments }).boxed();
     key().prop_flat_map(move |key| {
-        let fallback = (address(key.address.is_ipv6()), forwarding())
-            .prop_map(move |(ip, forwarding)| Fallback { address: SocketAddr::new(ip, key.port), forwarding });
+        let fallback = (address(key.family() == Family::V6), forwarding())
+            .prop_map(move |(ip, forwarding)| Fallback { address: SocketAddr::new(ip, key.port()), forwarding });
         let name = prop_oneof![Just(key.to_string()), text()];
         let one = (name, scheduler.clone(), vec(real_server(key), 0..4), option::of(fallback));
         let two = (option::of(command.clone()), any::<(bool, bool, bool)>(), prefixes(), prefixes());
@@ -212,6 +213,10 @@ fn service() -> impl Strategy<Value = Service> {
                     on_fail: if quiesce { OnFail::Quiesce } else { OnFail::Remove },
                     start: if up { StartState::Up } else { StartState::Down },
                     sources: Sources { allow, deny },
+                    persistence: None,
+                    one_packet: false,
+                    behaviour: Behaviour::default(),
+                    matches: Vec::new(),
                     clean_stop,
                     monitor_file,
                     alerts,
@@ -238,6 +243,7 @@ fn settings() -> impl Strategy<Value = Settings> {
                 log_file,
                 log_facility,
                 supervised,
+                timeouts: Timeouts::default(),
             }
         },
     )

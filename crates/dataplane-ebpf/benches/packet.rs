@@ -10,9 +10,9 @@ use aya::{
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use evenkeel_abi::tcp::{ACK, SYN, TIMEOUT_SECONDS};
-use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, ServiceOptions};
+use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions};
 use evenkeel_dataplane_ebpf::{EbpfDataplane, Options};
-use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Weight};
 use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -132,18 +132,19 @@ fn director(scheduler: Scheduler) -> EbpfDataplane {
     let services = [(v4(100), Protocol::Tcp), (v4(100), Protocol::Udp), (vip6, Protocol::Tcp)];
     let mut changes = Vec::new();
     for (address, protocol) in services {
-        let key = ServiceKey { address, protocol, port: 80 };
-        changes.push(Change::AddService(key, ServiceOptions { scheduler, sources: Sources::default() }));
+        let key = ServiceKey::Address { address, protocol, port: 80 };
+        changes.push(Change::AddService(key, ServiceOptions::new(scheduler)));
         for last in [11, 12, 13] {
             let server = if address.is_ipv4() { v4(last) } else { v6(last) };
-            let one = RealServer { weight: Weight::ONE, forwarding: Forwarding::DirectRouting };
+            let one = RealServer::new(Weight::ONE, Forwarding::DirectRouting);
             changes.push(Change::AddRealServer(key, SocketAddr::new(server, 80), one));
         }
     }
     plane.apply(&changes).expect("room");
     for last in [11, 12, 13] {
         let destination = [2, 0, 0, 0, 0, last];
-        let hop = NextHop::Resolved { interface: 1, source: [2, 0, 0, 0, 0, 0xee], destination, gateway: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination };
         plane.next_hop(v4(last), hop).expect("is taken");
         plane.next_hop(v6(last), hop).expect("is taken");
     }

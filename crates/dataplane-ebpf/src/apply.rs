@@ -8,15 +8,12 @@ use crate::{
     plane::EbpfDataplane,
     room,
     state::{Entry, abi_key, folded, octets, scheduler_number},
+    unbuilt,
 };
 use evenkeel_abi as abi;
 use evenkeel_dataplane::{ApplyError, Change, RealServer, ServiceOptions};
-use evenkeel_model::{Forwarding, ServiceKey, Sources};
-use std::{
-    io, mem,
-    net::{IpAddr, SocketAddr},
-    sync::atomic::fence,
-};
+use evenkeel_model::{Family, Forwarding, ServiceKey, Sources};
+use std::{io, mem, net::SocketAddr, sync::atomic::fence};
 
 fn refuse(text: &str) -> io::Error {
     io::Error::other(text.to_owned())
@@ -28,7 +25,7 @@ impl EbpfDataplane {
         let mut result = Ok(());
         for (applied, change) in changes.iter().enumerate() {
             if let Err(cause) = self.apply_one(change) {
-                result = Err(ApplyError { change: change.clone(), applied, cause });
+                result = Err(ApplyError { change: Box::new(change.clone()), applied, cause });
                 break;
             }
         }
@@ -49,6 +46,7 @@ impl EbpfDataplane {
     }
 
     fn apply_one(&mut self, change: &Change) -> io::Result<()> {
+        unbuilt::refuse(change)?;
         match change {
             Change::AddService(key, options) => self.add_service(key, options),
             Change::EditService(key, options) => self.edit_service(key, options),
@@ -98,7 +96,7 @@ impl EbpfDataplane {
         self.maps.service_infos.set(index, abi::ServiceInfo { used: 1, ..info });
         if drains.is_none() {
             self.state.free_services.remove(&index);
-            self.filter(key.address, true);
+            self.filter(key, true);
         }
         if let Some(old) = self.state.entries.insert(index, Entry::new(*key, options.clone())) {
             self.state.cells.give_back_all([old.extent, old.reserved]);
@@ -183,6 +181,7 @@ impl EbpfDataplane {
         fence(PUBLISH);
         self.maps.dest_infos.set(dest, abi::DestInfo { used: 1, ..info });
         self.state.draining.remove(&dest);
+        self.set_down(dest, server.is_down);
         self.write_dest(dest);
         if let Some(entry) = self.state.entries.get_mut(&service) {
             entry.members.push(dest);
@@ -199,9 +198,18 @@ impl EbpfDataplane {
         self.reweigh(service, Some(info.weight), Some(server.weight.get()))?;
         set_server(&mut info, server);
         self.maps.dest_infos.set(dest, info);
+        self.set_down(dest, server.is_down);
         self.write_dest(dest);
         self.touched(service);
         Ok(())
+    }
+
+    fn set_down(&mut self, dest: u32, is_down: bool) {
+        if is_down {
+            self.state.down.insert(dest);
+        } else {
+            self.state.down.remove(&dest);
+        }
     }
 
     fn remove_real_server(&mut self, key: &ServiceKey, address: SocketAddr) -> io::Result<()> {
@@ -247,7 +255,8 @@ impl EbpfDataplane {
     }
 
     /// Counts the address of a service, draining ones included, in or out of the filter.
-    pub(crate) fn filter(&mut self, address: IpAddr, add: bool) {
+    pub(crate) fn filter(&mut self, key: &ServiceKey, add: bool) {
+        let Some(address) = key.address() else { return };
         let bit = abi::filter_bit(folded(address));
         let users = self.state.filter.entry(bit).or_default();
         *users = if add { *users + 1 } else { users.saturating_sub(1) };
@@ -270,11 +279,11 @@ impl EbpfDataplane {
 /// A list that could not be written: the changes of its service are not in force.
 fn not_published(changes: &[Change], key: &ServiceKey, cause: io::Error) -> ApplyError {
     let applied = changes.iter().position(|change| change.service() == key).unwrap_or(0);
-    ApplyError { change: changes[applied].clone(), applied, cause }
+    ApplyError { change: Box::new(changes[applied].clone()), applied, cause }
 }
 
 fn check_family(key: &ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
-    if address.is_ipv4() == key.address.is_ipv4() || server.forwarding == Forwarding::Local {
+    if Family::of(address.ip()) == key.family() || server.forwarding == Forwarding::Local {
         return Ok(());
     }
     Err(refuse(&format!("real server {address} is of the other address family, which direct routing cannot reach")))

@@ -3,49 +3,56 @@
 use crate::{
     mapped::{PUBLISH, word},
     plane::EbpfDataplane,
-    state::dest_address,
+    state::{dest_address, model_key},
 };
 use evenkeel_abi::{
     flow::{self, BUSY, KEY4, KEY6, WAYS},
     tcp::{STATES, State},
 };
-use evenkeel_model::Protocol;
+use evenkeel_dataplane::{Connection, ConnectionFilter};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
-    time::Duration,
 };
 
-/// A connection in the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connection {
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// Client address and port.
-    pub client: SocketAddr,
-    /// Virtual address and port.
-    pub virtual_address: SocketAddr,
-    /// Real server address and port.
-    pub real_server: SocketAddr,
-    /// Its state, as IPVS names it.
-    pub state: &'static str,
-    /// Time since its last packet that was noted.
-    pub idle: Duration,
+/// Buckets of each family that one call looks at.
+const BUCKETS_AT_ONCE: u32 = 4096;
+
+/// What a pass goes by.
+struct Pass<'a> {
+    now: u32,
+    hertz: u32,
+    filter: &'a ConnectionFilter,
+    sink: &'a mut dyn FnMut(Connection) -> bool,
 }
 
 impl EbpfDataplane {
-    /// Hands every connection to `sink`, in no order. The table goes on changing meanwhile.
-    pub fn connections(&mut self, sink: &mut dyn FnMut(Connection)) -> io::Result<()> {
+    /// The connections of some buckets from `from` on, in no order, and where to go on. The table goes on changing
+    /// meanwhile.
+    pub(crate) fn list_connections(
+        &mut self,
+        filter: &ConnectionFilter,
+        from: u64,
+        sink: &mut dyn FnMut(Connection) -> bool,
+    ) -> io::Result<Option<u64>> {
         let now = self.clock.now(&mut self.object)?;
         let hertz = crate::kernel::ticks_per_second()?;
-        for index in 0..self.sizes.buckets {
-            self.list::<KEY4>(self.maps.flows4.at(index).cast(), now, hertz, sink);
-            self.list::<KEY6>(self.maps.flows6.at(index).cast(), now, hertz, sink);
+        let buckets = self.sizes.buckets;
+        let from = u32::try_from(from).unwrap_or(buckets).min(buckets);
+        let to = from.saturating_add(BUCKETS_AT_ONCE).min(buckets);
+        let mut pass = Pass { now, hertz, filter, sink };
+        for index in from..to {
+            let goes_on = self.list::<KEY4>(self.maps.flows4.at(index).cast(), &mut pass)
+                && self.list::<KEY6>(self.maps.flows6.at(index).cast(), &mut pass);
+            if !goes_on {
+                return Ok(None);
+            }
         }
-        Ok(())
+        Ok((to < buckets).then_some(to.into()))
     }
 
-    fn list<const K: usize>(&self, bucket: *mut u64, now: u32, hertz: u32, sink: &mut dyn FnMut(Connection)) {
+    /// False: nobody wants more.
+    fn list<const K: usize>(&self, bucket: *mut u64, pass: &mut Pass<'_>) -> bool {
         let stride = if K == KEY4 { 4 } else { 8 };
         for way in 0..WAYS {
             // SAFETY: words of a slot of an element of the array.
@@ -56,17 +63,37 @@ impl EbpfDataplane {
             }
             let value = at(1);
             let key: [u64; K] = std::array::from_fn(|i| at(2 + i));
-            let state = flow::state(value);
-            if at(0) != meta || state == State::Dead as u32 {
+            if at(0) != meta || flow::state(value) == State::Dead as u32 {
                 continue;
             }
-            let real_server = dest_address(&self.maps.dest_infos.get(flow::dest(value) % self.sizes.dests));
-            let ticks = now.wrapping_sub(flow::seen(value)) as i32;
-            let idle = Duration::from_secs(1) * u32::try_from(ticks).unwrap_or(0) / hertz;
-            let (client, virtual_address, protocol) = ends(&key);
-            let state = STATE_NAMES[state as usize % STATES];
-            sink(Connection { protocol, client, virtual_address, real_server, state, idle });
+            let Some(shown) = self.shown(&key, value, pass) else { continue };
+            if pass.filter.means(&shown) && !(pass.sink)(shown) {
+                return false;
+            }
         }
+        true
+    }
+
+    /// `None`: its timeout has passed.
+    fn shown<const K: usize>(&self, key: &[u64; K], value: u64, pass: &Pass<'_>) -> Option<Connection> {
+        let state = flow::state(value) as usize % STATES;
+        let dest = self.maps.dest_infos.get(flow::dest(value) % self.sizes.dests);
+        let service = self.maps.service_infos.get(dest.service % self.sizes.services);
+        // Less than 0: its packet is younger than now.
+        let idle = u32::try_from(pass.now.wrapping_sub(flow::seen(value)) as i32).unwrap_or(0);
+        let left = self.timeouts[state].saturating_mul(pass.hertz).checked_sub(idle)?;
+        let (client, virtual_address, protocol) = ends(key);
+        Some(Connection {
+            protocol,
+            client,
+            virtual_address,
+            real_server: dest_address(&dest),
+            service: model_key(&service.key),
+            translated_client: None,
+            state: STATE_NAMES[state],
+            expires_s: left / pass.hertz,
+            is_template: false,
+        })
     }
 }
 
@@ -91,10 +118,10 @@ const STATE_NAMES: [&str; STATES] = [
 ];
 
 /// Client, virtual address and protocol of a key.
-fn ends<const K: usize>(key: &[u64; K]) -> (SocketAddr, SocketAddr, Protocol) {
+fn ends<const K: usize>(key: &[u64; K]) -> (SocketAddr, SocketAddr, u8) {
     let last = key[K - 1];
     let ports = (last >> 32) as u32;
-    let protocol = if last as u8 == Protocol::Udp.number() { Protocol::Udp } else { Protocol::Tcp };
+    let protocol = last as u8;
     let (source, destination) = if K == KEY4 {
         let v4 = |word: u32| IpAddr::from(word.to_ne_bytes());
         (v4((key[0] >> 32) as u32), v4(key[0] as u32))

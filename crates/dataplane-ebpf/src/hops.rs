@@ -31,16 +31,16 @@ impl EbpfDataplane {
         let mut wanted = abi::Dest { service: info.service, next_hop: words(address), ..abi::Dest::default() };
         let mut next_hop = address;
         match self.state.hops.get(&address) {
-            Some(NextHop::Resolved { interface, source, destination, gateway }) => {
-                wanted.interface = *interface;
+            Some(NextHop::Resolved { route, source, destination }) => {
+                wanted.interface = route.interface;
                 wanted.source = mac(source);
                 wanted.destination = mac(destination);
                 wanted.flags |= abi::DEST_RESOLVED;
-                next_hop = gateway.unwrap_or(address);
+                next_hop = route.gateway.unwrap_or(address);
             }
-            Some(NextHop::Unresolved { interface, gateway }) => {
-                wanted.interface = *interface;
-                next_hop = gateway.unwrap_or(address);
+            Some(NextHop::Unresolved { route }) => {
+                wanted.interface = route.interface;
+                next_hop = route.gateway.unwrap_or(address);
             }
             Some(NextHop::Unreachable) => {}
             // Nothing is known since the last daemon: what it knew goes on.

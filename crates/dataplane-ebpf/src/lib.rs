@@ -31,9 +31,9 @@ mod state;
 mod sweep;
 #[cfg(feature = "traffic")]
 mod traffic;
+mod unbuilt;
 
 pub use attach::{Attach, Attachment, Mode};
-pub use connections::Connection;
 pub use detach::remove_leftovers;
 pub use error::Error;
 pub use open::{Opened, Options};

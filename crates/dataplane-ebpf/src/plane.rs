@@ -7,13 +7,15 @@ use crate::{
     open::Options,
     sources,
     state::{State, dest_address, model_key, scheduler},
+    unbuilt,
 };
 use aya::Ebpf;
 use evenkeel_abi::{DestInfo, Reason};
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Counters, Dataplane, NextHop, RealServer, Service, ServiceOptions, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Service,
+    ServiceOptions, Table,
 };
-use evenkeel_model::{Forwarding, ServiceKey, Weight};
+use evenkeel_model::{Forwarding, ServiceKey, Timeouts, Weight};
 use std::{
     collections::BTreeMap,
     io,
@@ -84,7 +86,7 @@ impl Dataplane for EbpfDataplane {
             let (_, index) = entry.map_err(io::Error::other)?;
             let info = self.maps.service_infos.get(index);
             let sources = sources.get(&index).cloned().unwrap_or_default();
-            let options = ServiceOptions { scheduler: scheduler(info.scheduler), sources };
+            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler)) };
             by_service.insert(index, Service { options, real_servers: BTreeMap::new() });
         }
         for index in 0..self.sizes.dests {
@@ -93,7 +95,8 @@ impl Dataplane for EbpfDataplane {
                 continue;
             }
             if let Some(service) = by_service.get_mut(&info.service) {
-                service.real_servers.insert(dest_address(&info), real_server(&info));
+                let is_down = self.state.down.contains(&index);
+                service.real_servers.insert(dest_address(&info), RealServer { is_down, ..real_server(&info) });
             }
         }
         let key = |index: u32| model_key(&self.maps.service_infos.get(index).key);
@@ -152,16 +155,35 @@ impl Dataplane for EbpfDataplane {
         Ok(())
     }
 
+    fn connections(
+        &mut self,
+        filter: &ConnectionFilter,
+        from: u64,
+        sink: &mut dyn FnMut(Connection) -> bool,
+    ) -> io::Result<Option<u64>> {
+        self.list_connections(filter, from, sink)
+    }
+
+    fn flush(&mut self, _: &ConnectionFilter) -> io::Result<u64> {
+        Err(unbuilt::unsupported("ending connections"))
+    }
+
+    fn set_timeouts(&mut self, _: &Timeouts) -> io::Result<()> {
+        Err(unbuilt::unsupported("other timeouts"))
+    }
+
+    fn zero(&mut self, _: Option<&ServiceKey>) -> io::Result<()> {
+        Err(unbuilt::unsupported("counting from 0 again"))
+    }
+
     fn sweep(&mut self) -> io::Result<()> {
         self.sweep_part()
     }
 }
 
 fn real_server(info: &DestInfo) -> RealServer {
-    RealServer {
-        weight: Weight::new(info.weight).unwrap_or(Weight::MAX),
-        forwarding: if info.local != 0 { Forwarding::Local } else { Forwarding::DirectRouting },
-    }
+    let forwarding = if info.local != 0 { Forwarding::Local } else { Forwarding::DirectRouting };
+    RealServer::new(Weight::new(info.weight).unwrap_or(Weight::MAX), forwarding)
 }
 
 fn add(sum: &mut Counters, more: &Counters) {

@@ -7,6 +7,7 @@ use crate::{
     plane::EbpfDataplane,
     room,
     state::{dest_address, scheduler_number},
+    unbuilt,
 };
 use evenkeel_abi::{CELL_EMPTY, Cursor, LEVEL_CELLS, LIST_HEAD_CELLS, List};
 use evenkeel_dataplane::schedule::{Member, maglev, mh, rr, wrr};
@@ -114,8 +115,19 @@ impl EbpfDataplane {
         let draft = match scheduler {
             Scheduler::RoundRobin => self.round_robin(service, &entry.listed, &usable),
             Scheduler::WeightedRoundRobin => self.weighted(service, entry.weight, &members),
-            Scheduler::MaglevHash { .. } => slots(&members, mh::table),
+            Scheduler::MaglevHash(_) => slots(&members, mh::table),
             Scheduler::Maglev => slots(&members, |m| maglev::table(m, self.maps.header.get(0).secret)),
+            Scheduler::LeastConnections
+            | Scheduler::WeightedLeastConnections
+            | Scheduler::ShortestExpectedDelay
+            | Scheduler::NeverQueue
+            | Scheduler::LocalityLeastConnections
+            | Scheduler::LocalityLeastConnectionsReplicated
+            | Scheduler::DestinationHash
+            | Scheduler::SourceHash(_)
+            | Scheduler::WeightedFailover
+            | Scheduler::WeightedOverflow
+            | Scheduler::PowerOfTwo => return Err(unbuilt::unsupported(&format!("the scheduler {scheduler}"))),
         };
         self.write(service, scheduler, draft)?;
         if let Some(entry) = self.state.entries.get_mut(&service) {

@@ -29,8 +29,20 @@ pub(crate) fn cells_for(scheduler: Scheduler, weights: &Weights) -> Result<u32, 
     let usable = || weights.range(1..).rev();
     let count: u64 = usable().map(|(_, count)| u64::from(*count)).sum();
     let cells = match scheduler {
-        Scheduler::MaglevHash { .. } if !weights.is_empty() => u64::from(MH_SLOTS.div_ceil(2)),
-        Scheduler::MaglevHash { .. } => 0,
+        Scheduler::MaglevHash(_) if !weights.is_empty() => u64::from(MH_SLOTS.div_ceil(2)),
+        Scheduler::MaglevHash(_) => 0,
+        // `unbuilt` refuses these.
+        Scheduler::LeastConnections
+        | Scheduler::WeightedLeastConnections
+        | Scheduler::ShortestExpectedDelay
+        | Scheduler::NeverQueue
+        | Scheduler::LocalityLeastConnections
+        | Scheduler::LocalityLeastConnectionsReplicated
+        | Scheduler::DestinationHash
+        | Scheduler::SourceHash(_)
+        | Scheduler::WeightedFailover
+        | Scheduler::WeightedOverflow
+        | Scheduler::PowerOfTwo => 0,
         Scheduler::RoundRobin | Scheduler::WeightedRoundRobin | Scheduler::Maglev if count == 0 => 0,
         Scheduler::Maglev => u64::from(maglev::SLOTS.div_ceil(2)),
         Scheduler::RoundRobin => u64::from(LIST_HEAD_CELLS) + count,

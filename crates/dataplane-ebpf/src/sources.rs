@@ -10,7 +10,7 @@ use crate::{
 };
 use aya::maps::{MapError, lpm_trie::Key};
 use evenkeel_abi::{ACL_ALLOW, ACL_DENY, ACL_ENTRIES, ACL_FOREIGN, SERVICE_ACL, SERVICE_DEFAULT_DENY};
-use evenkeel_model::{Prefix, Sources};
+use evenkeel_model::{Family, Prefix, Sources};
 use std::{
     collections::{BTreeMap, HashMap},
     io,
@@ -70,7 +70,7 @@ impl EbpfDataplane {
 
     fn acl_key(&self, index: u32, prefix: Prefix) -> Key<[u32; 5]> {
         let [a, b, c, d] = words(prefix.address());
-        let foreign = prefix.address().is_ipv4() != service_address(&self.maps, index).is_ipv4();
+        let foreign = Family::of(prefix.address()) != service_family(&self.maps, index);
         let service = if foreign { index | ACL_FOREIGN } else { index };
         Key::new(32 + u32::from(prefix.length()), [service, a, b, c, d])
     }
@@ -90,7 +90,7 @@ pub(crate) fn read(maps: &Maps) -> io::Result<HashMap<u32, Sources>> {
         let (key, rule) = entry.map_err(io::Error::other)?;
         let [service, address @ ..] = key.data();
         let index = service & !ACL_FOREIGN;
-        let v4 = service_address(maps, index).is_ipv4() == (service & ACL_FOREIGN == 0);
+        let v4 = (service_family(maps, index) == Family::V4) == (service & ACL_FOREIGN == 0);
         let length = u8::try_from(key.prefix_len().saturating_sub(32)).unwrap_or(u8::MAX);
         let Ok(prefix) = Prefix::new(address_of(address, v4), length) else { continue };
         let list = lists.entry(index).or_default();
@@ -117,11 +117,11 @@ fn rules(sources: &Sources) -> Rules {
     rules
 }
 
-fn service_address(maps: &Maps, index: u32) -> IpAddr {
+fn service_family(maps: &Maps, index: u32) -> Family {
     if (index as usize) < maps.service_infos.len() {
-        model_key(&maps.service_infos.get(index).key).address
+        model_key(&maps.service_infos.get(index).key).family()
     } else {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        Family::V4
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use evenkeel_abi as abi;
 use evenkeel_dataplane::{NextHop, ServiceOptions};
-use evenkeel_model::{Protocol, Scheduler, ServiceKey, Sources};
+use evenkeel_model::{Family, HashFlags, Protocol, Scheduler, ServiceKey, Sources};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) hops: HashMap<IpAddr, NextHop>,
     /// Real servers that are no member any more, and for how many sweeps they have had no connection.
     pub(crate) draining: BTreeMap<u32, u32>,
+    /// Real servers that are down, as the last change of each says.
+    pub(crate) down: BTreeSet<u32>,
     /// Free indices; the lowest is taken first.
     pub(crate) free_services: BTreeSet<u32>,
     /// See `free_services`.
@@ -83,6 +85,7 @@ impl State {
             by_address: HashMap::new(),
             hops: HashMap::new(),
             draining: BTreeMap::new(),
+            down: BTreeSet::new(),
             free_services: (0..sizes.services).collect(),
             free_dests: (0..sizes.dests).collect(),
             dirty: BTreeSet::new(),
@@ -114,15 +117,14 @@ impl State {
             if let Some(extent) = extent {
                 self.cells.claim(extent);
             }
-            let options = ServiceOptions {
-                scheduler: scheduler(info.scheduler),
-                sources: sources.get(&index).cloned().unwrap_or_default(),
-            };
+            let sources = sources.get(&index).cloned().unwrap_or_default();
+            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler)) };
             let listed = listed(maps, list);
             self.free_services.remove(&index);
             self.entries.insert(index, Entry { live, extent, listed, ..Entry::new(key, options) });
             self.services.insert(key, index);
-            *self.filter.entry(abi::filter_bit(folded(key.address))).or_default() += 1;
+            let bit = abi::filter_bit(folded(address_of(info.key.address, info.key.family)));
+            *self.filter.entry(bit).or_default() += 1;
         }
     }
 
@@ -188,14 +190,14 @@ fn listed(maps: &Maps, list: abi::List) -> Vec<u32> {
         .collect()
 }
 
-/// A scheduler's number.
+/// A scheduler's number; `unbuilt` refuses those that have none.
 pub(crate) fn scheduler_number(scheduler: Scheduler) -> u32 {
     match scheduler {
-        Scheduler::RoundRobin => abi::SCHED_RR,
         Scheduler::WeightedRoundRobin => abi::SCHED_WRR,
-        Scheduler::MaglevHash { port: false } => abi::SCHED_MH,
-        Scheduler::MaglevHash { port: true } => abi::SCHED_MH_PORT,
+        Scheduler::MaglevHash(HashFlags { port: false, .. }) => abi::SCHED_MH,
+        Scheduler::MaglevHash(HashFlags { port: true, .. }) => abi::SCHED_MH_PORT,
         Scheduler::Maglev => abi::SCHED_MAGLEV,
+        _ => abi::SCHED_RR,
     }
 }
 
@@ -203,8 +205,8 @@ pub(crate) fn scheduler_number(scheduler: Scheduler) -> u32 {
 pub(crate) fn scheduler(number: u32) -> Scheduler {
     match number {
         abi::SCHED_WRR => Scheduler::WeightedRoundRobin,
-        abi::SCHED_MH => Scheduler::MaglevHash { port: false },
-        abi::SCHED_MH_PORT => Scheduler::MaglevHash { port: true },
+        abi::SCHED_MH => Scheduler::MaglevHash(HashFlags::default()),
+        abi::SCHED_MH_PORT => Scheduler::MaglevHash(HashFlags { port: true, fallback: false }),
         abi::SCHED_MAGLEV => Scheduler::Maglev,
         _ => Scheduler::RoundRobin,
     }
@@ -233,17 +235,20 @@ pub(crate) fn folded(address: IpAddr) -> u32 {
     words(address).into_iter().fold(0, |a, b| a ^ b)
 }
 
-fn family(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 4 } else { 6 }
+fn family(family: Family) -> u8 {
+    match family {
+        Family::V4 => 4,
+        Family::V6 => 6,
+    }
 }
 
-/// A service key as the maps have it.
+/// A service key as the maps have it; `unbuilt` refuses those by mark.
 pub(crate) fn abi_key(key: &ServiceKey) -> abi::ServiceKey {
     abi::ServiceKey {
-        address: octets(key.address),
-        port: key.port.to_be(),
-        protocol: key.protocol.number(),
-        family: family(key.address),
+        address: octets(key.address().unwrap_or(key.family().unspecified())),
+        port: key.port().to_be(),
+        protocol: key.protocol().map_or(0, Protocol::number),
+        family: family(key.family()),
     }
 }
 
@@ -258,7 +263,7 @@ fn address_of(octets: [u8; 16], family: u8) -> IpAddr {
 /// A service key of the maps.
 pub(crate) fn model_key(key: &abi::ServiceKey) -> ServiceKey {
     let protocol = if key.protocol == Protocol::Udp.number() { Protocol::Udp } else { Protocol::Tcp };
-    ServiceKey { address: address_of(key.address, key.family), protocol, port: u16::from_be(key.port) }
+    ServiceKey::Address { address: address_of(key.address, key.family), protocol, port: u16::from_be(key.port) }
 }
 
 /// A real server's address and port.

@@ -129,6 +129,7 @@ impl EbpfDataplane {
 
     fn forget(&mut self, dest: u32) {
         self.state.draining.remove(&dest);
+        self.state.down.remove(&dest);
         let info = self.maps.dest_infos.get(dest);
         let address = dest_address(&info);
         let sum = self.counters_of(dest);
@@ -156,7 +157,7 @@ impl EbpfDataplane {
         if let Some(entry) = self.state.entries.remove(&service) {
             self.state.cells.give_back_all([entry.extent, entry.reserved]);
             self.state.services.remove(&entry.key);
-            self.filter(entry.key.address, false);
+            self.filter(&entry.key, false);
         }
         self.maps.services.set(service, abi::Service::default());
         self.maps.service_infos.set(service, abi::ServiceInfo::default());

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use evenkeel_abi::tcp::TIMEOUT_SECONDS;
-use evenkeel_dataplane::{Change, Counters, Dataplane, NextHop, RealServer, ServiceOptions};
+use evenkeel_dataplane::{
+    Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Route, ServiceOptions,
+};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Options, Runner};
-use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Weight};
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
@@ -25,15 +27,16 @@ fn director(vip: IpAddr, server: impl Fn(u8) -> IpAddr) -> EbpfDataplane {
         timeouts: TIMEOUT_SECONDS,
     };
     let (mut plane, _) = EbpfDataplane::open(&options).unwrap();
-    let key = ServiceKey { address: vip, protocol: Protocol::Tcp, port: 80 };
-    let rr = ServiceOptions { scheduler: Scheduler::RoundRobin, sources: Sources::default() };
-    let one = RealServer { weight: Weight::ONE, forwarding: Forwarding::DirectRouting };
+    let key = ServiceKey::Address { address: vip, protocol: Protocol::Tcp, port: 80 };
+    let rr = ServiceOptions::new(Scheduler::RoundRobin);
+    let one = RealServer::new(Weight::ONE, Forwarding::DirectRouting);
     let mut changes = vec![Change::AddService(key, rr)];
     changes.extend((11..19).map(|last| Change::AddRealServer(key, SocketAddr::new(server(last), 80), one)));
     plane.apply(&changes).unwrap();
     for last in 11..19 {
         let destination = [2, 0, 0, 0, 0, last];
-        let hop = NextHop::Resolved { interface: 1, source: [2, 0, 0, 0, 0, 1], destination, gateway: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 1], destination };
         plane.next_hop(server(last), hop).unwrap();
     }
     plane
@@ -87,7 +90,14 @@ fn contend(mut plane: EbpfDataplane, frame: fn(u32) -> Vec<u8>) {
         runners[0].run(&frame(flow), 1).unwrap();
     }
     let mut copies: HashMap<SocketAddr, u32> = HashMap::new();
-    plane.connections(&mut |c| *copies.entry(c.client).or_default() += 1).unwrap();
+    let mut count = |c: Connection| {
+        *copies.entry(c.client).or_default() += 1;
+        true
+    };
+    let mut next = Some(0);
+    while let Some(from) = next {
+        next = plane.connections(&ConnectionFilter::default(), from, &mut count).unwrap();
+    }
     let twice = copies.values().filter(|n| **n > 1).count();
     assert_eq!((copies.len() as u32, twice), (FLOWS, 0), "flows that have a connection, and more than one");
     let mut sum = Counters::default();

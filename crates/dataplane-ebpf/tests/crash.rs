@@ -9,7 +9,7 @@ mod host;
 use director::{SYN, goes_to, options, resolve, segment};
 use evenkeel_dataplane::{Dataplane, RealServer, Service, ServiceOptions, Table};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Opened, remove_leftovers};
-use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use evenkeel_model::{Forwarding, HashFlags, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
 use host::{Pins, root};
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
 fn service(port: u16) -> ServiceKey {
-    ServiceKey { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port }
+    ServiceKey::Address { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port }
 }
 
 /// One of a few tables that are far from each other.
@@ -43,14 +43,14 @@ fn table(number: u64) -> Table {
     let scheduler = match number % 3 {
         0 => Scheduler::RoundRobin,
         1 => Scheduler::WeightedRoundRobin,
-        _ => Scheduler::MaglevHash { port: false },
+        _ => Scheduler::MaglevHash(HashFlags { port: false, fallback: false }),
     };
     let server = |last: u64| {
-        let real = RealServer { weight: Weight::ONE, forwarding: Forwarding::DirectRouting };
+        let real = RealServer::new(Weight::ONE, Forwarding::DirectRouting);
         (SocketAddr::from(([10, 0, 0, last as u8], 80)), real)
     };
     let real_servers: BTreeMap<_, _> = (0..1 + number % 3).map(|n| server(11 + (number + n) % 4)).collect();
-    let one = Service { options: ServiceOptions { scheduler, sources }, real_servers };
+    let one = Service { options: ServiceOptions { sources, ..ServiceOptions::new(scheduler) }, real_servers };
     let mut services = BTreeMap::new();
     if number % 5 != 4 {
         services.insert(service(80), one.clone());

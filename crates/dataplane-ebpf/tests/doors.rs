@@ -15,7 +15,7 @@ use aya::{
     },
 };
 use director::{SYN, changes, counters, options, resolve, segment};
-use evenkeel_dataplane::Dataplane;
+use evenkeel_dataplane::{Connection, ConnectionFilter, Dataplane};
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Mode, Opened};
 use evenkeel_model::Scheduler;
 use host::{Pins, own_namespace, root, run, ways};
@@ -205,7 +205,14 @@ fn a_tagged_frame_is_nobodys_at_the_tc_door() {
         // Frames of one sender arrive in order.
         wait_for(&mut plane, 1);
         let mut clients = Vec::new();
-        plane.connections(&mut |connection| clients.push(connection.client.port())).unwrap();
+        let mut note = |connection: Connection| {
+            clients.push(connection.client.port());
+            true
+        };
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = plane.connections(&ConnectionFilter::default(), from, &mut note).unwrap();
+        }
         assert_eq!(clients, [1], "{want:?}");
         plane.remove_all().unwrap();
     }

@@ -19,13 +19,13 @@ use std::{
 const XDP_DROP: u32 = 1;
 
 fn weighing(weight: u32) -> RealServer {
-    RealServer { weight: Weight::new(weight).unwrap(), forwarding: Forwarding::DirectRouting }
+    RealServer::new(Weight::new(weight).unwrap(), Forwarding::DirectRouting)
 }
 
 fn with_sources(allow: &[&str], deny: &[&str]) -> ServiceOptions {
     let prefixes = |list: &[&str]| list.iter().map(|text| text.parse::<Prefix>().unwrap()).collect();
     let sources = Sources { allow: prefixes(allow), deny: prefixes(deny) };
-    ServiceOptions { scheduler: Scheduler::RoundRobin, sources }
+    ServiceOptions { sources, ..ServiceOptions::new(Scheduler::RoundRobin) }
 }
 
 #[test]
@@ -85,15 +85,15 @@ fn a_list_there_is_no_room_for_is_refused_by_the_change_that_asks_for_it() {
     let mut large = options(None);
     (large.real_servers, large.services) = (4096, 4);
     let (mut plane, _) = EbpfDataplane::open(&large).unwrap();
-    let key = |port| ServiceKey { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port };
-    let wrr = ServiceOptions { scheduler: Scheduler::WeightedRoundRobin, sources: Sources::default() };
+    let key = |port| ServiceKey::Address { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port };
+    let wrr = ServiceOptions::new(Scheduler::WeightedRoundRobin);
     let address = |n: u32| SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 80));
     let mut changes = vec![Change::AddService(key(80), wrr.clone()), Change::AddService(key(81), wrr)];
     // Every weight is a level of its own, so that the list grows with the square.
     changes.extend((0..1000).map(|n| Change::AddRealServer(key(80), address(n), weighing(n + 1))));
     let failed = plane.apply(&changes).unwrap_err();
     assert!(failed.applied > 500 && failed.applied < changes.len(), "{failed}");
-    assert_eq!(failed.change, changes[failed.applied]);
+    assert_eq!(*failed.change, changes[failed.applied]);
     assert!(failed.cause.to_string().contains("no room"), "{failed}");
     let table = plane.observe().unwrap();
     assert_eq!(table.services[&key(80)].real_servers.len(), failed.applied - 2, "those before it are in force");
@@ -111,7 +111,7 @@ fn weighted_round_robin_takes_no_more_real_servers_than_it_can_count() {
     (large.real_servers, large.cells) = (70_000, 1 << 19);
     let (mut plane, _) = EbpfDataplane::open(&large).unwrap();
     let address = |n: u32| SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 80 + (n >> 16) as u16));
-    let wrr = ServiceOptions { scheduler: Scheduler::WeightedRoundRobin, sources: Sources::default() };
+    let wrr = ServiceOptions::new(Scheduler::WeightedRoundRobin);
     let mut changes = vec![Change::AddService(service(), wrr)];
     changes.extend((0..66_000).map(|n| Change::AddRealServer(service(), address(n), weighing(1))));
     let failed = plane.apply(&changes).unwrap_err();
@@ -156,13 +156,13 @@ fn lists_of_sources_beyond_the_room_are_refused_and_change_nothing() {
     plane.apply(&[Change::EditService(service(), before.clone())]).unwrap();
     let host = |n: u32| Prefix::new(IpAddr::from((0x0b00_0000 + n).to_be_bytes()), 32).unwrap();
     let many = Sources { allow: Vec::new(), deny: (0..70_000).map(host).collect() };
-    let many = ServiceOptions { scheduler: Scheduler::RoundRobin, sources: many };
+    let many = ServiceOptions { sources: many, ..ServiceOptions::new(Scheduler::RoundRobin) };
     let failed = plane.apply(&[Change::EditService(service(), many.clone())]).unwrap_err();
     assert!(failed.cause.to_string().contains("no room for another source prefix"), "{failed}");
     assert_eq!(plane.observe().unwrap().services[&service()].options, before);
     assert_eq!(goes_to(&mut plane, 1, SYN), 11);
     // A service that is refused again and again uses nothing up.
-    let other = ServiceKey { port: 81, ..service() };
+    let other = ServiceKey::Address { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port: 81 };
     let mut few = before.clone();
     few.sources.deny = many.sources.deny[..65_536].to_vec();
     for _ in 0..3 {
@@ -181,9 +181,9 @@ fn a_table_finds_the_room_that_was_made_for_it() {
     // A level for each weight: a fifth of a million cells for each service.
     let real_servers: BTreeMap<_, _> =
         (0..600).map(|n: u32| (SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 80)), weighing(n + 1))).collect();
-    let wrr = ServiceOptions { scheduler: Scheduler::WeightedRoundRobin, sources: Sources::default() };
+    let wrr = ServiceOptions::new(Scheduler::WeightedRoundRobin);
     let one = Service { options: wrr, real_servers };
-    let key = |port| ServiceKey { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port };
+    let key = |port| ServiceKey::Address { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port };
     let table = Table { services: (1..6).map(|port| (key(port), one.clone())).collect() };
     let (mut plane, _) = EbpfDataplane::open(&Options::for_table(&table, None, 64)).unwrap();
     plane.apply(&Table::default().changes_to(&table)).unwrap();

@@ -10,7 +10,7 @@ mod turns;
 
 use crate::{Change, Counters, Dataplane, RealServer, ServiceOptions, Table, reference::Traffic};
 use evenkeel_machine::Rng;
-use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use evenkeel_model::{Forwarding, HashFlags, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
 use std::{
     collections::BTreeMap,
     fmt::Display,
@@ -34,6 +34,9 @@ pub fn check_traffic(make: &mut dyn FnMut() -> Box<dyn Traffic>) {
     }
 }
 
+/// mh that looks at the source port too.
+const MH_PORT: Scheduler = Scheduler::MaglevHash(HashFlags { port: true, fallback: false });
+
 /// The value, or a panic that says what failed.
 fn must<T, E: Display>(result: Result<T, E>, what: &str) -> T {
     match result {
@@ -43,15 +46,15 @@ fn must<T, E: Display>(result: Result<T, E>, what: &str) -> T {
 }
 
 fn key(protocol: Protocol, port: u16) -> ServiceKey {
-    ServiceKey { address: IpAddr::from([192, 0, 2, 1]), protocol, port }
+    ServiceKey::Address { address: IpAddr::from([192, 0, 2, 1]), protocol, port }
 }
 
 fn options(scheduler: Scheduler) -> ServiceOptions {
-    ServiceOptions { scheduler, sources: Sources::default() }
+    ServiceOptions::new(scheduler)
 }
 
 fn server(weight: u32, forwarding: Forwarding) -> RealServer {
-    RealServer { weight: Weight::new(weight).unwrap_or(Weight::MAX), forwarding }
+    RealServer::new(Weight::new(weight).unwrap_or(Weight::MAX), forwarding)
 }
 
 fn address(last: u8) -> SocketAddr {
@@ -89,7 +92,7 @@ fn additions_edits_and_removals_are_observed(plane: &mut dyn Dataplane) {
     assert_eq!(servers(&table), BTreeMap::from([(address(1), one), (address(2), server(7, Forwarding::Local))]));
     let lists = |text: &[&str]| -> Vec<Prefix> { text.iter().map(|t| must(t.parse(), "a prefix")).collect() };
     let sources = Sources { allow: lists(&["10.0.0.0/8", "10.9.0.0/16"]), deny: lists(&["0.0.0.0/0", "10.1.2.3/32"]) };
-    let edited = ServiceOptions { scheduler: Scheduler::MaglevHash { port: true }, sources };
+    let edited = ServiceOptions { sources, ..options(MH_PORT) };
     apply(plane, &[Change::EditService(web, edited.clone())]);
     apply(plane, &[Change::EditRealServer(web, address(1), server(0, Forwarding::Local))]);
     let table = observe(plane);
@@ -139,7 +142,7 @@ fn errors_name_the_change(plane: &mut dyn Dataplane) {
         match plane.apply(&[before, wrong.clone(), after]) {
             Ok(()) => panic!("accepted: {wrong:?}"),
             Err(error) => {
-                assert_eq!((error.applied, &error.change), (1, &wrong), "{error}");
+                assert_eq!((error.applied, &*error.change), (1, &wrong), "{error}");
                 let text = error.to_string();
                 assert!(!text.contains('\n') && text.contains("after 1 changes"), "{text}");
             }

@@ -11,4 +11,4 @@ mod table;
 mod traits;
 
 pub use table::{Change, RealServer, Service, ServiceOptions, Table};
-pub use traits::{ApplyError, Capabilities, Counters, Dataplane, NextHop};
+pub use traits::{ApplyError, Capabilities, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Route};

@@ -14,6 +14,7 @@ mod path;
 pub mod random;
 mod servers;
 mod state;
+mod unbuilt;
 
 pub use memory::Memory;
 pub use path::Outcome;

@@ -1,6 +1,6 @@
 //! The forwarding table, desired or observed, and the changes between two of them.
 
-use evenkeel_model::{Forwarding, Scheduler, ServiceKey, Sources, Weight};
+use evenkeel_model::{Behaviour, Forwarding, Match, Persistence, Scheduler, ServiceKey, Sources, Thresholds, Weight};
 use std::{collections::BTreeMap, net::SocketAddr};
 
 /// Every service a data plane serves.
@@ -27,6 +27,41 @@ pub struct ServiceOptions {
     pub scheduler: Scheduler,
     /// Who may connect.
     pub sources: Sources,
+    /// Clients come back to their real server.
+    pub persistence: Option<Persistence>,
+    /// Every packet is scheduled by itself; UDP only.
+    pub one_packet: bool,
+    /// What becomes of connections in special cases.
+    pub behaviour: Behaviour,
+    /// What has the service's mark; empty for services on an address.
+    pub matches: Vec<Match>,
+}
+
+impl ServiceOptions {
+    /// A scheduler, and everything else as it is when nobody says otherwise.
+    pub fn new(scheduler: Scheduler) -> ServiceOptions {
+        ServiceOptions {
+            scheduler,
+            sources: Sources::default(),
+            persistence: None,
+            one_packet: false,
+            behaviour: Behaviour::default(),
+            matches: Vec::new(),
+        }
+    }
+}
+
+impl From<&evenkeel_model::Service> for ServiceOptions {
+    fn from(service: &evenkeel_model::Service) -> ServiceOptions {
+        ServiceOptions {
+            scheduler: service.scheduler,
+            sources: service.sources.clone(),
+            persistence: service.persistence,
+            one_packet: service.one_packet,
+            behaviour: service.behaviour,
+            matches: service.matches.clone(),
+        }
+    }
 }
 
 /// One real server of a service.
@@ -36,6 +71,18 @@ pub struct RealServer {
     pub weight: Weight,
     /// How packets reach it.
     pub forwarding: Forwarding,
+    /// How many connections it may have.
+    pub thresholds: Thresholds,
+    /// It does not answer: connections that [`evenkeel_model::ExpireGone`] names are given up, as after its removal. Always
+    /// with weight 0.
+    pub is_down: bool,
+}
+
+impl RealServer {
+    /// Without thresholds and not down.
+    pub fn new(weight: Weight, forwarding: Forwarding) -> RealServer {
+        RealServer { weight, forwarding, thresholds: Thresholds::default(), is_down: false }
+    }
 }
 
 /// One step from a table to another.
@@ -50,7 +97,7 @@ pub enum Change {
     /// A new real server, which becomes the newest. One that was removed and still drains is taken up again with its
     /// connections and counters.
     AddRealServer(ServiceKey, SocketAddr, RealServer),
-    /// Other weight or forwarding.
+    /// Other weight, forwarding, thresholds or state.
     EditRealServer(ServiceKey, SocketAddr, RealServer),
     /// No new connections; those it has drain.
     RemoveRealServer(ServiceKey, SocketAddr),

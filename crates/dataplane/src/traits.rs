@@ -1,7 +1,7 @@
 //! What every data plane does, and no more.
 
 use crate::{Change, Table};
-use evenkeel_model::ServiceKey;
+use evenkeel_model::{ServiceKey, Timeouts};
 use std::{
     error::Error,
     fmt, io,
@@ -29,6 +29,24 @@ pub trait Dataplane: Send {
     /// Tells how a real server's address is reached. Data planes that leave this to the kernel ignore it.
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()>;
 
+    /// Hands `sink` the connections that `filter` means, and ends when it returns `false`. One call looks at a bounded part
+    /// of the table that begins at `from` (0 at first) and returns where the next one is to go on; `None`: that was all.
+    fn connections(
+        &mut self,
+        filter: &ConnectionFilter,
+        from: u64,
+        sink: &mut dyn FnMut(Connection) -> bool,
+    ) -> io::Result<Option<u64>>;
+
+    /// Ends the connections that `filter` means; how many. Their clients' next packets are of unknown connections.
+    fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64>;
+
+    /// Sets how long connections last.
+    fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()>;
+
+    /// Counts a service (all: `None`) and its real servers from 0 again.
+    fn zero(&mut self, service: Option<&ServiceKey>) -> io::Result<()>;
+
     /// Removes connections whose timeout has passed and what was only kept for them. To be called about once a second.
     fn sweep(&mut self) -> io::Result<()>;
 }
@@ -49,24 +67,36 @@ pub struct Capabilities {
 pub enum NextHop {
     /// On the wire.
     Resolved {
-        /// Egress interface.
-        interface: u32,
-        /// That interface's own MAC address.
+        /// The way there.
+        route: Route,
+        /// The egress interface's own MAC address.
         source: [u8; 6],
         /// The real server's MAC address, or that of the gateway towards it.
         destination: [u8; 6],
-        /// The gateway, if there is one.
-        gateway: Option<IpAddr>,
     },
     /// The route is known, the MAC address is not yet.
     Unresolved {
-        /// Egress interface.
-        interface: u32,
-        /// The gateway, if there is one.
-        gateway: Option<IpAddr>,
+        /// The way there.
+        route: Route,
     },
     /// No route.
     Unreachable,
+}
+
+/// The way to a real server's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Egress interface.
+    pub interface: u32,
+    /// The gateway, if there is one.
+    pub gateway: Option<IpAddr>,
+    /// Largest IP packet that goes out there, in bytes.
+    pub mtu: u32,
+    /// The director's own address towards it: the source of tunnel packets and what FullNAT makes clients into. `None`: the
+    /// interface has none of the family.
+    pub own_address: Option<IpAddr>,
+    /// `interface` is the lower device of a VLAN interface with this identifier, 1 to 4094.
+    pub vlan: Option<u16>,
 }
 
 /// Sums since the service or real server was added.
@@ -86,13 +116,61 @@ pub struct Counters {
     pub active: u32,
     /// Connections in another state now.
     pub inactive: u32,
+    /// Persistent clients now: template connections.
+    pub persistent: u32,
+}
+
+/// Which connections are meant: those for which everything that is said holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionFilter {
+    /// Of this service.
+    pub service: Option<ServiceKey>,
+    /// Of this real server address, any port where the port is 0.
+    pub real_server: Option<SocketAddr>,
+    /// Of this client, any port where the port is 0.
+    pub client: Option<SocketAddr>,
+}
+
+impl ConnectionFilter {
+    /// Whether the connection is meant.
+    pub fn means(&self, connection: &Connection) -> bool {
+        let is_there = |wanted: Option<SocketAddr>, end: SocketAddr| {
+            wanted.is_none_or(|wanted| wanted.ip() == end.ip() && [0, end.port()].contains(&wanted.port()))
+        };
+        self.service.is_none_or(|service| service == connection.service)
+            && is_there(self.real_server, connection.real_server)
+            && is_there(self.client, connection.client)
+    }
+}
+
+/// A connection as listings show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// IANA number; 0 for a template that stands for every protocol.
+    pub protocol: u8,
+    /// Address and port of the client; of a template: masked, port 0.
+    pub client: SocketAddr,
+    /// Where the client sends to; of a template of a mark: the mark as an address, as IPVS shows it.
+    pub virtual_address: SocketAddr,
+    /// The real server.
+    pub real_server: SocketAddr,
+    /// Of this service.
+    pub service: ServiceKey,
+    /// As the real server sees the client, where FullNAT makes it another one.
+    pub translated_client: Option<SocketAddr>,
+    /// The state's name as IPVS has it: `ESTABLISHED`, `SYN_RECV`, `UDP`, `ASSURED`, …
+    pub state: &'static str,
+    /// Seconds until its timeout.
+    pub expires_s: u32,
+    /// Whether it is a persistence template.
+    pub is_template: bool,
 }
 
 /// A change that could not be made.
 #[derive(Debug)]
 pub struct ApplyError {
     /// Which one.
-    pub change: Change,
+    pub change: Box<Change>,
     /// How many before it are in force.
     pub applied: usize,
     /// Why.

@@ -2,7 +2,7 @@
 
 use crate::{OverrideRecord, Overrides, service::Asked};
 use evenkeel_machine::Instant;
-use evenkeel_model::{Protocol, ServiceKey, Weight};
+use evenkeel_model::{Family, Protocol, ServiceKey, Weight};
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 /// Entries at the most; requests beyond are refused.
@@ -27,8 +27,7 @@ impl Book {
     /// From what was stored. Records that make no sense are left out.
     pub(crate) fn restore(now: Instant, stored: Overrides) -> Book {
         let entry = |record: OverrideRecord| {
-            let protocol = [Protocol::Tcp, Protocol::Udp].into_iter().find(|p| p.name() == record.protocol)?;
-            let service = ServiceKey { address: record.address, protocol, port: record.port };
+            let service = key_of(&record)?;
             let weight = record.weight.and_then(Weight::new);
             let drained = record.drained && record.drained_for_ms != Some(0);
             let asked = Asked { disabled: record.disabled, drained, weight };
@@ -42,9 +41,10 @@ impl Book {
     /// To be stored.
     pub(crate) fn store(&self, now: Instant) -> Overrides {
         let record = |((service, real_server), entry): (&Key, &Entry)| OverrideRecord {
-            address: service.address,
-            protocol: service.protocol.name().to_owned(),
-            port: service.port,
+            address: service.address().unwrap_or(service.family().unspecified()),
+            protocol: service.protocol_name().to_owned(),
+            port: service.port(),
+            mark: service.mark(),
             real_server: *real_server,
             disabled: entry.asked.disabled,
             drained: entry.asked.drained,
@@ -105,4 +105,13 @@ impl Book {
         self.entries.retain(|_, entry| entry.asked != Asked::default());
         over
     }
+}
+
+fn key_of(record: &OverrideRecord) -> Option<ServiceKey> {
+    if let Some(mark) = record.mark {
+        return Some(ServiceKey::Mark { mark, family: Family::of(record.address) });
+    }
+    let known = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+    let protocol = known.into_iter().find(|protocol| protocol.name() == record.protocol)?;
+    Some(ServiceKey::new(record.address, protocol, record.port))
 }

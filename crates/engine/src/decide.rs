@@ -4,7 +4,7 @@ use crate::{
     CheckId, Effect, ScriptOrder,
     balance::Balance,
     program::After,
-    service::{Cover, Server, Service},
+    service::{Cover, Server, Service, place},
     watches::Turn,
     words,
 };
@@ -103,7 +103,7 @@ impl Balance {
             };
             if let Some(file) = service.monitor_file.clone() {
                 let word = if found.state == health::State::Up { "up" } else { "down" };
-                let line = format!("{}:{} [{word}] {}", key.protocol, server.address, found.why);
+                let line = format!("{}:{} [{word}] {}", key.protocol_name(), server.address, found.why);
                 self.program.hold(After::Service(key), Effect::MonitorLine { file, line });
             }
             self.program.hold(After::Service(key), Effect::Event(event));
@@ -238,8 +238,7 @@ pub(crate) fn maintenance_file(server: &Server, names: &BTreeSet<String>) -> Opt
 
 fn command_of(service: &Service, word: &str) -> Option<ScriptOrder> {
     let command = service.fallback_command.as_ref().filter(|_| service.fallback.is_some())?;
-    let address = std::net::SocketAddr::new(service.key.address, service.key.port).to_string();
-    let told = [word.to_owned(), address, service.key.protocol.name().to_owned()];
+    let told = [word.to_owned(), place(&service.key), service.key.protocol_name().to_owned()];
     let arguments = command.arguments.iter().cloned().chain(told).collect();
     Some(ScriptOrder { program: command.program.clone(), arguments })
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     time::Duration,
 };
 
@@ -16,12 +17,15 @@ pub struct Overrides {
 /// What holds for one service, or for one real server of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverrideRecord {
-    /// Virtual address.
+    /// Virtual address; of a mark: the one of all zeros of its family.
     pub address: IpAddr,
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp`, `sctp` or `fwm`.
     pub protocol: String,
-    /// Virtual port.
+    /// Virtual port; 0 of a mark.
     pub port: u16,
+    /// The mark, of a service by mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<NonZeroU32>,
     /// The real server; none: the service itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub real_server: Option<SocketAddr>,

@@ -1,6 +1,6 @@
 //! What would change: the lines of a dry run and of `evenkeel diff`.
 
-use crate::{balance::Balance, words};
+use crate::{balance::Balance, service::place, words};
 use evenkeel_api::{PlanAction, PlanLine};
 use evenkeel_dataplane::{ServiceOptions, Table};
 use evenkeel_model::{Check, Cluster, Fallback, Forwarding, RealServer, Service, ServiceKey, Weight};
@@ -136,7 +136,7 @@ fn line(action: PlanAction, kind: &str, nested: bool, text: String) -> PlanLine 
 }
 
 fn named(key: &ServiceKey) -> String {
-    format!("{} {}", key.protocol, SocketAddr::new(key.address, key.port))
+    format!("{} {}", key.protocol_name(), place(key))
 }
 
 /// `tcp 192.0.2.1:80 rr dr`.

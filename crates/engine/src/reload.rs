@@ -89,7 +89,13 @@ impl Balance {
     /// Whether the service runs exactly as the file has it. Nearly all do at nearly every reload, so that this decides
     /// how long one takes.
     fn is_same(&self, old: &Service, new: &model::Service) -> bool {
-        let options = old.options.scheduler == new.scheduler && old.options.sources == new.sources;
+        let now = &old.options;
+        let options = now.scheduler == new.scheduler
+            && now.sources == new.sources
+            && now.persistence == new.persistence
+            && now.one_packet == new.one_packet
+            && now.behaviour == new.behaviour
+            && now.matches == new.matches;
         let fallback = old.fallback == new.fallback && old.fallback_command == new.fallback_command;
         let policy = old.on_fail == new.on_fail && old.start == new.start && old.clean_stop == new.clean_stop;
         let told = old.name == new.name
@@ -97,6 +103,7 @@ impl Balance {
             && old.alerts.as_deref() == new.alerts.as_ref();
         let server = |(old, new): (&Server, &model::RealServer)| {
             let same = old.address == new.address && old.weight == new.weight && old.forwarding == new.forwarding;
+            let same = same && old.thresholds == new.thresholds;
             let named = *old.name == *new.name && *old.aliases == *new.aliases;
             same && named && self.watches.get(old.watch).is_some_and(|(check, _)| *check == *new.check)
         };
@@ -121,7 +128,7 @@ impl Balance {
         passage: &mut Passage,
     ) -> Service {
         let key = new.key;
-        let options = ServiceOptions { scheduler: new.scheduler, sources: new.sources };
+        let options = ServiceOptions::from(&new);
         let mut changed = old.as_ref().is_none_or(|old| {
             let same = old.options == options && old.fallback == new.fallback;
             !same || old.on_fail != new.on_fail || old.start != new.start
@@ -200,7 +207,7 @@ impl Balance {
         adopted: bool,
         passage: &mut Passage,
     ) -> (Server, bool) {
-        let model::RealServer { name, aliases, address, forwarding, weight, check } = new;
+        let model::RealServer { name, aliases, address, forwarding, weight, thresholds, check } = new;
         let watch = self.watch_for(now, (key, address), old, check, adopted, passage);
         let asked = match old {
             Some(old) => old.asked,
@@ -212,6 +219,7 @@ impl Balance {
             address,
             forwarding,
             weight,
+            thresholds,
             watch,
             asked,
             maintenance: false,
@@ -220,7 +228,7 @@ impl Balance {
         };
         server.maintenance = maintenance_file(&server, &self.maintenance).is_some();
         let differs = old.is_none_or(|old| {
-            let same = old.weight == weight && old.forwarding == forwarding;
+            let same = old.weight == weight && old.forwarding == forwarding && old.thresholds == thresholds;
             !same || old.watch != watch || old.maintenance != server.maintenance
         });
         (server, differs)

@@ -4,7 +4,7 @@ use crate::{
     Sample, ServerSample,
     balance::Balance,
     program::weight_in,
-    service::{Cover, Server, Service},
+    service::{Cover, Server, Service, place},
     watches::Watches,
     words,
 };
@@ -50,8 +50,8 @@ impl Balance {
         let server = |server| self.server_status(now, sample, service, server, numbers);
         api::ServiceStatus {
             name: service.name.clone(),
-            protocol: service.key.protocol.name().to_owned(),
-            address: SocketAddr::new(service.key.address, service.key.port).to_string(),
+            protocol: service.key.protocol_name().to_owned(),
+            address: place(&service.key),
             scheduler: service.options.scheduler.name().to_owned(),
             fallback,
             real_servers: service.servers.iter().map(server).collect(),

@@ -63,7 +63,13 @@ impl Balance {
             Request::Weight { server, weight, force } => self.reweigh(now, token, &server, weight, force, out),
             Request::Disable { target, force } => self.set_disabled(now, token, &target, true, force, out),
             Request::Enable { target } => self.set_disabled(now, token, &target, false, true, out),
-            Request::Watch { .. } | Request::Reload {} | Request::Plan {} => {
+            Request::Watch { .. }
+            | Request::Reload {}
+            | Request::Plan {}
+            | Request::Table { .. }
+            | Request::Edit { .. }
+            | Request::Connections { .. }
+            | Request::Flush { .. } => {
                 Err(Refusal::new(RefusalCode::BadRequest, format!("{} is not for the engine", request.name())))
             }
         }
@@ -117,9 +123,9 @@ impl Balance {
         };
         let counters = sample.services.get(&key).and_then(|service| service.real_servers.get(&address));
         // Closing TCP connections need their real server no more; every UDP one counts as inactive.
-        let left = counters.map_or(0, |counters| match key.protocol {
-            Protocol::Tcp => counters.active,
-            Protocol::Udp => counters.active.saturating_add(counters.inactive),
+        let left = counters.map_or(0, |counters| match key.protocol() {
+            Some(Protocol::Tcp | Protocol::Sctp) => counters.active,
+            Some(Protocol::Udp) | None => counters.active.saturating_add(counters.inactive),
         });
         if left > 0 {
             self.sampling.drains.push(drain);

@@ -110,8 +110,8 @@ fn targets(service: &Service) -> impl Iterator<Item = Target> {
 }
 
 fn is_service(service: &Service, text: &str) -> bool {
-    let address = SocketAddr::new(service.key.address, service.key.port);
-    service.name == text || is_address(address, text) || service.key.to_string() == text
+    let address = service.key.address().map(|address| SocketAddr::new(address, service.key.port()));
+    service.name == text || address.is_some_and(|address| is_address(address, text)) || service.key.to_string() == text
 }
 
 fn is_server(server: &Server, text: &str) -> bool {

@@ -5,7 +5,9 @@ use evenkeel_api::ServerState;
 use evenkeel_dataplane::{self as dataplane, ServiceOptions};
 use evenkeel_health::State;
 use evenkeel_machine::Instant;
-use evenkeel_model::{Alerts, Fallback, FallbackCommand, Forwarding, OnFail, ServiceKey, StartState, Weight};
+use evenkeel_model::{
+    Alerts, Fallback, FallbackCommand, Forwarding, OnFail, ServiceKey, StartState, Thresholds, Weight,
+};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// A virtual service.
@@ -44,6 +46,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) forwarding: Forwarding,
     pub(crate) weight: Weight,
+    pub(crate) thresholds: Thresholds,
     pub(crate) watch: Slot,
     pub(crate) asked: Asked,
     /// A maintenance file names it.
@@ -58,6 +61,14 @@ pub(crate) struct Asked {
     pub(crate) disabled: bool,
     pub(crate) drained: bool,
     pub(crate) weight: Option<Weight>,
+}
+
+/// Where a service is, for people: address and port, or its mark.
+pub(crate) fn place(key: &ServiceKey) -> String {
+    match key {
+        ServiceKey::Address { address, port, .. } => SocketAddr::new(*address, *port).to_string(),
+        ServiceKey::Mark { mark, .. } => mark.to_string(),
+    }
 }
 
 impl Server {
@@ -153,11 +164,15 @@ impl Service {
         }
         let entry = |server: &Server| {
             let weight = self.wanted_weight(server, watches)?;
-            Some((server.address, dataplane::RealServer { weight, forwarding: server.forwarding }))
+            // Drained or not: one that fails its checks is gone for those it had, too.
+            let health = watches.state(server.watch);
+            let is_down = weight == Weight::ZERO && (server.maintenance || health == State::Down);
+            let (forwarding, thresholds) = (server.forwarding, server.thresholds);
+            Some((server.address, dataplane::RealServer { weight, forwarding, thresholds, is_down }))
         };
         let mut wanted: Vec<_> = self.servers.iter().filter_map(entry).collect();
         if let (Cover::Fallback { .. }, Some(fallback)) = (self.cover, &self.fallback) {
-            let sorry = dataplane::RealServer { weight: Weight::ONE, forwarding: fallback.forwarding };
+            let sorry = dataplane::RealServer::new(Weight::ONE, fallback.forwarding);
             match wanted.iter_mut().find(|(address, _)| *address == fallback.address) {
                 Some((_, entry)) => *entry = sorry,
                 None => wanted.push((fallback.address, sorry)),

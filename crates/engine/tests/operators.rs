@@ -6,8 +6,8 @@ mod bed;
 use bed::*;
 use evenkeel_api::{Event, RefusalCode, Reply, Request, Role, ServerState};
 use evenkeel_dataplane::Counters;
-use evenkeel_engine::{Effect, ServerSample};
-use evenkeel_model::Weight;
+use evenkeel_engine::{Effect, Input, ServerSample};
+use evenkeel_model::{OnFail, Weight};
 use std::time::Duration;
 
 fn drain(server: &str) -> Request {
@@ -37,6 +37,35 @@ fn a_drained_real_server_has_weight_0_until_it_is_undrained() {
     assert_eq!(bed.weight(key(VIP), address(ONE)), Some(0), "good checks do not end it");
     bed.done(Request::Undrain { server: "web/real-1".into() });
     assert_eq!(bed.weight(key(VIP), address(ONE)), Some(1));
+}
+
+/// Weight of the first real server in the table, and whether it says that it is down.
+fn entry(bed: &Bed) -> (u32, bool) {
+    let entry = bed.table.services[&key(VIP)].real_servers[&address(ONE)];
+    (entry.weight.get(), entry.is_down)
+}
+
+#[test]
+fn the_table_says_down_of_those_that_failed_and_not_of_those_an_operator_quiesced() {
+    let mut cluster = pair();
+    cluster.services[0].on_fail = OnFail::Quiesce;
+    let mut bed = Bed::running(&cluster);
+    assert_eq!(entry(&bed), (0, false), "nobody has looked yet");
+    bed.answer(address(ONE), true);
+    bed.answer(address(TWO), true);
+    assert_eq!(entry(&bed), (1, false));
+    bed.done(drain("web/real-1"));
+    assert_eq!(entry(&bed), (0, false));
+    bed.next_answer(address(ONE), false);
+    assert_eq!(entry(&bed), (0, true), "it fails while it drains");
+    bed.next_answer(address(ONE), true);
+    assert_eq!(entry(&bed), (0, false));
+    bed.done(Request::Undrain { server: "web/real-1".into() });
+    assert_eq!(entry(&bed), (1, false));
+    bed.handle(Input::Maintenance(["192.168.214.143".to_owned()].into()));
+    assert_eq!(entry(&bed), (0, true));
+    bed.handle(Input::Maintenance([].into()));
+    assert_eq!(entry(&bed), (1, false));
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn what_one_service_is_refused_does_not_keep_the_others_waiting() {
 
 fn options() -> evenkeel_dataplane::ServiceOptions {
     let model = service("x", VIP, vec![]);
-    evenkeel_dataplane::ServiceOptions { scheduler: model.scheduler, sources: model.sources }
+    evenkeel_dataplane::ServiceOptions::from(&model)
 }
 
 #[test]

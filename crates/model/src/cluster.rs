@@ -1,6 +1,6 @@
 //! The validated cluster: what `config` hands to the engine.
 
-use crate::{Check, Forwarding, Prefix, Scheduler, ServiceKey, Weight};
+use crate::{Check, Forwarding, Match, Persistence, Prefix, Scheduler, ServiceKey, Thresholds, Weight};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Everything one instance is to do.
@@ -35,6 +35,62 @@ pub struct Settings {
     pub log_facility: Option<String>,
     /// Stay in the foreground (ldirectord's `supervised`).
     pub supervised: bool,
+    /// How long connections last.
+    pub timeouts: Timeouts,
+}
+
+/// How long connections last without a packet, in seconds; `None`: as the data plane has it (900, 120, 300).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Established TCP connections.
+    pub tcp: Option<u32>,
+    /// TCP connections after a FIN.
+    pub tcp_fin: Option<u32>,
+    /// UDP.
+    pub udp: Option<u32>,
+}
+
+/// What becomes of connections in the cases where IPVS has node-wide switches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behaviour {
+    /// Connections of a real server that is gone, removed or down, that are given up at their next packet: it is then
+    /// scheduled anew if it can be (`expire_nodest_conn`).
+    pub expire_gone: ExpireGone,
+    /// A persistent client whose real server has weight 0 gets another one (`expire_quiescent_template`).
+    pub expire_quiescent_template: bool,
+    /// A SYN on a connection that is closing is a new connection (`conn_reuse_mode`); else it stays with its real server.
+    pub reuse: bool,
+    /// Any TCP packet but RST, and any SCTP packet but ABORT, may make a connection (`sloppy_tcp`, `sloppy_sctp`).
+    pub sloppy: bool,
+    /// New connections a second over all clients; `None`: no limit.
+    pub new_rate: Option<u32>,
+    /// New connections a second of one client address (IPv6: of its /64); `None`: no limit.
+    pub source_rate: Option<u32>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Behaviour {
+        Behaviour {
+            expire_gone: ExpireGone::Udp,
+            expire_quiescent_template: false,
+            reuse: true,
+            sloppy: false,
+            new_rate: None,
+            source_rate: None,
+        }
+    }
+}
+
+/// See [`Behaviour::expire_gone`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExpireGone {
+    /// None: they drain until their timeout.
+    Never,
+    /// Those of UDP, whose clients would else send into a black hole for as long as they like.
+    #[default]
+    Udp,
+    /// All. A TCP client gets a reset from the director's own stack, if that has the VIP.
+    All,
 }
 
 /// A virtual service.
@@ -58,6 +114,14 @@ pub struct Service {
     pub start: StartState,
     /// Who may connect.
     pub sources: Sources,
+    /// Clients come back to their real server.
+    pub persistence: Option<Persistence>,
+    /// Every packet is scheduled by itself and no connection is kept; UDP only.
+    pub one_packet: bool,
+    /// What becomes of connections in special cases.
+    pub behaviour: Behaviour,
+    /// What the data plane gives this service's mark to by itself, first to last; empty for services on an address.
+    pub matches: Vec<Match>,
     /// Remove the service when the daemon stops (ldirectord's `cleanstop`; no: the table is left serving).
     pub clean_stop: bool,
     /// File that gets one line a state change (ldirectord's `monitorfile`).
@@ -73,12 +137,14 @@ pub struct RealServer {
     pub name: String,
     /// Names under which a maintenance file may call it besides its address (host names, as written).
     pub aliases: Vec<String>,
-    /// Address and port. With direct routing the port is the service's.
+    /// Address and port. Without translation the port is the service's; 0 where that has none.
     pub address: SocketAddr,
     /// How packets reach it.
     pub forwarding: Forwarding,
     /// Weight while it is up.
     pub weight: Weight,
+    /// How many connections it may have.
+    pub thresholds: Thresholds,
     /// How it is watched. Equal checks of several services are made once, and need not be held more than once.
     pub check: Arc<Check>,
 }
@@ -86,7 +152,7 @@ pub struct RealServer {
 /// The sorry server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
-    /// Address and port. With direct routing and locally the port is the service's.
+    /// Address and port. Without translation the port is the service's.
     pub address: SocketAddr,
     /// How packets reach it.
     pub forwarding: Forwarding,

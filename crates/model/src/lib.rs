@@ -6,11 +6,18 @@
 mod address;
 mod check;
 mod cluster;
+mod forwarding;
+mod scheduler;
 mod service;
 
 pub use address::{Prefix, PrefixError};
 pub use check::{Body, Check, Http, HttpMethod, Probe, Rhythm, Script, StatusSet};
 pub use cluster::{
-    Alerts, Cluster, Fallback, FallbackCommand, OnFail, RealServer, Service, Settings, Sources, StartState,
+    Alerts, Behaviour, Cluster, ExpireGone, Fallback, FallbackCommand, OnFail, RealServer, Service, Settings, Sources,
+    StartState, Timeouts,
 };
-pub use service::{Forwarding, Protocol, Scheduler, SchedulerError, ServiceKey, Weight};
+pub use forwarding::{Forwarding, GueChecksum, Tunnel};
+pub use scheduler::{HashFlags, Scheduler, SchedulerError};
+pub use service::{
+    Family, Match, MatchError, Persistence, PersistenceEngine, Protocol, ServiceKey, Thresholds, Weight,
+};

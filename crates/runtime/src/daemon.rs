@@ -138,8 +138,8 @@ fn need(options: &Options, cluster: &Cluster) -> Need {
         let fallback = service.fallback.iter().map(|f| (f.address, f.forwarding, Weight::ONE));
         let real_servers = servers.chain(fallback);
         let real_servers =
-            real_servers.map(|(address, forwarding, weight)| (address, RealServer { weight, forwarding }));
-        let options = ServiceOptions { scheduler: service.scheduler, sources: service.sources.clone() };
+            real_servers.map(|(address, forwarding, weight)| (address, RealServer::new(weight, forwarding)));
+        let options = ServiceOptions::from(service);
         (service.key, Service { options, real_servers: real_servers.collect() })
     });
     Need {

@@ -54,7 +54,7 @@ impl Doors {
             if self.override_interfaces.is_empty() { &cluster.settings.interfaces } else { &self.override_interfaces };
         self.named = named.iter().cloned().collect();
         let derived = self.named.is_empty();
-        self.vips = cluster.services.iter().filter(|_| derived).map(|s| s.key.address).collect();
+        self.vips = cluster.services.iter().filter(|_| derived).filter_map(|s| s.key.address()).collect();
         let written = cluster.settings.attach.as_deref().and_then(|word| word.parse().ok());
         self.door = self.override_door.or(written).unwrap_or_default();
     }

@@ -5,9 +5,11 @@ use crate::{
     path::{Door, PacketPath},
 };
 use evenkeel_api::Attachment;
-use evenkeel_dataplane::{ApplyError, Capabilities, Change, Counters, Dataplane, NextHop, Table};
+use evenkeel_dataplane::{
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Table,
+};
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options};
-use evenkeel_model::ServiceKey;
+use evenkeel_model::{ServiceKey, Timeouts};
 use evenkeel_os::{Bpffs, RuntimeDir, holds_pins, lasting_bpffs, remove_bpffs};
 use std::{
     fs, io,
@@ -103,6 +105,27 @@ impl Dataplane for EbpfPath {
 
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()> {
         self.plane.next_hop(real_server, hop)
+    }
+
+    fn connections(
+        &mut self,
+        filter: &ConnectionFilter,
+        from: u64,
+        sink: &mut dyn FnMut(Connection) -> bool,
+    ) -> io::Result<Option<u64>> {
+        self.plane.connections(filter, from, sink)
+    }
+
+    fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {
+        self.plane.flush(filter)
+    }
+
+    fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()> {
+        self.plane.set_timeouts(timeouts)
+    }
+
+    fn zero(&mut self, service: Option<&ServiceKey>) -> io::Result<()> {
+        self.plane.zero(service)
     }
 
     fn sweep(&mut self) -> io::Result<()> {

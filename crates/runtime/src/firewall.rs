@@ -40,10 +40,10 @@ pub(crate) fn look_aside(cluster: &Cluster, tell: mpsc::Sender<Found>) {
 fn names(cluster: &Cluster) -> Names {
     let one = |service: &evenkeel_model::Service| {
         let key = service.key;
-        let endpoint = ServiceEndpoint { address: key.address, protocol: key.protocol, port: key.port };
-        (endpoint, service.name.clone())
+        let endpoint = ServiceEndpoint { address: key.address()?, protocol: key.protocol()?, port: key.port() };
+        Some((endpoint, service.name.clone()))
     };
-    cluster.services.iter().map(one).collect()
+    cluster.services.iter().filter_map(one).collect()
 }
 
 fn look_for(names: &Names) -> Found {

@@ -45,7 +45,7 @@ pub fn explain(code: &str) -> Option<&'static str> {
 pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
     let missing: BTreeSet<_> = match on_a_runtime(|network| network.own_addresses()) {
-        Some(own) => cluster.services.iter().map(|s| s.key.address).filter(|vip| !own.contains(vip)).collect(),
+        Some(own) => cluster.services.iter().filter_map(|s| s.key.address()).filter(|vip| !own.contains(vip)).collect(),
         None => BTreeSet::new(),
     };
     for vip in missing {
@@ -96,7 +96,7 @@ pub fn doubts(cluster: &Cluster, named: &[String], door: Door) -> Vec<String> {
 
 /// The interfaces that a run would attach to, and those of this host.
 fn chosen(cluster: &Cluster, named: &[String]) -> (BTreeSet<String>, Vec<Numbered>) {
-    let vips = cluster.services.iter().map(|s| s.key.address).collect();
+    let vips = cluster.services.iter().filter_map(|s| s.key.address()).collect();
     let host = on_a_runtime(|network| network.interfaces(&vips)).and_then(Result::ok).unwrap_or_default();
     let named = if named.is_empty() { &cluster.settings.interfaces } else { named };
     let chosen = if named.is_empty() {
@@ -118,6 +118,7 @@ fn on_a_runtime<T>(ask: impl FnOnce(&mut Network) -> T) -> Option<T> {
 mod tests {
     use super::*;
     use crate::files;
+    use evenkeel_model::{Protocol, ServiceKey};
     use std::fs;
 
     fn cluster(vip: &str) -> Cluster {
@@ -135,7 +136,7 @@ mod tests {
             "{told:?}"
         );
         let mut here = cluster("192.0.2.1");
-        here.services[0].key.address = "127.0.0.1".parse().unwrap();
+        here.services[0].key = ServiceKey::new("127.0.0.1".parse().unwrap(), Protocol::Tcp, 80);
         assert!(!compare(&here).iter().any(|d| d.code == NOT_HERE));
         assert!(explain("h0601").is_some() && explain("E0102").is_none());
     }

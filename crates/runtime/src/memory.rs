@@ -4,9 +4,10 @@
 use crate::path::{Door, PacketPath};
 use evenkeel_api::Attachment;
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Counters, Dataplane, NextHop, RealServer, Service, ServiceOptions, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Service,
+    ServiceOptions, Table,
 };
-use evenkeel_model::ServiceKey;
+use evenkeel_model::{ServiceKey, Timeouts};
 use std::{
     collections::BTreeMap,
     io,
@@ -93,7 +94,7 @@ impl Dataplane for MemoryPath {
         let mut state = self.pins.state();
         for (applied, change) in changes.iter().enumerate() {
             apply(&mut state.table, change).map_err(|why| ApplyError {
-                change: change.clone(),
+                change: Box::new(change.clone()),
                 applied,
                 cause: io::Error::other(why),
             })?;
@@ -116,6 +117,28 @@ impl Dataplane for MemoryPath {
 
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()> {
         self.pins.state().hops.insert(real_server, hop);
+        Ok(())
+    }
+
+    /// No packets, no connections.
+    fn connections(
+        &mut self,
+        _filter: &ConnectionFilter,
+        _from: u64,
+        _sink: &mut dyn FnMut(Connection) -> bool,
+    ) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn flush(&mut self, _filter: &ConnectionFilter) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_timeouts(&mut self, _timeouts: &Timeouts) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn zero(&mut self, _service: Option<&ServiceKey>) -> io::Result<()> {
         Ok(())
     }
 

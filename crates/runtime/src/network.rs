@@ -139,7 +139,7 @@ impl Network {
     /// Watches the ways to this cluster's real servers, and no others.
     pub(crate) fn follow(&mut self, cluster: &Cluster) {
         let wanted = real_servers(cluster);
-        self.vips = cluster.services.iter().map(|s| s.key.address).collect();
+        self.vips = cluster.services.iter().filter_map(|s| s.key.address()).collect();
         if wanted == self.wanted {
             return self.due();
         }
@@ -330,7 +330,7 @@ fn real_servers(cluster: &Cluster) -> BTreeSet<IpAddr> {
     });
     // Collected at once: a set that is made of many at a time sorts them first, which is faster than inserting each.
     all.filter_map(|(address, forwarding)| match forwarding {
-        Forwarding::DirectRouting => Some(address.ip()),
+        Forwarding::DirectRouting | Forwarding::Nat | Forwarding::FullNat | Forwarding::Tunnel(_) => Some(address.ip()),
         Forwarding::Local => None,
     })
     .collect()

@@ -70,6 +70,7 @@ mod tests {
                 address: "192.0.2.1".parse().unwrap(),
                 protocol: "tcp".into(),
                 port: 80,
+                mark: None,
                 real_server: Some("192.0.2.2:80".parse().unwrap()),
                 disabled: false,
                 drained: true,

@@ -15,8 +15,8 @@ use crate::{
     load::MOST_DIAGNOSTICS,
 };
 use evenkeel_model::{
-    Alerts, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, RealServer, Scheduler, Service, ServiceKey,
-    Sources, StartState, Weight,
+    Alerts, Behaviour, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, RealServer, Scheduler, Service,
+    ServiceKey, Sources, StartState, Thresholds, Weight,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
@@ -212,7 +212,9 @@ impl Lowering<'_> {
         let key = self.key(section, out);
         let scheduler = scheduler(options, out);
         report_refused(options, out);
-        let checked = key.map(|key| Checked { vip: SocketAddr::new(key.address, key.port), protocol: key.protocol });
+        let checked = key.and_then(|key| {
+            Some(Checked { vip: SocketAddr::new(key.address()?, key.port()), protocol: key.protocol()? })
+        });
         // Without a key the checks are read all the same, for the sake of their mistakes.
         let nowhere = Checked { vip: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80), protocol: Protocol::Tcp };
         let checked = checked.unwrap_or(nowhere);
@@ -244,6 +246,10 @@ impl Lowering<'_> {
                 on_fail: if quiescent { OnFail::Quiesce } else { OnFail::Remove },
                 start: StartState::Down,
                 sources: Sources::default(),
+                persistence: None,
+                one_packet: false,
+                behaviour: Behaviour::default(),
+                matches: Vec::new(),
                 clean_stop,
                 monitor_file: options.monitorfile.as_ref().map(|file| PathBuf::from(&file.value)),
                 alerts,
@@ -307,7 +313,7 @@ impl Lowering<'_> {
             out.push(Diagnostic::error(codes::ADDRESS, split.host_span(head.span), format!("{address} {why}")));
             return None;
         }
-        Some(ServiceKey { address, protocol: protocol?, port: port? })
+        Some(ServiceKey::Address { address, protocol: protocol?, port: port? })
     }
 
     fn real_servers(
@@ -335,9 +341,9 @@ impl Lowering<'_> {
         method?;
         let weight = Weight::new(line.weight.map_or(1, |w| w.value)).unwrap_or(Weight::MAX);
         let span = line.target.span;
-        let forward = |address| key.map_or(Forwarding::DirectRouting, |key| forwarding(address, key.address));
+        let forward = |address| key.map_or(Forwarding::DirectRouting, |key| forwarding(address, key.address()));
         if let (Some(port), Some(key)) = (port, key) {
-            report_port(codes::PORT_REWRITE, port, key.port, forward(targets.first), span, out);
+            report_port(codes::PORT_REWRITE, port, key.port(), forward(targets.first), span, out);
         }
         for target in targets.addresses() {
             let address = SocketAddr::new(target.address, checked.vip.port());
@@ -348,6 +354,7 @@ impl Lowering<'_> {
                 address,
                 forwarding: forward(target.address),
                 weight,
+                thresholds: Thresholds::default(),
                 check,
             });
         }
@@ -374,20 +381,20 @@ impl Lowering<'_> {
             None => self.fallbacks[usize::from(section.six)].clone(),
         }?;
         let key = key?;
-        let forwarding = forwarding(line.address.address, key.address);
+        let forwarding = forwarding(line.address.address, key.address());
         if let Some(port) = &line.port {
-            let port = address::port(port, key.protocol, line.span, self.resolver, out)?;
+            let port = address::port(port, key.protocol()?, line.span, self.resolver, out)?;
             if line.told {
                 self.relies_on_another = true;
             } else {
                 let before = out.len();
-                report_port(codes::PORT_REWRITE, port, key.port, forwarding, line.span, out);
+                report_port(codes::PORT_REWRITE, port, key.port(), forwarding, line.span, out);
                 if let (None, Some(global)) = (own, &mut self.fallbacks[usize::from(section.six)]) {
                     global.told = out.len() > before;
                 }
             }
         }
-        Some(Fallback { address: SocketAddr::new(line.address.address, key.port), forwarding })
+        Some(Fallback { address: SocketAddr::new(line.address.address, key.port()), forwarding })
     }
 
     fn fallback_command(&self, options: &Options, out: &mut Vec<Diagnostic>) -> Option<FallbackCommand> {

@@ -1,8 +1,12 @@
 //! Directives whose value is one of a few words: protocol, scheduler and its flags, mail states, and what is refused.
 
 use super::{check::near, options::Options};
-use crate::{codes, host::shown};
-use evenkeel_model::{Protocol, Scheduler, SchedulerError};
+use crate::{
+    codes,
+    host::shown,
+    schedule::{self, Unusable},
+};
+use evenkeel_model::{HashFlags, Protocol, Scheduler};
 use evenkeel_source::{Diagnostic, Spanned};
 
 /// The mail states of ldirectord.
@@ -41,14 +45,14 @@ pub(crate) fn protocol(options: &Options, port: &str, out: &mut Vec<Diagnostic>)
 pub(crate) fn scheduler(options: &Options, out: &mut Vec<Diagnostic>) -> Option<Scheduler> {
     let mut scheduler = match &options.scheduler {
         None => Scheduler::WeightedRoundRobin,
-        Some(word) => match word.value.parse::<Scheduler>() {
+        Some(word) => match schedule::scheduler(&word.value) {
             Ok(scheduler) => scheduler,
             Err(why) => {
-                let code = if why == SchedulerError::NotYet { codes::SCHEDULER } else { codes::VALUE };
+                let code = if why == Unusable::NotYet { codes::SCHEDULER } else { codes::VALUE };
                 let d = Diagnostic::error(code, word.span, format!("scheduler `{}`: {why}", shown(&word.value)));
                 out.push(match why {
-                    SchedulerError::NotYet => d,
-                    SchedulerError::Unknown => {
+                    Unusable::NotYet => d,
+                    Unusable::Unknown => {
                         d.note("ldirectord goes on with an empty table here: no connection is answered")
                     }
                 });
@@ -59,7 +63,7 @@ pub(crate) fn scheduler(options: &Options, out: &mut Vec<Diagnostic>) -> Option<
     if let Some(flags) = &options.schedflags {
         for flag in flags.value.split(',') {
             match (&mut scheduler, flag) {
-                (Scheduler::MaglevHash { port }, "mh-port") => *port = true,
+                (Scheduler::MaglevHash(HashFlags { port, .. }), "mh-port") => *port = true,
                 _ => {
                     let message = format!("scheduler flag `{}` is not in this release", shown(flag));
                     out.push(

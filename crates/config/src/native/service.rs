@@ -10,10 +10,11 @@ use crate::{
     draft::{ServiceDraft, report_port},
     host::{Family, Resolver, shown},
     nearest::nearest,
+    schedule::{self, Unusable},
 };
 use evenkeel_model::{
-    Alerts, Fallback, FallbackCommand, Forwarding, OnFail, Prefix, Protocol, RealServer, Scheduler, SchedulerError,
-    Service, ServiceKey, Sources, StartState, Weight,
+    Alerts, Behaviour, Fallback, FallbackCommand, Forwarding, HashFlags, OnFail, Prefix, Protocol, RealServer,
+    Scheduler, Service, ServiceKey, Sources, StartState, Thresholds, Weight,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
@@ -87,13 +88,16 @@ pub(crate) fn read(
     let forward = forward(table, out);
     let check = match table.get("check") {
         Some(value) => check::read(table, value, resolver, out),
-        None => listen.map(|key| CheckPlan::standard(key.value.protocol, key.value.port, table.span)),
+        None => listen.map(|key| {
+            let protocol = key.value.protocol().unwrap_or(Protocol::Tcp);
+            CheckPlan::standard(protocol, key.value.port(), table.span)
+        }),
     };
     // Without a key the rest is read all the same, for the sake of its mistakes.
-    let nowhere = ServiceKey { address: IpAddr::from([0, 0, 0, 0]), protocol: Protocol::Tcp, port: 0 };
+    let nowhere = ServiceKey::Address { address: IpAddr::from([0, 0, 0, 0]), protocol: Protocol::Tcp, port: 0 };
     let key = listen.map_or(nowhere, |key| key.value);
     let shared = Shared { key, forward, check, resolver };
-    let family = listen.map_or(Family::Any, |key| Family::of(key.value.address));
+    let family = listen.and_then(|key| key.value.address()).map_or(Family::Any, Family::of);
     let mut real_servers = Vec::new();
     let mut spans = Vec::new();
     for (real, span) in read_real_servers(table, &shared, family, listen.is_some(), out) {
@@ -125,6 +129,10 @@ pub(crate) fn read(
             on_fail: on_fail.map_or(OnFail::Quiesce, |o| o.value),
             start: start.map_or(StartState::Down, |s| s.value),
             sources,
+            persistence: None,
+            one_packet: false,
+            behaviour: Behaviour::default(),
+            matches: Vec::new(),
             clean_stop: clean_stop.is_none_or(|yes| yes.value),
             monitor_file: monitor_file.map(|file| PathBuf::from(file.value)),
             alerts,
@@ -184,21 +192,21 @@ fn listen(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>)
             None
         }
     };
-    Some(Spanned::new(ServiceKey { address: address?, protocol, port: port? }, text.span))
+    Some(Spanned::new(ServiceKey::Address { address: address?, protocol, port: port? }, text.span))
 }
 
 fn scheduler(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Spanned<Scheduler>> {
     const NAMES: [&str; 5] = ["rr", "wrr", "mh", "mh-port", "maglev"];
     let text = table.string("schedule", out)?;
     if text.value == "mh-port" {
-        return Some(Spanned::new(Scheduler::MaglevHash { port: true }, text.span));
+        return Some(Spanned::new(Scheduler::MaglevHash(HashFlags { port: true, fallback: false }), text.span));
     }
-    match text.value.parse() {
+    match schedule::scheduler(text.value) {
         Ok(scheduler) => Some(Spanned::new(scheduler, text.span)),
         Err(why) => {
-            let code = if why == SchedulerError::NotYet { codes::SCHEDULER } else { codes::VALUE };
+            let code = if why == Unusable::NotYet { codes::SCHEDULER } else { codes::VALUE };
             let d = Diagnostic::error(code, text.span, format!("schedule `{}`: {why}", shown(text.value)));
-            out.push(match nearest(text.value, NAMES).filter(|_| why == SchedulerError::Unknown) {
+            out.push(match nearest(text.value, NAMES).filter(|_| why == Unusable::Unknown) {
                 Some(meant) => d.suggest(format!("did you mean `{meant}`?"), text.span, super::reader::quoted(meant)),
                 None => d,
             });
@@ -282,20 +290,20 @@ fn real_server(
         return None;
     }
     let key = shared.key;
-    let automatic = forwarding(address, key.address);
+    let automatic = forwarding(address, key.address());
     let forwarding = own_forward.unwrap_or(match shared.forward {
         Some(Forwarding::Local) => Forwarding::Local,
-        Some(Forwarding::DirectRouting) | None => automatic,
+        Some(_) | None => automatic,
     });
     if let Some(port) = written_port {
-        report_port(codes::PORT_REWRITE, port, key.port, forwarding, item.span, out);
+        report_port(codes::PORT_REWRITE, port, key.port(), forwarding, item.span, out);
     }
     let plan = match &own_check {
         Some(own) => own.as_ref(),
         None => shared.check.as_ref(),
     };
-    let check = plan?.check(address, written_port.unwrap_or(key.port), out)?;
-    let address = SocketAddr::new(address, key.port);
+    let check = plan?.check(address, written_port.unwrap_or(key.port()), out)?;
+    let address = SocketAddr::new(address, key.port());
     let mut aliases: Vec<String> = alias.into_iter().collect();
     for alias in more_names.into_iter().flat_map(|names| names.value) {
         if !aliases.iter().any(|known| known == alias.value) {
@@ -308,6 +316,7 @@ fn real_server(
         address,
         forwarding,
         weight: weight.and_then(|w| Weight::new(w.value)).unwrap_or(Weight::ONE),
+        thresholds: Thresholds::default(),
         check: Arc::new(check),
     };
     Some((real, item.span))
@@ -329,7 +338,7 @@ fn target(
     let port = match split.port {
         Some(port) => {
             let port_span = inside(*text, split.port_at, port.len());
-            Some(address::port(port, shared.key.protocol, port_span, shared.resolver, out)?)
+            Some(address::port(port, shared.key.protocol().unwrap_or(Protocol::Tcp), port_span, shared.resolver, out)?)
         }
         None => None,
     };
@@ -363,11 +372,11 @@ fn fallback(
     };
     let (address, port, _) = target(&text, shared, family, out)?;
     let key = shared.key;
-    let forwarding = own_forward.unwrap_or(forwarding(address, key.address));
+    let forwarding = own_forward.unwrap_or(forwarding(address, key.address()));
     if let Some(port) = port.filter(|_| complete) {
-        report_port(codes::PORT_REWRITE, port, key.port, forwarding, text.span, out);
+        report_port(codes::PORT_REWRITE, port, key.port(), forwarding, text.span, out);
     }
-    Some(Fallback { address: SocketAddr::new(address, key.port), forwarding })
+    Some(Fallback { address: SocketAddr::new(address, key.port()), forwarding })
 }
 
 /// A program, or an array of a program and its arguments.

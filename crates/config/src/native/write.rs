@@ -13,8 +13,8 @@ use crate::{
     },
 };
 use evenkeel_model::{
-    Alerts, Body, Check, Cluster, Fallback, Forwarding, Http, HttpMethod, OnFail, Prefix, Probe, Protocol, RealServer,
-    Rhythm, Scheduler, Service, ServiceKey, Settings, StartState, Weight,
+    Alerts, Body, Check, Cluster, Fallback, Forwarding, HashFlags, Http, HttpMethod, OnFail, Prefix, Probe, Protocol,
+    RealServer, Rhythm, Scheduler, Service, ServiceKey, Settings, StartState, Weight,
 };
 use std::{fmt::Write, net::SocketAddr, path::Path};
 
@@ -169,21 +169,20 @@ fn table_name(name: &str) -> String {
 }
 
 fn listen(key: ServiceKey) -> String {
-    let protocol = match key.protocol {
+    let ServiceKey::Address { address, protocol, port } = key else { return key.to_string() };
+    let protocol = match protocol {
         Protocol::Tcp => "",
         Protocol::Udp => "udp://",
+        Protocol::Sctp => "sctp://",
     };
-    let port = if key.port == 0 { "*".to_owned() } else { key.port.to_string() };
-    format!("{protocol}{}:{port}", host_header(key.address))
+    let port = if port == 0 { "*".to_owned() } else { port.to_string() };
+    format!("{protocol}{}:{port}", host_header(address))
 }
 
 fn schedule(scheduler: Scheduler) -> &'static str {
     match scheduler {
-        Scheduler::MaglevHash { port: true } => "mh-port",
-        Scheduler::MaglevHash { port: false }
-        | Scheduler::RoundRobin
-        | Scheduler::WeightedRoundRobin
-        | Scheduler::Maglev => scheduler.name(),
+        Scheduler::MaglevHash(HashFlags { port: true, .. }) => "mh-port",
+        _ => scheduler.name(),
     }
 }
 
@@ -197,7 +196,7 @@ fn real_server(real: &RealServer, key: ServiceKey, own_check: Option<&str>) -> S
     if real.weight != Weight::ONE {
         keys.push(("weight", real.weight.to_string()));
     }
-    if real.forwarding != forwarding(real.address.ip(), key.address) {
+    if real.forwarding != forwarding(real.address.ip(), key.address()) {
         keys.push(("forward", quoted(real.forwarding.name())));
     }
     if !real.aliases.is_empty() {
@@ -212,7 +211,7 @@ fn fallback(fallback: &Fallback, key: ServiceKey) -> String {
         0 => quoted(&fallback.address.ip().to_string()),
         _ => quoted(&fallback.address.to_string()),
     };
-    if fallback.forwarding == forwarding(fallback.address.ip(), key.address) {
+    if fallback.forwarding == forwarding(fallback.address.ip(), key.address()) {
         return address;
     }
     let forward: Forwarding = fallback.forwarding;

@@ -2,7 +2,7 @@
 
 use crate::{Door, EbpfDataplane, Options, maps::key_bytes, state::State, state::abi_key};
 use evenkeel_abi::tcp::TIMEOUT_SECONDS;
-use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, ServiceOptions, Table};
+use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions, Table};
 use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,17 +11,17 @@ const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
 fn key() -> ServiceKey {
-    ServiceKey { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port: 80 }
+    ServiceKey::Address { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port: 80 }
 }
 
 fn denying(prefixes: &[&str]) -> ServiceOptions {
     let deny = prefixes.iter().map(|text| text.parse::<Prefix>().unwrap()).collect();
-    ServiceOptions { scheduler: Scheduler::RoundRobin, sources: Sources { allow: Vec::new(), deny } }
+    ServiceOptions { sources: Sources { allow: Vec::new(), deny }, ..ServiceOptions::new(Scheduler::RoundRobin) }
 }
 
 /// A service of one real server.
 fn changes(options: ServiceOptions) -> [Change; 2] {
-    let one = RealServer { weight: Weight::ONE, forwarding: Forwarding::DirectRouting };
+    let one = RealServer::new(Weight::ONE, Forwarding::DirectRouting);
     [Change::AddService(key(), options), Change::AddRealServer(key(), SocketAddr::from(([10, 0, 0, 11], 80)), one)]
 }
 
@@ -36,7 +36,8 @@ fn serving() -> Option<EbpfDataplane> {
     let (mut plane, _) = EbpfDataplane::open(&options).unwrap();
     plane.apply(&changes(denying(&[]))).unwrap();
     let (source, destination) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 11]);
-    let hop = NextHop::Resolved { interface: 1, source, destination, gateway: None };
+    let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+    let hop = NextHop::Resolved { route, source, destination };
     plane.next_hop(IpAddr::from([10, 0, 0, 11]), hop).unwrap();
     Some(plane)
 }
@@ -61,7 +62,7 @@ fn syn(plane: &mut EbpfDataplane, port: u16) -> u32 {
 #[test]
 fn a_service_that_packets_find_has_its_address_in_the_filter() {
     let Some(mut plane) = serving() else { return };
-    plane.filter(key().address, false);
+    plane.filter(&key(), false);
     assert_eq!(syn(&mut plane, 1), XDP_PASS);
     adopt(&mut plane);
     assert_eq!(syn(&mut plane, 1), XDP_TX);

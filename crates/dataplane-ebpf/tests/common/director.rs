@@ -3,9 +3,9 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use evenkeel_abi::tcp::TIMEOUT_SECONDS;
-use evenkeel_dataplane::{Change, Counters, Dataplane, NextHop, RealServer, ServiceOptions};
+use evenkeel_dataplane::{Change, Counters, Dataplane, NextHop, RealServer, Route, ServiceOptions};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Options};
-use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Weight};
 use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
@@ -26,7 +26,7 @@ pub(crate) fn options(pins: Option<&Path>) -> Options {
 }
 
 pub(crate) fn service() -> ServiceKey {
-    ServiceKey { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port: 80 }
+    ServiceKey::Address { address: IpAddr::from([10, 0, 0, 100]), protocol: Protocol::Tcp, port: 80 }
 }
 
 pub(crate) fn server(last: u8) -> SocketAddr {
@@ -34,8 +34,8 @@ pub(crate) fn server(last: u8) -> SocketAddr {
 }
 
 pub(crate) fn changes(scheduler: Scheduler, servers: &[u8]) -> Vec<Change> {
-    let one = RealServer { weight: Weight::ONE, forwarding: Forwarding::DirectRouting };
-    let mut changes = vec![Change::AddService(service(), ServiceOptions { scheduler, sources: Sources::default() })];
+    let one = RealServer::new(Weight::ONE, Forwarding::DirectRouting);
+    let mut changes = vec![Change::AddService(service(), ServiceOptions::new(scheduler))];
     changes.extend(servers.iter().map(|last| Change::AddRealServer(service(), server(*last), one)));
     changes
 }
@@ -43,7 +43,8 @@ pub(crate) fn changes(scheduler: Scheduler, servers: &[u8]) -> Vec<Change> {
 pub(crate) fn resolve(plane: &mut EbpfDataplane, servers: &[u8]) {
     for last in servers {
         let destination = [2, 0, 0, 0, 0, *last];
-        let hop = NextHop::Resolved { interface: 1, source: [2, 0, 0, 0, 0, 0xee], destination, gateway: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination };
         plane.next_hop(server(*last).ip(), hop).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use super::{
     must, options, server,
 };
 use crate::{
-    Change, NextHop, ServiceOptions,
+    Change, Connection, ConnectionFilter, NextHop, ServiceOptions,
     reference::{
         bed,
         build::{self, ACK, FIN, RST},
@@ -13,6 +13,7 @@ use crate::{
 };
 use evenkeel_abi::Reason;
 use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, Sources};
+use std::net::SocketAddr;
 
 const UNKNOWN: Fate = Fate::Passed(Some(Reason::NoConnection));
 
@@ -29,6 +30,7 @@ pub(super) fn check(make: &mut dyn FnMut() -> Host) {
     packets_and_bytes_are_counted(make());
     next_hops_and_forwarding_are_followed(make());
     sources_decide_about_new_connections_only(make());
+    connections_are_listed(make());
     a_full_table_breaks_no_connection(make());
 }
 
@@ -240,8 +242,8 @@ fn sources_decide_about_new_connections_only(mut host: Host) {
     let prefix = |length| must(Prefix::new(bed::client(host.v6, 5), length), "a prefix");
     let (network, one) = if host.v6 { (prefix(48), prefix(128)) } else { (prefix(24), prefix(32)) };
     let sources = |allow: &[Prefix], deny: &[Prefix]| ServiceOptions {
-        scheduler: Scheduler::RoundRobin,
         sources: Sources { allow: allow.to_vec(), deny: deny.to_vec() },
+        ..options(Scheduler::RoundRobin)
     };
     let denied = Fate::Dropped(Some(Reason::Denied));
     host.edit(sources(&[], &[network]));
@@ -257,6 +259,47 @@ fn sources_decide_about_new_connections_only(mut host: Host) {
     assert_eq!(host.syn(3), denied, "an allow list denies the rest");
     host.edit(options(Scheduler::RoundRobin));
     assert_eq!(host.syn(3), Fate::To(11));
+}
+
+fn connections_are_listed(mut host: Host) {
+    host.serve(Scheduler::RoundRobin, &[(11, 1), (12, 1)]);
+    assert_eq!(
+        (host.syn(1), host.syn(2), host.ack(2), host.udp(1)),
+        (Fate::To(12), Fate::To(11), Fate::To(11), Fate::To(12))
+    );
+    let all = ConnectionFilter::default();
+    let told = |c: &Connection| (c.protocol, c.client, c.real_server, c.state, c.service.protocol());
+    let (tcp, udp) = (Some(Protocol::Tcp), Some(Protocol::Udp));
+    let opening = (6, host.client(1), host.server(12), "SYN_RECV", tcp);
+    let open = (6, host.client(2), host.server(11), "ESTABLISHED", tcp);
+    let datagrams = (17, host.client(1), host.server(12), "UDP", udp);
+    let listed = host.connections(&all);
+    assert_eq!(listed.iter().map(told).collect::<Vec<_>>(), [opening, open, datagrams]);
+    for (connection, seconds) in listed.iter().zip([60, 900, 300]) {
+        assert_eq!((connection.virtual_address, connection.is_template), (host.service(), false));
+        assert!((seconds - 5..=seconds).contains(&connection.expires_s), "{connection:?}");
+    }
+    let some = |host: &mut Host, filter| host.connections(&filter).iter().map(told).collect::<Vec<_>>();
+    let service = Some(host.key(Protocol::Udp));
+    assert_eq!(some(&mut host, ConnectionFilter { service, ..all }), [datagrams]);
+    let real_server = Some(host.server(11));
+    assert_eq!(some(&mut host, ConnectionFilter { real_server, ..all }), [open]);
+    let (one, any_port) = (host.client(1), SocketAddr::new(host.client(1).ip(), 0));
+    assert_eq!(some(&mut host, ConnectionFilter { client: Some(one), ..all }), [opening, datagrams]);
+    assert_eq!(some(&mut host, ConnectionFilter { client: Some(any_port), ..all }), [opening, open, datagrams]);
+    let mut calls = 0;
+    let mut first = |_| {
+        calls += 1;
+        false
+    };
+    // A part may have none.
+    let mut next = Some(0);
+    while let Some(from) = next {
+        next = must(host.plane.connections(&all, from, &mut first), "cannot list connections");
+    }
+    assert_eq!(calls, 1, "who wants no more gets no more");
+    host.elapse(62);
+    assert_eq!(some(&mut host, all), [open, datagrams], "one whose timeout has passed is none");
 }
 
 fn a_full_table_breaks_no_connection(mut host: Host) {

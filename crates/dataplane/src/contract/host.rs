@@ -2,7 +2,7 @@
 
 use super::{must, options, server};
 use crate::{
-    Change, Counters, NextHop, ServiceOptions,
+    Change, Connection, ConnectionFilter, Counters, NextHop, ServiceOptions,
     reference::{Door, Traffic, Verdict, bed, build},
 };
 use evenkeel_abi::Reason;
@@ -34,7 +34,7 @@ impl Host {
     }
 
     pub(super) fn key(&self, protocol: Protocol) -> ServiceKey {
-        ServiceKey { address: bed::virtual_address(self.v6), protocol, port: PORT }
+        ServiceKey::Address { address: bed::virtual_address(self.v6), protocol, port: PORT }
     }
 
     pub(super) fn server(&self, host: u8) -> SocketAddr {
@@ -74,10 +74,9 @@ impl Host {
     /// Packets to the real server go to the MAC address that ends in `mac`.
     pub(super) fn hop(&mut self, host: u8, mac: u8) {
         let hop = NextHop::Resolved {
-            interface: bed::INSIDE,
+            route: bed::route(bed::INSIDE, None),
             source: bed::OWN_MAC,
             destination: [2, 0, 0, 0, 9, mac],
-            gateway: None,
         };
         must(self.plane.next_hop(bed::real_server(self.v6, host), hop), "cannot set a next hop");
     }
@@ -169,6 +168,21 @@ impl Host {
         };
         must(self.plane.counters(&mut sink), "cannot read counters");
         found
+    }
+
+    /// The connections that `filter` means, TCP first, by client.
+    pub(super) fn connections(&mut self, filter: &ConnectionFilter) -> Vec<Connection> {
+        let mut all = Vec::new();
+        let mut sink = |connection| {
+            all.push(connection);
+            true
+        };
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = must(self.plane.connections(filter, from, &mut sink), "cannot list connections");
+        }
+        all.sort_by_key(|connection| (connection.protocol, connection.client));
+        all
     }
 
     /// Active and inactive connections of a real server of the TCP service.

@@ -3,7 +3,7 @@
 use super::{options, server};
 use crate::{Change, Service, ServiceOptions, Table};
 use evenkeel_machine::Rng;
-use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources};
+use evenkeel_model::{Family, Forwarding, HashFlags, Prefix, Protocol, Scheduler, ServiceKey, Sources};
 use std::net::{IpAddr, SocketAddr};
 
 /// A table that is a few changes away from another, now and then a wholly new one.
@@ -48,16 +48,16 @@ fn key(rng: &mut Rng) -> ServiceKey {
         IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, u16::from(host)])
     };
     let protocol = if rng.chance(60) { Protocol::Tcp } else { Protocol::Udp };
-    ServiceKey { address, protocol, port: [0, 53, 80][rng.below(3) as usize] }
+    ServiceKey::Address { address, protocol, port: [0, 53, 80][rng.below(3) as usize] }
 }
 
 fn real_server(rng: &mut Rng, key: ServiceKey) -> SocketAddr {
     let host = rng.below(12) as u8;
-    let address = match key.address {
-        IpAddr::V4(_) => IpAddr::from([10, 0, 0, host]),
-        IpAddr::V6(_) => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(host)]),
+    let address = match key.family() {
+        Family::V4 => IpAddr::from([10, 0, 0, host]),
+        Family::V6 => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(host)]),
     };
-    SocketAddr::new(address, [key.port, 8080][rng.below(2) as usize])
+    SocketAddr::new(address, [key.port(), 8080][rng.below(2) as usize])
 }
 
 fn service(rng: &mut Rng) -> Service {
@@ -68,7 +68,7 @@ fn scheduler(rng: &mut Rng) -> Scheduler {
     match rng.below(8) {
         0..3 => Scheduler::RoundRobin,
         3..6 => Scheduler::WeightedRoundRobin,
-        6 => Scheduler::MaglevHash { port: rng.chance(50) },
+        6 => Scheduler::MaglevHash(HashFlags { port: rng.chance(50), fallback: false }),
         _ => Scheduler::Maglev,
     }
 }
@@ -77,9 +77,9 @@ fn service_options(rng: &mut Rng, key: ServiceKey) -> ServiceOptions {
     let mut prefixes = || -> Vec<Prefix> {
         let prefix = |rng: &mut Rng| {
             let bits = 8 * (1 + rng.below(4)) as u8;
-            let address = match key.address {
-                IpAddr::V4(_) => IpAddr::from([198, 51, rng.below(2) as u8, 7]),
-                IpAddr::V6(_) => IpAddr::from([0x2001, 0xdb8 + rng.below(2) as u16, 0, 0, 0, 0, 0, 7]),
+            let address = match key.family() {
+                Family::V4 => IpAddr::from([198, 51, rng.below(2) as u8, 7]),
+                Family::V6 => IpAddr::from([0x2001, 0xdb8 + rng.below(2) as u16, 0, 0, 0, 0, 0, 7]),
             };
             Prefix::new(address, bits).ok()
         };
@@ -90,5 +90,5 @@ fn service_options(rng: &mut Rng, key: ServiceKey) -> ServiceOptions {
     };
     // Prefixes of both lists among them: what is observed is what was given, or every audit would find a difference.
     let (allow, deny) = (prefixes(), prefixes());
-    ServiceOptions { scheduler: scheduler(rng), sources: Sources { allow, deny } }
+    ServiceOptions { sources: Sources { allow, deny }, ..options(scheduler(rng)) }
 }

@@ -1,11 +1,12 @@
 //! Whose turn it is (PP-18 to PP-23).
 
 use super::{
+    MH_PORT,
     host::{Fate, Host},
     options,
 };
 use evenkeel_abi::Reason;
-use evenkeel_model::Scheduler;
+use evenkeel_model::{HashFlags, Scheduler};
 
 pub(super) fn check(make: &mut dyn FnMut() -> Host) {
     rr_alternates_newest_first(make());
@@ -72,7 +73,7 @@ fn wrr_follows_changes_as_the_kernel_does(mut host: Host) {
 }
 
 fn hashes_send_a_client_to_the_same_real_server(make: &mut dyn FnMut() -> Host) {
-    for scheduler in [Scheduler::MaglevHash { port: true }, Scheduler::Maglev] {
+    for scheduler in [MH_PORT, Scheduler::Maglev] {
         let (mut one, mut other) = (make(), make());
         one.serve(scheduler, &[(11, 1), (12, 1), (13, 1)]);
         other.serve(scheduler, &[(11, 1), (12, 1), (13, 1)]);
@@ -86,13 +87,13 @@ fn hashes_send_a_client_to_the_same_real_server(make: &mut dyn FnMut() -> Host) 
         assert_eq!(turns(&mut one, 1000, 64), chosen, "{scheduler}: the same again");
     }
     let mut host = make();
-    host.serve(Scheduler::MaglevHash { port: false }, &[(11, 1), (12, 1), (13, 1)]);
+    host.serve(Scheduler::MaglevHash(HashFlags::default()), &[(11, 1), (12, 1), (13, 1)]);
     let chosen = turns(&mut host, 1000, 8);
     assert!(chosen.iter().all(|server| *server == chosen[0]), "mh looks at the address only: {chosen:?}");
 }
 
 fn mh_drops_the_clients_of_the_quiesced(mut host: Host) {
-    host.serve(Scheduler::MaglevHash { port: true }, &[(11, 1), (12, 1), (13, 1)]);
+    host.serve(MH_PORT, &[(11, 1), (12, 1), (13, 1)]);
     let before = turns(&mut host, 1000, 64);
     host.weigh(12, 0);
     let after = turns(&mut host, 2000, 64);
@@ -114,7 +115,7 @@ fn maglev_moves_only_the_clients_of_who_left(mut host: Host) {
 }
 
 fn another_scheduler_takes_over(mut host: Host) {
-    host.serve(Scheduler::MaglevHash { port: false }, &[(11, 2), (12, 1)]);
+    host.serve(Scheduler::MaglevHash(HashFlags::default()), &[(11, 2), (12, 1)]);
     turns(&mut host, 1000, 5);
     host.edit(options(Scheduler::RoundRobin));
     assert_eq!(turns(&mut host, 1010, 3), to(&[12, 11, 12]));

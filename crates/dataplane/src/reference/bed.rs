@@ -1,8 +1,8 @@
 //! The services that fixtures and random packets are sent to: one of each kind, in both families.
 
 use super::Traffic;
-use crate::{Change, NextHop, RealServer, ServiceOptions};
-use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use crate::{Change, NextHop, RealServer, Route, ServiceOptions};
+use evenkeel_model::{Forwarding, HashFlags, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -89,7 +89,7 @@ pub fn lay<T: Traffic + ?Sized>(plane: &mut T) -> io::Result<()> {
             plane.next_hop(real_server(v6, host), resolved(INSIDE))?;
         }
         plane.next_hop(real_server(v6, 2), resolved(OUTSIDE))?;
-        let unresolved = |gateway| NextHop::Unresolved { interface: INSIDE, gateway };
+        let unresolved = |gateway| NextHop::Unresolved { route: route(INSIDE, gateway) };
         plane.next_hop(real_server(v6, 101), unresolved(Some(gateway(v6))))?;
         plane.next_hop(real_server(v6, 102), unresolved(None))?;
         plane.next_hop(real_server(v6, 103), NextHop::Unreachable)?;
@@ -99,22 +99,27 @@ pub fn lay<T: Traffic + ?Sized>(plane: &mut T) -> io::Result<()> {
 
 /// A next hop on the wire.
 pub fn resolved(interface: u32) -> NextHop {
-    NextHop::Resolved { interface, source: OWN_MAC, destination: SERVER_MAC, gateway: None }
+    NextHop::Resolved { route: route(interface, None), source: OWN_MAC, destination: SERVER_MAC }
+}
+
+/// A way by an interface without VLAN that takes packets of 1500 bytes and has no address of its own.
+pub fn route(interface: u32, gateway: Option<IpAddr>) -> Route {
+    Route { interface, gateway, mtu: 1500, own_address: None, vlan: None }
 }
 
 fn changes(v6: bool) -> Vec<Change> {
     let mut changes = Vec::new();
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         let mut service = |address, number, scheduler, sources: Sources, servers: &[(u8, u32)]| {
-            let key = ServiceKey { address, protocol, port: number };
-            changes.push(Change::AddService(key, ServiceOptions { scheduler, sources }));
+            let key = ServiceKey::Address { address, protocol, port: number };
+            changes.push(Change::AddService(key, ServiceOptions { sources, ..ServiceOptions::new(scheduler) }));
             changes.extend(servers.iter().map(|(host, weight)| {
                 let (address, forwarding) = match host {
                     0 => (loopback(v6), Forwarding::Local),
                     host => (real_server(v6, *host), Forwarding::DirectRouting),
                 };
                 let weight = Weight::new(*weight).unwrap_or(Weight::ONE);
-                Change::AddRealServer(key, SocketAddr::new(address, number), RealServer { weight, forwarding })
+                Change::AddRealServer(key, SocketAddr::new(address, number), RealServer::new(weight, forwarding))
             }));
         };
         let here = virtual_address(v6);
@@ -139,8 +144,8 @@ fn changes(v6: bool) -> Vec<Change> {
         let schedulers = [
             Scheduler::RoundRobin,
             Scheduler::WeightedRoundRobin,
-            Scheduler::MaglevHash { port: false },
-            Scheduler::MaglevHash { port: true },
+            Scheduler::MaglevHash(HashFlags::default()),
+            Scheduler::MaglevHash(HashFlags { port: true, fallback: false }),
             Scheduler::Maglev,
         ];
         for (number, scheduler) in port::SCHEDULED.into_iter().zip(schedulers) {

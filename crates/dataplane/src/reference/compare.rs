@@ -89,11 +89,11 @@ fn change(plane: &mut dyn Dataplane, reference: &mut Memory, rng: &mut Rng) -> i
     let v6 = rng.chance(50);
     let protocol = if rng.chance(70) { Protocol::Tcp } else { Protocol::Udp };
     let port = bed::port::SCHEDULED[rng.below(5) as usize];
-    let key = ServiceKey { address: bed::virtual_address(v6), protocol, port };
+    let key = ServiceKey::Address { address: bed::virtual_address(v6), protocol, port };
     let address = SocketAddr::new(bed::real_server(v6, 3 + rng.below(6) as u8), port);
     let forwarding = if rng.chance(10) { Forwarding::Local } else { Forwarding::DirectRouting };
     let weight = Weight::new([0, 1, 2, 3, 5, 8][rng.below(6) as usize]).unwrap_or(Weight::ONE);
-    let server = RealServer { weight, forwarding };
+    let server = RealServer::new(weight, forwarding);
     let is_there = reference.observe()?.services.get(&key).is_some_and(|s| s.real_servers.contains_key(&address));
     let change = match (is_there, rng.chance(40)) {
         (false, _) => Change::AddRealServer(key, address, server),

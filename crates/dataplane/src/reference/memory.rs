@@ -5,15 +5,21 @@ use super::{
     parse::Flow,
     path::Connection,
     servers::{Server, ServerId, Servers, Service},
+    unbuilt,
 };
-use crate::{ApplyError, Capabilities, Change, Counters, Dataplane, NextHop, RealServer, ServiceOptions, Table};
+use crate::{
+    ApplyError, Capabilities, Change, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, ServiceOptions, Table,
+};
 use evenkeel_abi::{Reason, hash::Secret};
-use evenkeel_model::ServiceKey;
+use evenkeel_model::{Family, ServiceKey, Timeouts, Weight};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr},
 };
+
+/// Connections that one call of [`Dataplane::connections`] looks at.
+const LISTED_AT_ONCE: usize = 1024;
 
 /// A data plane in memory. Time stands still but for [`Memory::set_now`] and [`Traffic::elapse`].
 #[derive(Debug)]
@@ -55,12 +61,8 @@ impl Memory {
         self.now = ticks;
     }
 
-    /// Connections it holds, those whose timeout has passed and that were not swept yet included.
-    pub fn connections(&self) -> usize {
-        self.connections.len()
-    }
-
     fn change(&mut self, change: &Change) -> io::Result<()> {
+        unbuilt::refuse(change)?;
         match change {
             Change::AddService(key, options) => self.add_service(*key, options),
             Change::EditService(key, options) => {
@@ -98,7 +100,7 @@ impl Memory {
 
     fn add_real_server(&mut self, key: ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
         let service = self.services.get_mut(&key).ok_or_else(no_service)?;
-        if address.is_ipv4() != key.address.is_ipv4() {
+        if Family::of(address.ip()) != key.family() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the real server is of another address family"));
         }
         let known = self.ids.get(&(key, address)).copied();
@@ -117,6 +119,7 @@ impl Memory {
             let entry = servers.entry(id).or_insert_with(|| Server::new(address, server));
             entry.member = entry.member.with_weight(server.weight.get());
             entry.forwarding = server.forwarding;
+            entry.is_down = server.is_down;
             list.insert(0, id);
         });
         Ok(())
@@ -130,6 +133,7 @@ impl Memory {
             if let Some(entry) = servers.get_mut(&id) {
                 entry.member = entry.member.with_weight(server.weight.get());
                 entry.forwarding = server.forwarding;
+                entry.is_down = server.is_down;
             }
         });
         Ok(())
@@ -176,6 +180,7 @@ fn add(sum: &mut Counters, more: Counters) {
     sum.bytes_out += more.bytes_out;
     sum.active += more.active;
     sum.inactive += more.inactive;
+    sum.persistent += more.persistent;
 }
 
 impl Dataplane for Memory {
@@ -185,8 +190,8 @@ impl Dataplane for Memory {
 
     fn observe(&mut self) -> io::Result<Table> {
         let server = |server: &Server| RealServer {
-            weight: evenkeel_model::Weight::new(server.member.weight).unwrap_or(evenkeel_model::Weight::MAX),
-            forwarding: server.forwarding,
+            is_down: server.is_down,
+            ..RealServer::new(Weight::new(server.member.weight).unwrap_or(Weight::MAX), server.forwarding)
         };
         let service = |service: &Service| crate::Service {
             options: service.options.clone(),
@@ -202,7 +207,7 @@ impl Dataplane for Memory {
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
         for (applied, change) in changes.iter().enumerate() {
-            self.change(change).map_err(|cause| ApplyError { change: change.clone(), applied, cause })?;
+            self.change(change).map_err(|cause| ApplyError { change: Box::new(change.clone()), applied, cause })?;
         }
         Ok(())
     }
@@ -232,6 +237,52 @@ impl Dataplane for Memory {
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()> {
         self.hops.insert(real_server, hop);
         Ok(())
+    }
+
+    fn connections(
+        &mut self,
+        filter: &ConnectionFilter,
+        from: u64,
+        sink: &mut dyn FnMut(crate::Connection) -> bool,
+    ) -> io::Result<Option<u64>> {
+        let names: BTreeMap<ServerId, (ServiceKey, SocketAddr)> =
+            self.ids.iter().map(|(name, id)| (*id, *name)).collect();
+        let first = usize::try_from(from).unwrap_or(usize::MAX);
+        for (flow, connection) in self.connections.iter().skip(first).take(LISTED_AT_ONCE) {
+            let Some((service, real_server)) = names.get(&connection.server) else { continue };
+            if self.is_over(connection) {
+                continue;
+            }
+            let idle = self.now.wrapping_sub(connection.seen) / self.ticks_per_second;
+            let shown = crate::Connection {
+                protocol: flow.protocol.number(),
+                client: flow.client,
+                virtual_address: flow.service,
+                real_server: *real_server,
+                service: *service,
+                translated_client: None,
+                state: connection.state.name(),
+                expires_s: connection.state.seconds().saturating_sub(idle),
+                is_template: false,
+            };
+            if filter.means(&shown) && !sink(shown) {
+                return Ok(None);
+            }
+        }
+        let next = first.saturating_add(LISTED_AT_ONCE);
+        Ok((next < self.connections.len()).then_some(next as u64))
+    }
+
+    fn flush(&mut self, _: &ConnectionFilter) -> io::Result<u64> {
+        Err(unbuilt::unsupported("ending connections"))
+    }
+
+    fn set_timeouts(&mut self, _: &Timeouts) -> io::Result<()> {
+        Err(unbuilt::unsupported("other timeouts"))
+    }
+
+    fn zero(&mut self, _: Option<&ServiceKey>) -> io::Result<()> {
+        Err(unbuilt::unsupported("counting from 0 again"))
     }
 
     fn sweep(&mut self) -> io::Result<()> {

@@ -125,7 +125,7 @@ impl Memory {
 
     /// The service that answers for a flow (PP-4).
     fn service_of(&self, flow: &Flow) -> Option<ServiceKey> {
-        let key = |port| ServiceKey { address: flow.service.ip(), protocol: flow.protocol, port };
+        let key = |port| ServiceKey::Address { address: flow.service.ip(), protocol: flow.protocol, port };
         [key(flow.service.port()), key(0)].into_iter().find(|key| self.services.contains_key(key))
     }
 
@@ -150,6 +150,8 @@ impl Memory {
         let state = match flow.protocol {
             Protocol::Tcp => State::SynRecv,
             Protocol::Udp => State::Udp,
+            // No service has it: `unbuilt` refuses them.
+            Protocol::Sctp => return Err(Reason::NotOurs),
         };
         self.connections.insert(*flow, Connection { server, state, seen: self.now });
         if let Some(server) = self.servers.get_mut(&server) {
@@ -182,16 +184,18 @@ impl Memory {
             (Forwarding::Local, _, _) => Outcome::Deliver,
             (Forwarding::DirectRouting, NextHop::Unreachable, _)
             | (Forwarding::DirectRouting, NextHop::Unresolved { .. }, Door::Xdp) => return Err(Reason::NoNextHop),
-            (Forwarding::DirectRouting, NextHop::Unresolved { interface, gateway }, Door::Tc) => {
+            (Forwarding::DirectRouting, NextHop::Unresolved { route }, Door::Tc) => {
                 let frame = aged(frame).ok_or(Reason::Ttl)?;
-                Outcome::Resolve { interface, next_hop: gateway.unwrap_or(address), frame }
+                Outcome::Resolve { interface: route.interface, next_hop: route.gateway.unwrap_or(address), frame }
             }
-            (Forwarding::DirectRouting, NextHop::Resolved { interface, source, destination, .. }, _) => {
+            (Forwarding::DirectRouting, NextHop::Resolved { route, source, destination }, _) => {
                 let mut frame = aged(frame).ok_or(Reason::Ttl)?;
                 frame[..6].copy_from_slice(&destination);
                 frame[6..12].copy_from_slice(&source);
-                Outcome::Forward { interface, frame }
+                Outcome::Forward { interface: route.interface, frame }
             }
+            // No real server has it: `unbuilt` refuses them.
+            (Forwarding::Nat | Forwarding::FullNat | Forwarding::Tunnel(_), _, _) => return Err(Reason::Internal),
         };
         server.counters.packets_in += 1;
         server.counters.bytes_in += bytes;

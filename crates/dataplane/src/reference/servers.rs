@@ -6,7 +6,7 @@ use crate::{
     schedule::{Member, maglev, mh, rr, wrr},
 };
 use evenkeel_abi::hash::{Secret, flow4, flow6, maglev_slot};
-use evenkeel_model::{Forwarding, Protocol, Scheduler, Sources};
+use evenkeel_model::{Forwarding, HashFlags, Scheduler, Sources};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -20,6 +20,7 @@ pub(super) type ServerId = u32;
 pub(super) struct Server {
     pub(super) member: Member,
     pub(super) forwarding: Forwarding,
+    pub(super) is_down: bool,
     pub(super) counters: Counters,
 }
 
@@ -43,7 +44,7 @@ pub(super) type Servers = BTreeMap<ServerId, Server>;
 impl Server {
     pub(super) fn new(address: SocketAddr, server: RealServer) -> Server {
         let member = Member::new(address, server.weight.get());
-        Server { member, forwarding: server.forwarding, counters: Counters::default() }
+        Server { member, forwarding: server.forwarding, is_down: server.is_down, counters: Counters::default() }
     }
 }
 
@@ -91,7 +92,7 @@ impl Service {
                 self.weighted = cursor;
                 Some(usable[index])
             }
-            Scheduler::MaglevHash { port } => {
+            Scheduler::MaglevHash(HashFlags { port, .. }) => {
                 let slot = mh::slot(flow.client.ip(), port.then_some(flow.client.port()));
                 self.slot(servers, slot, mh::table).filter(|id| usable.contains(id))
             }
@@ -99,6 +100,18 @@ impl Service {
                 let slot = maglev_slot(hash(flow, secret), maglev::SLOTS);
                 self.slot(servers, slot, |members| maglev::table(members, secret))
             }
+            // No service has it: `unbuilt` refuses them.
+            Scheduler::LeastConnections
+            | Scheduler::WeightedLeastConnections
+            | Scheduler::ShortestExpectedDelay
+            | Scheduler::NeverQueue
+            | Scheduler::LocalityLeastConnections
+            | Scheduler::LocalityLeastConnectionsReplicated
+            | Scheduler::DestinationHash
+            | Scheduler::SourceHash(_)
+            | Scheduler::WeightedFailover
+            | Scheduler::WeightedOverflow
+            | Scheduler::PowerOfTwo => None,
         }
     }
 
@@ -143,11 +156,7 @@ pub(super) fn answerable(flow: &Flow) -> bool {
 fn hash(flow: &Flow, secret: Secret) -> u64 {
     let [a, b] = flow.client.port().to_be_bytes();
     let [c, d] = flow.service.port().to_be_bytes();
-    let protocol = match flow.protocol {
-        Protocol::Tcp => 6,
-        Protocol::Udp => 17,
-    };
-    let ports = evenkeel_abi::flow::ports(u32::from_ne_bytes([a, b, c, d]), protocol);
+    let ports = evenkeel_abi::flow::ports(u32::from_ne_bytes([a, b, c, d]), flow.protocol.number());
     match (flow.client.ip(), flow.service.ip()) {
         (IpAddr::V4(client), IpAddr::V4(service)) => {
             let word = |address: [u8; 4]| u64::from(u32::from_ne_bytes(address));

@@ -69,6 +69,18 @@ impl State {
         }
     }
 
+    /// As IPVS names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            State::SynRecv => "SYN_RECV",
+            State::Established => "ESTABLISHED",
+            State::FinWait => "FIN_WAIT",
+            State::TimeWait => "TIME_WAIT",
+            State::Close => "CLOSE",
+            State::Udp => "UDP",
+        }
+    }
+
     /// PP-15.
     pub(super) fn is_active(self) -> bool {
         match self {

@@ -10,8 +10,8 @@ use evenkeel_engine::{
 use evenkeel_health::{Reason, Verdict};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::{
-    Body, Check, Cluster, Fallback, Forwarding, Http, HttpMethod, OnFail, Probe, Protocol, RealServer, Rhythm,
-    Scheduler, Service, ServiceKey, Settings, Sources, StartState, StatusSet, Weight,
+    Behaviour, Body, Check, Cluster, Fallback, Forwarding, Http, HttpMethod, OnFail, Probe, Protocol, RealServer,
+    Rhythm, Scheduler, Service, ServiceKey, Settings, Sources, StartState, StatusSet, Thresholds, Weight,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -356,7 +356,7 @@ pub fn address(text: &str) -> SocketAddr {
 
 pub fn key(text: &str) -> ServiceKey {
     let address = address(text);
-    ServiceKey { address: address.ip(), protocol: Protocol::Tcp, port: address.port() }
+    ServiceKey::Address { address: address.ip(), protocol: Protocol::Tcp, port: address.port() }
 }
 
 pub fn rhythm() -> Rhythm {
@@ -398,6 +398,7 @@ pub fn real_server(name: &str, target: &str, weight: u32) -> RealServer {
         address: address(target),
         forwarding: Forwarding::DirectRouting,
         weight: Weight::new(weight).unwrap(),
+        thresholds: Thresholds::default(),
         check: tcp(target).into(),
     }
 }
@@ -413,6 +414,10 @@ pub fn service(name: &str, vip: &str, real_servers: Vec<RealServer>) -> Service 
         on_fail: OnFail::Remove,
         start: StartState::Down,
         sources: Sources::default(),
+        persistence: None,
+        one_packet: false,
+        behaviour: Behaviour::default(),
+        matches: Vec::new(),
         clean_stop: true,
         monitor_file: None,
         alerts: None,

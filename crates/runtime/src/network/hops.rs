@@ -112,14 +112,13 @@ impl Hops {
     fn next_hop(&self, real_server: IpAddr, outcome: Outcome) -> NextHop {
         match outcome {
             Outcome::Resolved(hop) => NextHop::Resolved {
-                interface: hop.ifindex,
+                route: way_by(hop.ifindex, hop.gateway),
                 source: hop.source_mac.0,
                 destination: hop.destination_mac.0,
-                gateway: hop.gateway,
             },
             Outcome::Local | Outcome::Unresolved(Why::NoRoute | Why::NoEthernet) => NextHop::Unreachable,
             Outcome::Unresolved(Why::LinkDown | Why::Resolving | Why::NoAnswer) => match self.way(real_server) {
-                Some(route) => NextHop::Unresolved { interface: route.ifindex, gateway: route.gateway },
+                Some(route) => NextHop::Unresolved { route: way_by(route.ifindex, route.gateway) },
                 None => NextHop::Unreachable,
             },
         }
@@ -152,6 +151,11 @@ impl Hops {
             }
         }
     }
+}
+
+/// As much as is known of the way; the largest packet is that of Ethernet.
+fn way_by(interface: u32, gateway: Option<IpAddr>) -> evenkeel_dataplane::Route {
+    evenkeel_dataplane::Route { interface, gateway, mtu: 1500, own_address: None, vlan: None }
 }
 
 #[cfg(test)]
@@ -207,6 +211,6 @@ mod tests {
         hops.outcome(ip(), Outcome::Unresolved(Why::Resolving));
         hops.outcome(ip(), Outcome::Unresolved(Why::NoRoute));
         let told: Vec<NextHop> = hops.settle().into_iter().map(|hop| hop.next).collect();
-        assert_eq!(told, [NextHop::Unresolved { interface: 7, gateway }, NextHop::Unreachable]);
+        assert_eq!(told, [NextHop::Unresolved { route: way_by(7, gateway) }, NextHop::Unreachable]);
     }
 }
