@@ -115,3 +115,28 @@ fn key_of(record: &OverrideRecord) -> Option<ServiceKey> {
     let protocol = known.into_iter().find(|protocol| protocol.name() == record.protocol)?;
     Some(ServiceKey::new(record.address, protocol, record.port))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_of_every_kind_are_read_as_they_were_stored() {
+        let mark = std::num::NonZeroU32::new(3).unwrap();
+        let vip = "2001:db8::1".parse().unwrap();
+        let keys = [
+            ServiceKey::new(vip, Protocol::Tcp, 80),
+            ServiceKey::new(vip, Protocol::Sctp, 80),
+            ServiceKey::Mark { mark, family: Family::V4 },
+            ServiceKey::Mark { mark, family: Family::V6 },
+        ];
+        let now = Instant::at(Duration::ZERO);
+        let mut book = Book::default();
+        for (weight, key) in (1..).zip(keys) {
+            assert!(book.write(key, None, Asked { weight: Weight::new(weight), ..Asked::default() }, None));
+        }
+        let text = serde_json::to_string(&book.store(now)).unwrap();
+        let read = Book::restore(now, serde_json::from_str(&text).unwrap());
+        assert_eq!(keys.map(|key| read.asked(key, None).weight.map(Weight::get)), [1, 2, 3, 4].map(Some));
+    }
+}
