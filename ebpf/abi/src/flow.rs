@@ -67,10 +67,10 @@ const _: () = assert!(size_of::<Bucket<Slot6>>() == 256);
 /// Most real servers a value can name.
 pub const DEST_LIMIT: u32 = 1 << 24;
 
-/// Packs real server, state and the tick (low 32 bits of the kernel's jiffies) of the last packet.
+/// Packs real server, state and the tick (low 32 bits of the kernel's jiffies) of the last packet; no link.
 #[inline(always)]
 pub const fn value(dest: u32, state: u32, seen: u32) -> u64 {
-    (dest & (DEST_LIMIT - 1)) as u64 | ((state & 15) as u64) << 24 | (seen as u64) << 32
+    (dest & (DEST_LIMIT - 1)) as u64 | ((state & 31) as u64) << 24 | (seen as u64) << 32
 }
 
 /// The real server's index.
@@ -82,7 +82,7 @@ pub const fn dest(value: u64) -> u32 {
 /// The state's number.
 #[inline(always)]
 pub const fn state(value: u64) -> u32 {
-    value as u32 >> 24 & 15
+    value as u32 >> 24 & 31
 }
 
 /// The tick of the last packet.
@@ -90,6 +90,37 @@ pub const fn state(value: u64) -> u32 {
 pub const fn seen(value: u64) -> u32 {
     (value >> 32) as u32
 }
+
+/// Bits of a value that hold the upper part of a link.
+pub const VALUE_LINK: u64 = 7 << 29;
+
+/// Bits of the last key word that hold the lower part of a link, and are no part of the key.
+pub const KEY_LINK: u64 = 0xffff_fc00;
+
+/// Slots a link can name: the slots of the largest table.
+pub const LINK_LIMIT: u32 = 1 << 25;
+
+/// The upper part of a link to a slot, as it stands in a value. A translated connection and its way back name each other's
+/// slots by `bucket * WAYS + way` (PP-41).
+#[inline(always)]
+pub const fn link_in_value(slot: u32) -> u64 {
+    ((slot >> 22 & 7) as u64) << 29
+}
+
+/// Its lower part, as it stands in the last key word.
+#[inline(always)]
+pub const fn link_in_key(slot: u32) -> u64 {
+    ((slot & 0x3f_ffff) as u64) << 10
+}
+
+/// The slot that a value and a last key word name.
+#[inline(always)]
+pub const fn link(value: u64, last_key: u64) -> u32 {
+    ((value >> 29 & 7) as u32) << 22 | (last_key as u32) >> 10
+}
+
+/// Bit of the last key word: a template, not a connection.
+pub const KEY_TEMPLATE: u64 = 0x200;
 
 /// The last key word: both ports as they stand in the packet, the protocol and a bit that no free slot has.
 #[inline(always)]

@@ -7,19 +7,22 @@
 #![forbid(unsafe_code)]
 
 pub mod flow;
+pub mod fragment;
 pub mod hash;
+pub mod limit;
+pub mod locality;
+pub mod mark;
 mod reason;
+pub mod sctp;
+mod settings;
+pub mod state;
 mod table;
 pub mod tcp;
 
 pub use reason::Reason;
-pub use table::{
-    ACL_ALLOW, ACL_DENY, ACL_ENTRIES, ACL_FOREIGN, CELL_EMPTY, CELL_LIMIT, Counters, Cursor, DEST_LOCAL, DEST_NO_NEW,
-    DEST_RESOLVED, DEST_V6, Dest, DestInfo, Drops, FILTER_WORDS, Filter, Header, LEVEL_CELLS, LIST_HEAD_CELLS, List,
-    Load, SCHED_MAGLEV, SCHED_MH, SCHED_MH_PORT, SCHED_RR, SCHED_WRR, SERVICE_ACL, SERVICE_DEFAULT_DENY, Service,
-    ServiceInfo, ServiceKey, filter_bit,
-};
+pub use settings::Settings;
+pub use table::*;
 
-/// Version of all layouts in this crate, and of the numbers in [`tcp`]: a program in force is told from another one by its
+/// Version of all layouts in this crate, and of the numbers in [`tcp`] and [`sctp`]: a program in force is told from another one by its
 /// instructions only, which do not show them.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;

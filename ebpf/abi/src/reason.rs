@@ -59,11 +59,27 @@ reasons! {
     Contended = 11, "contended", false;
     /// A map entry that must exist does not: a fault of ours.
     Internal = 12, "internal", false;
+    /// PP-38.
+    Limited = 13, "limited", false;
+    /// PP-43, PP-44: no port is left, or the real server knows the client's port already.
+    NoPort = 14, "no_port", false;
+    /// PP-43: the kernel does not forward on the interface an answer came in by.
+    NotForwarding = 15, "not_forwarding", false;
+    /// PP-47: answered with ICMP too big.
+    TooBig = 16, "too_big", false;
+    /// PP-51.
+    BadFragment = 17, "bad_fragment", false;
+    /// PP-50: held until its first fragment comes, and sent on then.
+    EarlyFragment = 18, "early_fragment", false;
+    /// PP-44, PP-46: the egress interface has no address of the family.
+    NoOwnAddress = 19, "no_own_address", false;
+    /// PP-49, XDP door: no room for what has to be put in front.
+    NoHeadroom = 20, "no_headroom", false;
 }
 
 impl Reason {
     /// Room for counters in [`crate::Drops`].
-    pub const SLOTS: usize = 16;
+    pub const SLOTS: usize = 32;
 }
 
 const _: () = assert!(Reason::ALL.len() <= Reason::SLOTS);

@@ -1,6 +1,10 @@
 //! Services, real servers, their counters, and the lists that schedulers walk.
 
-use crate::{Reason, hash::Secret};
+use crate::{
+    Reason,
+    hash::Secret,
+    state::{is_active, is_connection},
+};
 
 macro_rules! sized {
     ($($name:ty = $size:literal),*) => { $(const _: () = assert!(size_of::<$name>() == $size);)* };
@@ -9,15 +13,17 @@ macro_rules! sized {
 sized!(
     ServiceKey = 20,
     Service = 64,
-    ServiceInfo = 64,
-    Dest = 64,
-    DestInfo = 64,
-    Counters = 32,
-    Drops = 128,
+    ServiceInfo = 128,
+    Dest = 128,
+    DestInfo = 128,
+    Counters = 64,
+    Load = 16,
+    Drops = 256,
     Header = 64
 );
 
-/// What finds a service (PP-4): key of the map `SERVICE_IDS`, whose value is the index into `SERVICES`.
+/// What finds a service (PP-4): key of the map `SERVICE_IDS`, whose value is the index into `SERVICES`. A service by mark
+/// has the mark in `address` (first four bytes, host order), port 0, protocol 0 and `family | SERVICE_BY_MARK`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServiceKey {
@@ -31,20 +37,68 @@ pub struct ServiceKey {
     pub family: u8,
 }
 
+/// [`ServiceKey::family`] bit: the key of a service by mark.
+pub const SERVICE_BY_MARK: u8 = 0x80;
+
 /// [`List::kind`]: `rr`.
 pub const SCHED_RR: u32 = 0;
 /// `wrr`.
 pub const SCHED_WRR: u32 = 1;
-/// `mh` on the source address.
+/// `mh`.
 pub const SCHED_MH: u32 = 2;
-/// `mh` on the source address and port.
-pub const SCHED_MH_PORT: u32 = 3;
 /// `maglev`.
-pub const SCHED_MAGLEV: u32 = 4;
+pub const SCHED_MAGLEV: u32 = 3;
+/// `sh`.
+pub const SCHED_SH: u32 = 4;
+/// `dh`.
+pub const SCHED_DH: u32 = 5;
+/// `lc`.
+pub const SCHED_LC: u32 = 6;
+/// `wlc`.
+pub const SCHED_WLC: u32 = 7;
+/// `sed`.
+pub const SCHED_SED: u32 = 8;
+/// `nq`.
+pub const SCHED_NQ: u32 = 9;
+/// `lblc`.
+pub const SCHED_LBLC: u32 = 10;
+/// `lblcr`.
+pub const SCHED_LBLCR: u32 = 11;
+/// `fo`.
+pub const SCHED_FO: u32 = 12;
+/// `ovf`.
+pub const SCHED_OVF: u32 = 13;
+/// `twos`.
+pub const SCHED_TWOS: u32 = 14;
+
+/// [`Service::flags`] bit: `sh` and `mh` look at the source port too.
+pub const SERVICE_HASH_PORT: u32 = 1 << 6;
+/// [`Service::flags`] bit: `sh` and `mh` find another real server for one that is not usable.
+pub const SERVICE_HASH_FALLBACK: u32 = 1 << 7;
 /// [`Service::flags`] bit: sources are looked up in the lists.
 pub const SERVICE_ACL: u32 = 1 << 8;
 /// [`Service::flags`] bit: a source that no list names is denied.
 pub const SERVICE_DEFAULT_DENY: u32 = 1 << 9;
+/// [`Service::flags`] bit: clients come back to their real server (PP-34).
+pub const SERVICE_PERSISTENT: u32 = 1 << 10;
+/// [`Service::flags`] bit: a client is a Call-ID (PP-36).
+pub const SERVICE_SIP: u32 = 1 << 11;
+/// [`Service::flags`] bit: every packet is scheduled by itself (PP-37).
+pub const SERVICE_ONE_PACKET: u32 = 1 << 12;
+/// [`Service::flags`] bit: any packet but RST or ABORT may make a connection (PP-11).
+pub const SERVICE_SLOPPY: u32 = 1 << 13;
+/// [`Service::flags`] bit: a SYN on a closing connection is of that connection (PP-14).
+pub const SERVICE_NO_REUSE: u32 = 1 << 14;
+/// [`Service::flags`] bit: a template is given up when its real server has weight 0 (PP-35).
+pub const SERVICE_EXPIRE_TEMPLATE: u32 = 1 << 15;
+/// [`Service::flags`] bit: UDP connections of a real server that is gone are given up (PP-33).
+pub const SERVICE_EXPIRE_UDP: u32 = 1 << 16;
+/// [`Service::flags`] bit: so are all others.
+pub const SERVICE_EXPIRE_ALL: u32 = 1 << 17;
+/// [`Service::flags`] bit: a real server of it has a threshold; without it none is looked at (PP-32).
+pub const SERVICE_THRESHOLDS: u32 = 1 << 18;
+/// [`Service::flags`] bit: new connections are bounded by `new_rate` or `source_rate` (PP-38).
+pub const SERVICE_LIMITED: u32 = 1 << 19;
 
 /// What the program needs of a service when it schedules.
 #[repr(C, align(64))]
@@ -52,14 +106,26 @@ pub const SERVICE_DEFAULT_DENY: u32 = 1 << 9;
 pub struct Service {
     /// `SERVICE_*` bits.
     pub flags: u32,
-    /// Room.
-    pub spare: u32,
+    /// Ticks a template lasts (PP-34).
+    pub persistence: u32,
     /// Where its list or table lies in `CELLS`, as [`List`]. Written with one store once the cells are complete.
     pub list: u64,
-    /// rr: number of choices made. wrr: [`Cursor`]. Changed by atomics only.
+    /// Where its scheduler stands, see [`List`]. Changed by atomics only.
     pub cursor: u64,
-    /// Room to the end of the line.
-    pub room: [u64; 5],
+    /// Bits of a client's address that count for a template.
+    pub mask: [u32; 4],
+    /// New connections a second over all clients; 0: no limit.
+    pub new_rate: u32,
+    /// New connections a second of one source; 0: no limit.
+    pub source_rate: u32,
+    /// Budget for `new_rate`, see [`crate::limit`]. Changed by atomics only.
+    pub budget: u64,
+    /// 0 for a service on an address.
+    pub mark: u32,
+    /// Port of a service on an address, network order; 0: every port.
+    pub port: u16,
+    /// Room.
+    pub spare: u16,
 }
 
 /// A range of `CELLS`.
@@ -68,7 +134,13 @@ pub struct Service {
 /// - wrr: `length` levels. The head cell holds `mw` and, in the upper half, the step. Then [`LEVEL_CELLS`] cells a level,
 ///   heaviest first: its real servers as a `List` relative to `offset`, and the largest weight below it (0 for the last).
 ///   A level's real servers, newest first, are cells as for rr: all whose weight reaches it.
-/// - mh and maglev: `length` slots, two in a cell, each a real server's index or [`CELL_EMPTY`].
+/// - mh, maglev, sh and dh: `length` slots, two in a cell, each a real server's index or [`CELL_EMPTY`]. mh with its 4093,
+///   maglev 65537, sh and dh 256 slots.
+/// - lc, wlc, sed, nq, lblc, lblcr, ovf and twos: `length` real servers; after [`LIST_HEAD_CELLS`] cells one cell each,
+///   newest first: its index, and its weight in the upper half. twos: the head cell holds the sum of the weights.
+/// - fo: as these, heaviest first, of equal weights newest first.
+///
+/// Only real servers of a weight above 0 are in lists; tables say of themselves whom they hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct List {
     /// First cell; below [`CELL_LIMIT`].
@@ -138,12 +210,20 @@ pub struct ServiceInfo {
     pub scheduler: u32,
     /// The key.
     pub key: ServiceKey,
-    /// Room.
-    pub spare: u32,
-    /// Counters of real servers that are gone for good: connections, packets, bytes.
-    pub past: [u64; 3],
-    /// Room.
-    pub room: u64,
+    /// `SERVICE_*` bits as configured, those included that are off while nothing needs them.
+    pub flags: u32,
+    /// Counters of real servers that are gone for good: connections, packets and bytes in, packets and bytes out.
+    pub past: [u64; 5],
+    /// What `zero` takes off these.
+    pub zero: [u64; 5],
+    /// Seconds a template lasts.
+    pub persistence: u32,
+    /// Leading bits of a client's address that count for it.
+    pub prefix: u32,
+    /// New connections a second; 0: no limit.
+    pub new_rate: u32,
+    /// The same of one source.
+    pub source_rate: u32,
 }
 
 /// [`Dest::flags`] bit: delivered to the host's own stack.
@@ -154,8 +234,36 @@ pub const DEST_RESOLVED: u32 = 2;
 pub const DEST_V6: u32 = 4;
 /// [`Dest::flags`] bit: takes no new connections (weight 0 or removed).
 pub const DEST_NO_NEW: u32 = 8;
+/// [`Dest::flags`] bit: does not answer, or is no real server of its service any more (PP-33).
+pub const DEST_GONE: u32 = 16;
+/// [`Dest::flags`] bit: `address` is an IPv6 address.
+pub const DEST_ADDRESS_V6: u32 = 32;
+/// [`Dest::flags`] bit: `own` is known.
+pub const DEST_OWN: u32 = 64;
+/// [`Dest::flags`] bit: the destination is translated (PP-40).
+pub const DEST_NAT: u32 = 1 << 8;
+/// [`Dest::flags`] bit: the source too (PP-44).
+pub const DEST_FULLNAT: u32 = 1 << 9;
+/// [`Dest::flags`] bit: wrapped into a tunnel packet (PP-46).
+pub const DEST_TUNNEL: u32 = 1 << 10;
+/// [`Dest::flags`] bits: anything but the MAC addresses changes.
+pub const DEST_REWRITES: u32 = DEST_NAT | DEST_FULLNAT | DEST_TUNNEL;
 
-/// What the program needs of a real server: one cache line, read for every packet, written only when something changes.
+/// [`Dest::tunnel`]: IP in IP.
+pub const TUNNEL_IPIP: u8 = 0;
+/// Generic UDP encapsulation.
+pub const TUNNEL_GUE: u8 = 1;
+/// Generic routing encapsulation.
+pub const TUNNEL_GRE: u8 = 2;
+/// [`Dest::tunnel_checksum`]: none.
+pub const CHECKSUM_NONE: u8 = 0;
+/// Over the whole of the outer UDP or GRE packet.
+pub const CHECKSUM_FULL: u8 = 1;
+/// GUE: remote checksum offload.
+pub const CHECKSUM_REMOTE: u8 = 2;
+
+/// What the program needs of a real server: its first cache line is all that direct routing reads, for every packet; written
+/// only when something changes.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dest {
@@ -171,8 +279,36 @@ pub struct Dest {
     pub next_hop: [u32; 4],
     /// Index of the service.
     pub service: u32,
+    /// Largest IP packet of the egress interface.
+    pub mtu: u32,
+    /// VLAN identifier the packet leaves `interface` with, host order; 0: none.
+    pub vlan: u16,
     /// Room to the end of the line.
-    pub room: [u32; 5],
+    pub spare: [u16; 9],
+    /// The real server's address, network order; IPv4: the first word, the rest 0.
+    pub address: [u32; 4],
+    /// The director's own address towards it.
+    pub own: [u32; 4],
+    /// Its port, network order; 0: the port is not translated.
+    pub port: u16,
+    /// `TUNNEL_*`.
+    pub tunnel: u8,
+    /// `CHECKSUM_*`.
+    pub tunnel_checksum: u8,
+    /// Outer UDP port of GUE, network order.
+    pub tunnel_port: u16,
+    /// Room.
+    pub spare2: u16,
+    /// Weight.
+    pub weight: u32,
+    /// With so many connections it takes no new ones; 0: no limit.
+    pub upper: u32,
+    /// It takes new ones again below this; 0: below three quarters of `upper`.
+    pub lower: u32,
+    /// 1 while it takes none for its thresholds. Changed by atomics only.
+    pub overloaded: u32,
+    /// Room to the end of the line.
+    pub room: [u32; 2],
 }
 
 /// What only the daemon reads of a real server.
@@ -189,8 +325,8 @@ pub struct DestInfo {
     pub port: u16,
     /// 4 or 6.
     pub family: u8,
-    /// 1: forwarded locally.
-    pub local: u8,
+    /// `METHOD_*`.
+    pub method: u8,
     /// Index of the service.
     pub service: u32,
     /// Weight.
@@ -199,24 +335,63 @@ pub struct DestInfo {
     pub last_weight: u32,
     /// When it was added: larger is newer.
     pub sequence: u64,
+    /// Counters that `zero` takes off: connections, packets and bytes in, packets and bytes out.
+    pub zero: [u64; 5],
+    /// Upper threshold.
+    pub upper: u32,
+    /// Lower threshold.
+    pub lower: u32,
+    /// 1: it does not answer.
+    pub down: u8,
+    /// `TUNNEL_*`.
+    pub tunnel: u8,
+    /// `CHECKSUM_*`.
+    pub tunnel_checksum: u8,
+    /// Room.
+    pub spare: u8,
+    /// Outer UDP port of GUE, host order.
+    pub tunnel_port: u16,
     /// Room to the end of the line.
-    pub room: [u64; 2],
+    pub room: [u16; 13],
 }
 
-/// Active connections in the lower half, inactive ones in the upper; changed by atomic additions only.
+/// [`DestInfo::method`]: direct routing.
+pub const METHOD_DIRECT: u8 = 0;
+/// Delivered to the host's own stack.
+pub const METHOD_LOCAL: u8 = 1;
+/// Network address translation.
+pub const METHOD_NAT: u8 = 2;
+/// Translation of both addresses.
+pub const METHOD_FULLNAT: u8 = 3;
+/// Tunnel.
+pub const METHOD_TUNNEL: u8 = 4;
+
+/// Element of the map `LOADS`: what a real server carries now. Changed by atomic additions only.
+#[repr(C, align(16))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load;
+pub struct Load {
+    /// Active connections in the lower half, inactive ones in the upper.
+    pub connections: u64,
+    /// Templates: persistent clients.
+    pub templates: u64,
+}
 
 impl Load {
-    /// What one connection in `state` adds.
+    /// What one connection in `state` adds to `connections`; nothing if it is none.
     #[inline(always)]
     pub const fn of(state: u32) -> u64 {
-        if crate::tcp::is_active(state) { 1 } else { 1 << 32 }
+        if !is_connection(state) {
+            0
+        } else if is_active(state) {
+            1
+        } else {
+            1 << 32
+        }
     }
 }
 
 /// Counters of one real server on one CPU: element `cpu * dests + dest` of the map `COUNTERS`.
-#[repr(C, align(32))]
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Connections made.
@@ -225,8 +400,12 @@ pub struct Counters {
     pub packets: u64,
     /// Their IP lengths.
     pub bytes: u64,
-    /// Room.
-    pub spare: u64,
+    /// Packets to clients that came back through the director.
+    pub packets_out: u64,
+    /// Their IP lengths.
+    pub bytes_out: u64,
+    /// Room to the end of the line.
+    pub room: [u64; 3],
 }
 
 /// Counters of one CPU by [`Reason`].
@@ -237,15 +416,17 @@ pub struct Drops {
     pub count: [u64; Reason::SLOTS],
 }
 
-/// Words of [`Filter`].
+/// Words of each part of [`Filter`].
 pub const FILTER_WORDS: usize = 1024;
 
-/// One bit for each hash of a virtual address: what has none here is certainly not ours (PP-3), for the price of one load.
+/// One bit for each hash of an address: what has none here is certainly not ours (PP-3), for the price of one load.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// 65536 bits.
+    /// Virtual addresses and what marks match: 65536 bits. All ones where a mark matches more than can be listed.
     pub words: [u64; FILTER_WORDS],
+    /// Real servers whose answers are translated (PP-42): 65536 bits.
+    pub answers: [u64; FILTER_WORDS],
 }
 
 /// The bit of an address in [`Filter`]; IPv6: the four words folded by exclusive or. `folded` as it stands in memory.
