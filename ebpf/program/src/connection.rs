@@ -7,9 +7,10 @@ use crate::{
 };
 use evenkeel_abi::{
     ACL_DENY, DEST_NO_NEW, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, Service, ServiceKey,
-    flow::{self, BUSY, GENERATION, KEY4, KEY6, WAYS},
+    flow::{self, BUSY, GENERATION, KEY_LINK, KEY4, KEY6, VALUE_LINK, WAYS},
     hash,
-    tcp::{self, State},
+    state::{self, Direction, State},
+    tcp,
 };
 
 /// Words of a slot of the family with `K` key words.
@@ -61,7 +62,9 @@ fn find<const K: usize>(index: u32, tag: u64, key: &[u64; K]) -> Option<Found> {
                 let value = atomic::read(slot.add(1));
                 let mut same = true;
                 for word in 0..K {
-                    same &= atomic::read(slot.add(2 + word)) == key[word];
+                    // The last word holds a part of the link beside the key.
+                    let mask = if word == K - 1 { !KEY_LINK } else { !0 };
+                    same &= atomic::read(slot.add(2 + word)) & mask == key[word];
                 }
                 // The slot may have been given to another flow meanwhile: its tag or generation tells.
                 if same && atomic::read(slot) == meta && flow::state(value) != State::Dead as u32 {
@@ -116,7 +119,7 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
     let opening = opens(packet.flags);
     let (idle, timeout) = (idle(value, now), maps::timeout(state) as i32);
     let expired = idle > timeout;
-    if expired || opening && (tcp::is_reusable(state) || is_stranded(value)) {
+    if expired || opening && (state::is_reusable(state) || is_stranded(value)) {
         if !opening {
             return Err(Reason::NoConnection);
         }
@@ -124,13 +127,13 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
         (new.bucket, new.way, new.value) = (found.bucket, found.way, value);
         return connect(&new);
     }
-    let next = maps::next(tcp::event(packet.flags), state);
+    let next = maps::next(tcp::row(Direction::InputOnly, tcp::event(packet.flags)), state);
     // A packet need not write down that it came when one has done so a moment ago: writing dirties the line.
     if next != state || idle > timeout >> RENEWAL {
-        let fresh = flow::value(flow::dest(value), next, now);
+        let fresh = flow::value(flow::dest(value), next, now) | value & VALUE_LINK;
         // SAFETY: the word after a slot's first one. Who loses the race has nothing to add: the winner is as recent.
         let changed = unsafe { atomic::replace(slot.add(1), value, fresh) };
-        if changed && tcp::is_active(next) != tcp::is_active(state) {
+        if changed && state::is_active(next) != state::is_active(state) {
             weigh(flow::dest(value), Load::of(next).wrapping_sub(Load::of(state)));
         }
     }
@@ -160,8 +163,8 @@ fn opens(flags: u8) -> bool {
 #[inline(always)]
 pub fn weigh(dest: u32, load: u64) {
     if let Some(cell) = maps::LOADS.get_ptr_mut(dest) {
-        // SAFETY: an element of the array.
-        unsafe { atomic::add(cell, load) };
+        // SAFETY: a word of an element of the array.
+        unsafe { atomic::add(&raw mut (*cell).connections, load) };
     }
 }
 

@@ -13,7 +13,7 @@ use evenkeel_abi::{
     Load, Reason,
     flow::{self, BUSY, GENERATION, GENERATION_STEP, WAYS},
     hash,
-    tcp::State,
+    state::State,
 };
 
 /// What a look at a bucket found.

@@ -7,10 +7,11 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use evenkeel_abi::{
-    ACL_ENTRIES, Counters, Dest, DestInfo, Drops, Filter, Header, Reason, Service, ServiceInfo, ServiceKey,
+    ACL_ENTRIES, Counters, Dest, DestInfo, Drops, Filter, Header, Load, Reason, Service, ServiceInfo, ServiceKey,
+    Settings,
     flow::{Bucket, Slot4, Slot6},
     hash::Secret,
-    tcp::{NEXT, STATES, TIMEOUT_SECONDS},
+    state::{NEXT, ROWS, STATES},
 };
 
 /// The daemon maps the array into its memory (BPF_F_MMAPABLE).
@@ -21,6 +22,9 @@ const MAPPED: usize = 1 << 10;
 /// What an adopting daemon must know; the program does not use it.
 #[btf_map]
 pub static HEADER: Array<Header, 1, MAPPED> = Array::new();
+/// What can be changed while the program runs.
+#[btf_map]
+pub static SETTINGS: Array<Settings, 1, MAPPED> = Array::new();
 #[btf_map]
 pub static FILTER: Array<Filter, 1, MAPPED> = Array::new();
 #[btf_map]
@@ -39,7 +43,7 @@ pub static DESTS: Array<Dest, 64, MAPPED> = Array::new();
 pub static DEST_INFOS: Array<DestInfo, 64, MAPPED> = Array::new();
 /// Active and inactive connections by real server, see `abi::Load`.
 #[btf_map]
-pub static LOADS: Array<u64, 64, MAPPED> = Array::new();
+pub static LOADS: Array<Load, 64, MAPPED> = Array::new();
 #[btf_map]
 pub static COUNTERS: Array<Counters, 128, MAPPED> = Array::new();
 #[btf_map]
@@ -62,10 +66,7 @@ static FLOW_MASK: Global<u32> = Global::new(63);
 static DEST_COUNT: Global<u32> = Global::new(64);
 /// Named, as a mangled name would hold a hash of the building directory.
 #[unsafe(no_mangle)]
-static NEXT_STATES: [u8; 4 * STATES] = NEXT;
-/// Timeouts in ticks by state.
-#[unsafe(no_mangle)]
-static TIMEOUTS: [u32; STATES] = TIMEOUT_SECONDS;
+static NEXT_STATES: [u8; ROWS * STATES] = NEXT;
 
 /// The instance's secret.
 #[inline(always)]
@@ -82,17 +83,19 @@ pub fn flow_mask() -> u32 {
 /// The timeout of a state, in ticks.
 #[inline(always)]
 pub fn timeout(state: u32) -> u32 {
-    let first = (&raw const TIMEOUTS).cast::<u32>();
-    // SAFETY: the mask keeps the index inside the array. Volatile, as the loader has changed it behind the compiler.
-    unsafe { first.add(bounded::<15>(state)).read_volatile() }
+    let Some(settings) = SETTINGS.get_ptr(0) else { return 0 };
+    const _: () = assert!(STATES == 32);
+    // SAFETY: the mask keeps the index inside the array. Volatile, as the daemon changes it.
+    unsafe { (&raw const (*settings).timeouts).cast::<u32>().add(bounded::<31>(state)).read_volatile() }
 }
 
-/// The state after `event` in `state` (PP-13).
+/// The state after the event of a row in `state` (PP-13).
 #[inline(always)]
-pub fn next(event: u32, state: u32) -> u32 {
+pub fn next(row: u32, state: u32) -> u32 {
+    const _: () = assert!(ROWS * STATES == 2048);
     let first = (&raw const NEXT_STATES).cast::<u8>();
     // SAFETY: the mask keeps the index inside the array.
-    unsafe { first.add(bounded::<63>(event * STATES as u32 + state)).read() as u32 }
+    unsafe { first.add(bounded::<2047>(row * STATES as u32 + state)).read() as u32 }
 }
 
 /// The kernel's tick.
@@ -115,8 +118,8 @@ pub fn count(reason: Reason) {
         return;
     }
     if let Some(drops) = DROPS.get_ptr_mut(cpu()) {
-        const _: () = assert!(Reason::SLOTS == 16);
-        let number = bounded::<15>(reason as u32);
+        const _: () = assert!(Reason::SLOTS == 32);
+        let number = bounded::<31>(reason as u32);
         // SAFETY: the element is this CPU's own, and the index is inside it.
         unsafe { *(&raw mut (*drops).count).cast::<u64>().add(number) += 1 };
     }

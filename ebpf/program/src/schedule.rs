@@ -2,8 +2,8 @@
 
 use crate::{atomic, connection::New, maps};
 use evenkeel_abi::{
-    CELL_EMPTY, Cursor, DEST_NO_NEW, LEVEL_CELLS, LIST_HEAD_CELLS, List, SCHED_MAGLEV, SCHED_MH, SCHED_MH_PORT,
-    SCHED_RR, SCHED_WRR, Service,
+    CELL_EMPTY, Cursor, DEST_NO_NEW, LEVEL_CELLS, LIST_HEAD_CELLS, List, SCHED_MAGLEV, SCHED_MH, SCHED_RR,
+    SCHED_WRR, SERVICE_HASH_PORT, Service,
     flow::KEY4,
     hash::{maglev_slot, mh_slot},
 };
@@ -19,8 +19,7 @@ pub fn choose<const K: usize>(new: &New<K>, service: *mut Service) -> Option<u32
     match list.kind {
         SCHED_RR => round_robin(service, list),
         SCHED_WRR => weighted_round_robin(service, list),
-        SCHED_MH => hashed(list, mh_slot(folded_source(new), 0)),
-        SCHED_MH_PORT => hashed(list, mh_slot(folded_source(new), u16::from_be(new.ports as u16))),
+        SCHED_MH => hashed(list, mh_slot(folded_source(new), hashed_port(new, service))),
         SCHED_MAGLEV => hashed(list, maglev_slot(new.hash, list.length)),
         _ => None,
     }
@@ -50,6 +49,14 @@ fn folded_source<const K: usize>(new: &New<K>) -> u32 {
         (key[0] >> 32) as u32 ^ key[0] as u32 ^ (key[1] >> 32) as u32 ^ key[1] as u32
     };
     u32::from_be(raw)
+}
+
+/// The port that counts for `mh` and `sh`, in host order.
+#[inline(always)]
+fn hashed_port<const K: usize>(new: &New<K>, service: *mut Service) -> u16 {
+    // SAFETY: an element of the array.
+    let flags = unsafe { (&raw const (*service).flags).read_volatile() };
+    if flags & SERVICE_HASH_PORT != 0 { u16::from_be(new.ports as u16) } else { 0 }
 }
 
 #[inline(always)]
