@@ -9,7 +9,10 @@ use aya::{
     maps::{Array, HashMap, ProgramArray},
     programs::{TestRun, TestRunOptions, Xdp},
 };
-use evenkeel_abi::tcp::{ACK, SYN, TIMEOUT_SECONDS};
+use evenkeel_abi::{
+    state::TIMEOUT_SECONDS,
+    tcp::{ACK, SYN},
+};
 use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions};
 use evenkeel_dataplane_ebpf::{EbpfDataplane, Options};
 use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Weight};

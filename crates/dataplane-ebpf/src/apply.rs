@@ -5,6 +5,7 @@
 use crate::{
     mapped::{PUBLISH, word},
     maps::key_bytes,
+    options,
     plane::EbpfDataplane,
     room,
     state::{Entry, abi_key, folded, octets, scheduler_number},
@@ -85,9 +86,10 @@ impl EbpfDataplane {
             info = abi::ServiceInfo { key: abi_key(key), ..abi::ServiceInfo::default() };
         }
         info.scheduler = scheduler_number(options.scheduler);
+        info.flags = options::flags(options);
         self.maps.services.set(index, abi::Service::default());
         self.maps.service_infos.set(index, info);
-        if let Err(cause) = self.set_sources(index, &Sources::default(), &options.sources) {
+        if let Err(cause) = self.set_sources(index, &Sources::default(), &options.sources, info.flags) {
             // A service that only drains has no lists, and one that is not `used` does not exist.
             self.set_service_flags(index, 0);
             return Err(cause);
@@ -112,7 +114,7 @@ impl EbpfDataplane {
         if old.scheduler != options.scheduler {
             self.reserve(index, options.scheduler)?;
         }
-        self.set_sources(index, &old.sources, &options.sources)?;
+        self.set_sources(index, &old.sources, &options.sources, options::flags(options))?;
         if let Some(entry) = self.state.entries.get_mut(&index) {
             entry.options = options.clone();
             if old.scheduler == options.scheduler {
@@ -123,6 +125,7 @@ impl EbpfDataplane {
         }
         let mut info = self.maps.service_infos.get(index);
         info.scheduler = scheduler_number(options.scheduler);
+        info.flags = options::flags(options);
         self.maps.service_infos.set(index, info);
         self.state.dirty.insert(index);
         Ok(())
@@ -290,7 +293,7 @@ fn check_family(key: &ServiceKey, address: SocketAddr, server: RealServer) -> io
 }
 
 fn set_server(info: &mut abi::DestInfo, server: RealServer) {
-    info.local = u8::from(server.forwarding == Forwarding::Local);
+    info.method = if server.forwarding == Forwarding::Local { abi::METHOD_LOCAL } else { abi::METHOD_DIRECT };
     info.weight = server.weight.get();
     if info.weight > 0 {
         info.last_weight = info.weight;

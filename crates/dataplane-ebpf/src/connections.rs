@@ -6,8 +6,9 @@ use crate::{
     state::{dest_address, model_key},
 };
 use evenkeel_abi::{
+    Settings,
     flow::{self, BUSY, KEY4, KEY6, WAYS},
-    tcp::{STATES, State},
+    state::{self, STATES, State},
 };
 use evenkeel_dataplane::{Connection, ConnectionFilter};
 use std::{
@@ -21,7 +22,7 @@ const BUCKETS_AT_ONCE: u32 = 4096;
 /// What a pass goes by.
 struct Pass<'a> {
     now: u32,
-    hertz: u32,
+    settings: Settings,
     filter: &'a ConnectionFilter,
     sink: &'a mut dyn FnMut(Connection) -> bool,
 }
@@ -36,11 +37,11 @@ impl EbpfDataplane {
         sink: &mut dyn FnMut(Connection) -> bool,
     ) -> io::Result<Option<u64>> {
         let now = self.clock.now(&mut self.object)?;
-        let hertz = crate::kernel::ticks_per_second()?;
+        let settings = self.maps.settings.get(0);
         let buckets = self.sizes.buckets;
         let from = u32::try_from(from).unwrap_or(buckets).min(buckets);
         let to = from.saturating_add(BUCKETS_AT_ONCE).min(buckets);
-        let mut pass = Pass { now, hertz, filter, sink };
+        let mut pass = Pass { now, settings, filter, sink };
         for index in from..to {
             let goes_on = self.list::<KEY4>(self.maps.flows4.at(index).cast(), &mut pass)
                 && self.list::<KEY6>(self.maps.flows6.at(index).cast(), &mut pass);
@@ -81,7 +82,7 @@ impl EbpfDataplane {
         let service = self.maps.service_infos.get(dest.service % self.sizes.services);
         // Less than 0: its packet is younger than now.
         let idle = u32::try_from(pass.now.wrapping_sub(flow::seen(value)) as i32).unwrap_or(0);
-        let left = self.timeouts[state].saturating_mul(pass.hertz).checked_sub(idle)?;
+        let left = pass.settings.timeouts[state].checked_sub(idle)?;
         let (client, virtual_address, protocol) = ends(key);
         Some(Connection {
             protocol,
@@ -90,32 +91,12 @@ impl EbpfDataplane {
             real_server: dest_address(&dest),
             service: model_key(&service.key),
             translated_client: None,
-            state: STATE_NAMES[state],
-            expires_s: left / pass.hertz,
+            state: state::name(state as u32),
+            expires_s: left / pass.settings.ticks_per_second.max(1),
             is_template: false,
         })
     }
 }
-
-/// Names by state, as `ipvsadm -Lc` prints them.
-const STATE_NAMES: [&str; STATES] = [
-    "NONE",
-    "ESTABLISHED",
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT",
-    "TIME_WAIT",
-    "CLOSE",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "LISTEN",
-    "SYNACK",
-    "UDP",
-    "NONE",
-    "NONE",
-    "NONE",
-    "NONE",
-];
 
 /// Client, virtual address and protocol of a key.
 fn ends<const K: usize>(key: &[u64; K]) -> (SocketAddr, SocketAddr, u8) {

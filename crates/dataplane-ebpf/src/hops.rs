@@ -54,7 +54,7 @@ impl EbpfDataplane {
             wanted.next_hop = words(next_hop);
             wanted.flags |= if next_hop.is_ipv6() { abi::DEST_V6 } else { 0 };
         }
-        if info.local != 0 {
+        if info.method == abi::METHOD_LOCAL {
             wanted.flags |= abi::DEST_LOCAL;
         }
         if info.member == 0 || info.weight == 0 {

@@ -22,6 +22,7 @@ mod mapped;
 mod maps;
 mod mend;
 mod open;
+mod options;
 mod plane;
 mod publish;
 mod room;

@@ -6,7 +6,7 @@ use aya::{
     maps::{HashMap, LpmTrie, Map, MapData},
 };
 use evenkeel_abi::{
-    Counters, Dest, DestInfo, Drops, Filter, Header, Service, ServiceInfo, ServiceKey,
+    Counters, Dest, DestInfo, Drops, Filter, Header, Load, Service, ServiceInfo, ServiceKey, Settings,
     flow::{Bucket, Slot4, Slot6},
 };
 use std::os::fd::AsFd;
@@ -15,8 +15,9 @@ use std::os::fd::AsFd;
 pub(crate) const HEADER: &str = "HEADER";
 
 /// Names of all maps, and so of their pins.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 15] = [
     HEADER,
+    "SETTINGS",
     "FILTER",
     "SERVICE_IDS",
     "SERVICES",
@@ -60,6 +61,7 @@ impl Sizes {
 /// The maps as memory, and those that are none as maps.
 pub(crate) struct Maps {
     pub(crate) header: Mapped<Header>,
+    pub(crate) settings: Mapped<Settings>,
     pub(crate) filter: Mapped<Filter>,
     pub(crate) service_ids: HashMap<MapData, [u8; 20], u32>,
     pub(crate) services: Mapped<Service>,
@@ -67,7 +69,7 @@ pub(crate) struct Maps {
     pub(crate) cells: Mapped<u64>,
     pub(crate) dests: Mapped<Dest>,
     pub(crate) dest_infos: Mapped<DestInfo>,
-    pub(crate) loads: Mapped<u64>,
+    pub(crate) loads: Mapped<Load>,
     pub(crate) counters: Mapped<Counters>,
     pub(crate) drops: Mapped<Drops>,
     pub(crate) flows4: Mapped<Bucket<Slot4>>,
@@ -97,6 +99,7 @@ impl Maps {
         let wrong = |e: aya::maps::MapError| Error::Load(root_cause(&e));
         Ok(Maps {
             header: array(object, HEADER, 1)?,
+            settings: array(object, "SETTINGS", 1)?,
             filter: array(object, "FILTER", 1)?,
             service_ids: HashMap::try_from(take(object, "SERVICE_IDS")?).map_err(wrong)?,
             services: array(object, "SERVICES", sizes.services)?,

@@ -2,6 +2,7 @@
 
 use crate::{
     mapped::{PUBLISH, word},
+    options,
     plane::EbpfDataplane,
     sources,
 };
@@ -51,7 +52,7 @@ impl EbpfDataplane {
     fn mend_service(&mut self, index: u32) {
         let Some(entry) = self.state.entries.get_mut(&index) else { return };
         if entry.live {
-            let flags = sources::flags(&entry.options.sources);
+            let flags = options::flags(&entry.options);
             return self.set_service_flags(index, flags);
         }
         entry.weights.clear();

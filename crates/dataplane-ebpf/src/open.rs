@@ -16,9 +16,9 @@ use aya::{
     maps::{MapData, MapInfo},
 };
 use evenkeel_abi::{
-    Header, LAYOUT,
+    Header, LAYOUT, Settings,
     hash::Secret,
-    tcp::{STATES, TIMEOUT_SECONDS},
+    state::{STATES, TIMEOUT_SECONDS},
 };
 use evenkeel_dataplane::Table;
 use std::{
@@ -43,7 +43,7 @@ pub struct Options {
     pub real_servers: u32,
     /// Cells of schedulers' lists and tables to leave room for.
     pub cells: u32,
-    /// Timeouts by state in seconds, where they are not to be the usual ones.
+    /// Timeouts by state in seconds, where they are not to be the usual ones. Adopted tables keep theirs.
     pub timeouts: [u32; STATES],
 }
 
@@ -106,7 +106,7 @@ impl EbpfDataplane {
             None => None,
         };
         if let Some(header) = adopted {
-            return Ok((EbpfDataplane::adopted(options, pins, header)?, Opened::Adopted));
+            return Ok((EbpfDataplane::adopted(pins, header)?, Opened::Adopted));
         }
         let made = EbpfDataplane::fresh(options, pins.clone());
         if made.is_err()
@@ -119,9 +119,9 @@ impl EbpfDataplane {
         made.map(|plane| (plane, Opened::Fresh))
     }
 
-    fn adopted(options: &Options, pins: Option<PathBuf>, header: Header) -> Result<EbpfDataplane, Error> {
+    fn adopted(pins: Option<PathBuf>, header: Header) -> Result<EbpfDataplane, Error> {
         let sizes = sizes_of(&header);
-        let mut plane = EbpfDataplane::load_on(options, pins, sizes, header.secret)?;
+        let mut plane = EbpfDataplane::load_on(pins, sizes, header.secret)?;
         plane.state = State::adopt(&plane.maps, sizes)
             .map_err(|cause| Error::Io { what: "cannot read the lists of sources", cause })?;
         plane.mend(header.applying != 0);
@@ -131,7 +131,7 @@ impl EbpfDataplane {
 
     fn fresh(options: &Options, pins: Option<PathBuf>) -> Result<EbpfDataplane, Error> {
         let (sizes, secret) = (options.sizes()?, fresh_secret()?);
-        let plane = EbpfDataplane::load_on(options, pins, sizes, secret)?;
+        let plane = EbpfDataplane::load_on(pins, sizes, secret)?;
         let header = Header {
             layout: 0,
             cpus: sizes.cpus,
@@ -145,18 +145,19 @@ impl EbpfDataplane {
             room: 0,
         };
         plane.maps.header.set(0, header);
+        plane.maps.settings.set(0, settings(options)?);
         fence(PUBLISH);
         // The layout's version comes last: without it the next start takes nothing over.
         plane.maps.header.set(0, Header { layout: LAYOUT, ..header });
         Ok(plane)
     }
 
-    fn load_on(options: &Options, pins: Option<PathBuf>, sizes: Sizes, secret: Secret) -> Result<EbpfDataplane, Error> {
-        let object = Object { sizes, secret, timeouts: options.timeouts, pins: pins.as_deref() };
+    fn load_on(pins: Option<PathBuf>, sizes: Sizes, secret: Secret) -> Result<EbpfDataplane, Error> {
+        let object = Object { sizes, secret, pins: pins.as_deref() };
         let mut loaded = object.load()?;
         let maps = Maps::take(&mut loaded, sizes)?;
         let clock = Clock::load(&mut loaded)?;
-        Ok(EbpfDataplane::new(loaded, maps, clock, sizes, options, pins))
+        Ok(EbpfDataplane::new(loaded, maps, clock, sizes, pins))
     }
 }
 
@@ -168,6 +169,22 @@ fn sizes_of(header: &Header) -> Sizes {
         buckets: u32::try_from(header.buckets).unwrap_or(0),
         cpus: header.cpus,
     }
+}
+
+/// What can be changed later, as it is at first.
+fn settings(options: &Options) -> Result<Settings, Error> {
+    let hertz =
+        kernel::ticks_per_second().map_err(|cause| Error::Io { what: "cannot read the clock's resolution", cause })?;
+    let ticks = |seconds: u32| seconds.saturating_mul(hertz);
+    Ok(Settings {
+        timeouts: options.timeouts.map(ticks),
+        ticks_per_second: hertz,
+        fragment_timeout: ticks(30),
+        locality_timeout: ticks(86_400),
+        first_port: 32_768,
+        last_port: 60_999,
+        room: [0; 12],
+    })
 }
 
 fn fresh_secret() -> Result<Secret, Error> {
@@ -241,23 +258,18 @@ fn adoptable(pins: &Path) -> Result<Option<Header>, Error> {
 struct Object<'a> {
     sizes: Sizes,
     secret: Secret,
-    timeouts: [u32; STATES],
     pins: Option<&'a Path>,
 }
 
 impl Object<'_> {
     fn load(&self) -> Result<aya::Ebpf, Error> {
-        let hertz = kernel::ticks_per_second()
-            .map_err(|cause| Error::Io { what: "cannot read the clock's resolution", cause })?;
-        let timeouts = self.timeouts.map(|seconds| seconds.saturating_mul(hertz));
         let (mask, dests) = (self.sizes.buckets - 1, self.sizes.dests);
         let mut loader = EbpfLoader::new();
         loader
             .override_global("SECRET_FIRST", &self.secret.first, true)
             .override_global("SECRET_SECOND", &self.secret.second, true)
             .override_global("FLOW_MASK", &mask, true)
-            .override_global("DEST_COUNT", &dests, true)
-            .override_global("TIMEOUTS", &timeouts, true);
+            .override_global("DEST_COUNT", &dests, true);
         for name in NAMES {
             if let Some(elements) = self.sizes.of(name) {
                 loader.map_max_entries(name, elements);

@@ -4,7 +4,6 @@ use crate::{
     attach::Links,
     clock::Clock,
     maps::{Maps, Sizes},
-    open::Options,
     sources,
     state::{State, dest_address, model_key, scheduler},
     unbuilt,
@@ -33,24 +32,14 @@ pub struct EbpfDataplane {
     pub(crate) links: Links,
     /// Directory of the pins of this layout.
     pub(crate) pins: Option<PathBuf>,
-    /// Timeouts by state, in seconds.
-    pub(crate) timeouts: [u32; evenkeel_abi::tcp::STATES],
     /// Where the next sweep goes on.
     pub(crate) swept: u32,
 }
 
 impl EbpfDataplane {
-    pub(crate) fn new(
-        object: Ebpf,
-        maps: Maps,
-        clock: Clock,
-        sizes: Sizes,
-        options: &Options,
-        pins: Option<PathBuf>,
-    ) -> Self {
+    pub(crate) fn new(object: Ebpf, maps: Maps, clock: Clock, sizes: Sizes, pins: Option<PathBuf>) -> Self {
         let state = State::new(sizes);
-        let (links, timeouts) = (Links::default(), options.timeouts);
-        EbpfDataplane { object, maps, clock, sizes, state, links, pins, timeouts, swept: 0 }
+        EbpfDataplane { object, maps, clock, sizes, state, links: Links::default(), pins, swept: 0 }
     }
 
     /// Sums over the CPUs, and the connections there are now.
@@ -61,10 +50,13 @@ impl EbpfDataplane {
             sum.connections += of_cpu.connections;
             sum.packets_in += of_cpu.packets;
             sum.bytes_in += of_cpu.bytes;
+            sum.packets_out += of_cpu.packets_out;
+            sum.bytes_out += of_cpu.bytes_out;
         }
         let load = self.maps.loads.get(dest);
-        sum.active = load as u32;
-        sum.inactive = (load >> 32) as u32;
+        sum.active = load.connections as u32;
+        sum.inactive = (load.connections >> 32) as u32;
+        sum.persistent = u32::try_from(load.templates).unwrap_or(u32::MAX);
         sum
     }
 }
@@ -86,7 +78,7 @@ impl Dataplane for EbpfDataplane {
             let (_, index) = entry.map_err(io::Error::other)?;
             let info = self.maps.service_infos.get(index);
             let sources = sources.get(&index).cloned().unwrap_or_default();
-            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler)) };
+            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler, info.flags)) };
             by_service.insert(index, Service { options, real_servers: BTreeMap::new() });
         }
         for index in 0..self.sizes.dests {
@@ -126,6 +118,8 @@ impl Dataplane for EbpfDataplane {
                 sum.connections += past[0];
                 sum.packets_in += past[1];
                 sum.bytes_in += past[2];
+                sum.packets_out += past[3];
+                sum.bytes_out += past[4];
                 sink(entry.key, None, sum);
             }
         }
@@ -182,7 +176,8 @@ impl Dataplane for EbpfDataplane {
 }
 
 fn real_server(info: &DestInfo) -> RealServer {
-    let forwarding = if info.local != 0 { Forwarding::Local } else { Forwarding::DirectRouting };
+    let forwarding =
+        if info.method == evenkeel_abi::METHOD_LOCAL { Forwarding::Local } else { Forwarding::DirectRouting };
     RealServer::new(Weight::new(info.weight).unwrap_or(Weight::MAX), forwarding)
 }
 
@@ -192,4 +187,7 @@ fn add(sum: &mut Counters, more: &Counters) {
     sum.bytes_in += more.bytes_in;
     sum.active += more.active;
     sum.inactive += more.inactive;
+    sum.packets_out += more.packets_out;
+    sum.bytes_out += more.bytes_out;
+    sum.persistent += more.persistent;
 }

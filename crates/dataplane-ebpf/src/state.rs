@@ -118,7 +118,7 @@ impl State {
                 self.cells.claim(extent);
             }
             let sources = sources.get(&index).cloned().unwrap_or_default();
-            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler)) };
+            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler, info.flags)) };
             let listed = listed(maps, list);
             self.free_services.remove(&index);
             self.entries.insert(index, Entry { live, extent, listed, ..Entry::new(key, options) });
@@ -190,24 +190,46 @@ fn listed(maps: &Maps, list: abi::List) -> Vec<u32> {
         .collect()
 }
 
-/// A scheduler's number; `unbuilt` refuses those that have none.
+/// A scheduler's number; its flags are among the service's.
 pub(crate) fn scheduler_number(scheduler: Scheduler) -> u32 {
     match scheduler {
+        Scheduler::RoundRobin => abi::SCHED_RR,
         Scheduler::WeightedRoundRobin => abi::SCHED_WRR,
-        Scheduler::MaglevHash(HashFlags { port: false, .. }) => abi::SCHED_MH,
-        Scheduler::MaglevHash(HashFlags { port: true, .. }) => abi::SCHED_MH_PORT,
+        Scheduler::MaglevHash(_) => abi::SCHED_MH,
         Scheduler::Maglev => abi::SCHED_MAGLEV,
-        _ => abi::SCHED_RR,
+        Scheduler::SourceHash(_) => abi::SCHED_SH,
+        Scheduler::DestinationHash => abi::SCHED_DH,
+        Scheduler::LeastConnections => abi::SCHED_LC,
+        Scheduler::WeightedLeastConnections => abi::SCHED_WLC,
+        Scheduler::ShortestExpectedDelay => abi::SCHED_SED,
+        Scheduler::NeverQueue => abi::SCHED_NQ,
+        Scheduler::LocalityLeastConnections => abi::SCHED_LBLC,
+        Scheduler::LocalityLeastConnectionsReplicated => abi::SCHED_LBLCR,
+        Scheduler::WeightedFailover => abi::SCHED_FO,
+        Scheduler::WeightedOverflow => abi::SCHED_OVF,
+        Scheduler::PowerOfTwo => abi::SCHED_TWOS,
     }
 }
 
-/// The scheduler of a number that [`scheduler_number`] gave.
-pub(crate) fn scheduler(number: u32) -> Scheduler {
+/// The scheduler of a number that [`scheduler_number`] gave, with a service's flags.
+pub(crate) fn scheduler(number: u32, flags: u32) -> Scheduler {
+    let hash =
+        HashFlags { port: flags & abi::SERVICE_HASH_PORT != 0, fallback: flags & abi::SERVICE_HASH_FALLBACK != 0 };
     match number {
         abi::SCHED_WRR => Scheduler::WeightedRoundRobin,
-        abi::SCHED_MH => Scheduler::MaglevHash(HashFlags::default()),
-        abi::SCHED_MH_PORT => Scheduler::MaglevHash(HashFlags { port: true, fallback: false }),
+        abi::SCHED_MH => Scheduler::MaglevHash(hash),
         abi::SCHED_MAGLEV => Scheduler::Maglev,
+        abi::SCHED_SH => Scheduler::SourceHash(hash),
+        abi::SCHED_DH => Scheduler::DestinationHash,
+        abi::SCHED_LC => Scheduler::LeastConnections,
+        abi::SCHED_WLC => Scheduler::WeightedLeastConnections,
+        abi::SCHED_SED => Scheduler::ShortestExpectedDelay,
+        abi::SCHED_NQ => Scheduler::NeverQueue,
+        abi::SCHED_LBLC => Scheduler::LocalityLeastConnections,
+        abi::SCHED_LBLCR => Scheduler::LocalityLeastConnectionsReplicated,
+        abi::SCHED_FO => Scheduler::WeightedFailover,
+        abi::SCHED_OVF => Scheduler::WeightedOverflow,
+        abi::SCHED_TWOS => Scheduler::PowerOfTwo,
         _ => Scheduler::RoundRobin,
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use evenkeel_abi::{
     self as abi, Load,
     flow::{self, BUSY, WAYS},
-    tcp::State,
+    state::{STATES, State},
 };
 use std::{collections::BTreeSet, io};
 
@@ -42,8 +42,7 @@ impl EbpfDataplane {
             return Ok(());
         }
         let now = self.clock.now(&mut self.object)?;
-        let hertz = crate::kernel::ticks_per_second()?;
-        let timeouts = self.timeouts.map(|seconds| seconds.saturating_mul(hertz));
+        let timeouts = self.maps.settings.get(0).timeouts;
         for index in from..to {
             if v4 {
                 self.sweep_bucket::<4>(self.maps.flows4.at(index).cast(), now, &timeouts);
@@ -58,7 +57,7 @@ impl EbpfDataplane {
     /// Whether there is any connection of IPv4 and of IPv6.
     fn families_in_use(&self) -> (bool, bool) {
         let (mut v4, mut v6) = (false, false);
-        for dest in (0..self.sizes.dests).filter(|dest| self.maps.loads.get(*dest) != 0) {
+        for dest in (0..self.sizes.dests).filter(|dest| self.maps.loads.get(*dest) != Load::default()) {
             match self.maps.dest_infos.get(dest).family {
                 6 => v6 = true,
                 _ => v4 = true,
@@ -71,7 +70,7 @@ impl EbpfDataplane {
     }
 
     /// `STRIDE`: words of a slot.
-    fn sweep_bucket<const STRIDE: usize>(&self, bucket: *mut u64, now: u32, timeouts: &[u32; abi::tcp::STATES]) {
+    fn sweep_bucket<const STRIDE: usize>(&self, bucket: *mut u64, now: u32, timeouts: &[u32; STATES]) {
         for way in 0..WAYS {
             // SAFETY: words of a slot of an element of the array.
             let (meta, value) = unsafe { (word(bucket.add(way * STRIDE)), word(bucket.add(way * STRIDE + 1))) };
@@ -100,8 +99,9 @@ impl EbpfDataplane {
 
     fn lighten(&self, dest: u32, state: u32) {
         if (dest as usize) < self.maps.loads.len() {
-            // SAFETY: an element of the array.
-            unsafe { word(self.maps.loads.at(dest)) }.fetch_sub(Load::of(state), PUBLISH);
+            let load = self.maps.loads.at(dest);
+            // SAFETY: a word of an element of the array.
+            unsafe { word(&raw mut (*load).connections) }.fetch_sub(Load::of(state), PUBLISH);
         }
     }
 
@@ -109,7 +109,7 @@ impl EbpfDataplane {
     fn forget_drained(&mut self) {
         let mut forgotten = Vec::new();
         for (dest, quiet) in &mut self.state.draining {
-            *quiet = if self.maps.loads.get(*dest) == 0 { *quiet + 1 } else { 0 };
+            *quiet = if self.maps.loads.get(*dest) == Load::default() { *quiet + 1 } else { 0 };
             if *quiet >= QUIET {
                 forgotten.push(*dest);
             }
@@ -134,7 +134,9 @@ impl EbpfDataplane {
         let address = dest_address(&info);
         let sum = self.counters_of(dest);
         let mut service = self.maps.service_infos.get(info.service);
-        for (past, more) in service.past.iter_mut().zip([sum.connections, sum.packets_in, sum.bytes_in]) {
+        for (past, more) in
+            service.past.iter_mut().zip([sum.connections, sum.packets_in, sum.bytes_in, sum.packets_out, sum.bytes_out])
+        {
             *past += more;
         }
         self.maps.service_infos.set(info.service, service);

@@ -1,7 +1,7 @@
 //! Two CPUs that meet the same new flow at the same moment make one connection.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use evenkeel_abi::tcp::TIMEOUT_SECONDS;
+use evenkeel_abi::state::TIMEOUT_SECONDS;
 use evenkeel_dataplane::{
     Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Route, ServiceOptions,
 };

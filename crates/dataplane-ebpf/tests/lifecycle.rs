@@ -89,7 +89,7 @@ fn a_removed_real_server_keeps_its_connections_and_is_forgotten_after_them() {
         return;
     }
     let mut short = options(None);
-    short.timeouts = [1; evenkeel_abi::tcp::STATES];
+    short.timeouts = [1; evenkeel_abi::state::STATES];
     let (mut plane, _) = EbpfDataplane::open(&short).unwrap();
     plane.apply(&changes(Scheduler::RoundRobin, &[11, 12])).unwrap();
     resolve(&mut plane, &[11, 12]);

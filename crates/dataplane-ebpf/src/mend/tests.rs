@@ -1,7 +1,7 @@
 //! Each test leaves the maps as a crash between two steps would, and has them adopted.
 
 use crate::{Door, EbpfDataplane, Options, maps::key_bytes, state::State, state::abi_key};
-use evenkeel_abi::tcp::TIMEOUT_SECONDS;
+use evenkeel_abi::state::TIMEOUT_SECONDS;
 use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions, Table};
 use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
 use std::net::{IpAddr, SocketAddr};
@@ -102,7 +102,7 @@ fn lists_that_were_written_are_in_force() {
 fn lists_of_a_service_that_was_not_made_to_the_end_are_gone() {
     let Some(mut plane) = serving() else { return };
     // The index that the next service will have.
-    plane.set_sources(1, &Sources::default(), &denying(&["0.0.0.0/0"]).sources).unwrap();
+    plane.set_sources(1, &Sources::default(), &denying(&["0.0.0.0/0"]).sources, 0).unwrap();
     adopt(&mut plane);
     assert_eq!(plane.maps.acl.iter().count(), 0);
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use evenkeel_abi::tcp::TIMEOUT_SECONDS;
+use evenkeel_abi::state::TIMEOUT_SECONDS;
 use evenkeel_dataplane::{Change, Counters, Dataplane, NextHop, RealServer, Route, ServiceOptions};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Options};
 use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Weight};

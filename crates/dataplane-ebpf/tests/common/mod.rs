@@ -1,7 +1,7 @@
 //! A data plane that nothing is attached to.
 #![allow(clippy::expect_used, reason = "a test ends where its bed cannot be made")]
 
-use evenkeel_abi::tcp::TIMEOUT_SECONDS;
+use evenkeel_abi::state::TIMEOUT_SECONDS;
 use evenkeel_dataplane_ebpf::{EbpfDataplane, Options};
 
 /// Connections the plane is made for.

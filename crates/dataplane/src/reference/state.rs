@@ -110,16 +110,16 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evenkeel_abi::tcp;
+    use evenkeel_abi::{state, tcp};
 
     fn number(state: State) -> u32 {
         match state {
-            State::SynRecv => tcp::State::SynRecv as u32,
-            State::Established => tcp::State::Established as u32,
-            State::FinWait => tcp::State::FinWait as u32,
-            State::TimeWait => tcp::State::TimeWait as u32,
-            State::Close => tcp::State::Close as u32,
-            State::Udp => tcp::State::Udp as u32,
+            State::SynRecv => state::State::SynRecv as u32,
+            State::Established => state::State::Established as u32,
+            State::FinWait => state::State::FinWait as u32,
+            State::TimeWait => state::State::TimeWait as u32,
+            State::Close => state::State::Close as u32,
+            State::Udp => state::State::Udp as u32,
         }
     }
 
@@ -128,14 +128,16 @@ mod tests {
         use State::{Close, Established, FinWait, SynRecv, TimeWait, Udp};
         for state in [SynRecv, Established, FinWait, TimeWait, Close, Udp] {
             let from = number(state);
-            assert_eq!(tcp::TIMEOUT_SECONDS[from as usize], state.seconds());
-            assert_eq!(tcp::is_active(from), state.is_active(), "{state:?}");
-            assert_eq!(tcp::is_reusable(from), state.is_over(), "{state:?}");
+            assert_eq!(state::TIMEOUT_SECONDS[from as usize], state.seconds());
+            assert_eq!(state::is_active(from), state.is_active(), "{state:?}");
+            assert_eq!(state::is_reusable(from), state.is_over(), "{state:?}");
             for byte in 0..=255 {
                 let flags = Flags::new(byte);
                 assert_eq!(tcp::bad_flags(byte), flags.are_bad(), "{flags:?}");
                 if !flags.are_bad() {
-                    let next = tcp::NEXT[tcp::event(byte) as usize * tcp::STATES + from as usize];
+                    let next = state::NEXT[tcp::row(state::Direction::InputOnly, tcp::event(byte)) as usize
+                        * state::STATES
+                        + from as usize];
                     assert_eq!(u32::from(next), number(state.after(flags)), "{state:?} {flags:?}");
                 }
             }
