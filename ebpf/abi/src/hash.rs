@@ -100,3 +100,12 @@ pub const fn hsiphash(word: u32, key: [u64; 2]) -> u32 {
 pub const fn mh_slot(address: u32, port: u16) -> u32 {
     hsiphash(address.wrapping_add(port as u32), MH_KEY1) % MH_SLOTS
 }
+
+/// Buckets of the kernel's `sh` and `dh` tables.
+pub const SH_BUCKETS: u32 = 256;
+
+/// A client's bucket in the kernel's `sh` table, of its address and port as for [`mh_slot`]; a destination's in that of `dh`.
+#[inline(always)]
+pub const fn sh_bucket(address: u32, port: u16) -> u32 {
+    address.wrapping_add(port as u32).wrapping_mul(0x61c8_8647) >> 24
+}

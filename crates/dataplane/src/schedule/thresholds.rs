@@ -1,0 +1,32 @@
+//! When a real server has enough connections (PP-32).
+
+/// Whether a real server is overloaded with so many connections, active and inactive, when it `was` or was not before.
+pub fn is_overloaded(was: bool, connections: u64, upper: u32, lower: u32) -> bool {
+    let (upper, lower) = (u64::from(upper), u64::from(lower));
+    match (upper, was) {
+        (0, _) => false,
+        (_, false) => connections >= upper,
+        (_, true) if lower > 0 => connections >= lower,
+        (_, true) => connections * 4 >= upper * 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_overloaded;
+
+    #[test]
+    fn who_has_been_full_takes_connections_again_only_well_below() {
+        assert!(!is_overloaded(false, 9, 10, 4));
+        assert!(is_overloaded(false, 10, 10, 4));
+        assert!(is_overloaded(true, 4, 10, 4));
+        assert!(!is_overloaded(true, 3, 10, 4));
+    }
+
+    #[test]
+    fn without_a_lower_threshold_three_quarters_are() {
+        assert!(is_overloaded(true, 8, 10, 0));
+        assert!(!is_overloaded(true, 7, 10, 0));
+        assert!(!is_overloaded(true, u64::from(u32::MAX), 0, 5), "no upper threshold");
+    }
+}
