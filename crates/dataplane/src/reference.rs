@@ -1,4 +1,4 @@
-//! The packet path once more, plainly: rules PP-1 to PP-28 of docs/packet-path.md over ordinary collections.
+//! The packet path once more, plainly: the rules of docs/packet-path.md over ordinary collections.
 //!
 //! [`Memory`] is a whole data plane that forwards nothing but says what would become of each frame. The eBPF program is
 //! compared with it packet by packet, so nothing here is shared with the program but the numbers of the rules: parsing,
@@ -8,16 +8,32 @@ pub mod bed;
 pub mod build;
 pub mod compare;
 pub mod fixtures;
+mod clock;
+mod fragments;
+mod header;
+mod limit;
+mod marks;
 mod memory;
+mod open;
 mod parse;
 mod path;
+mod persist;
 pub mod random;
+mod routes;
+mod send;
 mod servers;
 mod state;
-mod unbuilt;
+mod table;
+mod too_big;
+mod topic;
+mod translate;
+mod tunnel;
+mod wire;
 
 pub use memory::Memory;
 pub use path::Outcome;
+pub use routes::{Routes, Towards};
+pub use topic::Topic;
 
 use evenkeel_abi::Reason;
 use std::io;

@@ -24,7 +24,7 @@ fn connections_meet_their_fate() {
 fn time_may_wrap() {
     contract::check_traffic(&mut || {
         let mut memory = memory();
-        memory.set_now(u32::MAX - 5);
+        memory.set_now(u64::from(u32::MAX - 5));
         Box::new(memory)
     });
 }

@@ -74,7 +74,7 @@ impl Host {
     /// Packets to the real server go to the MAC address that ends in `mac`.
     pub(super) fn hop(&mut self, host: u8, mac: u8) {
         let hop = NextHop::Resolved {
-            route: bed::route(bed::INSIDE, None),
+            route: bed::route(self.v6, bed::INSIDE, None),
             source: bed::OWN_MAC,
             destination: [2, 0, 0, 0, 9, mac],
         };

@@ -18,12 +18,28 @@ pub const PSH: u8 = 0x08;
 /// TCP flag.
 pub const ACK: u8 = 0x10;
 
+/// SCTP chunk type.
+pub const INIT: u8 = 1;
+/// SCTP chunk type.
+pub const INIT_ACK: u8 = 2;
+/// SCTP chunk type.
+pub const ABORT: u8 = 6;
+/// SCTP chunk type.
+pub const SHUTDOWN: u8 = 7;
+/// SCTP chunk type.
+pub const COOKIE_ECHO: u8 = 10;
+/// SCTP chunk type.
+pub const COOKIE_ACK: u8 = 11;
+/// SCTP chunk type.
+pub const DATA: u8 = 0;
+
 /// What follows the IP header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
     Tcp { ports: [u16; 2], flags: u8, offset: u8 },
     Udp { ports: [u16; 2], length: Option<u16> },
-    Icmp { kind: u8, code: u8 },
+    Sctp { ports: [u16; 2], chunk: u8 },
+    Icmp { kind: u8, code: u8, rest: [u8; 4] },
     Raw { protocol: u8 },
 }
 
@@ -39,6 +55,9 @@ pub struct Frame {
     version: Option<u8>,
     header_words: Option<u8>,
     options: Vec<u8>,
+    extensions: Vec<(u8, Vec<u8>)>,
+    traffic_class: u8,
+    checksum: Option<u16>,
     total_length: Option<u16>,
     fragment: u16,
     identification: u16,
@@ -60,9 +79,14 @@ pub fn udp(client: SocketAddr, service: SocketAddr) -> Frame {
     Frame::new(client.ip(), service.ip(), content).payload(b"ping")
 }
 
+/// An SCTP packet of one chunk of eight bytes.
+pub fn sctp(client: SocketAddr, service: SocketAddr, chunk: u8) -> Frame {
+    Frame::new(client.ip(), service.ip(), Content::Sctp { ports: [client.port(), service.port()], chunk })
+}
+
 /// An ICMP or ICMPv6 message, by the family of the addresses; `payload` follows its eight bytes of header.
 pub fn icmp(source: IpAddr, destination: IpAddr, kind: u8, payload: &[u8]) -> Frame {
-    Frame::new(source, destination, Content::Icmp { kind, code: 0 }).payload(payload)
+    Frame::new(source, destination, Content::Icmp { kind, code: 0, rest: [0; 4] }).payload(payload)
 }
 
 /// An IP packet of another protocol.
@@ -82,6 +106,9 @@ impl Frame {
             version: None,
             header_words: None,
             options: Vec::new(),
+            extensions: Vec::new(),
+            traffic_class: 0,
+            checksum: None,
             total_length: None,
             fragment: 0,
             identification: 0x1234,
@@ -129,14 +156,65 @@ impl Frame {
         self
     }
 
+    /// An IPv6 extension header behind those that are there: its number and what follows next header and length, 6 bytes
+    /// and any multiple of 8.
+    pub fn extension(mut self, kind: u8, rest: &[u8]) -> Frame {
+        self.extensions.push((kind, rest.to_vec()));
+        self
+    }
+
+    /// IPv4 TOS or IPv6 traffic class.
+    pub fn traffic_class(mut self, class: u8) -> Frame {
+        self.traffic_class = class;
+        self
+    }
+
+    /// Other addresses.
+    pub fn between(mut self, source: IpAddr, destination: IpAddr) -> Frame {
+        (self.source, self.destination) = (source, destination);
+        self
+    }
+
+    /// Another transport checksum than the right one.
+    pub fn checksum(mut self, checksum: u16) -> Frame {
+        self.checksum = Some(checksum);
+        self
+    }
+
+    /// Another code of an ICMP message.
+    pub fn code(mut self, number: u8) -> Frame {
+        if let Content::Icmp { code, .. } = &mut self.content {
+            *code = number;
+        }
+        self
+    }
+
+    /// The last four bytes of an ICMP message's header.
+    pub fn rest(mut self, bytes: [u8; 4]) -> Frame {
+        if let Content::Icmp { rest, .. } = &mut self.content {
+            *rest = bytes;
+        }
+        self
+    }
+
+    /// The transport header and payload alone.
+    pub fn transport(&self) -> Vec<u8> {
+        self.segment()
+    }
+
     /// Another IPv4 total length, or IPv6 payload length.
     pub fn stated_length(mut self, length: u16) -> Frame {
         self.total_length = Some(length);
         self
     }
 
-    /// IPv4 fragment offset in units of eight bytes, and whether more fragments follow.
+    /// Fragment offset in units of eight bytes, and whether more fragments follow. IPv6: by an extension header.
     pub fn fragment(mut self, offset: u16, more: bool) -> Frame {
+        if self.source.is_ipv6() {
+            let word = offset << 3 | u16::from(more);
+            let identification = u32::from(self.identification).to_be_bytes();
+            return self.extension(44, &[word.to_be_bytes().as_slice(), &identification].concat());
+        }
         self.fragment = offset & 0x1fff | u16::from(more) << 13;
         self
     }
@@ -147,7 +225,7 @@ impl Frame {
         self
     }
 
-    /// IPv4 identification: free to choose, so that a test can choose the header's checksum.
+    /// Identification of IPv4, and of the fragments of IPv6 that are made of this: free to choose, so that a test can choose the header's checksum.
     pub fn identification(mut self, identification: u16) -> Frame {
         self.identification = identification;
         self
@@ -227,6 +305,7 @@ impl Frame {
         match self.content {
             Content::Tcp { .. } => 6,
             Content::Udp { .. } => 17,
+            Content::Sctp { .. } => 132,
             Content::Icmp { .. } if self.source.is_ipv4() => 1,
             Content::Icmp { .. } => 58,
             Content::Raw { protocol } => protocol,
@@ -237,7 +316,7 @@ impl Frame {
         let length = 20 + self.options.len();
         let words = self.header_words.unwrap_or((length / 4) as u8);
         let total = self.total_length.unwrap_or((length + segment) as u16);
-        let mut header = vec![self.version.unwrap_or(4) << 4 | words & 15, 0];
+        let mut header = vec![self.version.unwrap_or(4) << 4 | words & 15, self.traffic_class];
         for word in [total, self.identification, self.fragment] {
             header.extend(word.to_be_bytes());
         }
@@ -251,11 +330,22 @@ impl Frame {
     }
 
     fn header6(&self, source: [u8; 16], destination: [u8; 16], segment: usize) -> Vec<u8> {
-        let mut header = vec![self.version.unwrap_or(6) << 4, 0, 0, 0];
-        header.extend(self.total_length.unwrap_or(segment as u16).to_be_bytes());
-        header.extend([self.protocol(), self.ttl]);
+        let class = self.traffic_class;
+        let mut header = vec![self.version.unwrap_or(6) << 4 | class >> 4, class << 4, 0, 0];
+        let mut kinds: Vec<u8> = self.extensions.iter().map(|(kind, _)| *kind).collect();
+        kinds.push(self.protocol());
+        let mut chain = Vec::new();
+        for ((kind, rest), next) in self.extensions.iter().zip(&kinds[1..]) {
+            // The fragment header's second byte is reserved, its length always eight.
+            let length = if *kind == 44 { 0 } else { (rest.len() / 8) as u8 };
+            chain.extend([*next, length]);
+            chain.extend(rest);
+        }
+        header.extend(self.total_length.unwrap_or((chain.len() + segment) as u16).to_be_bytes());
+        header.extend([kinds[0], self.ttl]);
         header.extend(source);
         header.extend(destination);
+        header.extend(chain);
         header
     }
 
@@ -274,8 +364,14 @@ impl Frame {
                 segment.extend([0, 0]);
                 Some(6)
             }
-            Content::Icmp { kind, code } => {
-                segment.extend([kind, code, 0, 0, 0, 0, 0, 0]);
+            Content::Sctp { ports, chunk } => {
+                ports.iter().for_each(|port| segment.extend(port.to_be_bytes()));
+                segment.extend([0, 0, 0, 7, 0, 0, 0, 0, chunk, 0, 0, 8, 1, 2, 3, 4]);
+                None
+            }
+            Content::Icmp { kind, code, rest } => {
+                segment.extend([kind, code, 0, 0]);
+                segment.extend(rest);
                 Some(2)
             }
             Content::Raw { .. } => None,
@@ -284,7 +380,13 @@ impl Frame {
         if let Some(at) = checksum_at {
             let pseudo = if self.protocol() == 1 { Vec::new() } else { self.pseudo_header(segment.len()) };
             let sum = checksum(&[pseudo, segment.clone()].concat());
-            segment[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+            // RFC 768: 0 says that there is none.
+            let sum = if sum == 0 && self.protocol() == 17 { 0xffff } else { sum };
+            segment[at..at + 2].copy_from_slice(&self.checksum.unwrap_or(sum).to_be_bytes());
+        }
+        if let Content::Sctp { .. } = self.content {
+            let crc = super::wire::crc32c(&segment);
+            segment[8..12].copy_from_slice(&crc.to_le_bytes());
         }
         segment
     }

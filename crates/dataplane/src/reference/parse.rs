@@ -1,170 +1,172 @@
-//! What a frame is, as far as the rules ask (PP-1 to PP-7, PP-27). Never panics, whatever the bytes.
+//! What a frame is, as far as the rules ask (PP-1 to PP-7, PP-27, PP-51). Never panics, whatever the bytes.
 
-use super::{Door, state::Flags};
+mod quoted;
+mod skip;
+
+pub(super) use quoted::Quoted;
+
+use super::{
+    Door,
+    state::{Event, Flags},
+    wire::{ETHERNET, ICMP, ICMPV6, SCTP, TCP, UDP, array, has_ports, number},
+};
 use evenkeel_abi::Reason;
-use evenkeel_model::Protocol;
 use std::net::{IpAddr, SocketAddr};
 
-/// Length of an Ethernet header.
-pub(super) const ETHERNET: usize = 14;
-
-/// A connection's name (PP-9).
+/// From where to where, and by what: a connection's name (PP-9). Protocols without ports have ports 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Flow {
-    pub(super) protocol: Protocol,
+    pub(super) protocol: u8,
     pub(super) client: SocketAddr,
     pub(super) service: SocketAddr,
 }
 
-/// A frame that may concern a service.
+impl Flow {
+    /// As seen from the other end.
+    pub(super) fn turned(self) -> Flow {
+        Flow { client: self.service, service: self.client, ..self }
+    }
+}
+
+/// A frame that holds an IP packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Packet {
+    /// MAC addresses: destination, source.
+    pub(super) macs: [u8; 12],
+    /// All that follows the type: the packet, and whatever padding is behind it.
+    pub(super) ip: Vec<u8>,
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    /// IP length: of the packet without padding.
+    pub(super) bytes: usize,
+    /// Of what follows the last header that is skipped.
+    pub(super) protocol: u8,
+    /// Where that begins in `ip`.
+    pub(super) transport: usize,
+    pub(super) part: Part,
+    pub(super) content: Content,
+}
+
+/// Which part of a packet this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packet {
-    /// TCP or UDP to a service.
+pub(super) enum Part {
+    Whole,
+    /// The first fragment, which has the transport header.
+    First(FragmentName),
+    /// Another one.
+    Later(FragmentName),
+}
+
+/// What the fragments of a packet have in common (PP-50).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FragmentName {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) identification: u32,
+    /// IPv6: 0.
+    pub(super) protocol: u8,
+}
+
+/// What an IP packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Something that can have a connection.
     Transport {
         flow: Flow,
-        /// UDP has none.
-        flags: Option<Flags>,
+        event: Event,
         /// What is wrong with it.
         fault: Option<Reason>,
-        /// IP length.
-        bytes: u64,
     },
-    /// An ICMP error about what a service sent to a client.
-    Error { flow: Flow, bytes: u64 },
+    /// An ICMP error about another packet.
+    Error(Quoted),
+    /// No header, as it is the later part of a packet.
+    Rest { fault: Option<Reason> },
+    /// A fragment that no stack sends (PP-51).
+    Bad,
+}
+
+/// Whether it is ICMP of either family.
+pub(super) fn is_icmp(protocol: u8) -> bool {
+    matches!(protocol, ICMP | ICMPV6)
 }
 
 /// The frame, if it is of a kind that the rules know; what it is not, passes.
 pub(super) fn packet(door: Door, frame: &[u8]) -> Option<Packet> {
-    // The shortest IP header must follow, of whichever version.
-    let ip = frame.get(ETHERNET..).filter(|ip| ip.len() >= 20)?;
-    match array(frame, 12)? {
-        [0x08, 0x00] => version4(door, frame.len(), ip),
-        [0x86, 0xdd] => version6(door, frame.len(), ip),
-        _ => None,
-    }
-}
-
-/// What the IP header says.
-struct Ip {
-    source: IpAddr,
-    destination: IpAddr,
-    header: usize,
-    bytes: usize,
-    frame: usize,
-}
-
-fn version4(door: Door, frame: usize, ip: &[u8]) -> Option<Packet> {
-    let [first] = array(ip, 0)?;
-    let header = usize::from(first & 15) * 4;
-    let fragment = u16::from_be_bytes(array(ip, 6)?);
-    if first >> 4 != 4 || header < 20 || fragment & 0x1fff != 0 {
-        return None;
-    }
-    let source = IpAddr::from(array::<4>(ip, 12)?);
-    let destination = IpAddr::from(array::<4>(ip, 16)?);
-    let bytes = length(door, u16::from_be_bytes(array(ip, 2)?).into(), 0, frame);
-    let ip_header = Ip { source, destination, header, bytes, frame };
-    let payload = ip.get(header..)?;
-    let [protocol] = array(ip, 9)?;
-    if protocol == 1 {
-        return error4(&ip_header, payload);
-    }
-    let more_fragments = fragment & 0x2000 != 0;
-    match transport(&ip_header, protocol, payload)? {
-        Packet::Transport { flow, flags, bytes, .. } if more_fragments => {
-            Some(Packet::Transport { flow, flags, bytes, fault: Some(Reason::Fragment) })
-        }
-        packet => Some(packet),
-    }
-}
-
-fn version6(door: Door, frame: usize, ip: &[u8]) -> Option<Packet> {
-    let ([first], [protocol]) = (array(ip, 0)?, array(ip, 6)?);
-    if first >> 4 != 6 {
-        return None;
-    }
-    let source = IpAddr::from(array::<16>(ip, 8)?);
-    let destination = IpAddr::from(array::<16>(ip, 24)?);
-    let bytes = length(door, u16::from_be_bytes(array(ip, 4)?).into(), 40, frame);
-    let ip_header = Ip { source, destination, header: 40, bytes, frame };
-    let payload = ip.get(40..)?;
-    if protocol == 58 { error6(&ip_header, payload) } else { transport(&ip_header, protocol, payload) }
-}
-
-/// The packet's length; `own` is the part of the header that `stated` does not count. At the tc door 0 stands for a merged
-/// packet whose length no header can state.
-fn length(door: Door, stated: usize, own: usize, frame: usize) -> usize {
-    if door == Door::Tc && stated == 0 { frame - ETHERNET } else { stated + own }
-}
-
-fn transport(ip: &Ip, protocol: u8, payload: &[u8]) -> Option<Packet> {
-    let too_long = ip.bytes + ETHERNET > ip.frame;
-    let room = ip.bytes.saturating_sub(ip.header);
-    let (protocol, flags, header) = match protocol {
-        6 => {
-            let [offset, flags] = array(payload.get(..20)?, 12)?;
-            (Protocol::Tcp, Some(Flags::new(flags)), (usize::from(offset >> 4) * 4, 20))
-        }
-        17 => (Protocol::Udp, None, (usize::from(u16::from_be_bytes(array(payload.get(..8)?, 4)?)), 8)),
+    let macs = array(frame, 0)?;
+    let (kind, at) = match array(frame, 12)? {
+        // PP-1: at the tc door the kernel has taken the tag out, so that what is there is a second one.
+        [0x81, 0x00] if door == Door::Xdp => (array(frame, 16)?, ETHERNET + 4),
+        kind => (kind, ETHERNET),
+    };
+    let ip = frame.get(at..)?;
+    let head = match kind {
+        [0x08, 0x00] => skip::version4(door, ip)?,
+        [0x86, 0xdd] => skip::version6(door, ip)?,
         _ => return None,
     };
-    let (stated, least) = header;
-    let fault = if too_long || stated < least || stated > room {
-        Some(Reason::BadLength)
-    } else if flags.is_some_and(Flags::are_bad) {
-        Some(Reason::BadFlags)
-    } else {
-        None
-    };
-    let flow = flow(protocol, ip.source, port(payload, 0)?, ip.destination, port(payload, 2)?);
-    Some(Packet::Transport { flow, flags, fault, bytes: ip.bytes as u64 })
+    let content = head.content(ip)?;
+    let skip::Head { source, destination, bytes, protocol, transport, part, .. } = head;
+    Some(Packet { macs, ip: ip.to_vec(), source, destination, bytes, protocol, transport, part, content })
 }
 
-fn error4(ip: &Ip, icmp: &[u8]) -> Option<Packet> {
-    let [kind] = array(icmp, 0)?;
-    let quoted = icmp.get(8..)?;
-    let [first] = array(quoted, 0)?;
-    let header = usize::from(first & 15) * 4;
-    let fragment = u16::from_be_bytes(array(quoted, 6)?);
-    if !matches!(kind, 3 | 11 | 12) || first >> 4 != 4 || header < 20 || fragment & 0x1fff != 0 {
-        return None;
+impl skip::Head {
+    fn content(&self, ip: &[u8]) -> Option<Content> {
+        if self.is_bad_fragment {
+            return Some(Content::Bad);
+        }
+        let too_long = self.bytes > ip.len();
+        if let Part::Later(_) = self.part {
+            let fault = (too_long || self.bytes < self.transport).then_some(Reason::BadLength);
+            return Some(Content::Rest { fault });
+        }
+        let payload = ip.get(self.transport..)?;
+        if self.protocol == if self.source.is_ipv4() { ICMP } else { ICMPV6 } {
+            return quoted::error(self, ip).map(Content::Error);
+        }
+        // What carries the other family's ICMP is nothing the rules know.
+        if is_icmp(self.protocol) {
+            return None;
+        }
+        let needed = match self.protocol {
+            TCP => 20,
+            UDP => 8,
+            SCTP => 16,
+            _ => 0,
+        };
+        let is_first = matches!(self.part, Part::First(_));
+        if payload.len() < needed {
+            return is_first.then_some(Content::Bad);
+        }
+        let room = self.bytes.saturating_sub(self.transport);
+        if is_first && room < needed {
+            return Some(Content::Bad);
+        }
+        let (event, fits) = match self.protocol {
+            TCP => {
+                let [offset, flags] = array(payload, 12)?;
+                let length = usize::from(offset >> 4) * 4;
+                (Event::Tcp(Flags::new(flags)), (20..=room).contains(&length))
+            }
+            UDP => {
+                let stated = usize::from(number(payload, 4)?);
+                // That of a first fragment is the whole datagram's.
+                (Event::Other, stated >= 8 && room >= if is_first { 8 } else { stated })
+            }
+            SCTP => (Event::Sctp(*payload.get(12)?), room >= 16),
+            _ => (Event::Other, true),
+        };
+        let fault = match event {
+            _ if is_first && !fits && !too_long => Some(Reason::BadFragment),
+            _ if too_long || !fits => Some(Reason::BadLength),
+            Event::Tcp(flags) if flags.are_bad() => Some(Reason::BadFlags),
+            Event::Tcp(_) | Event::Sctp(_) | Event::Other => None,
+        };
+        let ports = if has_ports(self.protocol) { (number(payload, 0)?, number(payload, 2)?) } else { (0, 0) };
+        let flow = Flow {
+            protocol: self.protocol,
+            client: SocketAddr::new(self.source, ports.0),
+            service: SocketAddr::new(self.destination, ports.1),
+        };
+        Some(Content::Transport { flow, event, fault })
     }
-    let (source, client) = (IpAddr::from(array::<4>(quoted, 12)?), IpAddr::from(array::<4>(quoted, 16)?));
-    let [protocol] = array(quoted, 9)?;
-    error(ip, source, client, protocol, quoted.get(header..)?)
-}
-
-fn error6(ip: &Ip, icmp: &[u8]) -> Option<Packet> {
-    let [kind] = array(icmp, 0)?;
-    let quoted = icmp.get(8..)?;
-    let ([first], [protocol]) = (array(quoted, 0)?, array(quoted, 6)?);
-    if !matches!(kind, 1..=4) || first >> 4 != 6 {
-        return None;
-    }
-    let (source, client) = (IpAddr::from(array::<16>(quoted, 8)?), IpAddr::from(array::<16>(quoted, 24)?));
-    error(ip, source, client, protocol, quoted.get(40..)?)
-}
-
-/// The quoted packet went the other way: from the service to the client.
-fn error(ip: &Ip, source: IpAddr, client: IpAddr, protocol: u8, quoted: &[u8]) -> Option<Packet> {
-    let protocol = match protocol {
-        6 => Protocol::Tcp,
-        17 => Protocol::Udp,
-        _ => return None,
-    };
-    let flow = flow(protocol, client, port(quoted, 2)?, source, port(quoted, 0)?);
-    (source == ip.destination).then_some(Packet::Error { flow, bytes: ip.bytes as u64 })
-}
-
-fn flow(protocol: Protocol, client: IpAddr, client_port: u16, service: IpAddr, service_port: u16) -> Flow {
-    Flow { protocol, client: SocketAddr::new(client, client_port), service: SocketAddr::new(service, service_port) }
-}
-
-fn port(bytes: &[u8], at: usize) -> Option<u16> {
-    array(bytes, at).map(u16::from_be_bytes)
-}
-
-/// `N` bytes at `at`.
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at + N)?.try_into().ok()
 }

@@ -1,22 +1,25 @@
-//! What becomes of a packet (PP-8 to PP-16, PP-23 to PP-28).
+//! What becomes of a packet, from the frame to its way (PP-9 to PP-14, PP-27, PP-33, PP-42, PP-45, PP-50).
 
 use super::{
     Door, Memory, Sighting, Verdict,
-    parse::{self, ETHERNET, Flow, Packet},
-    servers::{ServerId, admits, answerable},
-    state::{Flags, State},
+    parse::{self, Content, Flow, Packet, Part, Quoted},
+    servers::ServerId,
+    state::{Direction, Event},
+    table::{Connection, Inside},
 };
-use crate::NextHop;
 use evenkeel_abi::Reason;
-use evenkeel_model::{Forwarding, Protocol, ServiceKey};
+use evenkeel_model::{ExpireGone, Forwarding, ServiceKey};
 use std::net::IpAddr;
 
 /// Where a packet ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// In the host's own stack, as the real server is the host.
-    Deliver,
-    /// On its way to the real server.
+    /// In the host's own stack, as this.
+    Deliver {
+        /// As it came, but for answers to the host itself, which are translated.
+        frame: Vec<u8>,
+    },
+    /// On its way.
     Forward {
         /// Egress interface.
         interface: u32,
@@ -32,6 +35,13 @@ pub enum Outcome {
         /// All but the MAC addresses as it will leave.
         frame: Vec<u8>,
     },
+    /// Dropped and answered: this goes back out of the interface that it came in by.
+    Refuse {
+        /// The answer.
+        frame: Vec<u8>,
+        /// Why, which is counted.
+        reason: Reason,
+    },
     /// Counted under a reason, and passed or dropped as that says.
     End(Reason),
 }
@@ -41,7 +51,8 @@ impl Outcome {
     pub fn sighting(self, door: Door, interface: u32, before: &[u8]) -> Sighting {
         let pass = |reason| Sighting { verdict: Verdict::Pass, frame: before.to_vec(), reason };
         match self {
-            Outcome::Deliver | Outcome::End(Reason::NotOurs) => pass(None),
+            Outcome::Deliver { frame } => Sighting { verdict: Verdict::Pass, frame, reason: None },
+            Outcome::End(Reason::NotOurs) => pass(None),
             Outcome::End(reason) if reason.passes() => pass(Some(reason)),
             Outcome::End(reason) => Sighting { verdict: Verdict::Drop, frame: Vec::new(), reason: Some(reason) },
             Outcome::Forward { interface: egress, frame } => {
@@ -50,172 +61,206 @@ impl Outcome {
                 Sighting { verdict, frame, reason: None }
             }
             Outcome::Resolve { frame, .. } => Sighting { verdict: Verdict::Redirect, frame, reason: None },
+            Outcome::Refuse { frame, reason } => {
+                let verdict = if door == Door::Xdp { Verdict::Transmit } else { Verdict::Redirect };
+                Sighting { verdict, frame, reason: Some(reason) }
+            }
+        }
+    }
+
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Outcome::End(reason) | Outcome::Refuse { reason, .. } => Some(*reason),
+            Outcome::Deliver { .. } | Outcome::Forward { .. } | Outcome::Resolve { .. } => None,
         }
     }
 }
 
-/// A connection.
+/// Whose packet it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Connection {
+pub(super) enum Way {
+    /// From a client to a real server.
+    In(Target),
+    /// From a translated real server to a client.
+    Out(Target),
+}
+
+impl Way {
+    /// Whether it leads to where the other one leads.
+    pub(super) fn is_along(&self, other: &Way) -> bool {
+        match (self, other) {
+            (Way::In(one), Way::In(other)) => one.server == other.server,
+            (Way::Out(one), Way::Out(other)) => one.flow.client.ip() == other.flow.client.ip(),
+            (Way::In(_), Way::Out(_)) | (Way::Out(_), Way::In(_)) => false,
+        }
+    }
+}
+
+/// A connection, as far as sending its packets takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
     pub(super) server: ServerId,
-    pub(super) state: State,
-    /// When its last packet came.
-    pub(super) seen: u32,
+    /// From the client to the virtual address.
+    pub(super) flow: Flow,
+    pub(super) inside: Option<Inside>,
 }
 
 impl Memory {
     /// Runs a frame that came in at `door` through the rules.
     pub fn packet(&mut self, door: Door, frame: &[u8]) -> Outcome {
-        let outcome = match self.real_server(door, frame) {
-            Ok((server, bytes)) => self.send(door, frame, server, bytes),
-            Err(reason) => Err(reason),
+        let outcome = match parse::packet(door, frame) {
+            Some(packet) => self.run(door, frame, &packet).unwrap_or_else(Outcome::End),
+            None => Outcome::End(Reason::NotOurs),
         };
-        outcome.unwrap_or_else(|reason| {
+        if let Some(reason) = outcome.reason() {
             self.drops[reason as usize] += 1;
-            Outcome::End(reason)
-        })
+        }
+        outcome
     }
 
-    /// Whose packet it is, and its IP length.
-    fn real_server(&mut self, door: Door, frame: &[u8]) -> Result<(ServerId, u64), Reason> {
-        match parse::packet(door, frame).ok_or(Reason::NotOurs)? {
-            Packet::Error { flow, bytes } => {
-                let known = self.connection(&flow).ok_or(Reason::NotOurs)?;
-                Ok((known.server, bytes))
-            }
-            Packet::Transport { flow, flags, fault, bytes } => {
-                let known = self.connection(&flow);
-                let service = self.service_of(&flow);
-                if known.is_none() && service.is_none() {
-                    return Err(Reason::NotOurs);
-                }
-                fault.map_or(Ok(()), Err)?;
-                let opens = flags.is_none_or(|flags| flags.syn && !flags.ack);
-                let server = match known {
-                    Some(known) if opens && (known.state.is_over() || self.is_stranded(&known)) => {
-                        self.open(&flow, service.ok_or(Reason::NotOurs)?)?
-                    }
-                    Some(known) => self.follow(flow, known, flags),
-                    None if opens => self.open(&flow, service.ok_or(Reason::NotOurs)?)?,
-                    None => return Err(Reason::NoConnection),
-                };
-                Ok((server, bytes))
-            }
+    fn run(&mut self, door: Door, frame: &[u8], packet: &Packet) -> Result<Outcome, Reason> {
+        let is_ours = self.is_virtual(packet.destination) || self.translates(packet.source);
+        if is_ours && let Part::First(name) = packet.part {
+            self.notes.arrived(name, self.clock);
+        }
+        let way = match packet.content {
+            Content::Bad if is_ours => return Err(Reason::BadFragment),
+            Content::Bad => return Err(Reason::NotOurs),
+            Content::Rest { .. } if !is_ours => return Err(Reason::NotOurs),
+            Content::Rest { fault } => self.way_of_rest(packet, fault)?,
+            Content::Error(quoted) => self.way_of_error(&quoted)?,
+            Content::Transport { flow, event, fault } => self.way_of(packet, flow, event, fault)?,
+        };
+        if let Part::First(name) = packet.part {
+            self.notes.goes(name, way, self.clock)?;
+        }
+        match way {
+            Way::In(target) => self.send_in(door, frame, packet, &target),
+            Way::Out(target) => self.send_out(door, packet, &target),
         }
     }
 
+    /// Whether answers from this address may be of a translated connection (PP-42).
+    fn translates(&self, address: IpAddr) -> bool {
+        let is_translated = |forwarding| matches!(forwarding, Forwarding::Nat | Forwarding::FullNat);
+        self.servers.values().any(|server| server.member.address.ip() == address && is_translated(server.forwarding))
+    }
+
+    /// PP-50: a later fragment goes where the first one went.
+    fn way_of_rest(&mut self, packet: &Packet, fault: Option<Reason>) -> Result<Way, Reason> {
+        if parse::is_icmp(packet.protocol) {
+            return Err(Reason::NotOurs);
+        }
+        fault.map_or(Ok(()), Err)?;
+        let Part::Later(name) = packet.part else { return Err(Reason::Internal) };
+        self.notes.find(&name, self.clock).ok_or(Reason::EarlyFragment)?.ok_or(Reason::NotOurs)
+    }
+
+    /// PP-27, PP-45: an error goes where the connection goes that it is about.
+    fn way_of_error(&mut self, quoted: &Quoted) -> Result<Way, Reason> {
+        // What the virtual service has sent, or what the client has sent as its real server saw it.
+        let answer = quoted.flow.turned();
+        if let Some(known) = self.connection(&answer) {
+            return Ok(Way::In(Target { server: known.server, flow: answer, inside: known.inside }));
+        }
+        let (flow, known) = self.answered(&answer).ok_or(Reason::NotOurs)?;
+        Ok(Way::Out(Target { server: known.server, flow, inside: known.inside }))
+    }
+
+    fn way_of(
+        &mut self,
+        packet: &Packet,
+        flow: Flow,
+        event: Event,
+        fault: Option<Reason>,
+    ) -> Result<Way, Reason> {
+        if let Some((flow, known)) = self.answered(&flow) {
+            fault.map_or(Ok(()), Err)?;
+            self.follow(flow, known, event, Direction::Output);
+            return Ok(Way::Out(Target { server: known.server, flow, inside: known.inside }));
+        }
+        let known = self.connection(&flow);
+        let service = self.service_of(&flow);
+        if known.is_none() && service.is_none() {
+            return Err(Reason::NotOurs);
+        }
+        fault.map_or(Ok(()), Err)?;
+        let (server, inside) = match known {
+            Some(known) if self.is_given_up(&flow, &known) => {
+                let opened = self.open_for(packet, &flow, event, service);
+                if matches!(opened, Err(Reason::NotOurs | Reason::NoConnection)) {
+                    self.table.remove(&mut self.servers, &flow);
+                }
+                opened?
+            }
+            Some(known) if event.opens() && self.is_opened_anew(&known) => {
+                self.open_for(packet, &flow, event, service)?
+            }
+            Some(known) => {
+                let direction = if known.inside.is_some() { Direction::Input } else { Direction::InputOnly };
+                self.follow(flow, known, event, direction);
+                (known.server, known.inside)
+            }
+            None => self.open_for(packet, &flow, event, service)?,
+        };
+        Ok(Way::In(Target { server, flow, inside }))
+    }
+
+    /// A packet without a connection (PP-11, PP-12).
+    fn open_for(
+        &mut self,
+        packet: &Packet,
+        flow: &Flow,
+        event: Event,
+        service: Option<ServiceKey>,
+    ) -> Result<(ServerId, Option<Inside>), Reason> {
+        let key = service.ok_or(Reason::NotOurs)?;
+        let is_sloppy = self.services.get(&key).is_some_and(|service| service.options.behaviour.sloppy);
+        if !event.opens() && (!is_sloppy || event.aborts()) {
+            return Err(Reason::NoConnection);
+        }
+        self.open(packet, flow, event, key)
+    }
+
     /// The connection, unless its timeout has passed.
-    fn connection(&self, flow: &Flow) -> Option<Connection> {
-        self.connections.get(flow).copied().filter(|connection| !self.is_over(connection))
+    pub(super) fn connection(&self, flow: &Flow) -> Option<Connection> {
+        self.table.get(flow).filter(|connection| !self.is_over(connection))
+    }
+
+    /// The connection that an answer is of.
+    fn answered(&self, answer: &Flow) -> Option<(Flow, Connection)> {
+        let flow = self.table.answered(answer)?;
+        Some((flow, self.connection(&flow)?))
     }
 
     /// Whether a connection's timeout has passed.
     pub(super) fn is_over(&self, connection: &Connection) -> bool {
-        let idle = self.now.wrapping_sub(connection.seen);
-        // More than half the clock's range: the packet is younger than now.
-        idle < 1 << 31 && idle > connection.state.seconds() * self.ticks_per_second
+        self.clock.is_past(connection.seen, connection.state.seconds(&self.timeouts))
     }
 
-    /// Whether it is half open on its way to a real server that takes no new connections (PP-14).
-    fn is_stranded(&self, connection: &Connection) -> bool {
-        let is_member = self.services.values().any(|service| service.list.contains(&connection.server));
-        let takes_new = is_member && self.servers.get(&connection.server).is_some_and(|s| s.member.is_usable());
-        connection.state == State::SynRecv && !takes_new
+    /// Whether a packet that opens makes another connection of a known one (PP-14).
+    fn is_opened_anew(&self, known: &Connection) -> bool {
+        let Some(server) = self.servers.get(&known.server) else { return true };
+        let reuses = self.services.get(&server.service).is_none_or(|service| service.options.behaviour.reuse);
+        let is_stranded = known.state.is_half_open() && !server.takes_new();
+        known.state.is_over() && reuses || is_stranded
     }
 
-    /// The service that answers for a flow (PP-4).
-    fn service_of(&self, flow: &Flow) -> Option<ServiceKey> {
-        let key = |port| ServiceKey::Address { address: flow.service.ip(), protocol: flow.protocol, port };
-        [key(flow.service.port()), key(0)].into_iter().find(|key| self.services.contains_key(key))
+    /// Whether its real server is gone and its service does not wait for it (PP-33).
+    fn is_given_up(&self, flow: &Flow, known: &Connection) -> bool {
+        let Some(server) = self.servers.get(&known.server) else { return true };
+        let Some(service) = self.services.get(&server.service) else { return false };
+        server.is_gone()
+            && match service.options.behaviour.expire_gone {
+                ExpireGone::Never => false,
+                ExpireGone::Udp => flow.protocol == super::wire::UDP,
+                ExpireGone::All => true,
+            }
     }
 
     /// A packet of a known connection (PP-10, PP-13).
-    fn follow(&mut self, flow: Flow, known: Connection, flags: Option<Flags>) -> ServerId {
-        let state = flags.map_or(known.state, |flags| known.state.after(flags));
-        self.connections.insert(flow, Connection { state, seen: self.now, ..known });
-        known.server
+    fn follow(&mut self, flow: Flow, known: Connection, event: Event, direction: Direction) {
+        let state = known.state.after(event, direction);
+        self.table.put(&mut self.servers, flow, Connection { state, seen: self.clock.now, ..known });
     }
-
-    /// Makes a connection (PP-8, PP-16, PP-17, PP-23).
-    fn open(&mut self, flow: &Flow, key: ServiceKey) -> Result<ServerId, Reason> {
-        let service = self.services.get_mut(&key).ok_or(Reason::NotOurs)?;
-        if !answerable(flow) {
-            return Err(Reason::BadSource);
-        }
-        if !admits(&service.options.sources, flow.client.ip()) {
-            return Err(Reason::Denied);
-        }
-        let server = service.choose(&self.servers, flow, self.secret).ok_or(Reason::NoServer)?;
-        self.make_room(flow)?;
-        let state = match flow.protocol {
-            Protocol::Tcp => State::SynRecv,
-            Protocol::Udp => State::Udp,
-            // No service has it: `unbuilt` refuses them.
-            Protocol::Sctp => return Err(Reason::NotOurs),
-        };
-        self.connections.insert(*flow, Connection { server, state, seen: self.now });
-        if let Some(server) = self.servers.get_mut(&server) {
-            server.counters.connections += 1;
-        }
-        Ok(server)
-    }
-
-    /// Takes a connection away where there is no room for another (PP-16).
-    fn make_room(&mut self, flow: &Flow) -> Result<(), Reason> {
-        if self.connections.contains_key(flow) || self.connections.len() < self.limits.connections as usize {
-            return Ok(());
-        }
-        let rank = |connection: &Connection| match self.is_over(connection) {
-            true => Some(0),
-            false => connection.state.dispensable(),
-        };
-        let ranked = self.connections.iter().filter_map(|(flow, connection)| Some((rank(connection)?, *flow)));
-        let (_, victim) = ranked.min().ok_or(Reason::TableFull)?;
-        self.connections.remove(&victim);
-        Ok(())
-    }
-
-    /// Sends a packet to its real server (PP-24 to PP-26, PP-28).
-    fn send(&mut self, door: Door, frame: &[u8], id: ServerId, bytes: u64) -> Result<Outcome, Reason> {
-        let server = self.servers.get_mut(&id).ok_or(Reason::Internal)?;
-        let address = server.member.address.ip();
-        let hop = self.hops.get(&address).copied().unwrap_or(NextHop::Unreachable);
-        let outcome = match (server.forwarding, hop, door) {
-            (Forwarding::Local, _, _) => Outcome::Deliver,
-            (Forwarding::DirectRouting, NextHop::Unreachable, _)
-            | (Forwarding::DirectRouting, NextHop::Unresolved { .. }, Door::Xdp) => return Err(Reason::NoNextHop),
-            (Forwarding::DirectRouting, NextHop::Unresolved { route }, Door::Tc) => {
-                let frame = aged(frame).ok_or(Reason::Ttl)?;
-                Outcome::Resolve { interface: route.interface, next_hop: route.gateway.unwrap_or(address), frame }
-            }
-            (Forwarding::DirectRouting, NextHop::Resolved { route, source, destination }, _) => {
-                let mut frame = aged(frame).ok_or(Reason::Ttl)?;
-                frame[..6].copy_from_slice(&destination);
-                frame[6..12].copy_from_slice(&source);
-                Outcome::Forward { interface: route.interface, frame }
-            }
-            // No real server has it: `unbuilt` refuses them.
-            (Forwarding::Nat | Forwarding::FullNat | Forwarding::Tunnel(_), _, _) => return Err(Reason::Internal),
-        };
-        server.counters.packets_in += 1;
-        server.counters.bytes_in += bytes;
-        Ok(outcome)
-    }
-}
-
-/// The frame with one less to live; `None` when it has lived long enough.
-fn aged(frame: &[u8]) -> Option<Vec<u8>> {
-    let mut frame = frame.to_vec();
-    let version4 = frame[ETHERNET] >> 4 == 4;
-    let ttl = &mut frame[ETHERNET + if version4 { 8 } else { 7 }];
-    *ttl = ttl.checked_sub(1).filter(|left| *left > 0)?;
-    if version4 {
-        let sum = &mut frame[ETHERNET + 10..ETHERNET + 12];
-        // RFC 1624, equation 3: ~(~checksum + ~old + new), and new is old less 0x0100.
-        let old = u32::from(u16::from_be_bytes([sum[0], sum[1]]));
-        let added = (!old & 0xffff) + 0xfeff;
-        let folded = (added & 0xffff) + (added >> 16);
-        sum.copy_from_slice(&(!folded as u16).to_be_bytes());
-    }
-    Some(frame)
 }

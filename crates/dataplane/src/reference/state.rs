@@ -1,20 +1,47 @@
-//! States of a connection, from the client's packets alone (PP-13 to PP-15).
+//! States of a connection (PP-13 to PP-16), written down from the rules and the kernel's tables.
 
-/// What a connection is in. The other states of IPVS need packets of the real server, which direct routing never shows.
+mod sctp;
+mod tcp;
+
+pub(super) use sctp::Association;
+pub(super) use tcp::Tcp;
+
+use super::wire;
+use evenkeel_model::Timeouts;
+
+/// What a connection is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// The client's SYN was sent on.
-    SynRecv,
-    /// Data flows.
-    Established,
-    /// The client has sent FIN.
-    FinWait,
-    /// The client has sent FIN before anything else.
-    TimeWait,
-    /// The client has sent RST.
-    Close,
+    /// By the flags of its packets.
+    Tcp(Tcp),
+    /// By the first chunks of its packets.
+    Sctp(Association),
     /// The only state of UDP.
     Udp,
+    /// The only state of any other protocol.
+    Other,
+}
+
+/// What a packet means for the state of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// TCP: its flags.
+    Tcp(Flags),
+    /// SCTP: the type of its first chunk.
+    Sctp(u8),
+    /// All others have no states.
+    Other,
+}
+
+/// Which side a packet comes from, and what the director sees of the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From the client; the answers do not cross the director.
+    InputOnly,
+    /// From the client; the answers cross the director.
+    Input,
+    /// From the real server.
+    Output,
 }
 
 /// Flags of a TCP header.
@@ -41,106 +68,102 @@ impl Flags {
     }
 }
 
-impl State {
-    /// The state after a packet with these flags; RST counts before SYN before FIN before ACK.
-    pub(super) fn after(self, flags: Flags) -> State {
+impl Event {
+    /// Whether it asks for a connection (PP-11, PP-12).
+    pub(super) fn opens(self) -> bool {
         match self {
-            State::Udp => State::Udp,
-            // The kernel's table keeps a connection that is just made through a RST.
-            State::SynRecv if flags.rst => State::SynRecv,
-            State::Established | State::FinWait | State::TimeWait | State::Close if flags.rst => State::Close,
-            State::Established if flags.syn => State::Established,
-            State::SynRecv | State::FinWait | State::TimeWait | State::Close if flags.syn => State::SynRecv,
-            State::SynRecv if flags.fin => State::TimeWait,
-            State::Established if flags.fin => State::FinWait,
-            State::SynRecv | State::Established => State::Established,
-            State::FinWait | State::TimeWait | State::Close => self,
+            Event::Tcp(flags) => flags.syn && !flags.ack,
+            Event::Sctp(chunk) => chunk == sctp::INIT,
+            Event::Other => true,
+        }
+    }
+
+    /// Whether not even a sloppy service makes a connection of it (PP-11).
+    pub(super) fn aborts(self) -> bool {
+        match self {
+            Event::Tcp(flags) => flags.rst,
+            Event::Sctp(chunk) => chunk == sctp::ABORT,
+            Event::Other => false,
+        }
+    }
+}
+
+impl State {
+    /// That of a connection which this packet makes.
+    pub(super) fn first(protocol: u8, event: Event, direction: Direction) -> State {
+        match (event, protocol) {
+            (Event::Tcp(flags), _) => State::Tcp(Tcp::None.after(flags, direction)),
+            (Event::Sctp(chunk), _) => State::Sctp(Association::None.after(chunk, direction)),
+            (Event::Other, wire::UDP) => State::Udp,
+            (Event::Other, _) => State::Other,
+        }
+    }
+
+    /// The state after a packet.
+    pub(super) fn after(self, event: Event, direction: Direction) -> State {
+        match (self, event) {
+            (State::Tcp(state), Event::Tcp(flags)) => State::Tcp(state.after(flags, direction)),
+            (State::Sctp(state), Event::Sctp(chunk)) => State::Sctp(state.after(chunk, direction)),
+            (state, _) => state,
         }
     }
 
     /// How long it lasts without a packet.
-    pub(super) fn seconds(self) -> u32 {
+    pub(super) fn seconds(self, timeouts: &Timeouts) -> u32 {
         match self {
-            State::SynRecv => 60,
-            State::Established => 900,
-            State::FinWait | State::TimeWait => 120,
-            State::Close => 10,
-            State::Udp => 300,
+            State::Tcp(Tcp::Established) => timeouts.tcp.unwrap_or(900),
+            State::Tcp(Tcp::FinWait) => timeouts.tcp_fin.unwrap_or(120),
+            State::Udp => timeouts.udp.unwrap_or(300),
+            State::Tcp(state) => state.seconds(),
+            State::Sctp(state) => state.seconds(),
+            State::Other => 300,
         }
     }
 
     /// As IPVS names it.
     pub(super) fn name(self) -> &'static str {
         match self {
-            State::SynRecv => "SYN_RECV",
-            State::Established => "ESTABLISHED",
-            State::FinWait => "FIN_WAIT",
-            State::TimeWait => "TIME_WAIT",
-            State::Close => "CLOSE",
+            State::Tcp(state) => state.name(),
+            State::Sctp(state) => state.name(),
             State::Udp => "UDP",
+            State::Other => "NONE",
         }
     }
 
     /// PP-15.
     pub(super) fn is_active(self) -> bool {
         match self {
-            State::SynRecv | State::Established => true,
-            State::FinWait | State::TimeWait | State::Close | State::Udp => false,
+            State::Tcp(state) => matches!(state, Tcp::Established | Tcp::SynSent | Tcp::SynRecv | Tcp::SynAck),
+            State::Sctp(state) => state == Association::Established,
+            State::Udp | State::Other => false,
         }
     }
 
-    /// Whether a SYN is a new connection (PP-14).
+    /// Whether a packet that opens is a new connection (PP-14).
     pub(super) fn is_over(self) -> bool {
         match self {
-            State::FinWait | State::TimeWait | State::Close => true,
-            State::SynRecv | State::Established | State::Udp => false,
+            State::Tcp(state) => {
+                matches!(state, Tcp::FinWait | Tcp::TimeWait | Tcp::Close | Tcp::CloseWait | Tcp::LastAck)
+            }
+            State::Sctp(state) => matches!(state, Association::Closed | Association::Rejected),
+            State::Udp | State::Other => false,
         }
+    }
+
+    /// Whether the real server has not been heard of yet, as far as can be seen.
+    pub(super) fn is_half_open(self) -> bool {
+        matches!(self, State::Tcp(Tcp::SynRecv) | State::Sctp(Association::Init1))
     }
 
     /// How willingly its slot is given away; `None`: never (PP-16).
     pub(super) fn dispensable(self) -> Option<u8> {
         match self {
-            State::Close | State::TimeWait => Some(1),
-            State::SynRecv => Some(2),
-            State::Established | State::FinWait | State::Udp => None,
+            State::Tcp(Tcp::Close | Tcp::TimeWait) | State::Sctp(Association::Closed) => Some(1),
+            state if state.is_half_open() => Some(2),
+            State::Tcp(_) | State::Sctp(_) | State::Udp | State::Other => None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use evenkeel_abi::{state, tcp};
-
-    fn number(state: State) -> u32 {
-        match state {
-            State::SynRecv => state::State::SynRecv as u32,
-            State::Established => state::State::Established as u32,
-            State::FinWait => state::State::FinWait as u32,
-            State::TimeWait => state::State::TimeWait as u32,
-            State::Close => state::State::Close as u32,
-            State::Udp => state::State::Udp as u32,
-        }
-    }
-
-    #[test]
-    fn the_rules_and_the_program_s_tables_say_the_same() {
-        use State::{Close, Established, FinWait, SynRecv, TimeWait, Udp};
-        for state in [SynRecv, Established, FinWait, TimeWait, Close, Udp] {
-            let from = number(state);
-            assert_eq!(state::TIMEOUT_SECONDS[from as usize], state.seconds());
-            assert_eq!(state::is_active(from), state.is_active(), "{state:?}");
-            assert_eq!(state::is_reusable(from), state.is_over(), "{state:?}");
-            for byte in 0..=255 {
-                let flags = Flags::new(byte);
-                assert_eq!(tcp::bad_flags(byte), flags.are_bad(), "{flags:?}");
-                if !flags.are_bad() {
-                    let next = state::NEXT[tcp::row(state::Direction::InputOnly, tcp::event(byte)) as usize
-                        * state::STATES
-                        + from as usize];
-                    assert_eq!(u32::from(next), number(state.after(flags)), "{state:?} {flags:?}");
-                }
-            }
-        }
-    }
-}
+mod tests;

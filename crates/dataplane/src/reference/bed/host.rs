@@ -1,0 +1,67 @@
+//! The host around the data plane: where answers to clients go, as commands and as the reference has it.
+
+use super::{CLIENTS, CLIENTS_MAC, client, far_client};
+use crate::reference::{Routes, Towards};
+use evenkeel_model::Prefix;
+use std::net::IpAddr;
+
+/// Last numbers of the clients whose MAC addresses are known.
+const KNOWN: [u8; 6] = [5, 6, 7, 66, 77, 99];
+/// The last number of an address of the clients' network that is the host's own.
+pub(crate) const OWN: u8 = 200;
+
+/// What makes a network namespace a host with the routes of [`routes`]: arguments of `ip`.
+pub const HOST: &[&str] = &[
+    "link set lo up",
+    "link add clients index 9 address 02:00:00:00:09:01 type veth peer name far index 10",
+    "link set clients up",
+    "link set far up",
+    "address add 198.51.100.200/32 dev clients",
+    "address add 2001:db8:c::c8/128 dev clients nodad",
+    "route add 198.51.100.0/24 dev clients scope link",
+    "route add 198.51.101.0/24 via 198.51.100.254 dev clients onlink",
+    "neighbour add 198.51.100.254 lladdr 02:00:00:00:09:fe dev clients nud permanent",
+    "route add 2001:db8:c::/64 dev clients",
+    "route add 2001:db8:c:1::/64 via fe80::1 dev clients",
+    "neighbour add fe80::1 lladdr 02:00:00:00:09:fe dev clients nud permanent",
+    "neighbour add 198.51.100.5 lladdr 02:00:00:00:09:05 dev clients nud permanent",
+    "neighbour add 198.51.100.6 lladdr 02:00:00:00:09:06 dev clients nud permanent",
+    "neighbour add 198.51.100.7 lladdr 02:00:00:00:09:07 dev clients nud permanent",
+    "neighbour add 198.51.100.66 lladdr 02:00:00:00:09:42 dev clients nud permanent",
+    "neighbour add 198.51.100.77 lladdr 02:00:00:00:09:4d dev clients nud permanent",
+    "neighbour add 198.51.100.99 lladdr 02:00:00:00:09:63 dev clients nud permanent",
+    "neighbour add 2001:db8:c::5 lladdr 02:00:00:00:09:05 dev clients nud permanent",
+    "neighbour add 2001:db8:c::6 lladdr 02:00:00:00:09:06 dev clients nud permanent",
+    "neighbour add 2001:db8:c::7 lladdr 02:00:00:00:09:07 dev clients nud permanent",
+    "neighbour add 2001:db8:c::42 lladdr 02:00:00:00:09:42 dev clients nud permanent",
+    "neighbour add 2001:db8:c::4d lladdr 02:00:00:00:09:4d dev clients nud permanent",
+    "neighbour add 2001:db8:c::63 lladdr 02:00:00:00:09:63 dev clients nud permanent",
+];
+
+/// The MAC address of a client, or of the gateway towards it.
+pub(crate) fn client_mac(address: IpAddr) -> Option<[u8; 6]> {
+    let known = [false, true].into_iter().flat_map(|v6| KNOWN.map(|host| (client(v6, host), host)));
+    let host = known.into_iter().find(|(known, _)| *known == address).map(|(_, host)| host);
+    let far = [false, true].map(|v6| far_client(v6, 5)).contains(&address).then_some(0xfe);
+    Some([2, 0, 0, 0, 9, host.or(far)?])
+}
+
+/// The routes that [`HOST`] makes, of a host that forwards.
+pub fn routes() -> Routes {
+    let mut routes = Vec::new();
+    for v6 in [false, true] {
+        let (host, network) = if v6 { (128, 64) } else { (32, 24) };
+        let mut add = |address, length, towards| {
+            routes.extend(Prefix::new(address, length).ok().map(|prefix| (prefix, towards)));
+        };
+        let neighbour = |mac| Towards::Neighbour { interface: CLIENTS, source: CLIENTS_MAC, destination: mac };
+        for last in KNOWN {
+            add(client(v6, last), host, neighbour([2, 0, 0, 0, 9, last]));
+        }
+        add(client(v6, OWN), host, Towards::Own);
+        // Clients other than these are asked for, as far as there are packets to them.
+        add(client(v6, 0), network, Towards::Unresolved { interface: CLIENTS, next_hop: client(v6, 0) });
+        add(far_client(v6, 0), network, neighbour([2, 0, 0, 0, 9, 0xfe]));
+    }
+    Routes { forwards: true, routes }
+}
