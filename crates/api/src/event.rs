@@ -181,6 +181,33 @@ pub enum Event {
         /// How long that took.
         after_s: u64,
     },
+    /// The connections that a drained real server had left were ended.
+    DrainEnded {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// How long it had drained.
+        after_s: u64,
+        /// How many were ended.
+        ended: u64,
+        /// The deadline has passed: more were left than should be.
+        late: bool,
+    },
+    /// Connections were ended, as asked.
+    Flushed {
+        /// Which ones: `of real server 192.0.2.2:80`.
+        which: String,
+        /// How many.
+        ended: u64,
+    },
+    /// The table was edited by a client.
+    Edited {
+        /// The first edit: `added service 192.0.2.1:80/tcp`.
+        first: String,
+        /// How many more.
+        more: usize,
+    },
     /// A drained real server takes connections again.
     Undrained {
         /// Name of the service.
@@ -311,6 +338,8 @@ impl Event {
             | Event::ProgramRecovered { .. }
             | Event::Drained { .. }
             | Event::DrainedIdle { .. }
+            | Event::Flushed { .. }
+            | Event::Edited { .. }
             | Event::Undrained { .. }
             | Event::WeightSet { .. }
             | Event::Disabled { .. }
@@ -318,7 +347,9 @@ impl Event {
             | Event::MaintenanceBegan { .. }
             | Event::MaintenanceEnded { .. }
             | Event::NextHopFound { .. } => Severity::Info,
-            Event::ServerDown { .. }
+            Event::DrainEnded { late: false, .. } => Severity::Info,
+            Event::DrainEnded { late: true, .. }
+            | Event::ServerDown { .. }
             | Event::TableRepaired { .. }
             | Event::AttachmentChanged { .. }
             | Event::NextHopLost { .. }

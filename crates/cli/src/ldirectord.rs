@@ -268,6 +268,7 @@ fn reload(instance: &Instance) -> Result<ExitCode, Trouble> {
         | Reply::Table(_)
         | Reply::NotEdited(_)
         | Reply::Connections { .. }
+        | Reply::Counted { .. }
         | Reply::Event(_)
         | Reply::Missed { .. }
         | Reply::Refused(_) => {

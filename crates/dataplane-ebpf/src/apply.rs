@@ -115,6 +115,10 @@ impl EbpfDataplane {
             self.reserve(index, options.scheduler)?;
         }
         self.set_sources(index, &old.sources, &options.sources, options::flags(options))?;
+        let mut info = self.maps.service_infos.get(index);
+        info.scheduler = scheduler_number(options.scheduler);
+        info.flags = options::flags(options);
+        self.maps.service_infos.set(index, info);
         if let Some(entry) = self.state.entries.get_mut(&index) {
             entry.options = options.clone();
             if old.scheduler == options.scheduler {
@@ -123,10 +127,6 @@ impl EbpfDataplane {
             entry.listed.clear();
             entry.weight = Some(0);
         }
-        let mut info = self.maps.service_infos.get(index);
-        info.scheduler = scheduler_number(options.scheduler);
-        info.flags = options::flags(options);
-        self.maps.service_infos.set(index, info);
         self.state.dirty.insert(index);
         Ok(())
     }

@@ -4,12 +4,12 @@ use crate::{
     attach::Links,
     clock::Clock,
     maps::{Maps, Sizes},
-    sources,
+    options, sources,
     state::{State, dest_address, model_key, scheduler},
     unbuilt,
 };
 use aya::Ebpf;
-use evenkeel_abi::{DestInfo, Reason};
+use evenkeel_abi::{DestInfo, Reason, state::State as Phase};
 use evenkeel_dataplane::{
     ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Service,
     ServiceOptions, Table,
@@ -78,7 +78,9 @@ impl Dataplane for EbpfDataplane {
             let (_, index) = entry.map_err(io::Error::other)?;
             let info = self.maps.service_infos.get(index);
             let sources = sources.get(&index).cloned().unwrap_or_default();
-            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler, info.flags)) };
+            let note = options::note(info.flags);
+            let options =
+                ServiceOptions { sources, note, ..ServiceOptions::new(scheduler(info.scheduler, info.flags)) };
             by_service.insert(index, Service { options, real_servers: BTreeMap::new() });
         }
         for index in 0..self.sizes.dests {
@@ -160,6 +162,12 @@ impl Dataplane for EbpfDataplane {
 
     fn flush(&mut self, _: &ConnectionFilter) -> io::Result<u64> {
         Err(unbuilt::unsupported("ending connections"))
+    }
+
+    fn timeouts(&mut self) -> io::Result<Timeouts> {
+        let settings = self.maps.settings.get(0);
+        let seconds = |state: Phase| Some(settings.timeouts[state as usize] / settings.ticks_per_second.max(1));
+        Ok(Timeouts { tcp: seconds(Phase::Established), tcp_fin: seconds(Phase::FinWait), udp: seconds(Phase::Udp) })
     }
 
     fn set_timeouts(&mut self, _: &Timeouts) -> io::Result<()> {

@@ -5,6 +5,7 @@
 use crate::{
     cells::{Cells, Extent},
     maps::{Maps, Sizes, key_bytes},
+    options,
     room::{self, Weights},
     sources,
 };
@@ -118,7 +119,9 @@ impl State {
                 self.cells.claim(extent);
             }
             let sources = sources.get(&index).cloned().unwrap_or_default();
-            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler, info.flags)) };
+            let note = options::note(info.flags);
+            let options =
+                ServiceOptions { sources, note, ..ServiceOptions::new(scheduler(info.scheduler, info.flags)) };
             let listed = listed(maps, list);
             self.free_services.remove(&index);
             self.entries.insert(index, Entry { live, extent, listed, ..Entry::new(key, options) });

@@ -55,7 +55,7 @@ impl Balance {
                 self.program.hold(After::All, Effect::Reply { token, reply });
                 Ok(())
             }
-            Request::Drain { server, for_s, until_idle, force } => {
+            Request::Drain { server, for_s, until_idle, deadline_s: _, keep: _, force } => {
                 let order = DrainOrder { for_s, until_idle, force };
                 self.drain(now, token, &server, order, out)
             }
@@ -69,6 +69,7 @@ impl Balance {
             | Request::Table { .. }
             | Request::Edit { .. }
             | Request::Connections { .. }
+            | Request::Count { .. }
             | Request::Flush { .. } => {
                 Err(Refusal::new(RefusalCode::BadRequest, format!("{} is not for the engine", request.name())))
             }

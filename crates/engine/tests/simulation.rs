@@ -222,7 +222,14 @@ impl World {
         let server = format!("web-{service}/{server}");
         let force = self.rng.chance(50);
         let request = match self.rng.below(7) {
-            0 => Request::Drain { server, for_s: self.rng.chance(30).then_some(5), until_idle: false, force },
+            0 => Request::Drain {
+                server,
+                for_s: self.rng.chance(30).then_some(5),
+                until_idle: false,
+                deadline_s: None,
+                keep: 0,
+                force,
+            },
             1 => Request::Undrain { server },
             2 => Request::Weight { server, weight: self.rng.chance(70).then(|| self.rng.below(5) as u32), force },
             3 => Request::Disable { target: server, force },

@@ -277,6 +277,10 @@ impl Dataplane for Memory {
         Err(unbuilt::unsupported("ending connections"))
     }
 
+    fn timeouts(&mut self) -> io::Result<Timeouts> {
+        Ok(Timeouts { tcp: Some(900), tcp_fin: Some(120), udp: Some(300) })
+    }
+
     fn set_timeouts(&mut self, _: &Timeouts) -> io::Result<()> {
         Err(unbuilt::unsupported("other timeouts"))
     }

@@ -35,6 +35,7 @@ impl Core {
             | Request::Table { .. }
             | Request::Edit { .. }
             | Request::Connections { .. }
+            | Request::Count { .. }
             | Request::Flush { .. } => self.tell(Input::Request { token, role, request }),
         }
     }
