@@ -1,9 +1,13 @@
 //! The connection a packet belongs to, its state, and what happens when there is none (PP-9 to PP-15).
 
 use crate::{
-    Frame, Verdict, atomic, forward, insert,
+    Frame, Verdict, atomic,
+    forward::{self, Target},
+    insert,
     ip::{Packet, TCP},
-    maps, schedule,
+    maps,
+    plan::Place,
+    schedule,
 };
 use evenkeel_abi::{
     ACL_DENY, DEST_NO_NEW, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, Service, ServiceKey,
@@ -29,13 +33,13 @@ pub fn bucket<const K: usize>(index: u32) -> Option<*mut u64> {
 }
 
 #[inline(always)]
-pub fn ipv4(frame: &Frame, packet: &Packet, key: &[u64; KEY4]) -> Result<Verdict, Reason> {
-    run(frame, packet, key, hash::flow4(maps::secret(), key))
+pub fn ipv4(frame: &Frame, packet: &Packet, key: &[u64; KEY4], plan: &mut Place) -> Result<Verdict, Reason> {
+    run(frame, packet, key, hash::flow4(maps::secret(), key), plan)
 }
 
 #[inline(always)]
-pub fn ipv6(frame: &Frame, packet: &Packet, key: &[u64; KEY6]) -> Result<Verdict, Reason> {
-    run(frame, packet, key, hash::flow6(maps::secret(), key))
+pub fn ipv6(frame: &Frame, packet: &Packet, key: &[u64; KEY6], plan: &mut Place) -> Result<Verdict, Reason> {
+    run(frame, packet, key, hash::flow6(maps::secret(), key), plan)
 }
 
 /// A slot and the value it held when the key was compared.
@@ -84,13 +88,19 @@ pub fn lookup<const K: usize>(hash: u64, key: &[u64; K]) -> Option<Found> {
 }
 
 #[inline(always)]
-fn run<const K: usize>(frame: &Frame, packet: &Packet, key: &[u64; K], hash: u64) -> Result<Verdict, Reason> {
+fn run<const K: usize>(
+    frame: &Frame,
+    packet: &Packet,
+    key: &[u64; K],
+    hash: u64,
+    plan: &mut Place,
+) -> Result<Verdict, Reason> {
     let now = maps::now();
-    let dest = match lookup(hash, key) {
+    let target = match lookup(hash, key) {
         Some(found) => known(packet, key, hash, now, found)?,
         None => connect(&New::from(packet, key, hash, now, 0))?,
     };
-    forward::finish::<K>(frame, packet.bytes, dest)
+    forward::finish::<K>(frame, packet, key, hash, target, plan)
 }
 
 /// The share of a timeout, as a shift, by which a packet's renewal of it may be noted late (PP-13).
@@ -110,7 +120,7 @@ pub fn expired(value: u64, now: u32) -> bool {
 
 /// Follows a known connection's state; its real server (PP-10, PP-13, PP-14).
 #[inline(always)]
-fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, found: Found) -> Result<u32, Reason> {
+fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, found: Found) -> Result<Target, Reason> {
     if let Some(bad) = packet.bad {
         return Err(bad);
     }
@@ -137,7 +147,7 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
             weigh(flow::dest(value), Load::of(next).wrapping_sub(Load::of(state)));
         }
     }
-    Ok(flow::dest(value))
+    Ok(Target { dest: flow::dest(value), port: 0, found: Some(found) })
 }
 
 /// Whether a connection is half open on its way to a real server that takes no new ones (PP-14): one that has died, as a
@@ -201,7 +211,7 @@ impl<const K: usize> New<K> {
 
 /// Makes a connection, out of line.
 #[inline(always)]
-fn connect<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
+fn connect<const K: usize>(new: &New<K>) -> Result<Target, Reason> {
     // SAFETY: `New` of two and of five words are what the functions take.
     let encoded = unsafe {
         if K == KEY4 {
@@ -210,14 +220,14 @@ fn connect<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
             evenkeel_connect6((&raw const *new).cast())
         }
     };
-    match encoded >> 32 {
-        0 => Ok(encoded as u32),
+    match encoded >> 56 {
+        0 => Ok(Target { dest: encoded as u32, port: (encoded >> 32) as u32, found: None }),
         reason => Err(Reason::from_number(reason as u32 - 1)),
     }
 }
 
-/// Makes an IPv4 connection. A global function: verified once, whatever state its callers are in. Returns the real server,
-/// or 1 plus the reason's number in the upper half.
+/// Makes an IPv4 connection. A global function: verified once, whatever state its callers are in. Returns the real server
+/// and, from bit 32 on, the director's own port if the connection has one (PP-44), or 1 plus the reason's number from bit 56 on.
 ///
 /// # Safety
 /// `new` points to a [`New`], or nowhere.
@@ -249,7 +259,7 @@ pub unsafe extern "C" fn evenkeel_connect6(new: *const New<KEY6>) -> u64 {
 fn encode(result: Result<u32, Reason>) -> u64 {
     match result {
         Ok(dest) => dest as u64,
-        Err(reason) => (reason as u64 + 1) << 32,
+        Err(reason) => (reason as u64 + 1) << 56,
     }
 }
 

@@ -2,19 +2,42 @@
 
 use crate::{
     Frame, Verdict,
-    ip::{ETHERNET, read, write},
+    connection::Found,
+    ip::{ETHERNET, Packet, read, write},
     maps,
+    plan::Place,
+    translate,
 };
-use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, Dest, Reason, flow::KEY4};
+use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, Dest, Reason, flow::KEY4};
 
-/// Counts the packet, rewrites its headers and says where it goes. `K` tells the family.
+/// Where a packet goes.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// The real server.
+    pub dest: u32,
+    /// The director's own port towards it, network order, if it is known already (PP-44).
+    pub port: u32,
+    /// The connection's slot, if it was there before the packet.
+    pub found: Option<Found>,
+}
+
+/// Counts the packet, rewrites its headers and says where it goes. `K` tells the family. Where more than the MAC addresses
+/// changes `plan` says what: the door does that.
 #[inline(always)]
-pub fn finish<const K: usize>(frame: &Frame, bytes: u32, index: u32) -> Result<Verdict, Reason> {
+pub fn finish<const K: usize>(
+    frame: &Frame,
+    packet: &Packet,
+    key: &[u64; K],
+    hash: u64,
+    target: Target,
+    plan: &mut Place,
+) -> Result<Verdict, Reason> {
+    let Target { dest: index, .. } = target;
     let dest = maps::DESTS.get_ptr(index).ok_or(Reason::Internal)?;
     // SAFETY: an element of the array; the daemon changes single fields while we read, never the element's place.
     let flags = unsafe { (&raw const (*dest).flags).read_volatile() };
     if flags & DEST_LOCAL != 0 {
-        account(index, bytes);
+        account(index, packet.bytes);
         return Ok(Verdict::deliver());
     }
     // SAFETY: as above.
@@ -24,13 +47,21 @@ pub fn finish<const K: usize>(frame: &Frame, bytes: u32, index: u32) -> Result<V
     }
     // SAFETY: the IP header of this family was checked to lie within the frame.
     unsafe { age::<K>(frame.data + ETHERNET)? };
-    account(index, bytes);
-    if flags & DEST_RESOLVED == 0 {
-        return Ok(Verdict::resolve(index));
+    account(index, packet.bytes);
+    let verdict = if flags & DEST_RESOLVED == 0 {
+        Verdict::resolve(index)
+    } else {
+        // SAFETY: the Ethernet header lies within the frame.
+        unsafe { address(frame.data, dest) };
+        Verdict::send(interface)
+    };
+    if flags & DEST_REWRITES == 0 {
+        return Ok(verdict);
     }
-    // SAFETY: the Ethernet header lies within the frame.
-    unsafe { address(frame.data, dest) };
-    Ok(Verdict::send(interface))
+    if flags & DEST_TUNNEL != 0 {
+        return Err(Reason::Internal);
+    }
+    translate::plan(packet, key, hash, target, dest, verdict, plan)
 }
 
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! From the frame to the connection: what is ours, what is bad, whose it is (PP-1 to PP-9).
 
-use crate::{Frame, Verdict, connection, icmp, maps};
+use crate::{Frame, Verdict, connection, icmp, maps, plan::Place};
 use evenkeel_abi::{FILTER_WORDS, Reason, filter_bit, flow, tcp};
 
 pub const ETHERNET: usize = 14;
@@ -36,7 +36,7 @@ pub unsafe fn write<T: Copy>(at: usize, value: T) {
 /// # Safety
 /// As for [`read`].
 #[inline(always)]
-unsafe fn ports(at: usize) -> u32 {
+pub unsafe fn ports(at: usize) -> u32 {
     unsafe { read::<u16>(at) as u32 | (read::<u16>(at + 2) as u32) << 16 }
 }
 
@@ -46,34 +46,36 @@ unsafe fn ports(at: usize) -> u32 {
 pub struct Packet {
     /// Source and destination port as they stand in the packet, source first.
     pub ports: u32,
-    /// TCP or UDP.
+    /// TCP or UDP; 0: there is no transport header, as in later fragments.
     pub protocol: u8,
     /// TCP flags; for UDP those of a SYN, as the first datagram opens the connection.
     pub flags: u8,
     /// IP length: header and payload.
     pub bytes: u32,
+    /// Where the transport header begins, counted from behind the Ethernet header; a multiple of 4.
+    pub transport: u32,
     /// What is wrong with it, should it turn out to be for a service.
     pub bad: Option<Reason>,
 }
 
 /// Runs one packet through the rules.
 #[inline(always)]
-pub fn packet(frame: &Frame) -> Verdict {
-    match classify(frame) {
+pub fn packet(frame: &Frame, plan: &mut Place) -> Verdict {
+    match classify(frame, plan) {
         Ok(verdict) => verdict,
         Err(reason) => Verdict::refuse(reason),
     }
 }
 
 #[inline(always)]
-fn classify(frame: &Frame) -> Result<Verdict, Reason> {
+fn classify(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     if frame.data + ETHERNET + 20 > frame.end {
         return Err(Reason::NotOurs);
     }
     // SAFETY: within the 34 bytes just checked.
     match unsafe { read::<u16>(frame.data + 12) } {
-        IPV4 => ipv4(frame),
-        IPV6 => ipv6(frame),
+        IPV4 => ipv4(frame, plan),
+        IPV6 => ipv6(frame, plan),
         _ => Err(Reason::NotOurs),
     }
 }
@@ -90,7 +92,7 @@ fn may_be_ours(folded: u32) -> bool {
 }
 
 #[inline(always)]
-fn ipv4(frame: &Frame) -> Result<Verdict, Reason> {
+fn ipv4(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     let ip = frame.data + ETHERNET;
     // SAFETY: `classify` has checked the 20 bytes of the fixed header.
     let (source, destination): (u32, u32) = unsafe { (read(ip + 12), read(ip + 16)) };
@@ -112,18 +114,18 @@ fn ipv4(frame: &Frame) -> Result<Verdict, Reason> {
     // Super-packets above 64 KiB have no total length.
     let bytes = if frame.tc && total == 0 { frame.length - ETHERNET as u32 } else { total };
     if protocol == ICMP {
-        return icmp::ipv4(frame, ip + header, bytes);
+        return icmp::ipv4(frame, ip + header, bytes, plan);
     }
     let mut packet = transport(frame, ip + header, protocol, header as u32, bytes)?;
     if fragment & 0x0020 != 0 {
         packet.bad = Some(Reason::Fragment);
     }
     let key = [(source as u64) << 32 | destination as u64, flow::ports(packet.ports, protocol)];
-    connection::ipv4(frame, &packet, &key)
+    connection::ipv4(frame, &packet, &key, plan)
 }
 
 #[inline(always)]
-fn ipv6(frame: &Frame) -> Result<Verdict, Reason> {
+fn ipv6(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     let ip = frame.data + ETHERNET;
     if ip + 40 > frame.end {
         return Err(Reason::NotOurs);
@@ -143,10 +145,10 @@ fn ipv6(frame: &Frame) -> Result<Verdict, Reason> {
     let payload = u16::from_be(payload) as u32;
     let bytes = if frame.tc && payload == 0 { frame.length - ETHERNET as u32 } else { payload + 40 };
     if protocol == ICMPV6 {
-        return icmp::ipv6(frame, ip + 40, bytes);
+        return icmp::ipv6(frame, ip + 40, bytes, plan);
     }
     let packet = transport(frame, ip + 40, protocol, 40, bytes)?;
-    connection::ipv6(frame, &packet, &key6(source, destination, flow::ports(packet.ports, protocol)))
+    connection::ipv6(frame, &packet, &key6(source, destination, flow::ports(packet.ports, protocol)), plan)
 }
 
 /// The key of an IPv6 flow.
@@ -180,7 +182,7 @@ fn transport(frame: &Frame, at: usize, protocol: u8, header: u32, bytes: u32) ->
         } else {
             None
         };
-        return Ok(Packet { ports, protocol, flags, bytes, bad });
+        return Ok(Packet { ports, protocol, flags, bytes, transport: header, bad });
     }
     if protocol != UDP || at + 8 > frame.end {
         return Err(Reason::NotOurs);
@@ -190,5 +192,5 @@ fn transport(frame: &Frame, at: usize, protocol: u8, header: u32, bytes: u32) ->
     let length = u16::from_be(length) as u32;
     // A super-packet of UDP segments has the length of the whole.
     let bad = if too_long || length < 8 || header + length > bytes { Some(Reason::BadLength) } else { None };
-    Ok(Packet { ports, protocol, flags: tcp::SYN, bytes, bad })
+    Ok(Packet { ports, protocol, flags: tcp::SYN, bytes, transport: header, bad })
 }

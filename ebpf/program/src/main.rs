@@ -17,7 +17,9 @@ mod icmp;
 mod insert;
 mod ip;
 mod maps;
+mod plan;
 mod schedule;
+mod translate;
 
 use aya_ebpf::{
     EbpfContext,
@@ -26,6 +28,7 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
+use core::mem::MaybeUninit;
 use evenkeel_abi::{DEST_V6, Reason};
 
 /// What becomes of a packet, in one register: the compiler leaves parts of an enum undefined, which the verifier refuses to
@@ -37,6 +40,8 @@ const DELIVER: u32 = 0;
 const SEND: u32 = 1;
 const RESOLVE: u32 = 2;
 const REASON: u32 = 3;
+const REWRITE: u32 = 4;
+const DONE: u32 = 5;
 
 impl Verdict {
     const fn new(kind: u32, value: u32) -> Verdict {
@@ -61,6 +66,26 @@ impl Verdict {
     /// A packet that ended in a reason.
     pub const fn refuse(reason: Reason) -> Verdict {
         Verdict::new(REASON, reason as u32)
+    }
+
+    /// To be rewritten as the plan on the door's stack says.
+    pub const fn rewrite() -> Verdict {
+        Verdict::new(REWRITE, 0)
+    }
+
+    /// Sent; `code` is the door's.
+    pub const fn done(code: u32) -> Verdict {
+        Verdict::new(DONE, code)
+    }
+
+    /// From [`Verdict::raw`].
+    pub const fn from_raw(raw: u64) -> Verdict {
+        Verdict(raw)
+    }
+
+    /// As a word.
+    pub const fn raw(self) -> u64 {
+        self.0
     }
 
     const fn kind(self) -> u32 {
@@ -89,9 +114,14 @@ pub struct Frame {
 pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
     let (data, end) = (ctx.data(), ctx.data_end());
     let frame = Frame { data, end, length: (end - data) as u32, tc: false };
-    let verdict = ip::packet(&frame);
+    let mut plan = MaybeUninit::uninit();
+    let mut verdict = ip::packet(&frame, &mut plan);
+    if verdict.kind() == REWRITE {
+        verdict = plan::carry_out::<false>(ctx.as_ptr(), &plan);
+    }
     match verdict.kind() {
         DELIVER => xdp_action::XDP_PASS,
+        DONE => verdict.value(),
         SEND if verdict.value() == ctx.ingress_ifindex() as u32 => xdp_action::XDP_TX,
         // SAFETY: the helper takes no pointer.
         SEND => unsafe { helpers::bpf_redirect(verdict.value(), 0) as u32 },
@@ -124,9 +154,14 @@ pub fn evenkeel_tc(ctx: TcContext) -> i32 {
         let _ = ctx.pull_data(if length < HEADERS { length } else { HEADERS });
     }
     let frame = Frame { data: ctx.data(), end: ctx.data_end(), length, tc: true };
-    let verdict = ip::packet(&frame);
+    let mut plan = MaybeUninit::uninit();
+    let mut verdict = ip::packet(&frame, &mut plan);
+    if verdict.kind() == REWRITE {
+        verdict = plan::carry_out::<true>(ctx.as_ptr(), &plan);
+    }
     match verdict.kind() {
         DELIVER => TC_ACT_UNSPEC,
+        DONE => verdict.value() as i32,
         // SAFETY: the helper takes no pointer.
         SEND => unsafe { helpers::bpf_redirect(verdict.value(), 0) as i32 },
         RESOLVE => resolve(verdict.value()),
