@@ -13,12 +13,40 @@ use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, Dest, 
 /// Where a packet goes.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// The real server.
+    /// The real server's index.
     pub dest: u32,
+    /// The real server. The daemon changes single fields while we read, never the element's place.
+    pub line: *const Dest,
+    /// Its flags, as they were when first looked at.
+    pub flags: u32,
     /// The director's own port towards it, network order, if it is known already (PP-44).
     pub port: u32,
     /// The connection's slot, if it was there before the packet.
     pub found: Option<Found>,
+}
+
+impl Target {
+    #[inline(always)]
+    pub fn of(dest: u32, port: u32, found: Option<Found>) -> Result<Target, Reason> {
+        let line = maps::DESTS.get_ptr(dest).ok_or(Reason::Internal)?;
+        // SAFETY: an element of the array.
+        let flags = unsafe { (&raw const (*line).flags).read_volatile() };
+        Ok(Target { dest, line, flags, port, found })
+    }
+
+    /// The index of its service.
+    #[inline(always)]
+    pub fn service(&self) -> u32 {
+        // SAFETY: an element of the array.
+        unsafe { (&raw const (*self.line).service).read_volatile() }
+    }
+
+    /// Flags of its service; none of one that is not there.
+    #[inline(always)]
+    pub fn service_flags(&self) -> u32 {
+        // SAFETY: an element of the array.
+        maps::SERVICES.get_ptr(self.service()).map_or(0, |service| unsafe { (&raw const (*service).flags).read_volatile() })
+    }
 }
 
 /// Counts the packet, rewrites its headers and says where it goes. `K` tells the family. Where more than the MAC addresses
@@ -32,15 +60,12 @@ pub fn finish<const K: usize>(
     target: Target,
     plan: &mut Place,
 ) -> Result<Verdict, Reason> {
-    let Target { dest: index, .. } = target;
-    let dest = maps::DESTS.get_ptr(index).ok_or(Reason::Internal)?;
-    // SAFETY: an element of the array; the daemon changes single fields while we read, never the element's place.
-    let flags = unsafe { (&raw const (*dest).flags).read_volatile() };
+    let Target { dest: index, line: dest, flags, .. } = target;
     if flags & DEST_LOCAL != 0 {
         account(index, packet.bytes);
         return Ok(Verdict::deliver());
     }
-    // SAFETY: as above.
+    // SAFETY: an element of the array.
     let interface = unsafe { (&raw const (*dest).interface).read_volatile() };
     if flags & DEST_RESOLVED == 0 && (!frame.tc || interface == 0) {
         return Err(Reason::NoNextHop);

@@ -93,6 +93,6 @@ fn relay<const K: usize>(
     }
     let transport = (at - frame.data - ETHERNET) as u32;
     let packet = Packet { ports: 0, protocol: 0, flags: 0, bytes, transport, bad: None };
-    let target = Target { dest: flow::dest(found.value), port: 0, found: Some(found) };
+    let target = Target::of(flow::dest(found.value), 0, Some(found))?;
     forward::finish::<K>(frame, &packet, key, hash, target, plan)
 }

@@ -48,7 +48,7 @@ pub struct Packet {
     pub ports: u32,
     /// TCP or UDP; 0: there is no transport header, as in later fragments.
     pub protocol: u8,
-    /// TCP flags; for UDP those of a SYN, as the first datagram opens the connection.
+    /// TCP flags; of SCTP the event of the first chunk; for others those of a SYN, as their first packet opens the connection.
     pub flags: u8,
     /// IP length: header and payload.
     pub bytes: u32,

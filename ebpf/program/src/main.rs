@@ -11,14 +11,19 @@
 )]
 
 mod atomic;
+mod connect;
 mod connection;
 mod forward;
 mod icmp;
 mod insert;
 mod ip;
+mod limit;
 mod maps;
+mod mark;
 mod plan;
 mod schedule;
+mod sip;
+mod template;
 mod translate;
 
 use aya_ebpf::{
@@ -28,7 +33,7 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use core::mem::MaybeUninit;
+use core::{ffi::c_void, mem::MaybeUninit};
 use evenkeel_abi::{DEST_V6, Reason};
 
 /// What becomes of a packet, in one register: the compiler leaves parts of an enum undefined, which the verifier refuses to
@@ -100,6 +105,8 @@ impl Verdict {
 /// Where a packet stands, and what the door it came in by can do.
 #[derive(Clone, Copy)]
 pub struct Frame {
+    /// The door's context, for helpers.
+    pub context: *mut c_void,
     /// First byte of the Ethernet header.
     pub data: usize,
     /// One past the last byte that can be touched.
@@ -113,7 +120,7 @@ pub struct Frame {
 #[xdp]
 pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
     let (data, end) = (ctx.data(), ctx.data_end());
-    let frame = Frame { data, end, length: (end - data) as u32, tc: false };
+    let frame = Frame { context: ctx.as_ptr(), data, end, length: (end - data) as u32, tc: false };
     let mut plan = MaybeUninit::uninit();
     let mut verdict = ip::packet(&frame, &mut plan);
     if verdict.kind() == REWRITE {
@@ -153,7 +160,7 @@ pub fn evenkeel_tc(ctx: TcContext) -> i32 {
         // A failure leaves the packet as it is: too short to be looked at, it passes.
         let _ = ctx.pull_data(if length < HEADERS { length } else { HEADERS });
     }
-    let frame = Frame { data: ctx.data(), end: ctx.data_end(), length, tc: true };
+    let frame = Frame { context: ctx.as_ptr(), data: ctx.data(), end: ctx.data_end(), length, tc: true };
     let mut plan = MaybeUninit::uninit();
     let mut verdict = ip::packet(&frame, &mut plan);
     if verdict.kind() == REWRITE {
