@@ -327,6 +327,7 @@ fn serve(
         operators: Vec::new(),
         program: run::own_program(),
         pid_file: Some(instance.pid_file.clone()),
+        keep_all: false,
         ready,
     };
     match run::heralded(herald, open, options) {

@@ -79,6 +79,7 @@ fn serve(runtime_dir: PathBuf, herald: Herald) -> u8 {
         operators: Vec::new(),
         program: run::own_program(),
         pid_file: None,
+        keep_all: true,
         ready,
     };
     u8::from(run::heralded(Some(herald), run::opener(ldirectord::dataplane()), options).is_err())
