@@ -3,7 +3,7 @@
 use crate::{clock::ticks, error::Error, kernel, plane::EbpfDataplane};
 use evenkeel_abi::{
     Settings,
-    state::{STATES, State, TIMEOUT_SECONDS},
+    state::{STATES, State},
 };
 use evenkeel_model::Timeouts;
 
@@ -38,15 +38,14 @@ impl EbpfDataplane {
         Timeouts { tcp: seconds(State::Established), tcp_fin: seconds(State::FinWait), udp: seconds(State::Udp) }
     }
 
-    /// Sets how long connections last, those there are included.
+    /// Sets how long connections last, those there are included. What is not said stays.
     pub(crate) fn write_timeouts(&self, timeouts: &Timeouts) {
         let hertz = self.maps.settings.get(0).ticks_per_second;
         let settings = self.maps.settings.at(0);
         let wanted =
             [(State::Established, timeouts.tcp), (State::FinWait, timeouts.tcp_fin), (State::Udp, timeouts.udp)];
-        for (state, seconds) in wanted {
-            let state = state as usize;
-            let lasts = ticks(seconds.unwrap_or(TIMEOUT_SECONDS[state]), hertz);
+        for (state, seconds) in wanted.into_iter().filter_map(|(state, seconds)| Some((state as usize, seconds?))) {
+            let lasts = ticks(seconds, hertz);
             // SAFETY: an element of the array in the one element of the map.
             unsafe { (&raw mut (*settings).timeouts).cast::<u32>().add(state).write_volatile(lasts) };
         }

@@ -44,7 +44,7 @@ pub trait Dataplane: Send {
     /// How long connections last, all three of them.
     fn timeouts(&mut self) -> io::Result<Timeouts>;
 
-    /// Sets how long connections last; kept over restarts of the daemon.
+    /// Sets how long connections last, those there are included; `None` stays as it is. Kept over restarts of the daemon.
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()>;
 
     /// Counts a service (all: `None`) and its real servers from 0 again.
