@@ -172,7 +172,7 @@ pub enum Event {
         /// Seconds until it takes connections again by itself.
         for_s: Option<u64>,
     },
-    /// A drained real server has no active connections left.
+    /// A drained real server has no active connections left, or as few as were to be waited for.
     DrainedIdle {
         /// Name of the service.
         service: String,
@@ -180,6 +180,9 @@ pub enum Event {
         server: String,
         /// How long that took.
         after_s: u64,
+        /// How many are left.
+        #[serde(default, skip_serializing_if = "is_none_left")]
+        left: u64,
     },
     /// The connections that a drained real server had left were ended.
     DrainEnded {
@@ -322,6 +325,11 @@ pub enum Event {
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
 fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
+fn is_none_left(number: &u64) -> bool {
     *number == 0
 }
 

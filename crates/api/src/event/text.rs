@@ -113,8 +113,9 @@ impl fmt::Display for Event {
                     None => write!(f, " until `evenkeel undrain {service}/{server}`"),
                 }
             }
-            Event::DrainedIdle { service, server, after_s } => {
-                write!(f, "{service}/{server} has no active connections left after {}", lasting(*after_s))
+            Event::DrainedIdle { service, server, after_s, left } => {
+                let left = if *left == 0 { "no active connections".to_owned() } else { connections(*left) };
+                write!(f, "{service}/{server} has {left} left after {}", lasting(*after_s))
             }
             Event::DrainEnded { service, server, after_s, ended, late } => {
                 let (after, ended) = (lasting(*after_s), connections(*ended));
