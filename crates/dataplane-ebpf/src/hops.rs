@@ -51,7 +51,7 @@ impl EbpfDataplane {
             None => {
                 let old = self.maps.dests.get(dest);
                 wanted = abi::Dest {
-                    flags: wanted.flags | old.flags & (abi::DEST_RESOLVED | abi::DEST_V6 | abi::DEST_OWN),
+                    flags: wanted.flags | old.flags & (abi::DEST_RESOLVED | abi::DEST_V6 | abi::DEST_OWN | abi::DEST_VLAN),
                     interface: old.interface,
                     destination: old.destination,
                     source: old.source,
@@ -115,6 +115,7 @@ fn lead(dest: &mut abi::Dest, route: &Route, address: IpAddr) {
     dest.interface = route.interface;
     dest.mtu = route.mtu;
     dest.vlan = route.vlan.unwrap_or(0);
+    dest.flags |= if dest.vlan != 0 { abi::DEST_VLAN } else { 0 };
     dest.next_hop = words(next_hop);
     dest.flags |= if next_hop.is_ipv6() { abi::DEST_V6 } else { 0 };
     // An address of the other family could stand in no header beside the real server's.

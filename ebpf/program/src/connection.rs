@@ -4,7 +4,8 @@ use crate::{
     Frame, Verdict, atomic,
     connect::{self, New},
     forward::{self, Target},
-    ip::{Packet, UDP},
+    fragment,
+    ip::{FIRST, Packet, UDP},
     maps,
     plan::Place,
     template,
@@ -114,6 +115,9 @@ fn run<const K: usize>(
         Some(found) => known(frame, packet, key, hash, now, found)?,
         None => connect::connect(frame, New::write(packet, key, hash, now)?)?,
     };
+    if packet.part == FIRST {
+        fragment::goes(target.dest)?;
+    }
     forward::finish::<K>(frame, packet, key, hash, target, plan)
 }
 

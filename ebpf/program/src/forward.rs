@@ -6,9 +6,9 @@ use crate::{
     ip::{ETHERNET, Packet, read, write},
     maps,
     plan::Place,
-    translate,
+    translate, tunnel,
 };
-use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, Dest, Reason, flow::KEY4};
+use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, DEST_VLAN, Dest, Reason, flow::KEY4};
 
 /// Where a packet goes.
 #[derive(Clone, Copy)]
@@ -72,25 +72,28 @@ pub fn finish<const K: usize>(
     }
     // SAFETY: the IP header of this family was checked to lie within the frame.
     unsafe { age::<K>(frame.data + ETHERNET)? };
+    let mut verdict = if flags & DEST_RESOLVED == 0 { Verdict::resolve(index) } else { Verdict::send(interface) };
+    if flags & (DEST_TUNNEL | DEST_VLAN) != 0 {
+        // SAFETY: as above.
+        verdict = verdict.tagged(unsafe { (*dest).vlan });
+        if flags & DEST_TUNNEL != 0 {
+            return tunnel::plan::<K>(packet, hash, target, verdict, plan);
+        }
+    }
     account(index, packet.bytes);
-    let verdict = if flags & DEST_RESOLVED == 0 {
-        Verdict::resolve(index)
-    } else {
+    if flags & DEST_RESOLVED != 0 {
         // SAFETY: the Ethernet header lies within the frame.
         unsafe { address(frame.data, dest) };
-        Verdict::send(interface)
-    };
+    }
     if flags & DEST_REWRITES == 0 {
         return Ok(verdict);
-    }
-    if flags & DEST_TUNNEL != 0 {
-        return Err(Reason::Internal);
     }
     translate::plan(packet, key, hash, target, dest, verdict, plan)
 }
 
+/// Counts a packet to a real server (PP-28).
 #[inline(always)]
-fn account(index: u32, bytes: u32) {
+pub fn account(index: u32, bytes: u32) {
     if let Some(counters) = maps::counters(index) {
         // SAFETY: this CPU's own element.
         unsafe {
@@ -128,7 +131,7 @@ unsafe fn age<const K: usize>(ip: usize) -> Result<(), Reason> {
 /// # Safety
 /// At `data` 12 bytes of the packet may be touched; `dest` is an element of its array.
 #[inline(always)]
-unsafe fn address(data: usize, dest: *const Dest) {
+pub unsafe fn address(data: usize, dest: *const Dest) {
     unsafe {
         let (to, from) = ((*dest).destination, (*dest).source);
         write(data, to[0]);

@@ -3,7 +3,7 @@
 use crate::{
     Frame, Verdict, connection,
     forward::{self, Target},
-    ip::{ETHERNET, Packet, TCP, UDP, key6, read},
+    ip::{ETHERNET, Packet, TCP, UDP, WHOLE, key6, read},
     maps,
     plan::Place,
 };
@@ -92,7 +92,7 @@ fn relay<const K: usize>(
         return Err(Reason::NotOurs);
     }
     let transport = (at - frame.data - ETHERNET) as u32;
-    let packet = Packet { ports: 0, protocol: 0, flags: 0, bytes, transport, bad: None };
+    let packet = Packet { ports: 0, protocol: 0, flags: 0, part: WHOLE, bytes, transport, bad: None };
     let target = Target::of(flow::dest(found.value), 0, Some(found))?;
     forward::finish::<K>(frame, &packet, key, hash, target, plan)
 }

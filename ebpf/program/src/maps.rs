@@ -1,9 +1,9 @@
 //! The maps and the settings the loader writes before the program is verified.
 
-use crate::connect::New;
+use crate::{connect::New, fragment::Question, plan::Plan, too_big::Budget};
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
     helpers::generated as helpers,
     macros::btf_map,
 };
@@ -11,6 +11,7 @@ use evenkeel_abi::{
     ACL_ENTRIES, Counters, Dest, DestInfo, Drops, Filter, Header, Load, Reason, Service, ServiceInfo, ServiceKey,
     Settings,
     flow::{Bucket, KEY4, KEY6, Slot4, Slot6},
+    fragment::{EARLY_BYTES, FRAGMENT_ENTRIES, Fragment, Trace},
     hash::Secret,
     limit, mark, sip,
     state::{NEXT, ROWS, STATES},
@@ -79,6 +80,24 @@ pub fn new<const K: usize>(index: u32) -> Option<*mut New<K>> {
     if K == KEY4 { NEW4.get_ptr_mut(index).map(|new| new.cast()) } else { NEW6.get_ptr_mut(index).map(|new| new.cast()) }
 }
 
+/// Where the fragments of packets go.
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<Fragment, Trace, { FRAGMENT_ENTRIES as usize }> = LruHashMap::new();
+/// What a CPU writes down for itself.
+#[btf_map]
+pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+/// Fragments that came before their first one.
+#[btf_map]
+pub static EARLY: RingBuf<(), { EARLY_BYTES as usize }> = RingBuf::new();
+
+/// What is too large for the stack, or is to be found again by the CPU's next packet.
+#[repr(C)]
+pub struct Scratch {
+    pub plan: Plan,
+    pub question: Question,
+    pub budget: Budget,
+}
+
 #[unsafe(no_mangle)]
 static SECRET_FIRST: Global<u64> = Global::new(0);
 #[unsafe(no_mangle)]
@@ -128,6 +147,14 @@ pub fn ticks_per_second() -> u32 {
 pub fn any_marks() -> bool {
     // SAFETY: the single element of the array.
     SETTINGS.get_ptr(0).is_some_and(|settings| unsafe { (&raw const (*settings).marks).read_volatile() } != 0)
+}
+
+/// Ticks a first fragment is remembered.
+#[inline(always)]
+pub fn fragment_timeout() -> u32 {
+    let Some(settings) = SETTINGS.get_ptr(0) else { return 0 };
+    // SAFETY: an element of the array. Volatile, as the daemon changes it.
+    unsafe { (&raw const (*settings).fragment_timeout).read_volatile() }
 }
 
 /// The state after the event of a row in `state` (PP-13).

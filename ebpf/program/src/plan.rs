@@ -1,15 +1,12 @@
 //! What a door has to do to a packet of which more than the MAC addresses changes.
 //!
-//! The rules find out, the door carries out: it holds the context that the kernel's helpers want. A [`Plan`] lies on the door's
-//! stack and is filled for such packets only. It holds no pointers, which the verifier does not let through memory.
+//! The rules find out, the door carries out: it holds the context that the kernel's helpers want. A [`Plan`] lies in this CPU's
+//! element of `maps::SCRATCH`, as the stack has no room for it, and is filled for such packets only. There the verifier knows
+//! nothing about what it holds, and looks at what carries it out once. It holds no pointers, which it does not let through memory.
 
-use crate::{Verdict, translate};
+use crate::{Verdict, maps, translate, tunnel};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use core::{
-    arch::asm,
-    ffi::c_void,
-    mem::{MaybeUninit, offset_of},
-};
+use core::{arch::asm, ffi::c_void, mem::offset_of};
 use evenkeel_abi::{
     Reason,
     flow::{KEY4, KEY6},
@@ -24,8 +21,24 @@ pub const ERROR_FORWARD: u32 = 2;
 /// An ICMP error, to the client.
 pub const ERROR_ANSWER: u32 = 3;
 
+/// To the real server, wrapped (PP-46).
+pub const TUNNEL: u32 = 4;
+
 /// Where a plan is put.
-pub type Place = MaybeUninit<Plan>;
+pub struct Place;
+
+impl Place {
+    /// Puts a plan there.
+    #[inline(always)]
+    pub fn write(&mut self, plan: Plan) -> Result<&mut Plan, Reason> {
+        let scratch = maps::SCRATCH.get_ptr_mut(0).ok_or(Reason::Internal)?;
+        // SAFETY: this CPU's own element, which nobody else looks at while the packet is.
+        unsafe {
+            (&raw mut (*scratch).plan).write(plan);
+            Ok(&mut (*scratch).plan)
+        }
+    }
+}
 
 /// See above. All offsets are counted from behind the 14 bytes of the Ethernet header.
 #[repr(C)]
@@ -82,13 +95,15 @@ pub fn ingress<const TC: bool>(context: *mut c_void) -> u32 {
 
 /// Carries a plan out; what then becomes of the packet.
 #[inline(always)]
-pub fn carry_out<const TC: bool>(context: *mut c_void, plan: &Place) -> Verdict {
-    // SAFETY: only a verdict that says that there is a plan leads here.
-    let plan = unsafe { plan.assume_init_ref() };
+pub fn carry_out<const TC: bool>(context: *mut c_void) -> Verdict {
+    let Some(scratch) = maps::SCRATCH.get_ptr(0) else { return Verdict::refuse(Reason::Internal) };
+    // SAFETY: this CPU's own element; only a verdict that says that there is a plan leads here.
+    let plan = unsafe { &(*scratch).plan };
     let v4 = plan.family == 4;
     match plan.kind {
         FORWARD if v4 => translate::forward::<KEY4, TC>(context, plan),
         FORWARD => translate::forward::<KEY6, TC>(context, plan),
+        TUNNEL => tunnel::wrap::<TC>(context, plan),
         _ => Verdict::refuse(Reason::Internal),
     }
 }

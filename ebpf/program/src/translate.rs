@@ -54,7 +54,7 @@ pub fn plan<const K: usize>(
         ports: packet.ports & 0xffff | to << 16,
         source,
         destination: address,
-    });
+    })?;
     Ok(Verdict::rewrite())
 }
 
