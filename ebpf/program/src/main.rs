@@ -138,6 +138,7 @@ pub struct Frame {
 }
 
 #[xdp]
+#[inline(always)]
 pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
     // A tag is taken out of the frame and put back in for the host's stack: to the rules the frame never has one.
     let tag = vlan::take(ctx.as_ptr());
@@ -191,6 +192,7 @@ fn end_in(reason: u32) -> bool {
 const HEADERS: u32 = 14 + 40 + 8 + 40 + 8;
 
 #[classifier]
+#[inline(always)]
 pub fn evenkeel_tc(ctx: TcContext) -> i32 {
     let length = ctx.len();
     if ctx.data() + 74 > ctx.data_end() && length as usize > ctx.data_end() - ctx.data() {
