@@ -7,7 +7,7 @@ use crate::{
 };
 use evenkeel_abi::{
     self as abi, Settings,
-    flow::{self, KEY4, KEY6},
+    flow::{self, KEY4, KEY6, TEMPLATE_ASSURED},
     state::{self, State},
 };
 use evenkeel_dataplane::{Connection, ConnectionFilter};
@@ -95,10 +95,7 @@ impl EbpfDataplane {
         let idle = u32::try_from(pass.now.wrapping_sub(flow::seen(seen.value)) as i32).unwrap_or(0);
         let left = self.lasts(seen.value, &pass.settings).checked_sub(idle)?;
         let is_template = seen.state() == State::Template as u32;
-        let (client, mut virtual_address, protocol) = ends(&seen.flow());
-        if let (true, Some(mark)) = (is_template, end.service.mark()) {
-            virtual_address.set_ip(mark_address(mark.get(), virtual_address.is_ipv6()));
-        }
+        let (client, virtual_address, protocol) = ends(&seen.flow());
         let mut real_server = end.real_server;
         if real_server.port() == 0 {
             real_server.set_port(virtual_address.port());
@@ -110,7 +107,11 @@ impl EbpfDataplane {
             real_server,
             service: end.service,
             translated_client: if end.is_fullnat { self.translated_client(seen) } else { None },
-            state: state::name(seen.state()),
+            state: if is_template && seen.value & TEMPLATE_ASSURED != 0 {
+                "ASSURED"
+            } else {
+                state::name(seen.state())
+            },
             expires_s: left / pass.settings.ticks_per_second.max(1),
             is_template,
         })
@@ -120,17 +121,6 @@ impl EbpfDataplane {
     fn translated_client<const K: usize>(&self, seen: &Seen<K>) -> Option<SocketAddr> {
         self.partner(seen).map(|way_back| ends(&way_back.flow()).1)
     }
-}
-
-/// A mark as an address, as IPVS has it.
-fn mark_address(mark: u32, v6: bool) -> IpAddr {
-    let [a, b, c, d] = mark.to_be_bytes();
-    if !v6 {
-        return IpAddr::from([a, b, c, d]);
-    }
-    let mut octets = [0; 16];
-    octets[..4].copy_from_slice(&[a, b, c, d]);
-    IpAddr::from(octets)
 }
 
 /// Client, virtual address and protocol of a key.

@@ -159,3 +159,6 @@ impl EbpfDataplane {
         model_key(&self.maps.service_infos.get(service).key).family()
     }
 }
+
+#[cfg(test)]
+mod tests;

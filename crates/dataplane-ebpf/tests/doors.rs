@@ -14,10 +14,10 @@ use aya::{
         links::{FdLink, PinnedLink},
     },
 };
-use director::{SYN, changes, counters, options, resolve, segment};
-use evenkeel_dataplane::{Connection, ConnectionFilter, Dataplane};
+use director::{SYN, changes, counters, options, resolve, segment, server, service};
+use evenkeel_dataplane::{Change, Connection, ConnectionFilter, Dataplane, RealServer};
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Mode, Opened};
-use evenkeel_model::Scheduler;
+use evenkeel_model::{Forwarding, Scheduler, Weight};
 use host::{Pins, own_namespace, root, run, ways};
 use std::{path::Path, process::Command};
 
@@ -214,6 +214,32 @@ fn a_tagged_frame_is_taken_as_any_other_at_the_tc_door() {
         }
         clients.sort_unstable();
         assert_eq!(clients, [1, 2], "{want:?}");
+        plane.remove_all().unwrap();
+    }
+}
+
+#[test]
+fn generic_xdp_and_address_translation_refuse_each_other() {
+    if !root() {
+        return;
+    }
+    own_namespace();
+    for forwarding in [Forwarding::Nat, Forwarding::FullNat] {
+        let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
+        plane.apply(&changes(Scheduler::RoundRobin, &[11])).unwrap();
+        plane.attach("veth0", Attach::Generic).unwrap();
+        let translated = RealServer::new(Weight::ONE, forwarding);
+        for change in [
+            Change::AddRealServer(service(), server(12), translated),
+            Change::EditRealServer(service(), server(11), translated),
+        ] {
+            let refused = plane.apply(&[change]).unwrap_err().cause.to_string();
+            assert!(refused.contains("through veth0") && refused.contains("generic XDP"), "{refused}");
+        }
+        assert_eq!(plane.attach("veth0", Attach::Xdp).unwrap().mode, Mode::Xdp);
+        plane.apply(&[Change::AddRealServer(service(), server(12), translated)]).unwrap();
+        let refused = plane.attach("veth1", Attach::Generic).unwrap_err().to_string();
+        assert!(refused.contains("10.0.0.12:80") && refused.contains("address translation"), "{refused}");
         plane.remove_all().unwrap();
     }
 }
