@@ -47,6 +47,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("evenkeel-vrrp", Layer::Protocol),
     ("evenkeel-api", Layer::Text),
     ("evenkeel-config", Layer::Text),
+    ("evenkeel-ipvsadm", Layer::Text),
     ("evenkeel-engine", Layer::Engine),
     ("evenkeel-netlink", Layer::Kernel),
     ("evenkeel-os", Layer::Kernel),

@@ -172,7 +172,7 @@ pub enum Event {
         /// Seconds until it takes connections again by itself.
         for_s: Option<u64>,
     },
-    /// A drained real server has no active connections left.
+    /// A drained real server has no active connections left, or as few as were to be waited for.
     DrainedIdle {
         /// Name of the service.
         service: String,
@@ -180,6 +180,36 @@ pub enum Event {
         server: String,
         /// How long that took.
         after_s: u64,
+        /// How many are left.
+        #[serde(default, skip_serializing_if = "is_none_left")]
+        left: u64,
+    },
+    /// The connections that a drained real server had left were ended.
+    DrainEnded {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// How long it had drained.
+        after_s: u64,
+        /// How many were ended.
+        ended: u64,
+        /// The deadline has passed: more were left than should be.
+        late: bool,
+    },
+    /// Connections were ended, as asked.
+    Flushed {
+        /// Which ones: `of real server 192.0.2.2:80`.
+        which: String,
+        /// How many.
+        ended: u64,
+    },
+    /// The table was edited by a client.
+    Edited {
+        /// The first edit: `added service 192.0.2.1:80/tcp`.
+        first: String,
+        /// How many more.
+        more: usize,
     },
     /// A drained real server takes connections again.
     Undrained {
@@ -298,6 +328,11 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
+fn is_none_left(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Event {
     /// How much it matters.
     pub fn severity(&self) -> Severity {
@@ -311,6 +346,8 @@ impl Event {
             | Event::ProgramRecovered { .. }
             | Event::Drained { .. }
             | Event::DrainedIdle { .. }
+            | Event::Flushed { .. }
+            | Event::Edited { .. }
             | Event::Undrained { .. }
             | Event::WeightSet { .. }
             | Event::Disabled { .. }
@@ -318,7 +355,9 @@ impl Event {
             | Event::MaintenanceBegan { .. }
             | Event::MaintenanceEnded { .. }
             | Event::NextHopFound { .. } => Severity::Info,
-            Event::ServerDown { .. }
+            Event::DrainEnded { late: false, .. } => Severity::Info,
+            Event::DrainEnded { late: true, .. }
+            | Event::ServerDown { .. }
             | Event::TableRepaired { .. }
             | Event::AttachmentChanged { .. }
             | Event::NextHopLost { .. }

@@ -2,7 +2,8 @@
 //!
 //! On the control socket both sides speak lines of JSON. The daemon greets first (a [`Greeting`], or a [`Reply::Refused`]
 //! where the caller may not even look), then the client sends one [`Request`] at a time and gets one [`Reply`] for it.
-//! The exception is [`Request::Watch`]: replies stream until the client hangs up. A line of a client is at most
+//! The exceptions are [`Request::Watch`], whose replies stream until the client hangs up, and [`Request::Connections`],
+//! whose replies stream until the one that is the last. A line of a client is at most
 //! [`REQUEST_LINE_MAX`] bytes; replies have no such limit. Fields are only ever added within one [`PROTOCOL`] number, and
 //! readers skip reply fields they do not know; unknown fields of a *request* are refused, since a misread `drain` is
 //! worse than a refused one.
@@ -36,6 +37,9 @@ pub use words::{count, lasting};
 
 /// Version of this protocol; raised only when old clients could misread something.
 pub const PROTOCOL: u32 = 1;
+
+/// Bytes of the lines that `more` joins to one [`Request::Edit`], over all clients.
+pub const JOINED_MAX: usize = 64 * 1024 * 1024;
 
 /// The longest line a client may send, line feed excluded.
 pub const REQUEST_LINE_MAX: usize = 64 * 1024;

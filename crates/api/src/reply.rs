@@ -40,6 +40,11 @@ pub enum Reply {
         /// No more follow.
         last: bool,
     },
+    /// How many connections there are ([`crate::Request::Count`]).
+    Counted {
+        /// Those that are meant.
+        connections: u64,
+    },
     /// What a reload would change; empty: nothing.
     Plan {
         /// In the order they would be made.

@@ -60,9 +60,16 @@ pub enum Request {
         /// Undrain by itself after so many seconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         for_s: Option<u64>,
-        /// Answer only once no active connection is left, and tell it with an event.
+        /// Answer only once no more than `keep` active connections are left, and tell it with an event.
         #[serde(default)]
         until_idle: bool,
+        /// As `until_idle`, but for so many seconds at the most; then the connections that are left are ended, as they are
+        /// once no more than `keep` are active. How many is told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_s: Option<u64>,
+        /// Active connections that need not be waited for.
+        #[serde(default, skip_serializing_if = "is_none_of_them")]
+        keep: u32,
         /// Also when no real server of a service would be left.
         #[serde(default)]
         force: bool,
@@ -97,7 +104,7 @@ pub enum Request {
     },
     /// The table as `ipvsadm` lists it, or one service of it. Answered with [`crate::Reply::Table`].
     Table {
-        /// Only this service; refused (`not_found`) where there is none.
+        /// Only this service; refused (`unknown`) where there is none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         service: Option<Key>,
     },
@@ -109,12 +116,20 @@ pub enum Request {
         /// All or nothing.
         #[serde(default)]
         atomic: bool,
-        /// The next request goes on with this one; nothing is done yet.
+        /// The next request goes on with this one: nothing is done yet, and the answer is only that it was taken
+        /// ([`crate::Reply::Done`]). Places count from the first of them. Any other request in between is refused, and what
+        /// was joined is forgotten with the connection. At most [`crate::JOINED_MAX`] bytes.
         #[serde(default)]
         more: bool,
     },
-    /// The connections, as a stream of [`crate::Reply::Connections`].
+    /// The connections, as a stream of [`crate::Reply::Connections`]. Who has seen enough hangs up.
     Connections {
+        /// Which ones.
+        #[serde(default)]
+        filter: ConnectionFilter,
+    },
+    /// How many connections there are. Answered with [`crate::Reply::Counted`].
+    Count {
         /// Which ones.
         #[serde(default)]
         filter: ConnectionFilter,
@@ -134,7 +149,8 @@ impl Request {
             | Request::Watch { .. }
             | Request::Plan {}
             | Request::Table { .. }
-            | Request::Connections { .. } => Role::View,
+            | Request::Connections { .. }
+            | Request::Count { .. } => Role::View,
             Request::Drain { .. }
             | Request::Undrain { .. }
             | Request::Weight { .. }
@@ -161,7 +177,13 @@ impl Request {
             Request::Table { .. } => "table",
             Request::Edit { .. } => "edit",
             Request::Connections { .. } => "connections",
+            Request::Count { .. } => "count",
             Request::Flush { .. } => "flush",
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
+fn is_none_of_them(number: &u32) -> bool {
+    *number == 0
 }

@@ -143,8 +143,10 @@ pub enum EditFailure {
     NoServer,
     /// `Scheduler or persistence engine not found`.
     NoScheduler,
-    /// `illegal …` thresholds: the lower one is above the upper one.
+    /// `Numerical result out of range`: the lower threshold is above the upper one.
     Thresholds,
+    /// `Invalid operation. …`: a real server's address that is none of a host (0.0.0.0, multicast, broadcast).
+    NotUnicast,
     /// The data plane refuses it; the message says why.
     Refused,
 }
@@ -254,7 +256,7 @@ pub struct ConnectionEntry {
     pub protocol: u8,
     /// The client; of a template: masked, port 0.
     pub client: SocketAddr,
-    /// Where the client sends to.
+    /// Where the client sends to; of a mark's template the mark as an IPv4 address, port 0, as IPVS has it.
     pub virtual_address: SocketAddr,
     /// The real server.
     pub real_server: SocketAddr,
@@ -268,6 +270,18 @@ pub struct ConnectionEntry {
     /// A persistence template.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub template: bool,
+    /// What a persistence engine knows the client by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineKey>,
     /// Its service's name.
     pub service: String,
+}
+
+/// What a persistence engine knows a client by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineKey {
+    /// The engine: `sip`.
+    pub name: String,
+    /// What it read from the packet: the Call-ID.
+    pub data: String,
 }

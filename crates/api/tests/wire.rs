@@ -3,7 +3,9 @@
 
 use evenkeel_api::{
     Event, FrameError, Greeting, Lines, PlanAction, PlanLine, REQUEST_LINE_MAX, Refusal, RefusalCode, Reply, Request,
-    Role, ServerState, ServiceStatus, Stamped, Status, to_line,
+    Role, ServerState, ServiceStatus, Stamped, Status,
+    table::{ConnectionFilter, Edit, Key},
+    to_line,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +25,14 @@ fn the_greeting_names_version_protocol_and_role() {
 
 #[test]
 fn requests_are_read_as_documented() {
-    let drain = Request::Drain { server: "web/real-1".into(), for_s: Some(600), until_idle: false, force: false };
+    let drain = Request::Drain {
+        server: "web/real-1".into(),
+        for_s: Some(600),
+        until_idle: false,
+        deadline_s: None,
+        keep: 0,
+        force: false,
+    };
     assert_eq!(request(r#"{"drain":{"server":"web/real-1","for_s":600}}"#).unwrap(), drain);
     assert_eq!(request(r#"{"status":{}}"#).unwrap(), Request::Status { service: None });
     assert_eq!(request(r#"{"stop":{}}"#).unwrap(), Request::Stop {});
@@ -40,7 +49,10 @@ fn every_request_comes_back_as_it_was_sent() {
         Request::Reload {},
         Request::Plan {},
         Request::Stop {},
-        Request::Drain { server: server(), for_s: None, until_idle: true, force: true },
+        Request::Drain { server: server(), for_s: None, until_idle: true, deadline_s: Some(60), keep: 3, force: true },
+        Request::Count { filter: ConnectionFilter::default() },
+        Request::Table { service: Some(Key::Mark { mark: 3, ipv6: true }) },
+        Request::Edit { edits: vec![Edit::Clear {}, Edit::Zero(None)], atomic: true, more: true },
         Request::Undrain { server: server() },
         Request::Weight { server: server(), weight: Some(3), force: false },
         Request::Disable { target: server(), force: false },

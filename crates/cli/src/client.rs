@@ -66,13 +66,25 @@ impl Client {
         set.map_err(|e| Trouble::failed(format!("cannot talk to the daemon: {e}")))
     }
 
+    /// Asks, and waits for the one answer, which may be a refusal.
+    pub(crate) fn answer(&mut self, request: &Request) -> Result<Reply, Trouble> {
+        self.send(request)?;
+        self.reply()
+    }
+
+    /// The next reply, which may be a refusal.
+    pub(crate) fn reply(&mut self) -> Result<Reply, Trouble> {
+        let line = self.line()?.ok_or_else(hung_up)?;
+        serde_json::from_str(&line).map_err(|e| not_understood(&e))
+    }
+
     /// The next reply; `None` when the daemon has ended. A refusal is an error.
     pub(crate) fn next(&mut self) -> Result<Option<Reply>, Trouble> {
         let Some(line) = self.line()? else { return Ok(None) };
         match serde_json::from_str(&line) {
             Ok(Reply::Refused(refusal)) => Err(Trouble::refused(&refusal)),
             Ok(reply) => Ok(Some(reply)),
-            Err(e) => Err(Trouble::failed(format!("the daemon's answer is not understood: {e}"))),
+            Err(e) => Err(not_understood(&e)),
         }
     }
 
@@ -88,6 +100,10 @@ impl Client {
             Err(e) => Err(Trouble::failed(format!("cannot talk to the daemon: {e}"))),
         }
     }
+}
+
+fn not_understood(e: &serde_json::Error) -> Trouble {
+    Trouble::failed(format!("the daemon's answer is not understood: {e}"))
 }
 
 fn hung_up() -> Trouble {

@@ -268,6 +268,7 @@ fn reload(instance: &Instance) -> Result<ExitCode, Trouble> {
         | Reply::Table(_)
         | Reply::NotEdited(_)
         | Reply::Connections { .. }
+        | Reply::Counted { .. }
         | Reply::Event(_)
         | Reply::Missed { .. }
         | Reply::Refused(_) => {
@@ -299,7 +300,7 @@ fn start(instance: &Instance, debug: bool) -> Result<ExitCode, Trouble> {
 }
 
 /// `EVENKEEL_DATAPLANE=memory` is for tests: the old command line has no word for it.
-fn dataplane() -> DataplaneArg {
+pub(crate) fn dataplane() -> DataplaneArg {
     match std::env::var("EVENKEEL_DATAPLANE").as_deref() {
         Ok("memory") => DataplaneArg::Memory,
         Ok(_) | Err(_) => DataplaneArg::Auto,
@@ -314,10 +315,7 @@ fn serve(
     open: Opener,
 ) -> Result<ExitCode, Trouble> {
     let in_background = herald.is_some();
-    // Shared by the one who tells that it serves and the one who tells that it cannot.
-    let herald = std::rc::Rc::new(std::cell::RefCell::new(herald));
-    let ready = herald.clone();
-    let options = Options {
+    let options = |ready| Options {
         runtime_dir: instance.runtime_dir.clone(),
         node: run::node_name(),
         version: VERSION.to_owned(),
@@ -329,20 +327,12 @@ fn serve(
         operators: Vec::new(),
         program: run::own_program(),
         pid_file: Some(instance.pid_file.clone()),
-        ready: Box::new(move || {
-            if let Some(herald) = ready.borrow_mut().take() {
-                herald.ready();
-            }
-        }),
+        keep_all: false,
+        ready,
     };
-    match evenkeel_runtime::run(options, open) {
+    match run::heralded(herald, open, options) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(failure) => {
-            if let Some(herald) = herald.borrow_mut().take() {
-                herald.failed(&failure.to_string());
-            }
-            Err(Trouble { status: FAILED, text: format!("cannot serve: {failure}") })
-        }
+        Err(failure) => Err(Trouble { status: FAILED, text: format!("cannot serve: {failure}") }),
     }
 }
 

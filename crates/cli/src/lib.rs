@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod client;
 mod exit;
+mod ipvsadm;
 mod ldirectord;
 mod load;
 mod operate;
@@ -32,14 +33,14 @@ use std::{
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Personalities that later releases have.
-const LATER: [&str; 8] =
-    ["ipvsadm", "ipvsadm-save", "ipvsadm-restore", "keepalived", "heartbeat", "cl_status", "hb_standby", "hb_takeover"];
+const LATER: [&str; 5] = ["keepalived", "heartbeat", "cl_status", "hb_standby", "hb_takeover"];
 
 /// Runs the program with these arguments, the first of which is the name it was called by.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = typography::mended(arguments.into_iter().collect());
     match personality(&arguments) {
         Personality::Ldirectord(rest) => ldirectord::main(rest),
+        Personality::Ipvsadm(program, called, rest) => ipvsadm::main(program, &called, rest),
         Personality::Later(name) => {
             Trouble::failed(format!("the command line of {name} is not in this release")).tell()
         }
@@ -58,13 +59,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 enum Personality<'a> {
     Evenkeel,
     Ldirectord(&'a [OsString]),
+    /// Which of the three, and how it was called.
+    Ipvsadm(ipvsadm::Program, String, &'a [OsString]),
     Later(String),
 }
 
 fn personality(arguments: &[OsString]) -> Personality<'_> {
-    let Some((called, rest)) = arguments.split_first() else { return Personality::Evenkeel };
-    let called = Path::new(called).file_name().unwrap_or(OsStr::new("evenkeel")).to_string_lossy().into_owned();
+    let Some((path, rest)) = arguments.split_first() else { return Personality::Evenkeel };
+    let called = Path::new(path).file_name().unwrap_or(OsStr::new("evenkeel")).to_string_lossy().into_owned();
     let word = rest.first().map(|w| w.to_string_lossy().into_owned()).unwrap_or_default();
+    if let Some(program) = ipvsadm::Program::named(&called) {
+        return Personality::Ipvsadm(program, path.to_string_lossy().into_owned(), rest);
+    }
+    if let (Some(program), "evenkeel") = (ipvsadm::Program::named(&word), called.as_str()) {
+        return Personality::Ipvsadm(program, word, rest.get(1..).unwrap_or_default());
+    }
     match (called.as_str(), word.as_str()) {
         ("ldirectord", _) => Personality::Ldirectord(rest),
         (name, _) if LATER.contains(&name) => Personality::Later(called),
@@ -134,6 +143,7 @@ mod tests {
         match personality(&arguments) {
             Personality::Evenkeel => "evenkeel".to_owned(),
             Personality::Ldirectord(rest) => format!("ldirectord {}", rest.len()),
+            Personality::Ipvsadm(program, called, rest) => format!("{program:?} {called} {}", rest.len()),
             Personality::Later(name) => format!("later {name}"),
         }
     }
@@ -144,7 +154,10 @@ mod tests {
         assert_eq!(of("evenkeel ldirectord ldirectord.cf start"), "ldirectord 2");
         assert_eq!(of("ldirectord ldirectord start"), "ldirectord 2");
         assert_eq!(of("/usr/bin/evenkeel run ldirectord"), "evenkeel");
-        assert_eq!(of("/sbin/ipvsadm -L -n"), "later ipvsadm");
+        assert_eq!(of("/sbin/ipvsadm -L -n"), "Ipvsadm /sbin/ipvsadm 2");
+        assert_eq!(of("evenkeel ipvsadm-save -n"), "Save ipvsadm-save 1");
+        assert_eq!(of("ipvsadm-restore"), "Restore ipvsadm-restore 0");
+        assert_eq!(of("ipvsadm ldirectord start"), "Ipvsadm ipvsadm 2");
         assert_eq!(of("evenkeel keepalived -t"), "later keepalived");
         assert_eq!(personality(&[]), Personality::Evenkeel);
     }

@@ -15,7 +15,7 @@ pub(crate) fn reload(runtime_dir: &Path) -> Result<ExitCode, Trouble> {
 
 pub(crate) fn drain(runtime_dir: &Path, arguments: DrainArgs) -> Result<ExitCode, Trouble> {
     let DrainArgs { server: ServerArg { server }, for_s, until_idle, force } = arguments;
-    carry_out(runtime_dir, &Request::Drain { server, for_s, until_idle, force }, until_idle)
+    carry_out(runtime_dir, &Request::Drain { server, for_s, until_idle, deadline_s: None, keep: 0, force }, until_idle)
 }
 
 pub(crate) fn undrain(runtime_dir: &Path, arguments: ServerArg) -> Result<ExitCode, Trouble> {
@@ -53,6 +53,7 @@ fn carry_out(runtime_dir: &Path, request: &Request, patiently: bool) -> Result<E
         | Reply::Table(_)
         | Reply::NotEdited(_)
         | Reply::Connections { .. }
+        | Reply::Counted { .. }
         | Reply::Event(_)
         | Reply::Missed { .. }
         | Reply::Refused(_) => {

@@ -8,8 +8,9 @@ use crate::{
 };
 use evenkeel_config::Memory;
 use evenkeel_model::Scheduler;
-use evenkeel_runtime::{Configuration, Door, Loader, Opener, Options, files, host, log, memory, open_ebpf};
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use evenkeel_os::Herald;
+use evenkeel_runtime::{Configuration, Door, Failure, Loader, Opener, Options, files, host, log, memory, open_ebpf};
+use std::{cell::RefCell, path::PathBuf, process::ExitCode, rc::Rc, sync::Arc};
 
 const NOTHING_TO_RUN: &str = "name a file or a directory, for example: evenkeel run ldirectord.cf; or without any: \
                               evenkeel run --vip 192.0.2.1:80 --to 192.0.2.2";
@@ -51,6 +52,7 @@ pub(crate) fn run(runtime_dir: PathBuf, arguments: RunArgs) -> Result<ExitCode, 
         operators: Vec::new(),
         program: own_program(),
         pid_file: None,
+        keep_all: false,
         ready: Box::new(|| {}),
     };
     match evenkeel_runtime::run(options, open) {
@@ -123,6 +125,27 @@ fn dry_run(first: &Configuration, arguments: &RunArgs) -> Result<ExitCode, Troub
     }
     eprintln!("nothing was changed");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the daemon. Where there is a herald, it tells the caller that the daemon serves, or why it does not.
+pub(crate) fn heralded(
+    herald: Option<Herald>,
+    open: Opener,
+    options: impl FnOnce(Box<dyn FnOnce()>) -> Options,
+) -> Result<(), Failure> {
+    // Shared by the one who tells that it serves and the one who tells that it cannot.
+    let herald = Rc::new(RefCell::new(herald));
+    let ready = herald.clone();
+    let options = options(Box::new(move || {
+        if let Some(herald) = ready.borrow_mut().take() {
+            herald.ready();
+        }
+    }));
+    let served = evenkeel_runtime::run(options, open);
+    if let (Err(failure), Some(herald)) = (&served, herald.borrow_mut().take()) {
+        herald.failed(&failure.to_string());
+    }
+    served
 }
 
 /// `uname -n`

@@ -23,6 +23,7 @@ pub(crate) fn status(runtime_dir: &Path, arguments: &StatusArgs) -> Result<ExitC
         | Reply::Table(_)
         | Reply::NotEdited(_)
         | Reply::Connections { .. }
+        | Reply::Counted { .. }
         | Reply::Event(_)
         | Reply::Missed { .. }
         | Reply::Refused(_) => {

@@ -5,7 +5,7 @@ use crate::{
     host::{Family, Resolver, shown},
     inet::{self, Written},
 };
-use evenkeel_model::{Forwarding, Protocol};
+use evenkeel_model::{Forwarding, Protocol, ServiceKey};
 use evenkeel_source::{Diagnostic, Span};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -164,6 +164,31 @@ pub(crate) fn forwarding(address: IpAddr, virtual_address: Option<IpAddr>) -> Fo
         Forwarding::Local
     } else {
         Forwarding::DirectRouting
+    }
+}
+
+/// The name of a service that was given none.
+pub(crate) fn service_name(key: ServiceKey) -> String {
+    match key {
+        ServiceKey::Address { .. } => key.to_string(),
+        ServiceKey::Mark { mark, family: evenkeel_model::Family::V4 } => format!("mark-{mark}"),
+        ServiceKey::Mark { mark, family: evenkeel_model::Family::V6 } => format!("mark-{mark}-ipv6"),
+    }
+}
+
+/// The service's method, but for its own host's addresses, which need none.
+pub(crate) fn method(automatic: Forwarding, of_service: Option<Forwarding>) -> Forwarding {
+    match (automatic, of_service) {
+        (Forwarding::Local, _) | (_, None) => automatic,
+        (_, Some(method)) => method,
+    }
+}
+
+/// The port of a real server: its own where ports are translated, else the service's.
+pub(crate) fn served_port(key: ServiceKey, written: Option<u16>, forwarding: Forwarding) -> u16 {
+    match written {
+        Some(port) if forwarding.translates_ports() && key.port() != 0 => port,
+        Some(_) | None => key.port(),
     }
 }
 

@@ -55,12 +55,12 @@ codes! {
     NO_REAL_SERVERS = "E0203": "The virtual service has no real server, so only its fallback can ever answer.";
     PORT = "E0204": "A port is a number from 1 to 65535 or the name of a service.";
     ADDRESS = "E0205": "The text is no address, and no host of that name is known.";
-    FAMILY = "E0206": "A virtual service and its real servers need addresses of one family: direct routing cannot carry \
-        an IPv4 packet to an IPv6 real server.";
+    FAMILY = "E0206": "A virtual service and its real servers need addresses of one family: only a tunnel can carry \
+        an IPv4 packet to an IPv6 real server, and the other way round.";
     RANGE = "E0207": "A range of real servers goes from a lower IPv4 address to a higher one and is not endless.";
     WEIGHT = "E0208": "A weight is a number from 0 to 2147483647.";
-    PORT_REWRITE = "E0209": "With direct routing and local delivery packets keep their port: the real server is \
-        reached on the port of the virtual service, whatever port is written. The written one is used for checks.";
+    PORT_REWRITE = "E0209": "With direct routing, tunnels and local delivery packets keep their port: the real server \
+        is reached on the port of the virtual service, whatever port is written. The written one is used for checks.";
     REGEX = "E0210": "The pattern is no valid regular expression. ldirectord dies of one, silently.";
     HEAD_BODY = "E0211": "An answer to HEAD has no body, so a pattern for the body never matches and the real server \
         is always down.";
@@ -78,19 +78,14 @@ codes! {
         negotiate here; the longer of the two is used.";
     OTHER_PORT = "E0223": "The line names no port, so the check connects to the usual port of its service, as \
         ldirectord does, while clients are sent to the port of the virtual service.";
-    FORWARDING = "E0301": "The forwarding method is not in this release, which does direct routing (gate) and local \
-        delivery.";
-    SCHEDULER = "E0302": "The scheduler is not in this release.";
+    PERSISTENCE = "E0224": "Persistence lasts from one second to 31 days (2678400 s).";
+    ONE_PACKET = "E0225": "Only packets of UDP can be scheduled one by one; IPVS refuses it for other protocols.";
+    THRESHOLDS = "E0226": "A real server that has as many connections as its upper threshold gets no new ones until it \
+        has fewer than its lower one, so the lower one cannot be above the upper one.";
+    SCHED_FLAGS = "E0227": "sh and mh have the flags sh-port, sh-fallback, mh-port and mh-fallback. The kernel stores \
+        flag-1 to flag-3 for any scheduler, most of which they mean nothing to.";
     PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, tcp (connect), \
         ping and external programs.";
-    PERSISTENCE = "E0304": "Persistence is not in this release. It is refused since ignoring it would send clients to \
-        other real servers than before.";
-    MARK_SERVICE = "E0305": "Virtual services by firewall mark are not possible on this data plane.";
-    ONE_PACKET = "E0306": "One-packet scheduling is not in this release. It is refused since ignoring it would send \
-        packets to other real servers than before.";
-    THRESHOLDS = "E0307": "Connection thresholds of real servers are not in this release and are ignored: a real \
-        server may get more connections than its threshold says.";
-    SCHED_FLAGS = "E0308": "This scheduler flag is not in this release; mh-port is.";
     LATER = "E0309": "This part of the file is read by a later release.";
     SHELL = "E0310": "Commands are run without a shell, so characters that only a shell understands are refused.";
     UNREADABLE = "E0401": "The file cannot be read.";

@@ -35,6 +35,7 @@ pub(crate) struct SettingsDraft {
     pub(crate) log_file: Option<Spanned<PathBuf>>,
     pub(crate) log_facility: Option<Spanned<String>>,
     pub(crate) supervised: Option<Spanned<bool>>,
+    pub(crate) timeouts: Option<Spanned<Timeouts>>,
 }
 
 /// A service and where its parts were written.
@@ -63,6 +64,7 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     setting(&mut a.log_file, b.log_file, "log file", out);
     setting(&mut a.log_facility, b.log_facility, "log facility", out);
     setting(&mut a.supervised, b.supervised, "supervised", out);
+    setting(&mut a.timeouts, b.timeouts, "timeouts", out);
     for file in b.execute {
         if !a.execute.contains(&file) {
             a.execute.push(file);
@@ -110,7 +112,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             log_file: settings.log_file.map(|s| s.value),
             log_facility: settings.log_facility.map(|s| s.value),
             supervised: settings.supervised.is_some_and(|s| s.value),
-            timeouts: Timeouts::default(),
+            timeouts: settings.timeouts.map(|s| s.value).unwrap_or_default(),
         },
         services: draft.services.into_iter().map(|s| s.service).collect(),
     }

@@ -5,7 +5,7 @@ use crate::{
     host::Host,
     load::{Input, load_texts},
 };
-use evenkeel_model::{Cluster, HashFlags, Scheduler};
+use evenkeel_model::{Cluster, Scheduler};
 use evenkeel_source::Severity;
 use std::path::PathBuf;
 
@@ -30,9 +30,10 @@ pub fn from_flags(
         text += &format!("check = {}\n", quoted(check));
     }
     if let Some(schedule) = schedule {
-        let by_port = matches!(schedule, Scheduler::MaglevHash(HashFlags { port: true, .. }));
-        let name = if by_port { "mh-port" } else { schedule.name() };
-        text += &format!("schedule = {}\n", quoted(name));
+        text += &format!("schedule = {}\n", quoted(schedule.name()));
+        if schedule.flags().is_some_and(|flags| flags.port) {
+            text += "schedule_flags = [\"port\"]\n";
+        }
     }
     let input = Input { path: PathBuf::from("command line"), bytes: text.into_bytes() };
     let loaded = load_texts(vec![input], Some(Format::Native), host);

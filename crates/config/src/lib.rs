@@ -20,7 +20,6 @@ mod ldirectord;
 mod load;
 mod native;
 mod nearest;
-mod schedule;
 pub mod system;
 
 pub use codes::explain;

@@ -5,7 +5,10 @@
 mod common;
 
 use common::{brief, errors, golden, native, only, rendered};
-use evenkeel_model::{Alerts, Body, Forwarding, HttpMethod, OnFail, Probe, Protocol, Scheduler, StartState};
+use evenkeel_model::{
+    Alerts, Body, Forwarding, GueChecksum, HashFlags, HttpMethod, OnFail, PersistenceEngine, Probe, Protocol,
+    Scheduler, StartState, Thresholds, Tunnel,
+};
 use evenkeel_source::Severity;
 use std::time::Duration;
 
@@ -129,10 +132,96 @@ fn syntax_mistakes_are_all_reported_too() {
 fn parts_of_later_releases_are_refused_by_name() {
     let loaded = native(
         "[cluster]\nsecret = \"x\"\n[vip.main]\naddress = \"192.0.2.1/24\"\n[group.web]\n[fence.node2]\n\
-         [service.web]\nlisten = \"192.0.2.1:80\"\nreal_servers = [\"192.0.2.2\"]\nforward = \"nat\"\nschedule = \"wlc\"\n",
+         [service.web]\nlisten = \"192.0.2.1:80\"\nreal_servers = [\"192.0.2.2\"]\nquorum = 2\n",
     );
     let errors = errors(&loaded);
-    assert_eq!(errors.len(), 6, "{errors:#?}");
-    assert_eq!(errors.iter().filter(|e| e.contains("E0309") && e.ends_with("is not in this release")).count(), 4);
-    assert!(errors.iter().any(|e| e.contains("E0301")) && errors.iter().any(|e| e.contains("E0302")));
+    assert_eq!(errors.len(), 5, "{errors:#?}");
+    assert!(errors.iter().all(|e| e.contains("E0309") && e.ends_with("is not in this release")), "{errors:#?}");
+}
+
+#[test]
+fn every_method_and_option_is_read() {
+    let loaded = native(
+        r#"
+[settings]
+timeouts = { tcp = "30m", udp = "1m" }
+
+[service.web]
+listen   = "192.0.2.1:80"
+forward  = "nat"
+schedule = "sh"
+schedule_flags = ["port"]
+persist  = { for = "10m", prefix = 24 }
+limit    = { per_second = 1000, per_second_of_a_source = 50 }
+expire_gone = "all"
+reuse    = false
+real_servers = [
+  { addr = "192.168.10.11:8080", limit = { upper = 100, lower = 80 } },
+  { addr = "2001:db8::11", tunnel = { kind = "gue", port = 6081, checksum = "full" } },
+  { addr = "192.168.10.12", forward = "fullnat", limit = 10 },
+  "127.0.0.1",
+]
+check    = "tcp"
+
+[service.call]
+listen     = "udp://192.0.2.1:5060"
+one_packet = true
+persist    = { for = "1m", by = "sip" }
+real_servers = ["192.0.2.2"]
+
+[mark.3]
+match    = ["192.0.2.1 tcp 80-81", "192.0.2.0/24 protocol 50 from 198.51.100.0/24"]
+forward  = "tun"
+real_servers = ["192.0.2.2"]
+"#,
+    );
+    assert_eq!(brief(&loaded), Vec::<String>::new());
+    let cluster = loaded.cluster.unwrap();
+    assert_eq!((cluster.settings.timeouts.tcp, cluster.settings.timeouts.udp), (Some(1800), Some(60)));
+    let [web, call, mark] = cluster.services.as_slice() else { panic!("three services") };
+    assert_eq!(web.scheduler, Scheduler::SourceHash(HashFlags { port: true, fallback: true }));
+    assert_eq!(web.persistence.map(|p| (p.timeout, p.prefix)), Some((600, 24)));
+    assert_eq!((web.behaviour.new_rate, web.behaviour.source_rate, web.behaviour.reuse), (Some(1000), Some(50), false));
+    let servers: Vec<_> = web.real_servers.iter().map(|r| (r.address.to_string(), r.forwarding)).collect();
+    let gue = Tunnel::Gue { port: 6081, checksum: GueChecksum::Full };
+    assert_eq!(
+        servers,
+        [
+            ("192.168.10.11:8080".to_owned(), Forwarding::Nat),
+            ("[2001:db8::11]:80".to_owned(), Forwarding::Tunnel(gue)),
+            ("192.168.10.12:80".to_owned(), Forwarding::FullNat),
+            ("127.0.0.1:80".to_owned(), Forwarding::Local),
+        ]
+    );
+    assert_eq!(web.real_servers[0].thresholds, Thresholds { upper: 100, lower: 80 });
+    assert!(call.one_packet && call.persistence.is_some_and(|p| p.engine == PersistenceEngine::Sip));
+    assert_eq!((mark.key.to_string().as_str(), mark.matches.len()), ("mark 3", 2));
+    assert_eq!(mark.real_servers[0].forwarding, Forwarding::Tunnel(Tunnel::Ipip));
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let service = "[service.web]\nlisten = \"192.0.2.1:80\"\nreal_servers = [\"192.0.2.2\"]\n";
+    for (line, wanted) in [
+        ("one_packet = true", "error E0504 4:14 one_packet of a tcp service"),
+        ("schedule = \"rr\"\nschedule_flags = \"port\"", "error E0504 5:18 schedule `rr` has no flags"),
+        ("forward = \"nat\"\ntunnel = \"gre\"", "error E0504 5:10 a tunnel with forward = \"nat\""),
+        ("tunnel = { kind = \"ipip\", port = 5 }", "error E0504 4:34 an ipip tunnel has no port"),
+        ("tunnel = { kind = \"gre\", checksum = \"remote\" }", "error E0121 4:37 checksum `remote` of a gre tunnel"),
+        ("persist = \"32d\"", "error E0216 4:11 persistence lasts for more than 31 days"),
+        ("persist = { prefix = 24 }", "error E0221 4:11 it is not said how long clients stay"),
+        ("limit = { per_second = 0 }", "error E0121 4:24 per_second is 0; it goes from 1 to 2097152"),
+    ] {
+        assert_eq!(only(&native(&format!("{service}{line}\n"))), wanted, "{line}");
+    }
+    let mark = |text: &str| only(&native(&format!("{text}\nreal_servers = [\"192.0.2.2\"]\n")));
+    assert_eq!(mark("[mark.0]\nmatch = \"192.0.2.1\""), "error E0212 1:7 `0` is no firewall mark");
+    assert_eq!(
+        mark("[mark.1]\nmatch = [\"192.0.2.1\", \"2001:db8::1\"]"),
+        "error E0206 2:9 the matches of one mark are of both address families"
+    );
+    assert_eq!(
+        mark("[mark.1]\nmatch = \"192.0.2.1 80\""),
+        "error E0121 2:9 ports need one of tcp, udp and sctp before them"
+    );
 }

@@ -7,9 +7,10 @@ mod common;
 use common::{brief, native};
 use evenkeel_config::to_toml;
 use evenkeel_model::{
-    Alerts, Behaviour, Body, Check, Cluster, Fallback, FallbackCommand, Family, Forwarding, HashFlags, Http,
-    HttpMethod, OnFail, Prefix, Probe, Protocol, RealServer, Rhythm, Scheduler, Script, Service, ServiceKey, Settings,
-    Sources, StartState, StatusSet, Thresholds, Timeouts, Weight,
+    Alerts, Behaviour, Body, Check, Cluster, ExpireGone, Fallback, FallbackCommand, Family, Forwarding, GueChecksum,
+    HashFlags, Http, HttpMethod, Match, OnFail, Persistence, PersistenceEngine, Prefix, Probe, Protocol, RealServer,
+    Rhythm, Scheduler, Script, Service, ServiceKey, Settings, Sources, StartState, StatusSet, Thresholds, Timeouts,
+    Tunnel, Weight,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use std::{
@@ -132,15 +133,73 @@ fn check(real: SocketAddr) -> impl Strategy<Value = Check> {
 }
 
 fn forwarding() -> impl Strategy<Value = Forwarding> {
-    select(vec![Forwarding::DirectRouting, Forwarding::Local])
+    let tunnel = prop_oneof![
+        Just(Tunnel::Ipip),
+        (1..=u16::MAX, select(vec![GueChecksum::None, GueChecksum::Full, GueChecksum::Remote]))
+            .prop_map(|(port, checksum)| Tunnel::Gue { port, checksum }),
+        any::<bool>().prop_map(|checksum| Tunnel::Gre { checksum }),
+    ];
+    let plain = vec![Forwarding::DirectRouting, Forwarding::Local, Forwarding::Nat, Forwarding::FullNat];
+    prop_oneof![4 => select(plain), 2 => tunnel.prop_map(Forwarding::Tunnel)]
+}
+
+/// The port a real server may have.
+fn served(key: ServiceKey, forwarding: Forwarding, own: u16) -> u16 {
+    if forwarding.translates_ports() && key.port() != 0 && own != 0 { own } else { key.port() }
+}
+
+fn thresholds() -> impl Strategy<Value = Thresholds> {
+    prop_oneof![
+        2 => Just(Thresholds::default()),
+        1 => (1..=u32::MAX).prop_map(|upper| Thresholds { upper, lower: 0 }),
+        1 => (1..=u32::MAX, any::<u32>()).prop_map(|(upper, lower)| Thresholds { upper, lower: lower % upper }),
+    ]
+}
+
+fn persistence(family: Family) -> impl Strategy<Value = Persistence> {
+    let engine = select(vec![PersistenceEngine::Address, PersistenceEngine::Sip]);
+    (1..=Persistence::LONGEST_TIMEOUT, 1..=family.bits(), engine).prop_map(|(timeout, prefix, engine)| Persistence {
+        timeout,
+        prefix,
+        engine,
+    })
+}
+
+fn behaviour() -> impl Strategy<Value = Behaviour> {
+    let rate = || option::of(1..=1u32 << 21);
+    let gone = select(vec![ExpireGone::Never, ExpireGone::Udp, ExpireGone::All]);
+    (gone, any::<(bool, bool, bool)>(), rate(), rate()).prop_map(|(expire_gone, flags, new_rate, source_rate)| {
+        let (expire_quiescent_template, reuse, sloppy) = flags;
+        Behaviour { expire_gone, expire_quiescent_template, reuse, sloppy, new_rate, source_rate }
+    })
+}
+
+fn matches(v6: bool) -> impl Strategy<Value = Vec<Match>> {
+    let prefix = move || {
+        let most = if v6 { 128 } else { 32u8 };
+        (address(v6), 0..=most).prop_map(|(address, length)| Prefix::new(address, length).unwrap())
+    };
+    let ports = (any::<u16>(), any::<u16>()).prop_map(|(a, b)| (a.min(b), a.max(b)));
+    let protocol = option::of(any::<u8>());
+    let one = (prefix(), option::of(prefix()), protocol, option::of(ports)).prop_map(
+        |(destination, source, protocol, ports)| {
+            let ports = ports.filter(|_| protocol.is_some_and(|number| Protocol::from_number(number).is_some()));
+            Match { destination, source, protocol, ports }
+        },
+    );
+    vec(one, 0..3).prop_map(|mut list| {
+        list.sort();
+        list.dedup();
+        list
+    })
 }
 
 fn real_server(key: ServiceKey) -> impl Strategy<Value = RealServer> {
-    address(key.family() == Family::V6).prop_flat_map(move |ip| {
-        let address = SocketAddr::new(ip, key.port());
+    (address(key.family() == Family::V6), forwarding(), any::<u16>()).prop_flat_map(move |(ip, forwarding, own)| {
+        let address = SocketAddr::new(ip, served(key, forwarding, own));
         let name = prop_oneof![2 => Just(address.to_string()), 1 => text()];
-        (name, vec("[a-z]{1,8}", 0..2), forwarding(), 0..=Weight::MAX.get(), check(address)).prop_map(
-            move |(name, mut aliases, forwarding, weight, check)| {
+        (name, vec("[a-z]{1,8}", 0..2), thresholds(), 0..=Weight::MAX.get(), check(address)).prop_map(
+            move |(name, mut aliases, thresholds, weight, check)| {
                 aliases.dedup();
                 RealServer {
                     name,
@@ -148,7 +207,7 @@ fn real_server(key: ServiceKey) -> impl Strategy<Value = RealServer> {
                     address,
                     forwarding,
                     weight: Weight::new(weight).unwrap(),
-                    thresholds: Thresholds::default(),
+                    thresholds,
                     check: check.into(),
                 }
             },
@@ -179,30 +238,36 @@ fn prefixes() -> impl Strategy<Value = Vec<Prefix>> {
 }
 
 fn key() -> impl Strategy<Value = ServiceKey> {
-    let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
-    (any::<bool>().prop_flat_map(virtual_address), protocol, any::<u16>())
-        .prop_map(|(address, protocol, port)| ServiceKey::Address { address, protocol, port })
+    let protocol = select(vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp]);
+    let on_address = (any::<bool>().prop_flat_map(virtual_address), protocol, any::<u16>())
+        .prop_map(|(address, protocol, port)| ServiceKey::Address { address, protocol, port });
+    let by_mark = (any::<std::num::NonZeroU32>(), select(vec![Family::V4, Family::V6]))
+        .prop_map(|(mark, family)| ServiceKey::Mark { mark, family });
+    prop_oneof![3 => on_address, 1 => by_mark]
 }
 
 fn service() -> impl Strategy<Value = Service> {
-    let scheduler = select(vec![
-        Scheduler::RoundRobin,
-        Scheduler::WeightedRoundRobin,
-        Scheduler::MaglevHash(HashFlags { port: false, fallback: false }),
-        Scheduler::MaglevHash(HashFlags { port: true, fallback: false }),
-        Scheduler::Maglev,
-    ]);
+    let scheduler =
+        (select(Scheduler::ALL.to_vec()), any::<(bool, bool)>()).prop_map(|(scheduler, (port, fallback))| {
+            scheduler.with_flags(HashFlags { port, fallback }).unwrap_or(scheduler)
+        });
+    let scheduler = scheduler.boxed();
     let command =
         (any_path(), vec(text(), 0..3)).prop_map(|(program, arguments)| FallbackCommand { program, arguments }).boxed();
     key().prop_flat_map(move |key| {
-        let fallback = (address(key.family() == Family::V6), forwarding())
-            .prop_map(move |(ip, forwarding)| Fallback { address: SocketAddr::new(ip, key.port()), forwarding });
+        let v6 = key.family() == Family::V6;
+        let fallback = (address(v6), forwarding(), any::<u16>()).prop_map(move |(ip, forwarding, own)| Fallback {
+            address: SocketAddr::new(ip, served(key, forwarding, own)),
+            forwarding,
+        });
+        let three = (option::of(persistence(key.family())), any::<bool>(), behaviour(), matches(v6));
         let name = prop_oneof![Just(key.to_string()), text()];
         let one = (name, scheduler.clone(), vec(real_server(key), 0..4), option::of(fallback));
         let two = (option::of(command.clone()), any::<(bool, bool, bool)>(), prefixes(), prefixes());
-        (one, two, option::of(any_path()), option::of(alerts())).prop_map(
-            move |((name, scheduler, real_servers, fallback), two, monitor_file, alerts)| {
+        (one, two, three, option::of(any_path()), option::of(alerts())).prop_map(
+            move |((name, scheduler, real_servers, fallback), two, three, monitor_file, alerts)| {
                 let (fallback_command, (quiesce, up, clean_stop), allow, deny) = two;
+                let (persistence, one_packet, behaviour, matches) = three;
                 Service {
                     name,
                     key,
@@ -213,10 +278,10 @@ fn service() -> impl Strategy<Value = Service> {
                     on_fail: if quiesce { OnFail::Quiesce } else { OnFail::Remove },
                     start: if up { StartState::Up } else { StartState::Down },
                     sources: Sources { allow, deny },
-                    persistence: None,
-                    one_packet: false,
-                    behaviour: Behaviour::default(),
-                    matches: Vec::new(),
+                    persistence,
+                    one_packet: one_packet && matches!(key.protocol(), None | Some(Protocol::Udp)),
+                    behaviour,
+                    matches: if key.mark().is_some() { matches } else { Vec::new() },
                     clean_stop,
                     monitor_file,
                     alerts,
@@ -229,8 +294,10 @@ fn service() -> impl Strategy<Value = Service> {
 fn settings() -> impl Strategy<Value = Settings> {
     let one = (option::of(1..=1u32 << 24), vec(text(), 0..3), option::of(select(vec!["auto", "xdp", "tcx"])));
     let two = (any::<(bool, bool)>(), option::of(any_path()), vec(text(), 0..2), option::of(any_path()));
-    (one, two, option::of(any_path()), option::of(text())).prop_map(
-        |((connections, interfaces, attach), two, log_file, log_facility)| {
+    let seconds = || option::of(1..=31 * 24 * 60 * 60u32);
+    let timeouts = (seconds(), seconds(), seconds()).prop_map(|(tcp, tcp_fin, udp)| Timeouts { tcp, tcp_fin, udp });
+    (one, two, option::of(any_path()), option::of(text()), timeouts).prop_map(
+        |((connections, interfaces, attach), two, log_file, log_facility, timeouts)| {
             let ((autoreload, supervised), callback, execute, maintenance_dir) = two;
             Settings {
                 connections,
@@ -243,7 +310,7 @@ fn settings() -> impl Strategy<Value = Settings> {
                 log_file,
                 log_facility,
                 supervised,
-                timeouts: Timeouts::default(),
+                timeouts,
             }
         },
     )

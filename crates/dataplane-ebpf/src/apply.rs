@@ -7,16 +7,15 @@ use crate::{
     maps::key_bytes,
     options,
     plane::EbpfDataplane,
-    room,
-    state::{Entry, abi_key, folded, octets, scheduler_number},
+    state::{Entry, abi_key, folded},
     unbuilt,
 };
 use evenkeel_abi as abi;
-use evenkeel_dataplane::{ApplyError, Change, RealServer, ServiceOptions};
-use evenkeel_model::{Family, Forwarding, ServiceKey, Sources};
-use std::{io, mem, net::SocketAddr, sync::atomic::fence};
+use evenkeel_dataplane::{ApplyError, Change, ServiceOptions};
+use evenkeel_model::{ServiceKey, Sources};
+use std::{collections::HashMap, io, mem, net::IpAddr, sync::atomic::fence};
 
-fn refuse(text: &str) -> io::Error {
+pub(crate) fn refuse(text: &str) -> io::Error {
     io::Error::other(text.to_owned())
 }
 
@@ -59,17 +58,10 @@ impl EbpfDataplane {
     }
 
     /// The index of a service that packets find.
-    fn live(&self, key: &ServiceKey) -> io::Result<u32> {
+    pub(crate) fn live(&self, key: &ServiceKey) -> io::Result<u32> {
         match self.state.services.get(key) {
             Some(index) if self.state.entries.get(index).is_some_and(|e| e.live) => Ok(*index),
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "there is no such service")),
-        }
-    }
-
-    fn member(&self, service: u32, address: SocketAddr) -> io::Result<u32> {
-        match self.state.dests.get(&(service, address)) {
-            Some(dest) if self.maps.dest_infos.get(*dest).member != 0 => Ok(*dest),
-            _ => Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no real server {address}"))),
         }
     }
 
@@ -85,11 +77,10 @@ impl EbpfDataplane {
         if info.used == 0 {
             info = abi::ServiceInfo { key: abi_key(key), ..abi::ServiceInfo::default() };
         }
-        info.scheduler = scheduler_number(options.scheduler);
-        info.flags = options::flags(options);
-        self.maps.services.set(index, abi::Service::default());
+        options::note(&mut info, options);
+        self.new_service(index, key, options);
         self.maps.service_infos.set(index, info);
-        if let Err(cause) = self.set_sources(index, &Sources::default(), &options.sources, info.flags) {
+        if let Err(cause) = self.add_sources(index, &Sources::default(), &options.sources) {
             // A service that only drains has no lists, and one that is not `used` does not exist.
             self.set_service_flags(index, 0);
             return Err(cause);
@@ -114,7 +105,12 @@ impl EbpfDataplane {
         if old.scheduler != options.scheduler {
             self.reserve(index, options.scheduler)?;
         }
-        self.set_sources(index, &old.sources, &options.sources, options::flags(options))?;
+        self.add_sources(index, &old.sources, &options.sources)?;
+        let mut info = self.maps.service_infos.get(index);
+        options::note(&mut info, options);
+        self.maps.service_infos.set(index, info);
+        self.write_options(index, options);
+        self.trim_sources(index, &old.sources, &options.sources)?;
         if let Some(entry) = self.state.entries.get_mut(&index) {
             entry.options = options.clone();
             if old.scheduler == options.scheduler {
@@ -123,10 +119,6 @@ impl EbpfDataplane {
             entry.listed.clear();
             entry.weight = Some(0);
         }
-        let mut info = self.maps.service_infos.get(index);
-        info.scheduler = scheduler_number(options.scheduler);
-        info.flags = options::flags(options);
-        self.maps.service_infos.set(index, info);
         self.state.dirty.insert(index);
         Ok(())
     }
@@ -137,6 +129,7 @@ impl EbpfDataplane {
         let Some(entry) = self.state.entries.get_mut(&index) else { return Ok(()) };
         entry.live = false;
         entry.weights.clear();
+        entry.limited = 0;
         let sources = mem::take(&mut entry.options.sources);
         let members = mem::take(&mut entry.members);
         self.drop_sources(index, &sources);
@@ -147,155 +140,52 @@ impl EbpfDataplane {
         Ok(())
     }
 
-    fn add_real_server(&mut self, key: &ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
-        let service = self.live(key)?;
-        if self.member(service, address).is_ok() {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                format!("real server {address} is there already"),
-            ));
-        }
-        check_family(key, address, server)?;
-        let known = self.state.dests.get(&(service, address)).copied();
-        let free = known.or_else(|| self.state.free_dests.first().copied());
-        let dest =
-            free.ok_or_else(|| refuse("no room for another real server; stop and start the instance to make more"))?;
-        self.reweigh(service, None, Some(server.weight.get()))?;
-        self.state.sequence += 1;
-        let mut info = abi::DestInfo {
-            member: 1,
-            address: octets(address.ip()),
-            port: address.port(),
-            family: if address.is_ipv4() { 4 } else { 6 },
-            service,
-            sequence: self.state.sequence,
-            ..abi::DestInfo::default()
-        };
-        if known.is_some() {
-            info = abi::DestInfo { used: 1, last_weight: self.maps.dest_infos.get(dest).last_weight, ..info };
-        } else {
-            self.maps.dests.set(dest, abi::Dest { service, ..abi::Dest::default() });
-            self.state.free_dests.remove(&dest);
-            self.state.dests.insert((service, address), dest);
-            self.state.by_address.entry(address.ip()).or_default().insert(dest);
-        }
-        set_server(&mut info, server);
-        self.maps.dest_infos.set(dest, info);
-        fence(PUBLISH);
-        self.maps.dest_infos.set(dest, abi::DestInfo { used: 1, ..info });
-        self.state.draining.remove(&dest);
-        self.set_down(dest, server.is_down);
-        self.write_dest(dest);
-        if let Some(entry) = self.state.entries.get_mut(&service) {
-            entry.members.push(dest);
-        }
-        self.touched(service);
-        Ok(())
-    }
-
-    fn edit_real_server(&mut self, key: &ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
-        let service = self.live(key)?;
-        let dest = self.member(service, address)?;
-        check_family(key, address, server)?;
-        let mut info = self.maps.dest_infos.get(dest);
-        self.reweigh(service, Some(info.weight), Some(server.weight.get()))?;
-        set_server(&mut info, server);
-        self.maps.dest_infos.set(dest, info);
-        self.set_down(dest, server.is_down);
-        self.write_dest(dest);
-        self.touched(service);
-        Ok(())
-    }
-
-    fn set_down(&mut self, dest: u32, is_down: bool) {
-        if is_down {
-            self.state.down.insert(dest);
-        } else {
-            self.state.down.remove(&dest);
-        }
-    }
-
-    fn remove_real_server(&mut self, key: &ServiceKey, address: SocketAddr) -> io::Result<()> {
-        let service = self.live(key)?;
-        let dest = self.member(service, address)?;
-        self.reweigh(service, Some(self.maps.dest_infos.get(dest).weight), None)?;
-        if let Some(entry) = self.state.entries.get_mut(&service) {
-            entry.members.retain(|d| *d != dest);
-        }
-        self.retire(dest);
-        self.touched(service);
-        Ok(())
-    }
-
-    /// Counts a service's real server of one weight out, of another one in, and sees that the list it then has will find
-    /// room. `Err`: nothing has changed.
-    fn reweigh(&mut self, service: u32, from: Option<u32>, to: Option<u32>) -> io::Result<()> {
-        let Some(entry) = self.state.entries.get_mut(&service) else { return Ok(()) };
-        let scheduler = entry.options.scheduler;
-        room::reweigh(&mut entry.weights, from, to);
-        let reserved = self.reserve(service, scheduler);
-        if reserved.is_err()
-            && let Some(entry) = self.state.entries.get_mut(&service)
-        {
-            room::reweigh(&mut entry.weights, to, from);
-        }
-        reserved
-    }
-
-    /// No new connections; kept until the last one it has is over.
-    pub(crate) fn retire(&mut self, dest: u32) {
-        let mut info = self.maps.dest_infos.get(dest);
-        info.member = 0;
-        self.maps.dest_infos.set(dest, info);
-        self.write_dest(dest);
-        self.state.draining.insert(dest, 0);
-    }
-
-    /// A service's real servers or weights have changed.
-    fn touched(&mut self, service: u32) {
-        self.step_wrr(service);
-        self.state.dirty.insert(service);
-    }
-
     /// Counts the address of a service, draining ones included, in or out of the filter.
     pub(crate) fn filter(&mut self, key: &ServiceKey, add: bool) {
         let Some(address) = key.address() else { return };
         let bit = abi::filter_bit(folded(address));
-        let users = self.state.filter.entry(bit).or_default();
-        *users = if add { *users + 1 } else { users.saturating_sub(1) };
-        let set = *users > 0;
-        if !set {
-            self.state.filter.remove(&bit);
-        }
+        let is_set = count(&mut self.state.filter, bit, add);
         let filter = self.maps.filter.at(0);
-        // SAFETY: a word of the one element; only this thread writes it.
-        let word = unsafe { word((&raw mut (*filter).words).cast::<u64>().add(bit as usize / 64)) };
-        let mask = 1u64 << (bit % 64);
-        if set {
-            word.fetch_or(mask, PUBLISH)
-        } else {
-            word.fetch_and(!mask, PUBLISH)
-        };
+        // SAFETY: the words of the one element; only this thread writes them.
+        unsafe { set_bit((&raw mut (*filter).words).cast(), bit, is_set) };
     }
+
+    /// The same for a translated real server's address and the filter of answers.
+    pub(crate) fn filter_answers(&mut self, address: IpAddr, add: bool) {
+        let bit = abi::filter_bit(folded(address));
+        let is_set = count(&mut self.state.answers, bit, add);
+        let filter = self.maps.filter.at(0);
+        // SAFETY: as in `filter`.
+        unsafe { set_bit((&raw mut (*filter).answers).cast(), bit, is_set) };
+    }
+}
+
+/// Counts one more or less; whether there is any.
+fn count(users: &mut HashMap<u32, u32>, bit: u32, add: bool) -> bool {
+    let of_bit = users.entry(bit).or_default();
+    *of_bit = if add { *of_bit + 1 } else { of_bit.saturating_sub(1) };
+    let any = *of_bit > 0;
+    if !any {
+        users.remove(&bit);
+    }
+    any
+}
+
+/// # Safety
+/// `words` are those of one part of the filter.
+unsafe fn set_bit(words: *mut u64, bit: u32, is_set: bool) {
+    // SAFETY: the bits of a filter are those of its words.
+    let word = unsafe { word(words.add(bit as usize / 64)) };
+    let mask = 1u64 << (bit % 64);
+    if is_set {
+        word.fetch_or(mask, PUBLISH)
+    } else {
+        word.fetch_and(!mask, PUBLISH)
+    };
 }
 
 /// A list that could not be written: the changes of its service are not in force.
 fn not_published(changes: &[Change], key: &ServiceKey, cause: io::Error) -> ApplyError {
     let applied = changes.iter().position(|change| change.service() == key).unwrap_or(0);
     ApplyError { change: Box::new(changes[applied].clone()), applied, cause }
-}
-
-fn check_family(key: &ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
-    if Family::of(address.ip()) == key.family() || server.forwarding == Forwarding::Local {
-        return Ok(());
-    }
-    Err(refuse(&format!("real server {address} is of the other address family, which direct routing cannot reach")))
-}
-
-fn set_server(info: &mut abi::DestInfo, server: RealServer) {
-    info.method = if server.forwarding == Forwarding::Local { abi::METHOD_LOCAL } else { abi::METHOD_DIRECT };
-    info.weight = server.weight.get();
-    if info.weight > 0 {
-        info.last_weight = info.weight;
-    }
 }

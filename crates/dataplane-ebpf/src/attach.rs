@@ -201,6 +201,12 @@ impl EbpfDataplane {
 
     fn attach_as(&mut self, interface: &str, index: u32, mode: Mode) -> Result<Attachment, Error> {
         let refused = |why: String| Error::Attach { interface: interface.to_owned(), mode: mode.name(), why };
+        if let (Mode::Generic, Some(server)) = (mode, self.translated()) {
+            return Err(refused(format!(
+                "real server {server} is reached by address translation, which generic XDP cannot do; tcx, clsact and native \
+                 XDP can"
+            )));
+        }
         self.load(mode)?;
         let link = match mode {
             Mode::Xdp => Some(self.xdp()?.attach_link(index, XdpMode::Driver).map_err(refused)?),

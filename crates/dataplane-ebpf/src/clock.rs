@@ -38,3 +38,11 @@ impl Clock {
         Ok(result.return_value)
     }
 }
+
+/// The longest that a connection can last: half of what 32 bits of ticks tell apart, with a margin in which it is swept.
+const LONGEST: u32 = 0x7000_0000;
+
+/// Seconds as ticks of a connection's age.
+pub(crate) fn ticks(seconds: u32, hertz: u32) -> u32 {
+    seconds.saturating_mul(hertz).min(LONGEST)
+}

@@ -1,30 +1,38 @@
 //! Lists the connections there are.
 
 use crate::{
-    mapped::{PUBLISH, word},
     plane::EbpfDataplane,
+    slots::Seen,
     state::{dest_address, model_key},
 };
 use evenkeel_abi::{
-    Settings,
-    flow::{self, BUSY, KEY4, KEY6, WAYS},
-    state::{self, STATES, State},
+    self as abi, Settings,
+    flow::{self, KEY4, KEY6, TEMPLATE_ASSURED},
+    state::{self, State},
 };
 use evenkeel_dataplane::{Connection, ConnectionFilter};
+use evenkeel_model::ServiceKey;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
 };
 
-/// Buckets of each family that one call looks at.
-const BUCKETS_AT_ONCE: u32 = 4096;
+/// Slots of each family that one call looks at.
+const SLOTS_AT_ONCE: u32 = 16_384;
 
 /// What a pass goes by.
-struct Pass<'a> {
-    now: u32,
-    settings: Settings,
-    filter: &'a ConnectionFilter,
-    sink: &'a mut dyn FnMut(Connection) -> bool,
+pub(crate) struct Pass<'a> {
+    pub(crate) now: u32,
+    pub(crate) settings: Settings,
+    pub(crate) filter: &'a ConnectionFilter,
+}
+
+/// Where the connections of a real server end.
+#[derive(Clone, Copy)]
+pub(crate) struct End {
+    service: ServiceKey,
+    real_server: SocketAddr,
+    is_fullnat: bool,
 }
 
 impl EbpfDataplane {
@@ -36,65 +44,82 @@ impl EbpfDataplane {
         from: u64,
         sink: &mut dyn FnMut(Connection) -> bool,
     ) -> io::Result<Option<u64>> {
-        let now = self.clock.now(&mut self.object)?;
-        let settings = self.maps.settings.get(0);
-        let buckets = self.sizes.buckets;
-        let from = u32::try_from(from).unwrap_or(buckets).min(buckets);
-        let to = from.saturating_add(BUCKETS_AT_ONCE).min(buckets);
-        let mut pass = Pass { now, settings, filter, sink };
-        for index in from..to {
-            let goes_on = self.list::<KEY4>(self.maps.flows4.at(index).cast(), &mut pass)
-                && self.list::<KEY6>(self.maps.flows6.at(index).cast(), &mut pass);
-            if !goes_on {
-                return Ok(None);
+        let pass = self.pass(filter)?;
+        let slots = self.slots();
+        let from = u32::try_from(from).unwrap_or(slots).min(slots);
+        let to = from.saturating_add(SLOTS_AT_ONCE).min(slots);
+        for slot in from..to {
+            let v4 = self.meant::<KEY4>(slot, &pass).map(|(_, connection)| connection);
+            let v6 = self.meant::<KEY6>(slot, &pass).map(|(_, connection)| connection);
+            for connection in v4.into_iter().chain(v6) {
+                if !sink(connection) {
+                    return Ok(None);
+                }
             }
         }
-        Ok((to < buckets).then_some(to.into()))
+        Ok((to < slots).then_some(to.into()))
     }
 
-    /// False: nobody wants more.
-    fn list<const K: usize>(&self, bucket: *mut u64, pass: &mut Pass<'_>) -> bool {
-        let stride = if K == KEY4 { 4 } else { 8 };
-        for way in 0..WAYS {
-            // SAFETY: words of a slot of an element of the array.
-            let at = |index: usize| unsafe { word(bucket.add(way * stride + index)) }.load(PUBLISH);
-            let meta = at(0);
-            if meta == 0 || meta & BUSY != 0 {
-                continue;
-            }
-            let value = at(1);
-            let key: [u64; K] = std::array::from_fn(|i| at(2 + i));
-            if at(0) != meta || flow::state(value) == State::Dead as u32 {
-                continue;
-            }
-            let Some(shown) = self.shown(&key, value, pass) else { continue };
-            if pass.filter.means(&shown) && !(pass.sink)(shown) {
-                return false;
-            }
+    /// What a pass over the table goes by.
+    pub(crate) fn pass<'a>(&mut self, filter: &'a ConnectionFilter) -> io::Result<Pass<'a>> {
+        Ok(Pass { now: self.clock.now(&mut self.object)?, settings: self.maps.settings.get(0), filter })
+    }
+
+    /// The connection or template in a slot, if the filter means it. Ways back are none.
+    pub(crate) fn meant<const K: usize>(&self, slot: u32, pass: &Pass<'_>) -> Option<(Seen<K>, Connection)> {
+        let seen = self.see::<K>(slot).filter(|seen| seen.state() != State::Reverse as u32)?;
+        let end = self.end_of(seen.dest());
+        let other = |wanted: SocketAddr| wanted.ip() != end.real_server.ip();
+        if pass.filter.service.is_some_and(|wanted| wanted != end.service) || pass.filter.real_server.is_some_and(other)
+        {
+            return None;
         }
-        true
+        let shown = self.shown(&seen, end, pass)?;
+        pass.filter.means(&shown).then_some((seen, shown))
+    }
+
+    /// Where connections of a real server end.
+    fn end_of(&self, dest: u32) -> End {
+        let info = self.maps.dest_infos.get(dest % self.sizes.dests);
+        let service = self.maps.service_infos.get(info.service % self.sizes.services);
+        End {
+            service: model_key(&service.key),
+            real_server: dest_address(&info),
+            is_fullnat: info.method == abi::METHOD_FULLNAT,
+        }
     }
 
     /// `None`: its timeout has passed.
-    fn shown<const K: usize>(&self, key: &[u64; K], value: u64, pass: &Pass<'_>) -> Option<Connection> {
-        let state = flow::state(value) as usize % STATES;
-        let dest = self.maps.dest_infos.get(flow::dest(value) % self.sizes.dests);
-        let service = self.maps.service_infos.get(dest.service % self.sizes.services);
+    fn shown<const K: usize>(&self, seen: &Seen<K>, end: End, pass: &Pass<'_>) -> Option<Connection> {
         // Less than 0: its packet is younger than now.
-        let idle = u32::try_from(pass.now.wrapping_sub(flow::seen(value)) as i32).unwrap_or(0);
-        let left = pass.settings.timeouts[state].checked_sub(idle)?;
-        let (client, virtual_address, protocol) = ends(key);
+        let idle = u32::try_from(pass.now.wrapping_sub(flow::seen(seen.value)) as i32).unwrap_or(0);
+        let left = self.lasts(seen.value, &pass.settings).checked_sub(idle)?;
+        let is_template = seen.state() == State::Template as u32;
+        let (client, virtual_address, protocol) = ends(&seen.flow());
+        let mut real_server = end.real_server;
+        if real_server.port() == 0 {
+            real_server.set_port(virtual_address.port());
+        }
         Some(Connection {
             protocol,
             client,
             virtual_address,
-            real_server: dest_address(&dest),
-            service: model_key(&service.key),
-            translated_client: None,
-            state: state::name(state as u32),
+            real_server,
+            service: end.service,
+            translated_client: if end.is_fullnat { self.translated_client(seen) } else { None },
+            state: if is_template && seen.value & TEMPLATE_ASSURED != 0 {
+                "ASSURED"
+            } else {
+                state::name(seen.state())
+            },
             expires_s: left / pass.settings.ticks_per_second.max(1),
-            is_template: false,
+            is_template,
         })
+    }
+
+    /// As the real server sees the client: where it sends its answers.
+    fn translated_client<const K: usize>(&self, seen: &Seen<K>) -> Option<SocketAddr> {
+        self.partner(seen).map(|way_back| ends(&way_back.flow()).1)
     }
 }
 

@@ -3,11 +3,15 @@
 use crate::{
     mapped::PUBLISH,
     plane::EbpfDataplane,
+    servers,
     state::{self, words},
 };
 use evenkeel_abi as abi;
-use evenkeel_dataplane::NextHop;
-use std::{net::IpAddr, sync::atomic::fence};
+use evenkeel_dataplane::{NextHop, Route};
+use std::{
+    net::IpAddr,
+    sync::atomic::{AtomicU32, fence},
+};
 
 impl EbpfDataplane {
     /// How a real server's address is reached, for all real servers that have it.
@@ -28,37 +32,36 @@ impl EbpfDataplane {
     pub(crate) fn write_dest(&mut self, dest: u32) {
         let info = self.maps.dest_infos.get(dest);
         let address = state::dest_address(&info).ip();
-        let mut wanted = abi::Dest { service: info.service, next_hop: words(address), ..abi::Dest::default() };
-        let mut next_hop = address;
+        // A service of every port, or by mark, has no port of its own that could be translated.
+        let keeps_port = self.maps.service_infos.get(info.service).key.port == 0;
+        let mut wanted = servers::element(&info, words(address), keeps_port);
         match self.state.hops.get(&address) {
             Some(NextHop::Resolved { route, source, destination }) => {
-                wanted.interface = route.interface;
                 wanted.source = mac(source);
                 wanted.destination = mac(destination);
                 wanted.flags |= abi::DEST_RESOLVED;
-                next_hop = route.gateway.unwrap_or(address);
+                lead(&mut wanted, route, address);
             }
-            Some(NextHop::Unresolved { route }) => {
-                wanted.interface = route.interface;
-                next_hop = route.gateway.unwrap_or(address);
+            Some(NextHop::Unresolved { route }) => lead(&mut wanted, route, address),
+            Some(NextHop::Unreachable) => {
+                wanted.next_hop = words(address);
+                wanted.flags |= if address.is_ipv6() { abi::DEST_V6 } else { 0 };
             }
-            Some(NextHop::Unreachable) => {}
             // Nothing is known since the last daemon: what it knew goes on.
             None => {
                 let old = self.maps.dests.get(dest);
-                wanted = abi::Dest { flags: old.flags & (abi::DEST_RESOLVED | abi::DEST_V6), ..old };
-                next_hop = IpAddr::from(std::net::Ipv4Addr::UNSPECIFIED);
+                wanted = abi::Dest {
+                    flags: wanted.flags | old.flags & (abi::DEST_RESOLVED | abi::DEST_V6 | abi::DEST_OWN | abi::DEST_VLAN),
+                    interface: old.interface,
+                    destination: old.destination,
+                    source: old.source,
+                    next_hop: old.next_hop,
+                    mtu: old.mtu,
+                    vlan: old.vlan,
+                    own: old.own,
+                    ..wanted
+                };
             }
-        }
-        if self.state.hops.contains_key(&address) {
-            wanted.next_hop = words(next_hop);
-            wanted.flags |= if next_hop.is_ipv6() { abi::DEST_V6 } else { 0 };
-        }
-        if info.method == abi::METHOD_LOCAL {
-            wanted.flags |= abi::DEST_LOCAL;
-        }
-        if info.member == 0 || info.weight == 0 {
-            wanted.flags |= abi::DEST_NO_NEW;
         }
         self.store_dest(dest, wanted);
     }
@@ -67,20 +70,58 @@ impl EbpfDataplane {
     /// send its one packet to a mixture of both.
     fn store_dest(&mut self, dest: u32, wanted: abi::Dest) {
         let old = self.maps.dests.get(dest);
-        if old == wanted {
+        let mixed = abi::Dest { overloaded: old.overloaded, ..wanted };
+        if old == mixed {
             return;
         }
         let element = self.maps.dests.at(dest);
         // SAFETY: a field of an element of the array.
-        let store_flags = |flags: u32| unsafe { (&raw mut (*element).flags).write_volatile(flags) };
-        let unresolved = wanted.flags & !abi::DEST_RESOLVED;
-        if (abi::Dest { flags: wanted.flags, ..old }) != wanted {
-            store_flags(unresolved);
-            fence(PUBLISH);
-            self.maps.dests.set(dest, abi::Dest { flags: unresolved, ..wanted });
+        let at = unsafe { &raw mut (*element).flags };
+        // SAFETY: as before.
+        let store_flags = |flags: u32| unsafe { at.write_volatile(flags) };
+        let limits = |dest: &abi::Dest| (dest.weight, dest.upper, dest.lower);
+        let (weight, upper, lower) = limits(&old);
+        if (abi::Dest { flags: old.flags, weight, upper, lower, ..mixed }) != old {
+            store_flags(wanted.flags & !abi::DEST_RESOLVED);
             fence(PUBLISH);
         }
+        self.store_words(dest, &abi::Dest { flags: 0, ..old }, &abi::Dest { flags: 0, ..mixed });
+        if (upper, lower) != (wanted.upper, wanted.lower) {
+            // SAFETY: a field of an element of the array that is otherwise changed by atomics only.
+            unsafe { AtomicU32::from_ptr(&raw mut (*element).overloaded) }.store(0, PUBLISH);
+        }
+        fence(PUBLISH);
         store_flags(wanted.flags);
+    }
+
+    /// Writes those words of an element that differ.
+    fn store_words(&mut self, dest: u32, old: &abi::Dest, wanted: &abi::Dest) {
+        const WORDS: usize = size_of::<abi::Dest>() / size_of::<u32>();
+        // SAFETY: plain data without padding between its fields, of that many words.
+        let words = |of: &abi::Dest| unsafe { (&raw const *of).cast::<[u32; WORDS]>().read() };
+        let first = self.maps.dests.at(dest).cast::<u32>();
+        for (at, (old, wanted)) in words(old).into_iter().zip(words(wanted)).enumerate() {
+            if old != wanted {
+                // SAFETY: a word of an element of the array.
+                unsafe { first.add(at).write_volatile(wanted) };
+            }
+        }
+    }
+}
+
+/// The way to an address.
+fn lead(dest: &mut abi::Dest, route: &Route, address: IpAddr) {
+    let next_hop = route.gateway.unwrap_or(address);
+    dest.interface = route.interface;
+    dest.mtu = route.mtu;
+    dest.vlan = route.vlan.unwrap_or(0);
+    dest.flags |= if dest.vlan != 0 { abi::DEST_VLAN } else { 0 };
+    dest.next_hop = words(next_hop);
+    dest.flags |= if next_hop.is_ipv6() { abi::DEST_V6 } else { 0 };
+    // An address of the other family could stand in no header beside the real server's.
+    if let Some(own) = route.own_address.filter(|own| own.is_ipv6() == address.is_ipv6()) {
+        dest.own = words(own);
+        dest.flags |= abi::DEST_OWN;
     }
 }
 

@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 pub(crate) const HEADER: &str = "HEADER";
 
 /// Names of all maps, and so of their pins.
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 18] = [
     HEADER,
     "SETTINGS",
     "FILTER",
@@ -31,6 +31,9 @@ pub(crate) const NAMES: [&str; 15] = [
     "FLOWS4",
     "FLOWS6",
     "ACL",
+    "FRAGMENTS",
+    "SCRATCH",
+    "EARLY",
 ];
 
 /// Elements of each array.

@@ -2,7 +2,6 @@
 
 use crate::{
     mapped::{PUBLISH, word},
-    options,
     plane::EbpfDataplane,
     sources,
 };
@@ -15,6 +14,7 @@ impl EbpfDataplane {
     pub(crate) fn mend(&mut self, died_applying: bool) {
         self.mend_filter();
         self.mend_sources();
+        self.mend_dests();
         for index in self.state.entries.keys().copied().collect::<Vec<_>>() {
             self.mend_service(index);
         }
@@ -27,16 +27,27 @@ impl EbpfDataplane {
         }
     }
 
-    /// The address filter has a bit for each service, and no other.
+    /// The filters have a bit for each address that they are to have, and no other.
     fn mend_filter(&mut self) {
-        let mut words = vec![0u64; FILTER_WORDS];
-        for bit in self.state.filter.keys() {
-            words[*bit as usize / 64] |= 1 << (bit % 64);
-        }
         let filter = self.maps.filter.at(0);
-        for (at, wanted) in words.into_iter().enumerate() {
-            // SAFETY: a word of the one element; the indices are those of its words.
-            unsafe { word((&raw mut (*filter).words).cast::<u64>().add(at)) }.store(wanted, PUBLISH);
+        // SAFETY: the parts of the one element.
+        let parts = unsafe { [(&raw mut (*filter).words).cast::<u64>(), (&raw mut (*filter).answers).cast()] };
+        for (part, users) in parts.into_iter().zip([&self.state.filter, &self.state.answers]) {
+            let mut words = vec![0u64; FILTER_WORDS];
+            for bit in users.keys() {
+                words[*bit as usize / 64] |= 1 << (bit % 64);
+            }
+            for (at, wanted) in words.into_iter().enumerate() {
+                // SAFETY: a word of the part; the indices are those of its words.
+                unsafe { word(part.add(at)) }.store(wanted, PUBLISH);
+            }
+        }
+    }
+
+    /// Real servers are what is noted of them.
+    fn mend_dests(&mut self) {
+        for dest in self.state.dests.values().chain(self.state.draining.keys()).copied().collect::<Vec<_>>() {
+            self.write_dest(dest);
         }
     }
 
@@ -52,10 +63,11 @@ impl EbpfDataplane {
     fn mend_service(&mut self, index: u32) {
         let Some(entry) = self.state.entries.get_mut(&index) else { return };
         if entry.live {
-            let flags = options::flags(&entry.options);
-            return self.set_service_flags(index, flags);
+            let options = entry.options.clone();
+            return self.write_options(index, &options);
         }
         entry.weights.clear();
+        entry.limited = 0;
         let (lists, members) = (mem::take(&mut entry.options.sources), mem::take(&mut entry.members));
         self.drop_sources(index, &lists);
         for dest in members {

@@ -9,6 +9,7 @@ use crate::{
     maps::{HEADER, Maps, NAMES, Sizes},
     plane::EbpfDataplane,
     room::{self, Weights},
+    settings,
     state::State,
 };
 use aya::{
@@ -16,7 +17,7 @@ use aya::{
     maps::{MapData, MapInfo},
 };
 use evenkeel_abi::{
-    Header, LAYOUT, Settings,
+    Header, LAYOUT,
     hash::Secret,
     state::{STATES, TIMEOUT_SECONDS},
 };
@@ -145,7 +146,7 @@ impl EbpfDataplane {
             room: 0,
         };
         plane.maps.header.set(0, header);
-        plane.maps.settings.set(0, settings(options)?);
+        plane.maps.settings.set(0, settings::fresh(&options.timeouts)?);
         fence(PUBLISH);
         // The layout's version comes last: without it the next start takes nothing over.
         plane.maps.header.set(0, Header { layout: LAYOUT, ..header });
@@ -169,22 +170,6 @@ fn sizes_of(header: &Header) -> Sizes {
         buckets: u32::try_from(header.buckets).unwrap_or(0),
         cpus: header.cpus,
     }
-}
-
-/// What can be changed later, as it is at first.
-fn settings(options: &Options) -> Result<Settings, Error> {
-    let hertz =
-        kernel::ticks_per_second().map_err(|cause| Error::Io { what: "cannot read the clock's resolution", cause })?;
-    let ticks = |seconds: u32| seconds.saturating_mul(hertz);
-    Ok(Settings {
-        timeouts: options.timeouts.map(ticks),
-        ticks_per_second: hertz,
-        fragment_timeout: ticks(30),
-        locality_timeout: ticks(86_400),
-        first_port: 32_768,
-        last_port: 60_999,
-        room: [0; 12],
-    })
 }
 
 fn fresh_secret() -> Result<Secret, Error> {

@@ -4,17 +4,16 @@ use crate::{
     attach::Links,
     clock::Clock,
     maps::{Maps, Sizes},
-    sources,
-    state::{State, dest_address, model_key, scheduler},
-    unbuilt,
+    options, servers, sources,
+    state::{State, dest_address, model_key},
+    sweep::LINGERS,
 };
 use aya::Ebpf;
-use evenkeel_abi::{DestInfo, Reason};
+use evenkeel_abi::Reason;
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Service,
-    ServiceOptions, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Service, Table,
 };
-use evenkeel_model::{Forwarding, ServiceKey, Timeouts, Weight};
+use evenkeel_model::{ServiceKey, Timeouts};
 use std::{
     collections::BTreeMap,
     io,
@@ -34,30 +33,14 @@ pub struct EbpfDataplane {
     pub(crate) pins: Option<PathBuf>,
     /// Where the next sweep goes on.
     pub(crate) swept: u32,
+    /// Sweeps of each family that still look at the table although nothing is counted any more.
+    pub(crate) lingers: [u32; 2],
 }
 
 impl EbpfDataplane {
     pub(crate) fn new(object: Ebpf, maps: Maps, clock: Clock, sizes: Sizes, pins: Option<PathBuf>) -> Self {
         let state = State::new(sizes);
-        EbpfDataplane { object, maps, clock, sizes, state, links: Links::default(), pins, swept: 0 }
-    }
-
-    /// Sums over the CPUs, and the connections there are now.
-    pub(crate) fn counters_of(&self, dest: u32) -> Counters {
-        let mut sum = Counters::default();
-        for cpu in 0..self.sizes.cpus {
-            let of_cpu = self.maps.counters.get(cpu * self.sizes.dests + dest);
-            sum.connections += of_cpu.connections;
-            sum.packets_in += of_cpu.packets;
-            sum.bytes_in += of_cpu.bytes;
-            sum.packets_out += of_cpu.packets_out;
-            sum.bytes_out += of_cpu.bytes_out;
-        }
-        let load = self.maps.loads.get(dest);
-        sum.active = load.connections as u32;
-        sum.inactive = (load.connections >> 32) as u32;
-        sum.persistent = u32::try_from(load.templates).unwrap_or(u32::MAX);
-        sum
+        EbpfDataplane { object, maps, clock, sizes, state, links: Links::default(), pins, swept: 0, lingers: LINGERS }
     }
 }
 
@@ -78,7 +61,7 @@ impl Dataplane for EbpfDataplane {
             let (_, index) = entry.map_err(io::Error::other)?;
             let info = self.maps.service_infos.get(index);
             let sources = sources.get(&index).cloned().unwrap_or_default();
-            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler, info.flags)) };
+            let options = options::read(&info, sources);
             by_service.insert(index, Service { options, real_servers: BTreeMap::new() });
         }
         for index in 0..self.sizes.dests {
@@ -87,8 +70,7 @@ impl Dataplane for EbpfDataplane {
                 continue;
             }
             if let Some(service) = by_service.get_mut(&info.service) {
-                let is_down = self.state.down.contains(&index);
-                service.real_servers.insert(dest_address(&info), RealServer { is_down, ..real_server(&info) });
+                service.real_servers.insert(dest_address(&info), servers::read(&info));
             }
         }
         let key = |index: u32| model_key(&self.maps.service_infos.get(index).key);
@@ -100,36 +82,7 @@ impl Dataplane for EbpfDataplane {
     }
 
     fn counters(&mut self, sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters)) -> io::Result<()> {
-        let mut sums: BTreeMap<u32, Counters> = BTreeMap::new();
-        let mut servers = Vec::new();
-        for index in 0..self.sizes.dests {
-            let info = self.maps.dest_infos.get(index);
-            if info.used == 0 {
-                continue;
-            }
-            let counters = self.counters_of(index);
-            add(sums.entry(info.service).or_default(), &counters);
-            servers.push((info.service, dest_address(&info), counters));
-        }
-        for (index, entry) in &self.state.entries {
-            if entry.live {
-                let past = self.maps.service_infos.get(*index).past;
-                let mut sum = sums.get(index).copied().unwrap_or_default();
-                sum.connections += past[0];
-                sum.packets_in += past[1];
-                sum.bytes_in += past[2];
-                sum.packets_out += past[3];
-                sum.bytes_out += past[4];
-                sink(entry.key, None, sum);
-            }
-        }
-        for (service, address, counters) in servers {
-            if let Some(entry) = self.state.entries.get(&service)
-                && entry.live
-            {
-                sink(entry.key, Some(address), counters);
-            }
-        }
+        self.tell_counters(sink);
         Ok(())
     }
 
@@ -158,36 +111,24 @@ impl Dataplane for EbpfDataplane {
         self.list_connections(filter, from, sink)
     }
 
-    fn flush(&mut self, _: &ConnectionFilter) -> io::Result<u64> {
-        Err(unbuilt::unsupported("ending connections"))
+    fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {
+        self.flush_connections(filter)
     }
 
-    fn set_timeouts(&mut self, _: &Timeouts) -> io::Result<()> {
-        Err(unbuilt::unsupported("other timeouts"))
+    fn timeouts(&mut self) -> io::Result<Timeouts> {
+        Ok(self.read_timeouts())
     }
 
-    fn zero(&mut self, _: Option<&ServiceKey>) -> io::Result<()> {
-        Err(unbuilt::unsupported("counting from 0 again"))
+    fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()> {
+        self.write_timeouts(timeouts);
+        Ok(())
+    }
+
+    fn zero(&mut self, service: Option<&ServiceKey>) -> io::Result<()> {
+        self.zero_counters(service)
     }
 
     fn sweep(&mut self) -> io::Result<()> {
         self.sweep_part()
     }
-}
-
-fn real_server(info: &DestInfo) -> RealServer {
-    let forwarding =
-        if info.method == evenkeel_abi::METHOD_LOCAL { Forwarding::Local } else { Forwarding::DirectRouting };
-    RealServer::new(Weight::new(info.weight).unwrap_or(Weight::MAX), forwarding)
-}
-
-fn add(sum: &mut Counters, more: &Counters) {
-    sum.connections += more.connections;
-    sum.packets_in += more.packets_in;
-    sum.bytes_in += more.bytes_in;
-    sum.active += more.active;
-    sum.inactive += more.inactive;
-    sum.packets_out += more.packets_out;
-    sum.bytes_out += more.bytes_out;
-    sum.persistent += more.persistent;
 }

@@ -21,9 +21,9 @@ use std::{
 type Rules = BTreeMap<Prefix, u32>;
 
 impl EbpfDataplane {
-    /// Replaces a service's lists: the new prefixes first, then all its flags, then the old ones go. Where the new ones find no
-    /// room nothing changes.
-    pub(crate) fn set_sources(&mut self, index: u32, old: &Sources, new: &Sources, flags: u32) -> io::Result<()> {
+    /// Adds what new lists have and old ones do not. The flags come next, then [`EbpfDataplane::trim_sources`]. Where there
+    /// is no room nothing changes.
+    pub(crate) fn add_sources(&mut self, index: u32, old: &Sources, new: &Sources) -> io::Result<()> {
         let (old, wanted) = (rules(old), rules(new));
         let changed = wanted.iter().filter(|(prefix, rule)| old.get(prefix) != Some(rule));
         let mut inserted = Vec::new();
@@ -34,8 +34,13 @@ impl EbpfDataplane {
             }
             inserted.push(*prefix);
         }
-        self.set_service_flags(index, flags);
-        for prefix in old.keys().filter(|prefix| !wanted.contains_key(prefix)) {
+        Ok(())
+    }
+
+    /// Removes what old lists had and new ones do not.
+    pub(crate) fn trim_sources(&mut self, index: u32, old: &Sources, new: &Sources) -> io::Result<()> {
+        let wanted = rules(new);
+        for prefix in rules(old).keys().filter(|prefix| !wanted.contains_key(prefix)) {
             self.maps.acl.remove(&self.acl_key(index, *prefix)).map_err(|cause| refusal(&cause))?;
         }
         Ok(())

@@ -5,8 +5,9 @@
 use crate::{
     cells::{Cells, Extent},
     maps::{Maps, Sizes, key_bytes},
+    options,
     room::{self, Weights},
-    sources,
+    servers, sources,
 };
 use evenkeel_abi as abi;
 use evenkeel_dataplane::{NextHop, ServiceOptions};
@@ -15,6 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
 };
 
 /// Index over the maps.
@@ -31,8 +33,6 @@ pub(crate) struct State {
     pub(crate) hops: HashMap<IpAddr, NextHop>,
     /// Real servers that are no member any more, and for how many sweeps they have had no connection.
     pub(crate) draining: BTreeMap<u32, u32>,
-    /// Real servers that are down, as the last change of each says.
-    pub(crate) down: BTreeSet<u32>,
     /// Free indices; the lowest is taken first.
     pub(crate) free_services: BTreeSet<u32>,
     /// See `free_services`.
@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) dirty: BTreeSet<u32>,
     /// Services by bit of the address filter.
     pub(crate) filter: HashMap<u32, u32>,
+    /// Translated real servers, those that drain included, by bit of the filter of answers.
+    pub(crate) answers: HashMap<u32, u32>,
     pub(crate) cells: Cells,
     /// Sequence number of the newest real server.
     pub(crate) sequence: u64,
@@ -56,6 +58,8 @@ pub(crate) struct Entry {
     pub(crate) members: Vec<u32>,
     /// Their weights.
     pub(crate) weights: Weights,
+    /// How many of them have a threshold.
+    pub(crate) limited: u32,
     /// Where its list lies.
     pub(crate) extent: Option<Extent>,
     /// Where its next one will find room.
@@ -70,8 +74,19 @@ impl Entry {
     /// One without real servers that packets find.
     pub(crate) fn new(key: ServiceKey, options: ServiceOptions) -> Entry {
         let (members, listed) = (Vec::new(), Vec::new());
-        let weights = Weights::new();
-        Entry { key, live: true, options, members, weights, extent: None, reserved: None, listed, weight: None }
+        let (weights, limited) = (Weights::new(), 0);
+        Entry {
+            key,
+            live: true,
+            options,
+            members,
+            weights,
+            limited,
+            extent: None,
+            reserved: None,
+            listed,
+            weight: None,
+        }
     }
 }
 
@@ -85,11 +100,11 @@ impl State {
             by_address: HashMap::new(),
             hops: HashMap::new(),
             draining: BTreeMap::new(),
-            down: BTreeSet::new(),
             free_services: (0..sizes.services).collect(),
             free_dests: (0..sizes.dests).collect(),
             dirty: BTreeSet::new(),
             filter: HashMap::new(),
+            answers: HashMap::new(),
             cells: Cells::new(sizes.cells),
             sequence: 0,
         }
@@ -118,13 +133,14 @@ impl State {
                 self.cells.claim(extent);
             }
             let sources = sources.get(&index).cloned().unwrap_or_default();
-            let options = ServiceOptions { sources, ..ServiceOptions::new(scheduler(info.scheduler, info.flags)) };
+            let options = options::read(&info, sources);
             let listed = listed(maps, list);
             self.free_services.remove(&index);
             self.entries.insert(index, Entry { live, extent, listed, ..Entry::new(key, options) });
             self.services.insert(key, index);
-            let bit = abi::filter_bit(folded(address_of(info.key.address, info.key.family)));
-            *self.filter.entry(bit).or_default() += 1;
+            if let Some(address) = key.address() {
+                *self.filter.entry(abi::filter_bit(folded(address))).or_default() += 1;
+            }
         }
     }
 
@@ -137,13 +153,22 @@ impl State {
             }
             let address = dest_address(&info);
             self.free_dests.remove(&index);
-            self.dests.insert((info.service, address), index);
+            // Of several with one address, of which all but one drain, the one that is a member or was the last.
+            let rank = |other: u32| (maps.dest_infos.get(other).member, maps.dest_infos.get(other).sequence);
+            let known = self.dests.entry((info.service, address)).or_insert(index);
+            if rank(*known) < rank(index) {
+                *known = index;
+            }
+            if servers::translation(info.method).is_some() {
+                *self.answers.entry(abi::filter_bit(folded(address.ip()))).or_default() += 1;
+            }
             self.by_address.entry(address.ip()).or_default().insert(index);
             self.sequence = self.sequence.max(info.sequence);
             if info.member != 0
                 && let Some(entry) = self.entries.get_mut(&info.service)
             {
                 room::reweigh(&mut entry.weights, None, Some(info.weight));
+                entry.limited += u32::from(info.upper > 0);
                 members.entry(info.service).or_default().push((info.sequence, index));
             } else {
                 self.draining.insert(index, 0);
@@ -264,13 +289,20 @@ fn family(family: Family) -> u8 {
     }
 }
 
-/// A service key as the maps have it; `unbuilt` refuses those by mark.
+/// A service key as the maps have it.
 pub(crate) fn abi_key(key: &ServiceKey) -> abi::ServiceKey {
-    abi::ServiceKey {
-        address: octets(key.address().unwrap_or(key.family().unspecified())),
-        port: key.port().to_be(),
-        protocol: key.protocol().map_or(0, Protocol::number),
-        family: family(key.family()),
+    match key {
+        ServiceKey::Address { address, protocol, port } => abi::ServiceKey {
+            address: octets(*address),
+            port: port.to_be(),
+            protocol: protocol.number(),
+            family: family(key.family()),
+        },
+        ServiceKey::Mark { mark, family: of } => {
+            let mut address = [0; 16];
+            address[..4].copy_from_slice(&mark.get().to_ne_bytes());
+            abi::ServiceKey { address, port: 0, protocol: 0, family: abi::mark::family(family(*of)) }
+        }
     }
 }
 
@@ -284,7 +316,13 @@ fn address_of(octets: [u8; 16], family: u8) -> IpAddr {
 
 /// A service key of the maps.
 pub(crate) fn model_key(key: &abi::ServiceKey) -> ServiceKey {
-    let protocol = if key.protocol == Protocol::Udp.number() { Protocol::Udp } else { Protocol::Tcp };
+    let [a, b, c, d, ..] = key.address;
+    let mark = NonZeroU32::new(u32::from_ne_bytes([a, b, c, d]));
+    if let (Some(mark), true) = (mark, key.family & abi::SERVICE_BY_MARK != 0) {
+        let family = if key.family & !abi::SERVICE_BY_MARK == 6 { Family::V6 } else { Family::V4 };
+        return ServiceKey::Mark { mark, family };
+    }
+    let protocol = Protocol::from_number(key.protocol).unwrap_or(Protocol::Tcp);
     ServiceKey::Address { address: address_of(key.address, key.family), protocol, port: u16::from_be(key.port) }
 }
 

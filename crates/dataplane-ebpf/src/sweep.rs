@@ -3,17 +3,22 @@
 use crate::{
     mapped::{PUBLISH, word},
     plane::EbpfDataplane,
+    servers,
     state::{Entry, dest_address},
 };
 use evenkeel_abi::{
-    self as abi, Load,
-    flow::{self, BUSY, WAYS},
-    state::{STATES, State},
+    self as abi, Load, Settings,
+    flow::{self, BUSY, KEY4, KEY6},
+    state::State,
 };
+use evenkeel_model::Family;
 use std::{collections::BTreeSet, io};
 
 /// A whole pass over the table takes this many sweeps.
 const PARTS: u32 = 4;
+/// Sweeps that go on after nothing is counted any more, of each family: two passes over the table, so that ways back are
+/// found that were young in the first.
+pub(crate) const LINGERS: [u32; 2] = [2 * PARTS + 1; 2];
 /// Sweeps without a connection after which a removed real server is forgotten: longer than any CPU can hold on to the
 /// list it stood in.
 const QUIET: u32 = 3;
@@ -21,10 +26,10 @@ const QUIET: u32 = 3;
 impl EbpfDataplane {
     /// A part of the table, so that a large one does not push everything else out of the caches at once.
     pub(crate) fn sweep_part(&mut self) -> io::Result<()> {
-        let part = self.sizes.buckets.div_ceil(PARTS);
-        let from = self.swept.min(self.sizes.buckets);
-        let to = (from + part).min(self.sizes.buckets);
-        self.swept = if to >= self.sizes.buckets { 0 } else { to };
+        let part = self.slots().div_ceil(PARTS);
+        let from = self.swept.min(self.slots());
+        let to = (from + part).min(self.slots());
+        self.swept = if to >= self.slots() { 0 } else { to };
         self.sweep_range(from, to)?;
         self.state.cells.rest();
         self.forget_drained();
@@ -33,34 +38,45 @@ impl EbpfDataplane {
 
     /// The whole table.
     pub fn sweep_all(&mut self) -> io::Result<()> {
-        self.sweep_range(0, self.sizes.buckets)
+        self.sweep_range(0, self.slots())
     }
 
     fn sweep_range(&mut self, from: u32, to: u32) -> io::Result<()> {
-        let (v4, v6) = self.families_in_use();
+        let (v4, v6) = self.families_to_sweep();
         if !v4 && !v6 {
             return Ok(());
         }
         let now = self.clock.now(&mut self.object)?;
-        let timeouts = self.maps.settings.get(0).timeouts;
-        for index in from..to {
+        let settings = self.maps.settings.get(0);
+        for slot in from..to {
             if v4 {
-                self.sweep_bucket::<4>(self.maps.flows4.at(index).cast(), now, &timeouts);
+                self.sweep_slot::<KEY4>(slot, now, &settings);
             }
             if v6 {
-                self.sweep_bucket::<8>(self.maps.flows6.at(index).cast(), now, &timeouts);
+                self.sweep_slot::<KEY6>(slot, now, &settings);
             }
         }
         Ok(())
     }
 
-    /// Whether there is any connection of IPv4 and of IPv6.
-    fn families_in_use(&self) -> (bool, bool) {
+    /// The families of which something is counted, or was a while ago: ways back are not counted.
+    fn families_to_sweep(&mut self) -> (bool, bool) {
+        let in_use = self.families_in_use();
+        let mut sweeps = [in_use.0, in_use.1];
+        for (sweeps, left) in sweeps.iter_mut().zip(&mut self.lingers) {
+            *left = if *sweeps { LINGERS[0] } else { left.saturating_sub(1) };
+            *sweeps |= *left > 0;
+        }
+        (sweeps[0], sweeps[1])
+    }
+
+    /// Whether anything is counted of IPv4 and of IPv6.
+    pub(crate) fn families_in_use(&self) -> (bool, bool) {
         let (mut v4, mut v6) = (false, false);
         for dest in (0..self.sizes.dests).filter(|dest| self.maps.loads.get(*dest) != Load::default()) {
-            match self.maps.dest_infos.get(dest).family {
-                6 => v6 = true,
-                _ => v4 = true,
+            match self.family_of(self.service_of(dest)) {
+                Family::V4 => v4 = true,
+                Family::V6 => v6 = true,
             }
             if v4 && v6 {
                 break;
@@ -69,39 +85,33 @@ impl EbpfDataplane {
         (v4, v6)
     }
 
-    /// `STRIDE`: words of a slot.
-    fn sweep_bucket<const STRIDE: usize>(&self, bucket: *mut u64, now: u32, timeouts: &[u32; STATES]) {
-        for way in 0..WAYS {
-            // SAFETY: words of a slot of an element of the array.
-            let (meta, value) = unsafe { (word(bucket.add(way * STRIDE)), word(bucket.add(way * STRIDE + 1))) };
-            let tag = meta.load(PUBLISH);
-            if tag == 0 || tag & BUSY != 0 {
-                continue;
-            }
-            let seen = value.load(PUBLISH);
-            let state = flow::state(seen);
-            if state != State::Dead as u32 {
-                let idle = now.wrapping_sub(flow::seen(seen)) as i32;
-                if idle <= timeouts[state as usize] as i32 {
-                    continue;
-                }
-                // First the connection ends: a packet that came meanwhile has changed the value and keeps it alive.
-                let dead = flow::value(flow::dest(seen), State::Dead as u32, flow::seen(seen));
-                if value.compare_exchange(seen, dead, PUBLISH, PUBLISH).is_err() {
-                    continue;
-                }
-                self.lighten(flow::dest(seen), state);
-            }
-            // Then the slot is freed, unless the program has claimed it for another flow.
-            let _ = meta.compare_exchange(tag, 0, PUBLISH, PUBLISH);
+    fn sweep_slot<const K: usize>(&self, slot: u32, now: u32, settings: &Settings) {
+        let first = self.slot::<K>(slot);
+        // SAFETY: words of a slot of an element of the array.
+        let (meta, value) = unsafe { (word(first), word(first.add(1))) };
+        let tag = meta.load(PUBLISH);
+        if tag == 0 || tag & BUSY != 0 {
+            return;
         }
-    }
-
-    fn lighten(&self, dest: u32, state: u32) {
-        if (dest as usize) < self.maps.loads.len() {
-            let load = self.maps.loads.at(dest);
-            // SAFETY: a word of an element of the array.
-            unsafe { word(&raw mut (*load).connections) }.fetch_sub(Load::of(state), PUBLISH);
+        let seen = value.load(PUBLISH);
+        if flow::state(seen) == State::Dead as u32 {
+            // The program has ended it; its slot is free, unless it has claimed it for another flow.
+            let _ = meta.compare_exchange(tag, 0, PUBLISH, PUBLISH);
+            return;
+        }
+        let idle = now.wrapping_sub(flow::seen(seen)) as i32;
+        if flow::state(seen) == State::Reverse as u32 {
+            // One that is being made is not named yet.
+            if idle > settings.ticks_per_second as i32
+                && let Some(way_back) = self.see::<K>(slot)
+                && self.partner(&way_back).is_none()
+            {
+                self.end(&way_back);
+            }
+        } else if idle > self.lasts(seen, settings) as i32
+            && let Some(over) = self.see::<K>(slot).filter(|now| now.value == seen)
+        {
+            self.end(&over);
         }
     }
 
@@ -128,29 +138,26 @@ impl EbpfDataplane {
     }
 
     fn forget(&mut self, dest: u32) {
+        self.bequeath(dest);
         self.state.draining.remove(&dest);
-        self.state.down.remove(&dest);
         let info = self.maps.dest_infos.get(dest);
         let address = dest_address(&info);
-        let sum = self.counters_of(dest);
-        let mut service = self.maps.service_infos.get(info.service);
-        for (past, more) in
-            service.past.iter_mut().zip([sum.connections, sum.packets_in, sum.bytes_in, sum.packets_out, sum.bytes_out])
-        {
-            *past += more;
-        }
-        self.maps.service_infos.set(info.service, service);
         for cpu in 0..self.sizes.cpus {
             self.maps.counters.set(cpu * self.sizes.dests + dest, abi::Counters::default());
         }
         self.maps.dest_infos.set(dest, abi::DestInfo::default());
         self.maps.dests.set(dest, abi::Dest::default());
-        self.state.dests.remove(&(info.service, address));
+        if self.state.dests.get(&(info.service, address)) == Some(&dest) {
+            self.state.dests.remove(&(info.service, address));
+        }
         if let Some(dests) = self.state.by_address.get_mut(&address.ip()) {
             dests.remove(&dest);
             if dests.is_empty() {
                 self.state.by_address.remove(&address.ip());
             }
+        }
+        if servers::translation(info.method).is_some() {
+            self.filter_answers(address.ip(), false);
         }
         self.state.free_dests.insert(dest);
     }

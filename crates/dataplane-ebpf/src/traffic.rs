@@ -36,7 +36,7 @@ impl EbpfDataplane {
             if meta.load(PUBLISH) != 0 {
                 let old = value.load(PUBLISH);
                 let seen = flow::seen(old).wrapping_sub(ticks);
-                value.store(flow::value(flow::dest(old), flow::state(old), seen), PUBLISH);
+                value.store(u64::from(old as u32) | u64::from(seen) << 32, PUBLISH);
             }
         }
     }

@@ -7,9 +7,12 @@ mod director;
 mod host;
 
 use director::{SYN, goes_to, options, resolve, segment};
-use evenkeel_dataplane::{Dataplane, RealServer, Service, ServiceOptions, Table};
+use evenkeel_dataplane::{Dataplane, Note, RealServer, Service, ServiceOptions, Table};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Opened, remove_leftovers};
-use evenkeel_model::{Forwarding, HashFlags, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
+use evenkeel_model::{
+    Behaviour, Forwarding, HashFlags, Persistence, PersistenceEngine, Prefix, Protocol, Scheduler, ServiceKey, Sources,
+    Thresholds, Tunnel, Weight,
+};
 use host::{Pins, root};
 use std::{
     collections::BTreeMap,
@@ -46,11 +49,28 @@ fn table(number: u64) -> Table {
         _ => Scheduler::MaglevHash(HashFlags { port: false, fallback: false }),
     };
     let server = |last: u64| {
-        let real = RealServer::new(Weight::ONE, Forwarding::DirectRouting);
+        let thresholds = Thresholds { upper: 1000 * (last as u32 % 3), lower: 0 };
+        let real = RealServer { thresholds, ..RealServer::new(Weight::ONE, Forwarding::DirectRouting) };
         (SocketAddr::from(([10, 0, 0, last as u8], 80)), real)
     };
-    let real_servers: BTreeMap<_, _> = (0..1 + number % 3).map(|n| server(11 + (number + n) % 4)).collect();
-    let one = Service { options: ServiceOptions { sources, ..ServiceOptions::new(scheduler) }, real_servers };
+    let mut real_servers: BTreeMap<_, _> = (0..1 + number % 3).map(|n| server(11 + (number + n) % 4)).collect();
+    // One that takes no connections, and is in turn of every kind.
+    let kinds = [Forwarding::Nat, Forwarding::FullNat, Forwarding::Tunnel(Tunnel::Ipip), Forwarding::DirectRouting];
+    let idle = RealServer {
+        is_down: number.is_multiple_of(2),
+        ..RealServer::new(Weight::ZERO, kinds[number as usize % kinds.len()])
+    };
+    real_servers.insert(SocketAddr::from(([10, 0, 0, 20], 80)), idle);
+    let behaviour = Behaviour { sloppy: number % 3 == 1, reuse: number % 4 != 2, ..Behaviour::default() };
+    let persistence = Persistence { timeout: 60 + number as u32, prefix: 32, engine: PersistenceEngine::Address };
+    let options = ServiceOptions {
+        sources,
+        behaviour,
+        persistence: Some(persistence).filter(|_| number % 5 == 1),
+        note: Note { by_edit: number % 7 == 1, ..Note::default() },
+        ..ServiceOptions::new(scheduler)
+    };
+    let one = Service { options, real_servers };
     let mut services = BTreeMap::new();
     if number % 5 != 4 {
         services.insert(service(80), one.clone());

@@ -2,9 +2,10 @@
 
 mod common;
 
+use common::topics;
 use evenkeel_dataplane::reference::compare;
 
-/// Seeds, each a run on a fresh data plane. `EVENKEEL_SEED` and `EVENKEEL_PACKETS` choose another run.
+/// Seeds, each a run on a fresh data plane. `EVENKEEL_SEED`, `EVENKEEL_PACKETS` and `EVENKEEL_TOPICS` choose another run.
 const SEEDS: std::ops::Range<u64> = 1..9;
 const PACKETS: u64 = 6_000;
 
@@ -17,9 +18,9 @@ fn the_program_and_the_reference_agree() {
     let seeds = number("EVENKEEL_SEED").map_or(SEEDS, |seed| seed..seed + 1);
     let packets = number("EVENKEEL_PACKETS").unwrap_or(PACKETS);
     for seed in seeds {
-        let Some(mut plane) = common::plane() else { return };
+        let Some(mut plane) = common::plane_on_host() else { return };
         let secret = plane.secret();
-        if let Err(difference) = compare::run(&mut plane, secret, seed, packets) {
+        if let Err(difference) = compare::run(&mut plane, &topics(), secret, seed, packets) {
             panic!("{difference}");
         }
     }

@@ -14,10 +14,10 @@ use aya::{
         links::{FdLink, PinnedLink},
     },
 };
-use director::{SYN, changes, counters, options, resolve, segment};
-use evenkeel_dataplane::{Connection, ConnectionFilter, Dataplane};
+use director::{SYN, changes, counters, options, resolve, segment, server, service};
+use evenkeel_dataplane::{Change, Connection, ConnectionFilter, Dataplane, RealServer};
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Mode, Opened};
-use evenkeel_model::Scheduler;
+use evenkeel_model::{Forwarding, Scheduler, Weight};
 use host::{Pins, own_namespace, root, run, ways};
 use std::{path::Path, process::Command};
 
@@ -187,7 +187,7 @@ fn what_is_attached_already_is_named() {
 }
 
 #[test]
-fn a_tagged_frame_is_nobodys_at_the_tc_door() {
+fn a_tagged_frame_is_taken_as_any_other_at_the_tc_door() {
     if !root() {
         return;
     }
@@ -202,8 +202,7 @@ fn a_tagged_frame_is_nobodys_at_the_tc_door() {
         tagged.splice(12..12, [0x81, 0, 0, 7]);
         send("veth1", &tagged);
         send("veth1", &untagged);
-        // Frames of one sender arrive in order.
-        wait_for(&mut plane, 1);
+        wait_for(&mut plane, 2);
         let mut clients = Vec::new();
         let mut note = |connection: Connection| {
             clients.push(connection.client.port());
@@ -213,7 +212,34 @@ fn a_tagged_frame_is_nobodys_at_the_tc_door() {
         while let Some(from) = next {
             next = plane.connections(&ConnectionFilter::default(), from, &mut note).unwrap();
         }
-        assert_eq!(clients, [1], "{want:?}");
+        clients.sort_unstable();
+        assert_eq!(clients, [1, 2], "{want:?}");
+        plane.remove_all().unwrap();
+    }
+}
+
+#[test]
+fn generic_xdp_and_address_translation_refuse_each_other() {
+    if !root() {
+        return;
+    }
+    own_namespace();
+    for forwarding in [Forwarding::Nat, Forwarding::FullNat] {
+        let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
+        plane.apply(&changes(Scheduler::RoundRobin, &[11])).unwrap();
+        plane.attach("veth0", Attach::Generic).unwrap();
+        let translated = RealServer::new(Weight::ONE, forwarding);
+        for change in [
+            Change::AddRealServer(service(), server(12), translated),
+            Change::EditRealServer(service(), server(11), translated),
+        ] {
+            let refused = plane.apply(&[change]).unwrap_err().cause.to_string();
+            assert!(refused.contains("through veth0") && refused.contains("generic XDP"), "{refused}");
+        }
+        assert_eq!(plane.attach("veth0", Attach::Xdp).unwrap().mode, Mode::Xdp);
+        plane.apply(&[Change::AddRealServer(service(), server(12), translated)]).unwrap();
+        let refused = plane.attach("veth1", Attach::Generic).unwrap_err().to_string();
+        assert!(refused.contains("10.0.0.12:80") && refused.contains("address translation"), "{refused}");
         plane.remove_all().unwrap();
     }
 }

@@ -7,9 +7,12 @@ mod director;
 mod host;
 
 use director::{ACK, SYN, changes, counters, goes_to, options, resolve, segment, server, service};
-use evenkeel_dataplane::{Change, Dataplane, Table};
+use evenkeel_dataplane::{Change, Dataplane, Note, RealServer, ServiceOptions, Table};
 use evenkeel_dataplane_ebpf::{Attach, Door, EbpfDataplane, Opened};
-use evenkeel_model::Scheduler;
+use evenkeel_model::{
+    Behaviour, ExpireGone, Forwarding, GueChecksum, Persistence, PersistenceEngine, Scheduler, Thresholds, Timeouts,
+    Tunnel, Weight,
+};
 use host::{Pins, own_namespace, root, ways};
 use std::process::Command;
 
@@ -147,6 +150,83 @@ fn what_a_start_left_half_made_is_made_anew() {
     std::fs::remove_file(pins.0.join(format!("v{}", evenkeel_abi::LAYOUT)).join("HEADER")).unwrap();
     let (second, opened) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
     assert_eq!(opened, Opened::Fresh);
+    second.remove_all().unwrap();
+}
+
+#[test]
+fn every_option_is_adopted() {
+    if !root() {
+        return;
+    }
+    let pins = Pins::new("options");
+    let (mut first, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    let behaviour = Behaviour {
+        expire_gone: ExpireGone::All,
+        expire_quiescent_template: true,
+        reuse: false,
+        sloppy: true,
+        new_rate: Some(1000),
+        source_rate: Some(100),
+    };
+    let persistence = Some(Persistence { timeout: 7, prefix: 24, engine: PersistenceEngine::Address });
+    let all = ServiceOptions {
+        persistence,
+        behaviour,
+        one_packet: true,
+        note: Note { flags: 3, sip: true, by_edit: true },
+        ..ServiceOptions::new(Scheduler::WeightedRoundRobin)
+    };
+    let real = |forwarding, upper, is_down| RealServer {
+        weight: if is_down { Weight::ZERO } else { Weight::ONE },
+        forwarding,
+        thresholds: Thresholds { upper, lower: upper / 2 },
+        is_down,
+    };
+    let tunnel = Forwarding::Tunnel(Tunnel::Gue { port: 6080, checksum: GueChecksum::Remote });
+    let servers = [
+        (11, real(Forwarding::DirectRouting, 0, false)),
+        (12, real(Forwarding::DirectRouting, 0, true)),
+        (13, real(Forwarding::Nat, 10, false)),
+        (14, real(Forwarding::FullNat, 0, true)),
+        (15, real(tunnel, 20, false)),
+        (16, real(Forwarding::Local, 0, false)),
+    ];
+    let mut steps = vec![Change::AddService(service(), all)];
+    steps.extend(servers.map(|(last, one)| Change::AddRealServer(service(), server(last), one)));
+    first.apply(&steps).unwrap();
+    first.apply(&[Change::EditRealServer(service(), server(11), real(Forwarding::Nat, 5, false))]).unwrap();
+    first.set_timeouts(&Timeouts { tcp: Some(77), tcp_fin: None, udp: Some(5) }).unwrap();
+    let (table, timeouts) = (first.observe().unwrap(), first.timeouts().unwrap());
+    std::mem::forget(first);
+    for _ in 0..2 {
+        let (mut next, opened) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+        assert_eq!(opened, Opened::Adopted);
+        assert_eq!(next.observe().unwrap(), table);
+        assert_eq!(next.timeouts().unwrap(), timeouts);
+        std::mem::forget(next);
+    }
+    let (mut last, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    last.apply(&[Change::EditRealServer(service(), server(12), real(Forwarding::DirectRouting, 0, false))]).unwrap();
+    assert_ne!(last.observe().unwrap(), table, "it is up");
+    last.remove_all().unwrap();
+}
+
+#[test]
+fn what_was_counted_anew_stays_so() {
+    if !root() {
+        return;
+    }
+    let pins = Pins::new("zero");
+    let (mut first, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    first.apply(&changes(Scheduler::RoundRobin, &[11])).unwrap();
+    resolve(&mut first, &[11]);
+    assert_eq!((goes_to(&mut first, 1, SYN), goes_to(&mut first, 1, ACK)), (11, 11));
+    first.zero(None).unwrap();
+    assert_eq!(goes_to(&mut first, 1, ACK), 11);
+    std::mem::forget(first);
+    let (mut second, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    let sum = counters(&mut second);
+    assert_eq!((sum.connections, sum.packets_in, sum.bytes_in, sum.active), (0, 1, 40, 1));
     second.remove_all().unwrap();
 }
 

@@ -7,7 +7,7 @@ mod director;
 mod host;
 
 use director::{ACK, SYN, changes, goes_to, options, resolve, segment, server, service};
-use evenkeel_dataplane::{Change, Dataplane, RealServer, Service, ServiceOptions, Table};
+use evenkeel_dataplane::{Change, ConnectionFilter, Dataplane, RealServer, Service, ServiceOptions, Table};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Options};
 use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
 use host::root;
@@ -17,6 +17,7 @@ use std::{
 };
 
 const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
 
 fn weighing(weight: u32) -> RealServer {
     RealServer::new(Weight::new(weight).unwrap(), Forwarding::DirectRouting)
@@ -188,4 +189,39 @@ fn a_table_finds_the_room_that_was_made_for_it() {
     let (mut plane, _) = EbpfDataplane::open(&Options::for_table(&table, None, 64)).unwrap();
     plane.apply(&Table::default().changes_to(&table)).unwrap();
     assert_eq!(plane.observe().unwrap(), table);
+}
+
+#[test]
+fn connections_keep_the_translation_they_were_made_for() {
+    if !root() {
+        return;
+    }
+    let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
+    plane.apply(&changes(Scheduler::RoundRobin, &[11, 12])).unwrap();
+    resolve(&mut plane, &[11, 12]);
+    assert_eq!(goes_to(&mut plane, 1, SYN), 12);
+    let edit = |forwarding| Change::EditRealServer(service(), server(12), RealServer::new(Weight::ONE, forwarding));
+    let counted = |plane: &mut EbpfDataplane| {
+        let mut all = Vec::new();
+        plane.counters(&mut |_, address, c| all.push((address, c.connections, c.packets_in, c.active))).unwrap();
+        all.sort_unstable();
+        all
+    };
+    for forwarding in [Forwarding::Nat, Forwarding::FullNat, Forwarding::DirectRouting] {
+        plane.apply(&[edit(forwarding)]).unwrap();
+        let table = plane.observe().unwrap();
+        assert_eq!(table.services[&service()].real_servers[&server(12)].forwarding, forwarding);
+        assert_eq!(goes_to(&mut plane, 1, ACK), 12, "it goes where it went, and as it went");
+        (0..8).for_each(|_| plane.sweep().unwrap());
+    }
+    let both = [(None, 1, 4, 1), (Some(server(11)), 0, 0, 0), (Some(server(12)), 1, 4, 1)];
+    assert_eq!(counted(&mut plane), both, "they are one real server to those who count");
+    let ended = plane.flush(&ConnectionFilter { real_server: Some(server(12)), ..ConnectionFilter::default() });
+    assert_eq!(ended.unwrap(), 1);
+    (0..8).for_each(|_| plane.sweep().unwrap());
+    assert_eq!(plane.run(Door::Xdp, &segment(1, ACK), 1).unwrap().code, XDP_PASS);
+    let after = [(None, 1, 4, 0), (Some(server(11)), 0, 0, 0), (Some(server(12)), 1, 4, 0)];
+    assert_eq!(counted(&mut plane), after, "what was counted outlives the index it was counted under");
+    plane.zero(None).unwrap();
+    assert_eq!(counted(&mut plane), after.map(|(who, ..)| (who, 0, 0, 0)));
 }

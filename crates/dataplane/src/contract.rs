@@ -3,8 +3,10 @@
 //!
 //! A breach is a panic that says which promise was broken: these functions are called from tests.
 
+mod endings;
 mod fate;
 mod host;
+mod options;
 pub mod tables;
 mod turns;
 
@@ -31,6 +33,18 @@ pub fn check_traffic(make: &mut dyn FnMut() -> Box<dyn Traffic>) {
     for v6 in [false, true] {
         turns::check(&mut || host::Host::new(make(), v6));
         fate::check(&mut || host::Host::new(make(), v6));
+    }
+}
+
+/// Checks that every option of services and real servers is observed as it was applied.
+pub fn check_options(make: &mut dyn FnMut() -> Box<dyn Dataplane>) {
+    options::check(make);
+}
+
+/// Checks what ends connections, what counts them anew and how long they last.
+pub fn check_endings(make: &mut dyn FnMut() -> Box<dyn Traffic>) {
+    for v6 in [false, true] {
+        endings::check(&mut || host::Host::new(make(), v6));
     }
 }
 

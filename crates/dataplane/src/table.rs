@@ -35,6 +35,19 @@ pub struct ServiceOptions {
     pub behaviour: Behaviour,
     /// What has the service's mark; empty for services on an address.
     pub matches: Vec<Match>,
+    /// What is kept beside, without effect on packets.
+    pub note: Note,
+}
+
+/// What a data plane keeps of a service for those who list it and for the next daemon; packets do not feel it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Scheduler flags, bits 0 to 2, that the scheduler does not know and listings show.
+    pub flags: u8,
+    /// The SIP persistence engine was asked for where there is no persistence.
+    pub sip: bool,
+    /// A client made the service and no file names it: it is kept over reloads and restarts.
+    pub by_edit: bool,
 }
 
 impl ServiceOptions {
@@ -47,6 +60,7 @@ impl ServiceOptions {
             one_packet: false,
             behaviour: Behaviour::default(),
             matches: Vec::new(),
+            note: Note::default(),
         }
     }
 }
@@ -60,6 +74,7 @@ impl From<&evenkeel_model::Service> for ServiceOptions {
             one_packet: service.one_packet,
             behaviour: service.behaviour,
             matches: service.matches.clone(),
+            note: Note::default(),
         }
     }
 }

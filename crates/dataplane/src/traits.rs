@@ -41,7 +41,10 @@ pub trait Dataplane: Send {
     /// Ends the connections that `filter` means; how many. Their clients' next packets are of unknown connections.
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64>;
 
-    /// Sets how long connections last.
+    /// How long connections last, all three of them.
+    fn timeouts(&mut self) -> io::Result<Timeouts>;
+
+    /// Sets how long connections last, those there are included; `None` stays as it is. Kept over restarts of the daemon.
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()>;
 
     /// Counts a service (all: `None`) and its real servers from 0 again.

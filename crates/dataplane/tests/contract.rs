@@ -28,3 +28,13 @@ fn time_may_wrap() {
         Box::new(memory)
     });
 }
+
+#[test]
+fn options_are_observed() {
+    contract::check_options(&mut || Box::new(memory()));
+}
+
+#[test]
+fn connections_end_when_they_are_to() {
+    contract::check_endings(&mut || Box::new(memory()));
+}

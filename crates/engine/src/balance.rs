@@ -1,9 +1,10 @@
 //! The machine: which input goes where, and what is done at the end of each.
 
 use crate::{
-    Effect, Exit, Input, Overrides, Setup, Start, Token,
+    EditOrder, Effect, Exit, Input, Overrides, Setup, Start, Token,
     alerts::{Mailer, News, Topic},
     book::Book,
+    edit::Edits,
     program::{After, Program, Wanted},
     service::Service,
     suspicion::Suspicion,
@@ -28,6 +29,9 @@ pub struct Balance {
     pub(crate) services: BTreeMap<ServiceKey, Service>,
     /// As in the files.
     pub(crate) order: Vec<ServiceKey>,
+    /// The services that clients made, oldest first.
+    pub(crate) edited: BTreeMap<u64, ServiceKey>,
+    pub(crate) edits: Edits,
     pub(crate) watches: Watches,
     pub(crate) program: Program,
     pub(crate) book: Book,
@@ -63,6 +67,8 @@ pub(crate) struct Sampling {
     pub(crate) statuses: Vec<(Token, Option<ServiceKey>)>,
     /// Drains that end when no connection is left.
     pub(crate) drains: Vec<IdleDrain>,
+    /// Drains whose last connections are being ended, and whether that is because of their deadline.
+    pub(crate) flushing: Vec<(IdleDrain, bool)>,
     pub(crate) again_at: Option<Instant>,
 }
 
@@ -72,6 +78,10 @@ pub(crate) struct IdleDrain {
     pub(crate) service: ServiceKey,
     pub(crate) address: SocketAddr,
     pub(crate) since: Instant,
+    /// Active connections that need not be waited for.
+    pub(crate) keep: u32,
+    /// Then, or when enough are gone, the others are ended.
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Balance {
@@ -85,6 +95,8 @@ impl Balance {
             began: Instant::START,
             services: BTreeMap::new(),
             order: Vec::new(),
+            edited: BTreeMap::new(),
+            edits: Edits::default(),
             watches,
             program: Program::default(),
             book: Book::default(),
@@ -119,8 +131,12 @@ impl Balance {
         self.book.store(now)
     }
 
+    pub(crate) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
     fn start(&mut self, now: Instant, start: Start, out: &mut Outbox<Effect>) {
-        let Start { cluster, observed, overrides, maintenance } = start;
+        let Start { cluster, observed, overrides, maintenance, keep_all } = start;
         if self.phase != Phase::New {
             return;
         }
@@ -128,7 +144,7 @@ impl Balance {
         (self.began, self.config.since) = (now, now);
         self.book = Book::restore(now, overrides);
         self.maintenance = maintenance;
-        let adopted = self.configure(now, cluster, &observed, out);
+        let adopted = self.configure(now, cluster, &observed, out) + self.take_over(now, &observed, keep_all);
         self.program.observed(observed);
         let (services, real_servers) = self.sizes();
         let version = self.setup.version.clone();
@@ -195,8 +211,11 @@ impl Balance {
     fn refuse_waiting(&mut self, out: &mut Outbox<Effect>) {
         let statuses = std::mem::take(&mut self.sampling.statuses).into_iter().map(|(token, _)| token);
         let drains = std::mem::take(&mut self.sampling.drains).into_iter().map(|drain| drain.token);
+        let flushing = std::mem::take(&mut self.sampling.flushing).into_iter().map(|(drain, _)| drain.token);
+        let drains = drains.chain(flushing);
         let reload = self.next_cluster.take().and_then(|(_, token)| token);
-        for token in statuses.chain(drains).chain(reload) {
+        let edits: Vec<Token> = self.edits.give_up();
+        for token in statuses.chain(drains).chain(reload).chain(edits) {
             out.push(Effect::Reply { token, reply: Reply::Refused(ending()) });
         }
         self.sampling.again_at = None;
@@ -208,7 +227,7 @@ impl Balance {
     }
 
     /// Sends the next batch; what is true by now is told.
-    fn flush(&mut self, now: Instant, out: &mut Outbox<Effect>) -> usize {
+    pub(crate) fn flush(&mut self, now: Instant, out: &mut Outbox<Effect>) -> usize {
         let (services, watches) = (&self.services, &self.watches);
         let stopping = !matches!(self.phase, Phase::Running);
         let changes = match stopping {
@@ -258,6 +277,10 @@ impl Balance {
         if let Some((cluster, token)) = self.next_cluster.take() {
             self.reload(now, cluster, token, out);
             self.flush(now, out);
+        }
+        self.next_edits(now, out);
+        if self.program.is_open() {
+            return;
         }
         if let Phase::Stopping { left, .. } = self.phase {
             let failed = self.program.give_up();
@@ -312,9 +335,17 @@ impl Machine for Balance {
             Input::Verdict { check, attempt, verdict } => {
                 self.told(now, check, health::Input::Verdict { attempt, verdict }, out);
             }
+            Input::Programmed { batch, outcome } if self.edits.is_open(batch) => self.edited(now, outcome, out),
             Input::Programmed { batch, outcome } => {
                 self.program.outcome(now, batch, outcome, out);
                 self.tell_released(now, out);
+            }
+            Input::Edit(order) if running => self.edit(order, out),
+            Input::Edit(EditOrder { token, .. }) => {
+                out.push(Effect::Reply { token, reply: Reply::Refused(ending()) });
+            }
+            Input::Flushed { service, real_server, outcome } => {
+                self.flushed(now, (service, real_server), outcome, out);
             }
             Input::Sampled(sample) => self.sampled(now, &sample, out),
             Input::Request { token, role, request } => self.request(now, token, role, request, out),

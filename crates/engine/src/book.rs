@@ -80,6 +80,11 @@ impl Book {
         true
     }
 
+    /// Nothing is asked for any more; whether something was.
+    pub(crate) fn forget(&mut self, service: ServiceKey, server: Option<SocketAddr>) -> bool {
+        self.entries.remove(&(service, server)).is_some()
+    }
+
     /// A drain starts anew: the end of an older one no longer counts.
     pub(crate) fn forget_end(&mut self, service: ServiceKey, server: SocketAddr) {
         if let Some(entry) = self.entries.get_mut(&(service, Some(server))) {

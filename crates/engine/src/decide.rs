@@ -5,7 +5,7 @@ use crate::{
     balance::Balance,
     program::After,
     service::{Cover, Server, Service, place},
-    watches::Turn,
+    watches::{Slot, Turn},
     words,
 };
 use evenkeel_api::Event;
@@ -190,7 +190,8 @@ impl Balance {
         self.maintenance = names;
         let mut changed = Vec::new();
         for service in self.services.values_mut() {
-            for server in &mut service.servers {
+            // Maintenance files are about what the files name.
+            for server in service.servers.iter_mut().filter(|server| server.watch != Slot::NONE) {
                 let file = maintenance_file(server, &self.maintenance);
                 if file.is_some() == server.maintenance {
                     continue;

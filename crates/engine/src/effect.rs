@@ -3,8 +3,12 @@
 use crate::{CheckId, Overrides, Token};
 use evenkeel_api::{Event, Reply};
 use evenkeel_dataplane::Change;
-use evenkeel_model::Probe;
-use std::{path::PathBuf, time::Duration};
+use evenkeel_model::{Forwarding, Probe, ServiceKey, Timeouts};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Something to be done, in the order given.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +19,27 @@ pub enum Effect {
         batch: u64,
         /// Never empty.
         changes: Vec<Change>,
+    },
+    /// Do this in the data plane; report with [`crate::Input::Programmed`], as for [`Effect::Program`].
+    Operate {
+        /// Names it among the batches.
+        batch: u64,
+        /// What to do.
+        operation: Operation,
+    },
+    /// End the connections of a service that a real server has; report with [`crate::Input::Flushed`].
+    Flush {
+        /// Of this service.
+        service: ServiceKey,
+        /// Of this real server.
+        real_server: SocketAddr,
+    },
+    /// From now on packets are sent to these, or taken for them, because a client edited the table; or no more.
+    Follow {
+        /// New ones; each is named once more than it was.
+        more: Vec<Followed>,
+        /// Each is named once less.
+        less: Vec<Followed>,
     },
     /// Make an attempt; report with [`crate::Input::Begun`] when its turn comes and [`crate::Input::Verdict`].
     Probe(ProbeOrder),
@@ -51,6 +76,24 @@ pub enum Effect {
     Persist(Overrides),
     /// The engine has ended; nothing comes after this.
     Exit(Exit),
+}
+
+/// What clients may have done beside the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Count a service (all: `None`) from 0 again.
+    Zero(Option<ServiceKey>),
+    /// Set how long connections last.
+    Timeouts(Timeouts),
+}
+
+/// What the host's network has to do with the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// A service.
+    Service(ServiceKey),
+    /// A real server.
+    RealServer(IpAddr, Forwarding),
 }
 
 /// One attempt to make.

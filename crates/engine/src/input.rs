@@ -1,7 +1,7 @@
 //! What the engine is told.
 
 use crate::{CheckId, Overrides, Token};
-use evenkeel_api::{DataplaneStatus, Request, Role};
+use evenkeel_api::{DataplaneStatus, Request, Role, table::Edit};
 use evenkeel_dataplane::{Counters, Table};
 use evenkeel_health::Verdict;
 use evenkeel_model::{Cluster, ServiceKey};
@@ -33,6 +33,21 @@ pub struct Start {
     pub overrides: Overrides,
     /// Names of the files in the maintenance directory.
     pub maintenance: BTreeSet<String>,
+    /// Services that are observed and not in `cluster` are kept, whoever made them. Else only those that clients made are.
+    pub keep_all: bool,
+}
+
+/// Edits of the table, one client's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EditOrder {
+    /// Who asked.
+    pub token: Token,
+    /// In order.
+    pub edits: Vec<Edit>,
+    /// All or nothing.
+    pub atomic: bool,
+    /// Of the real servers' addresses those that are this host's own.
+    pub own: BTreeSet<IpAddr>,
 }
 
 /// Something the engine is told.
@@ -80,16 +95,28 @@ pub enum Input {
         /// What it found.
         verdict: Verdict,
     },
-    /// The outcome of the open [`crate::Effect::Program`].
+    /// A client edits the table; answered when that is in force.
+    Edit(EditOrder),
+    /// The outcome of the open [`crate::Effect::Program`] or [`crate::Effect::Operate`].
     Programmed {
         /// As ordered.
         batch: u64,
         /// `Err`: the data plane refused a change.
         outcome: Result<(), ProgramFailure>,
     },
+    /// The outcome of a [`crate::Effect::Flush`].
+    Flushed {
+        /// As ordered.
+        service: ServiceKey,
+        /// As ordered.
+        real_server: SocketAddr,
+        /// How many connections were ended.
+        outcome: Result<u64, String>,
+    },
     /// The outcome of the open [`crate::Effect::Sample`].
     Sampled(Box<Sample>),
-    /// A client asks. `Watch`, `Reload` and `Plan` are the runtime's to carry out ([`Input::Reload`], [`Input::Plan`]);
+    /// A client asks. `Watch`, `Reload`, `Plan` and `Edit` are the runtime's to carry out ([`Input::Reload`],
+    /// [`Input::Plan`], [`Input::Edit`]), and so is what only reads ([`crate::Balance::table`]) or flushes connections;
     /// they are refused here, but their role can be checked with [`evenkeel_api::Request::needs`].
     Request {
         /// Where the reply goes.

@@ -18,11 +18,15 @@ mod alerts;
 mod balance;
 mod book;
 mod decide;
+mod edit;
 mod effect;
+mod entry;
 mod input;
+mod listing;
 mod overrides;
 mod plan;
 mod program;
+mod rates;
 mod reload;
 mod report;
 mod request;
@@ -33,10 +37,14 @@ mod watches;
 mod words;
 
 pub use balance::Balance;
-pub use effect::{Effect, Exit, Mail, ProbeOrder, ScriptOrder};
-pub use input::{Input, ProgramFailure, Sample, ServerSample, Setup, Start};
+pub use edit::kept;
+pub use effect::{Effect, Exit, Followed, Mail, Operation, ProbeOrder, ScriptOrder};
+pub use entry::{key_of, model_key};
+pub use input::{EditOrder, Input, ProgramFailure, Sample, ServerSample, Setup, Start};
+pub use listing::Tally;
 pub use overrides::{OverrideRecord, Overrides};
 pub use plan::plan;
+pub use rates::{Rate, Rates};
 
 /// Names one watch while it lasts. A number is never used again by the same engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,5 +63,5 @@ impl CheckId {
 }
 
 /// Names an open request of a client; chosen by the runtime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(pub u64);

@@ -37,7 +37,9 @@ pub fn plan(observed: &Table, cluster: &Cluster) -> Vec<PlanLine> {
             })
             .collect(),
     };
-    compare(observed.services.iter().map(|(key, service)| (*key, have(service))).collect(), cluster)
+    let named = named_by(cluster);
+    let services = observed.services.iter().filter(|(key, service)| concerns(&service.options, key, &named));
+    compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster)
 }
 
 /// What a reload with `cluster` would change.
@@ -51,7 +53,18 @@ pub(crate) fn against(balance: &Balance, cluster: &Cluster) -> Vec<PlanLine> {
         fallback: Some(service.fallback.clone()),
         real_servers: service.servers.iter().map(server).collect(),
     };
-    compare(balance.services.iter().map(|(key, service)| (*key, have(service))).collect(), cluster)
+    let named = named_by(cluster);
+    let services = balance.services.iter().filter(|(key, service)| concerns(&service.options, key, &named));
+    compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster)
+}
+
+/// What a client made stays, where the files do not name it.
+fn concerns(options: &ServiceOptions, key: &ServiceKey, named: &BTreeSet<ServiceKey>) -> bool {
+    !options.note.by_edit || named.contains(key)
+}
+
+fn named_by(cluster: &Cluster) -> BTreeSet<ServiceKey> {
+    cluster.services.iter().map(|service| service.key).collect()
 }
 
 fn compare(mut have: BTreeMap<ServiceKey, Have<'_>>, cluster: &Cluster) -> Vec<PlanLine> {

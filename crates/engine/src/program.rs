@@ -162,6 +162,31 @@ impl Program {
         count
     }
 
+    /// Sends a batch that is not what `flush` would send; its outcome is for [`Program::sent`].
+    pub(crate) fn send(&mut self, changes: &[Change], out: &mut Outbox<Effect>) -> u64 {
+        let batch = self.open_other();
+        out.push(Effect::Program { batch, changes: changes.to_vec() });
+        batch
+    }
+
+    /// Keeps other batches from being sent until [`Program::sent`].
+    pub(crate) fn open_other(&mut self) -> u64 {
+        self.batches += 1;
+        self.open = Some(Open { batch: self.batches, changes: Vec::new(), held_below: 0 });
+        self.batches
+    }
+
+    /// These changes of the other batch are in force.
+    pub(crate) fn sent(&mut self, applied: impl Iterator<Item = Change>) {
+        self.open = None;
+        applied.for_each(|change| enforce(&mut self.in_force, change));
+    }
+
+    /// Why the data plane refuses this service at present.
+    pub(crate) fn complaint(&self, key: &ServiceKey) -> Option<&str> {
+        self.stuck.get(key).map(|stuck| stuck.why.as_str())
+    }
+
     /// Takes the outcome of the open batch. What came after a refused change is to be done again by the next flush.
     pub(crate) fn outcome(
         &mut self,

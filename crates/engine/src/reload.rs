@@ -8,7 +8,7 @@ use crate::{
     watches::{Slot, Turn},
 };
 use evenkeel_api::ServerState;
-use evenkeel_dataplane::{ServiceOptions, Table};
+use evenkeel_dataplane::{Note, ServiceOptions, Table};
 use evenkeel_health::State;
 use evenkeel_machine::{Instant, Outbox};
 use evenkeel_model::{self as model, Cluster, ServiceKey, Weight};
@@ -50,15 +50,13 @@ impl Balance {
                 continue;
             }
             let old = self.services.remove(&key);
+            if let Some(old) = &old {
+                self.edited.remove(&old.place);
+            }
             let service = self.merge(now, old, service, observed.services.get(&key), &mut passage);
             self.services.insert(key, service);
         }
-        let services = &self.services;
-        let keeps = |slot: Slot, (key, address): &(ServiceKey, SocketAddr)| {
-            let server = services.get(key).and_then(|service| service.server(address));
-            server.is_some_and(|server| server.watch == slot)
-        };
-        self.watches.release(now, &passage.released, keeps, out);
+        self.release(now, &passage.released, out);
         let turns = self.watches.begin(now, out);
         for key in passage.changed {
             self.reconsider(now, key);
@@ -72,12 +70,24 @@ impl Balance {
         passage.adopted
     }
 
+    /// Ends the watches that nobody uses any more.
+    pub(crate) fn release(&mut self, now: Instant, released: &BTreeSet<Slot>, out: &mut Outbox<Effect>) {
+        let services = &self.services;
+        let keeps = |slot: Slot, (key, address): &(ServiceKey, SocketAddr)| {
+            let server = services.get(key).and_then(|service| service.server(address));
+            server.is_some_and(|server| server.watch == slot)
+        };
+        self.watches.release(now, released, keeps, out);
+    }
+
     /// Takes out the services that are no longer in `order`.
     fn drop_missing(&mut self, now: Instant, passage: &mut Passage) {
         let mut kept = self.order.clone();
         kept.sort_unstable();
         let missing = |key: &&ServiceKey| kept.binary_search(key).is_err();
-        let missing: Vec<ServiceKey> = self.services.keys().filter(missing).copied().collect();
+        // Those that clients made are theirs to remove.
+        let by_files = self.services.iter().filter(|(_, service)| !service.is_by_edit()).map(|(key, _)| key);
+        let missing: Vec<ServiceKey> = by_files.filter(missing).copied().collect();
         for key in missing {
             let Some(service) = self.services.remove(&key) else { continue };
             passage.released.extend(service.servers.iter().map(|server| server.watch));
@@ -95,7 +105,8 @@ impl Balance {
             && now.persistence == new.persistence
             && now.one_packet == new.one_packet
             && now.behaviour == new.behaviour
-            && now.matches == new.matches;
+            && now.matches == new.matches
+            && now.note == Note::default();
         let fallback = old.fallback == new.fallback && old.fallback_command == new.fallback_command;
         let policy = old.on_fail == new.on_fail && old.start == new.start && old.clean_stop == new.clean_stop;
         let told = old.name == new.name
@@ -112,7 +123,7 @@ impl Balance {
     }
 
     /// The old service is gone; so is what was told of its sorry server.
-    fn drop_cover(&mut self, now: Instant, service: Service) {
+    pub(crate) fn drop_cover(&mut self, now: Instant, service: Service) {
         let key = service.key;
         self.services.insert(key, service);
         self.leave_fallback(now, key);
@@ -172,6 +183,7 @@ impl Balance {
             servers,
             disabled: self.book.asked(key, None).disabled,
             cover,
+            place: 0,
         }
     }
 
@@ -218,6 +230,7 @@ impl Balance {
             aliases: aliases.into(),
             address,
             forwarding,
+            shown: forwarding,
             weight,
             thresholds,
             watch,

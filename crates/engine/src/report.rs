@@ -5,7 +5,7 @@ use crate::{
     balance::Balance,
     program::weight_in,
     service::{Cover, Server, Service, place},
-    watches::Watches,
+    watches::{Slot, Watches},
     words,
 };
 use evenkeel_api::{self as api, ServerState};
@@ -17,11 +17,11 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 impl Balance {
     /// Everything, or one service.
     pub(crate) fn report(&self, now: Instant, sample: &Sample, only: Option<ServiceKey>) -> api::Status {
-        let keys = match &only {
-            Some(key) => std::slice::from_ref(key),
-            None => self.order.as_slice(),
+        let service = |service| self.service_status(now, sample, service);
+        let services = match &only {
+            Some(key) => self.services.get(key).into_iter().map(service).collect(),
+            None => self.in_order().map(service).collect(),
         };
-        let service = |key: &ServiceKey| Some(self.service_status(now, sample, self.services.get(key)?));
         let mut warnings = sample.warnings.clone();
         warnings.extend(self.program.complaints());
         api::Status {
@@ -30,7 +30,7 @@ impl Balance {
             uptime_s: (now - self.began).as_secs(),
             dataplane: sample.dataplane.clone(),
             ha: Vec::new(),
-            services: keys.iter().filter_map(service).collect(),
+            services,
             config: api::ConfigStatus {
                 ok: self.config.error.is_none(),
                 since_s: (now - self.config.since).as_secs(),
@@ -81,7 +81,7 @@ impl Balance {
             connections: api::Connections {
                 active: numbers.active.into(),
                 inactive: numbers.inactive.into(),
-                persistent: 0,
+                persistent: numbers.persistent.into(),
             },
             counters: counters(&numbers),
             name: server.name.to_string(),
@@ -120,6 +120,7 @@ fn reason(service: &Service, server: &Server, watches: &Watches) -> String {
         ServerState::Disabled => "disabled by an operator".into(),
         ServerState::Drained => "drained by an operator".into(),
         ServerState::Down if server.maintenance => "a maintenance file names it".into(),
+        ServerState::Up if server.watch == Slot::NONE => "nobody checks it: a client added it to the table".into(),
         ServerState::Up => last.unwrap_or_else(|| "served before this daemon started, not checked since".into()),
         ServerState::Down => last.unwrap_or_else(|| "its earlier check failed".into()),
         ServerState::Unchecked => match last {

@@ -7,6 +7,7 @@ use crate::{
     reload::ask,
     select::Target,
     service::Asked,
+    watches::Slot,
 };
 use evenkeel_api::{Event, Refusal, RefusalCode, Reply, Request, Role};
 use evenkeel_machine::{Instant, Outbox};
@@ -55,8 +56,9 @@ impl Balance {
                 self.program.hold(After::All, Effect::Reply { token, reply });
                 Ok(())
             }
-            Request::Drain { server, for_s, until_idle, force } => {
-                let order = DrainOrder { for_s, until_idle, force };
+            Request::Drain { server, for_s, until_idle, deadline_s, keep, force } => {
+                let until_idle = until_idle || deadline_s.is_some();
+                let order = DrainOrder { for_s, until_idle, deadline_s, keep, force };
                 self.drain(now, token, &server, order, out)
             }
             Request::Undrain { server } => self.undrain(now, token, &server, out),
@@ -69,6 +71,7 @@ impl Balance {
             | Request::Table { .. }
             | Request::Edit { .. }
             | Request::Connections { .. }
+            | Request::Count { .. }
             | Request::Flush { .. } => {
                 Err(Refusal::new(RefusalCode::BadRequest, format!("{} is not for the engine", request.name())))
             }
@@ -103,7 +106,9 @@ impl Balance {
             self.look_at_drain(now, sample, drain, out);
         }
         let waits = !self.sampling.drains.is_empty() && self.phase == Phase::Running;
-        self.sampling.again_at = waits.then(|| now + IDLE_EVERY);
+        let deadline = self.sampling.drains.iter().filter_map(|drain| drain.deadline).min();
+        let again_at = deadline.map_or(now + IDLE_EVERY, |at| at.min(now + IDLE_EVERY));
+        self.sampling.again_at = waits.then_some(again_at);
     }
 
     pub(crate) fn sample_again(&mut self, now: Instant, out: &mut Outbox<Effect>) {
@@ -114,7 +119,7 @@ impl Balance {
     }
 
     fn look_at_drain(&mut self, now: Instant, sample: &Sample, drain: IdleDrain, out: &mut Outbox<Effect>) {
-        let IdleDrain { token, service: key, address, since } = drain;
+        let IdleDrain { token, service: key, address, since, keep, deadline } = drain;
         let server = self.services.get(&key).and_then(|service| Some((service, service.server(&address)?)));
         let Some((service, server)) = server.filter(|(_, server)| server.asked.drained) else {
             let refusal = Refusal::new(RefusalCode::Failed, "the drain was ended before the last connection was gone");
@@ -127,14 +132,49 @@ impl Balance {
             Some(Protocol::Tcp | Protocol::Sctp) => counters.active,
             Some(Protocol::Udp) | None => counters.active.saturating_add(counters.inactive),
         });
-        if left > 0 {
+        let late = deadline.is_some_and(|at| at <= now);
+        if left > keep && !late {
             self.sampling.drains.push(drain);
-            return;
+        } else if deadline.is_some() {
+            out.push(Effect::Flush { service: key, real_server: address });
+            self.sampling.flushing.push((drain, left > keep));
+        } else {
+            let after_s = (now - since).as_secs();
+            let (service, server) = (service.name.clone(), server.name.to_string());
+            let event = Event::DrainedIdle { service, server, after_s, left: left.into() };
+            out.push(Effect::Reply { token, reply: Reply::Done { message: event.to_string() } });
+            out.push(Effect::Event(event));
         }
-        let after_s = (now - since).as_secs();
-        let event = Event::DrainedIdle { service: service.name.clone(), server: server.name.to_string(), after_s };
-        out.push(Effect::Reply { token, reply: Reply::Done { message: event.to_string() } });
-        out.push(Effect::Event(event));
+    }
+
+    /// The connections that drains had left are ended, or could not be.
+    pub(crate) fn flushed(
+        &mut self,
+        now: Instant,
+        place: (ServiceKey, SocketAddr),
+        outcome: Result<u64, String>,
+        out: &mut Outbox<Effect>,
+    ) {
+        let flushing = std::mem::take(&mut self.sampling.flushing);
+        let (mine, others) = flushing.into_iter().partition(|(drain, _)| (drain.service, drain.address) == place);
+        self.sampling.flushing = others;
+        for (IdleDrain { token, service: key, address, since, .. }, late) in mine {
+            let (service, server) = self.names(key, address);
+            let reply = match &outcome {
+                Ok(ended) => {
+                    let after_s = (now - since).as_secs();
+                    let event = Event::DrainEnded { service, server, after_s, ended: *ended, late };
+                    let message = event.to_string();
+                    out.push(Effect::Event(event));
+                    Reply::Done { message }
+                }
+                Err(why) => {
+                    let message = format!("the connections of {service}/{server} could not be ended: {why}");
+                    Reply::Refused(Refusal::new(RefusalCode::Failed, message).hint("it drains still"))
+                }
+            };
+            out.push(Effect::Reply { token, reply });
+        }
     }
 
     fn drain(
@@ -150,14 +190,20 @@ impl Balance {
         if order.until_idle && self.sampling.drains.len() >= WAITING {
             return Err(Refusal::new(RefusalCode::Busy, "too many drains wait for their last connection"));
         }
-        let wanted = Asked { drained: true, ..asked };
+        let mut wanted = Asked { drained: true, ..asked };
+        // The data plane shows the next daemon a weight of 0; no file would tell it another.
+        let server = self.services.get(&key).and_then(|service| service.server(&address));
+        if let Some(server) = server.filter(|server| server.watch == Slot::NONE) {
+            wanted.weight = Some(server.full_weight());
+        }
         self.guard(key, address, wanted, order.force)?;
         self.book.forget_end(key, address);
         self.change(now, key, address, wanted, until, out)?;
         let (service, server) = self.names(key, address);
         let event = Event::Drained { service, server, for_s: order.for_s };
         if order.until_idle {
-            let drain = IdleDrain { token, service: key, address, since: now };
+            let deadline = order.deadline_s.map(|s| now + Duration::from_secs(s));
+            let drain = IdleDrain { token, service: key, address, since: now, keep: order.keep, deadline };
             self.sampling.drains.push(drain);
             self.sampling.again_at = self.sampling.again_at.or(Some(now + IDLE_EVERY));
             self.program.hold(After::Service(key), Effect::Event(event));
@@ -217,6 +263,7 @@ impl Balance {
     ) -> Outcome {
         match self.find_target(text)? {
             Target::Server(key, address) => {
+                self.guard_client(disabled, key, Some(address))?;
                 let asked = self.book.asked(key, Some(address));
                 let wanted = Asked { disabled, ..asked };
                 self.guard(key, address, wanted, force)?;
@@ -228,6 +275,7 @@ impl Balance {
                 self.answer(token, key, event);
             }
             Target::Service(key) => {
+                self.guard_client(disabled, key, None)?;
                 self.guard_service(key, disabled && !force)?;
                 if !self.book.write(key, None, Asked { disabled, ..Asked::default() }, None) {
                     return Err(book_full());
@@ -262,6 +310,20 @@ impl Balance {
         };
         let message = format!("{} would have no real server left: {then}", service.name);
         Err(Refusal::new(RefusalCode::WouldBreak, message).hint("--force does it all the same"))
+    }
+
+    /// Refuses to disable what a client made: out of the table nobody would remember it after a restart.
+    fn guard_client(&self, guarded: bool, key: ServiceKey, address: Option<SocketAddr>) -> Outcome {
+        let Some(service) = self.services.get(&key).filter(|_| guarded) else { return Ok(()) };
+        let by_edit = match address {
+            Some(address) => service.server(&address).is_some_and(|server| server.watch == Slot::NONE),
+            None => service.is_by_edit(),
+        };
+        if !by_edit {
+            return Ok(());
+        }
+        let message = "no file names it: a client added it to the table";
+        Err(Refusal::new(RefusalCode::Failed, message).hint("drain it, or remove it as it was added"))
     }
 
     /// Refuses to take out a whole service that somebody answers for.
@@ -341,6 +403,8 @@ impl Balance {
 struct DrainOrder {
     for_s: Option<u64>,
     until_idle: bool,
+    deadline_s: Option<u64>,
+    keep: u32,
     force: bool,
 }
 

@@ -44,8 +44,11 @@ impl Balance {
         }
     }
 
-    fn in_order(&self) -> impl Iterator<Item = &Service> {
-        self.order.iter().filter_map(|key| self.services.get(key))
+    /// Those of the files as these have them, then those of clients, oldest first.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = &Service> {
+        let of_files = self.order.iter().filter_map(|key| self.services.get(key));
+        let of_files = of_files.filter(|service| !service.is_by_edit());
+        of_files.chain(self.edited.values().filter_map(|key| self.services.get(key)))
     }
 
     fn matching_services(&self, text: &str) -> impl Iterator<Item = &Service> {

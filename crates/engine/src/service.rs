@@ -26,6 +26,8 @@ pub(crate) struct Service {
     pub(crate) servers: Vec<Server>,
     pub(crate) disabled: bool,
     pub(crate) cover: Cover,
+    /// Where it stands among the services that clients made; 0 for those of files.
+    pub(crate) place: u64,
 }
 
 /// Who answers for a service.
@@ -39,14 +41,17 @@ pub(crate) enum Cover {
 }
 
 /// A real server of a service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Server {
     pub(crate) name: Box<str>,
     pub(crate) aliases: Box<[String]>,
     pub(crate) address: SocketAddr,
     pub(crate) forwarding: Forwarding,
+    /// As it was asked for and is listed, where the host itself is the real server.
+    pub(crate) shown: Forwarding,
     pub(crate) weight: Weight,
     pub(crate) thresholds: Thresholds,
+    /// [`Slot::NONE`] where no file says how it is checked.
     pub(crate) watch: Slot,
     pub(crate) asked: Asked,
     /// A maintenance file names it.
@@ -72,6 +77,24 @@ pub(crate) fn place(key: &ServiceKey) -> String {
 }
 
 impl Server {
+    /// One that a client adds: nobody checks it, so it is up.
+    pub(crate) fn unchecked(address: SocketAddr, forwarding: Forwarding, weight: Weight, now: Instant) -> Server {
+        Server {
+            name: address.to_string().into(),
+            aliases: Box::default(),
+            address,
+            forwarding,
+            shown: forwarding,
+            weight,
+            thresholds: Thresholds::default(),
+            watch: Slot::NONE,
+            asked: Asked::default(),
+            maintenance: false,
+            state: ServerState::Up,
+            since: now,
+        }
+    }
+
     /// The weight it has while it is up and not drained.
     pub(crate) fn full_weight(&self) -> Weight {
         self.asked.weight.unwrap_or(self.weight)
@@ -102,6 +125,32 @@ impl Server {
 }
 
 impl Service {
+    /// One that a client makes.
+    pub(crate) fn by_edit(key: ServiceKey, mut options: ServiceOptions, place: u64) -> Service {
+        options.note.by_edit = true;
+        Service {
+            name: key.to_string(),
+            key,
+            options,
+            fallback: None,
+            fallback_command: None,
+            on_fail: OnFail::Quiesce,
+            start: StartState::Up,
+            clean_stop: true,
+            monitor_file: None,
+            alerts: None,
+            servers: Vec::new(),
+            disabled: false,
+            cover: Cover::Servers,
+            place,
+        }
+    }
+
+    /// A client made it, and no file names it.
+    pub(crate) fn is_by_edit(&self) -> bool {
+        self.options.note.by_edit
+    }
+
     /// The weight `server` should have in the table; `None`: it should not be there.
     pub(crate) fn wanted_weight(&self, server: &Server, watches: &Watches) -> Option<Weight> {
         if self.disabled || server.asked.disabled {
@@ -157,19 +206,27 @@ impl Service {
         self.servers.iter().find(|server| server.address == *address)
     }
 
+    /// The same, to be changed.
+    pub(crate) fn server_mut(&mut self, address: &SocketAddr) -> Option<&mut Server> {
+        self.servers.iter_mut().find(|server| server.address == *address)
+    }
+
+    /// What the table should hold of a real server; `None`: nothing.
+    pub(crate) fn entry(&self, server: &Server, watches: &Watches) -> Option<dataplane::RealServer> {
+        let weight = self.wanted_weight(server, watches)?;
+        // Drained or not: one that fails its checks is gone for those it had, too.
+        let health = watches.state(server.watch);
+        let is_down = weight == Weight::ZERO && (server.maintenance || health == State::Down);
+        let (forwarding, thresholds) = (server.forwarding, server.thresholds);
+        Some(dataplane::RealServer { weight, forwarding, thresholds, is_down })
+    }
+
     /// What the table should hold, in the order of the file; the sorry server last. `None`: the service is disabled.
     pub(crate) fn wanted(&self, watches: &Watches) -> Option<Vec<(SocketAddr, dataplane::RealServer)>> {
         if self.disabled {
             return None;
         }
-        let entry = |server: &Server| {
-            let weight = self.wanted_weight(server, watches)?;
-            // Drained or not: one that fails its checks is gone for those it had, too.
-            let health = watches.state(server.watch);
-            let is_down = weight == Weight::ZERO && (server.maintenance || health == State::Down);
-            let (forwarding, thresholds) = (server.forwarding, server.thresholds);
-            Some((server.address, dataplane::RealServer { weight, forwarding, thresholds, is_down }))
-        };
+        let entry = |server: &Server| Some((server.address, self.entry(server, watches)?));
         let mut wanted: Vec<_> = self.servers.iter().filter_map(entry).collect();
         if let (Cover::Fallback { .. }, Some(fallback)) = (self.cover, &self.fallback) {
             let sorry = dataplane::RealServer::new(Weight::ONE, fallback.forwarding);

@@ -22,6 +22,11 @@ pub(crate) type User = (ServiceKey, SocketAddr);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot(u32);
 
+impl Slot {
+    /// No watch at all: a real server that a client added, which is up.
+    pub(crate) const NONE: Slot = Slot(u32::MAX);
+}
+
 /// A watch that has come up or gone down.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -290,6 +295,9 @@ impl Watches {
 
     /// Whether the watch found its target up, down, or has not decided yet.
     pub(crate) fn state(&self, slot: Slot) -> health::State {
+        if slot == Slot::NONE {
+            return health::State::Up;
+        }
         self.entry(slot).map_or(health::State::Unknown, |entry| entry.watch.status().state)
     }
 

@@ -1,5 +1,7 @@
 //! Checks, verdicts and changes in the operator's words.
 
+use crate::entry::model_key;
+use evenkeel_api::table::{Edit, Key};
 use evenkeel_dataplane::Change;
 use evenkeel_health::{Outcome, Verdict};
 use evenkeel_model::{Check, Http, HttpMethod, Probe};
@@ -112,6 +114,34 @@ fn quoted(text: &str) -> String {
         return format!("'{text}'");
     }
     format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// `added service 192.0.2.1:80/tcp`.
+pub(crate) fn edit(edit: &Edit) -> String {
+    let key = |key: &Key| match model_key(key) {
+        Ok(key) => key.to_string(),
+        Err(why) => why,
+    };
+    match edit {
+        Edit::AddService(service, entry) => {
+            format!("added service {} with scheduler {}", key(service), entry.scheduler)
+        }
+        Edit::EditService(service, entry) => {
+            format!("changed service {} to scheduler {}", key(service), entry.scheduler)
+        }
+        Edit::RemoveService(service) => format!("removed service {}", key(service)),
+        Edit::Clear {} => "removed every service".to_owned(),
+        Edit::AddServer(service, address, entry) => {
+            format!("added real server {address} with weight {} to {}", entry.weight, key(service))
+        }
+        Edit::EditServer(service, address, entry) => {
+            format!("gave real server {address} of {} weight {}", key(service), entry.weight)
+        }
+        Edit::RemoveServer(service, address) => format!("took real server {address} out of {}", key(service)),
+        Edit::Zero(Some(service)) => format!("counted service {} from 0 again", key(service)),
+        Edit::Zero(None) => "counted from 0 again".to_owned(),
+        Edit::Timeouts { .. } => "set other timeouts".to_owned(),
+    }
 }
 
 /// `take 192.0.2.2:80 out of 192.0.2.1:80/tcp`: continues "refused to".

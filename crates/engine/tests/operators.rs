@@ -11,7 +11,7 @@ use evenkeel_model::{OnFail, Weight};
 use std::time::Duration;
 
 fn drain(server: &str) -> Request {
-    Request::Drain { server: server.into(), for_s: None, until_idle: false, force: false }
+    Request::Drain { server: server.into(), for_s: None, until_idle: false, deadline_s: None, keep: 0, force: false }
 }
 
 fn weight(server: &str, weight: Option<u32>) -> Request {
@@ -96,7 +96,14 @@ fn what_operators_asked_for_outlives_reloads_and_crashes() {
 #[test]
 fn a_drain_with_a_time_ends_by_itself_also_over_a_restart() {
     let mut bed = serving();
-    bed.done(Request::Drain { server: "real-1".into(), for_s: Some(600), until_idle: false, force: false });
+    bed.done(Request::Drain {
+        server: "real-1".into(),
+        for_s: Some(600),
+        until_idle: false,
+        deadline_s: None,
+        keep: 0,
+        force: false,
+    });
     assert_eq!(bed.stored.records[0].drained_for_ms, Some(600_000));
     bed.stored = bed.stored.clone().aged(Duration::from_secs(590));
     bed.restart(2, &pair());
@@ -120,7 +127,14 @@ fn a_drain_until_idle_answers_when_the_last_connection_is_gone() {
         [(key(VIP), ServerSample { real_servers: [(address(ONE), counters)].into(), ..ServerSample::default() })].into()
     };
     bed.sample.services = busy(2);
-    let request = Request::Drain { server: "real-1".into(), for_s: None, until_idle: true, force: false };
+    let request = Request::Drain {
+        server: "real-1".into(),
+        for_s: None,
+        until_idle: true,
+        deadline_s: None,
+        keep: 0,
+        force: false,
+    };
     assert_eq!(bed.request(request), None);
     let token = bed.last_token();
     bed.pass(Duration::from_secs(5));
@@ -140,7 +154,14 @@ fn a_drain_that_is_undone_while_someone_waits_says_so() {
     let counters = Counters { active: 1, ..Counters::default() };
     let sample = ServerSample { real_servers: [(address(ONE), counters)].into(), ..ServerSample::default() };
     bed.sample.services = [(key(VIP), sample)].into();
-    bed.request(Request::Drain { server: "real-1".into(), for_s: None, until_idle: true, force: false });
+    bed.request(Request::Drain {
+        server: "real-1".into(),
+        for_s: None,
+        until_idle: true,
+        deadline_s: None,
+        keep: 0,
+        force: false,
+    });
     let token = bed.last_token();
     bed.done(Request::Undrain { server: "real-1".into() });
     bed.pass(Duration::from_secs(1));
@@ -188,7 +209,14 @@ fn the_last_real_server_is_taken_out_by_force_only() {
         assert_eq!(text, expected);
     }
     assert_eq!(bed.changed(), vec![]);
-    bed.done(Request::Drain { server: "real-2".into(), for_s: None, until_idle: false, force: true });
+    bed.done(Request::Drain {
+        server: "real-2".into(),
+        for_s: None,
+        until_idle: false,
+        deadline_s: None,
+        keep: 0,
+        force: true,
+    });
     assert_eq!(bed.weight(key(VIP), address("127.0.0.1:80")), Some(1));
     bed.done(drain("real-1"));
 }

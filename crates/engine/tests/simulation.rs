@@ -7,9 +7,12 @@
 mod bed;
 
 use bed::*;
-use evenkeel_api::{Request, ServerState};
+use evenkeel_api::{
+    Reply, Request, ServerState,
+    table::{Edit, EditFailure, Forward, Key, ServerEntry},
+};
 use evenkeel_dataplane::Change;
-use evenkeel_engine::{Effect, Input};
+use evenkeel_engine::{Effect, Input, key_of, model_key};
 use evenkeel_machine::Rng;
 use evenkeel_model::{Check, Cluster, OnFail, Probe, Scheduler, ServiceKey, StartState, Weight};
 use std::{
@@ -41,6 +44,30 @@ struct World {
     verdicts: BTreeMap<SocketAddr, bool>,
     /// Real servers that may have a weight: a good verdict once, or found serving at a start.
     proved: BTreeSet<SocketAddr>,
+    /// What clients have made, by their own account: services and the weights of their real servers.
+    made: Made,
+}
+
+type Made = BTreeMap<ServiceKey, BTreeMap<SocketAddr, u32>>;
+
+/// What an edit makes of the services of clients; false: it cannot be made.
+fn edited(made: &mut Made, edit: &Edit) -> bool {
+    let found = |key: &Key| model_key(key).unwrap();
+    match edit {
+        Edit::AddService(key, _) => made.insert(found(key), BTreeMap::new()).is_none(),
+        Edit::RemoveService(key) => made.remove(&found(key)).is_some(),
+        Edit::AddServer(key, address, entry) => {
+            made.get_mut(&found(key)).is_some_and(|servers| servers.insert(*address, entry.weight).is_none())
+        }
+        Edit::EditServer(key, address, entry) => {
+            let server = made.get_mut(&found(key)).and_then(|servers| servers.get_mut(address));
+            server.map(|weight| *weight = entry.weight).is_some()
+        }
+        Edit::RemoveServer(key, address) => {
+            made.get_mut(&found(key)).is_some_and(|servers| servers.remove(address).is_some())
+        }
+        Edit::EditService(..) | Edit::Clear {} | Edit::Zero(_) | Edit::Timeouts { .. } => unreachable!("not made here"),
+    }
 }
 
 fn vip(number: u64) -> String {
@@ -119,7 +146,7 @@ impl World {
         let mut bed = Bed::new(seed);
         bed.start(&cluster);
         bed.events();
-        World { rng, bed, cluster, verdicts: BTreeMap::new(), proved: BTreeSet::new() }
+        World { rng, bed, cluster, verdicts: BTreeMap::new(), proved: BTreeSet::new(), made: Made::new() }
     }
 
     fn step(&mut self) -> (String, Cause) {
@@ -143,7 +170,8 @@ impl World {
                 self.bed.reload(&cluster);
                 ("reload of the same".into(), Cause::None)
             }
-            75..87 => self.operator(),
+            75..83 => self.operator(),
+            83..87 => self.client(),
             87..91 => {
                 let names: BTreeSet<String> =
                     (0..self.rng.below(3)).map(|_| self.random_server().ip().to_string()).collect();
@@ -222,7 +250,14 @@ impl World {
         let server = format!("web-{service}/{server}");
         let force = self.rng.chance(50);
         let request = match self.rng.below(7) {
-            0 => Request::Drain { server, for_s: self.rng.chance(30).then_some(5), until_idle: false, force },
+            0 => Request::Drain {
+                server,
+                for_s: self.rng.chance(30).then_some(5),
+                until_idle: false,
+                deadline_s: None,
+                keep: 0,
+                force,
+            },
             1 => Request::Undrain { server },
             2 => Request::Weight { server, weight: self.rng.chance(70).then(|| self.rng.below(5) as u32), force },
             3 => Request::Disable { target: server, force },
@@ -233,6 +268,62 @@ impl World {
         let text = format!("{request:?}");
         self.bed.request(request);
         (text, Cause::Any)
+    }
+
+    /// A client edits the table, and the data plane may refuse that.
+    fn client(&mut self) -> (String, Cause) {
+        if self.bed.slow {
+            return ("nothing".into(), Cause::None);
+        }
+        let (atomic, count) = (self.rng.chance(50), 1 + self.rng.below(6));
+        let edits: Vec<Edit> = (0..count).map(|_| self.random_edit()).collect();
+        if self.rng.chance(30) {
+            let left = 1 + self.rng.below(2) as usize;
+            self.bed.refuse = Some((|change| matches!(change, Change::AddRealServer(..)), left));
+        }
+        let text = format!("{edits:?}, atomic: {atomic}");
+        let done = match self.bed.edit(atomic, edits.clone()) {
+            Some(Reply::Done { .. }) => edits.len(),
+            Some(Reply::NotEdited(error)) => {
+                let mut made = self.made.clone();
+                let index = error.index as usize;
+                let before = edits.iter().take(index).all(|edit| edited(&mut made, edit));
+                assert!(before, "an edit before the one that is told was wrong");
+                let refused = error.failure == EditFailure::Refused;
+                assert!(refused || !edited(&mut made, &edits[index]), "{error:?}");
+                if atomic { 0 } else { index }
+            }
+            other => panic!("{text}: {other:?}"),
+        };
+        for edit in &edits[..done] {
+            assert!(edited(&mut self.made, edit), "{edit:?} was made and cannot be");
+        }
+        (text, Cause::Any)
+    }
+
+    fn random_edit(&mut self) -> Edit {
+        let key = key_of(&key(&format!("10.0.9.{}:80", self.rng.below(3))));
+        let server = address(&format!("10.1.9.{}:80", self.rng.below(4)));
+        let entry = ServerEntry { forward: Forward::Dr, weight: self.rng.below(3) as u32, upper: 0, lower: 0 };
+        let service = serde_json::from_str(r#"{"scheduler":"wrr"}"#).unwrap();
+        match self.rng.below(10) {
+            0..3 => Edit::AddService(key, service),
+            3..4 => Edit::RemoveService(key),
+            4..7 => Edit::AddServer(key, server, entry),
+            7..9 => Edit::EditServer(key, server, entry),
+            _ => Edit::RemoveServer(key, server),
+        }
+    }
+
+    /// What clients made is exactly there, whatever files, crashes and refusals do.
+    fn check_made(&self) {
+        let table = &self.bed.table;
+        let by_client = table.services.iter().filter(|(_, service)| service.options.note.by_edit);
+        let weights = |service: &evenkeel_dataplane::Service| {
+            service.real_servers.iter().map(|(address, server)| (*address, server.weight.get())).collect()
+        };
+        let there: Made = by_client.map(|(key, service)| (*key, weights(service))).collect();
+        assert_eq!(there, self.made);
     }
 
     /// Somebody else changes the table, and an audit finds it.
@@ -277,6 +368,7 @@ impl World {
             }
         }
         self.check_states();
+        self.check_made();
         self.bed.log.clear();
         self.bed.changes.clear();
     }
@@ -295,7 +387,7 @@ impl World {
             self.verdicts.remove(&target);
         }
         let status = self.bed.status();
-        assert_eq!(status.services.len(), self.cluster.services.len());
+        assert_eq!(status.services.len(), self.cluster.services.len() + self.made.len());
         for (service, told) in self.cluster.services.iter().zip(&status.services) {
             let in_table = self.bed.table.services.get(&service.key);
             assert_eq!(in_table.is_none(), told.disabled, "{} is there unless it is disabled", service.name);

@@ -40,6 +40,13 @@ impl Forwarding {
         }
     }
 
+    /// The method where the real server's address is this host's own: its stack is the real server, whatever was asked for.
+    /// Only where translation would have to change the port is it left as it is: a packet that is delivered as it came
+    /// would reach another program.
+    pub fn on_own_host(self, same_port: bool) -> Forwarding {
+        if same_port || !self.translates_ports() { Forwarding::Local } else { self }
+    }
+
     /// Whether the real server's address may be of another family than the virtual one.
     pub fn crosses_families(self) -> bool {
         match self {

@@ -196,7 +196,7 @@ impl fmt::Display for Weight {
 pub struct Thresholds {
     /// With so many connections, active and inactive, it takes no new ones; 0: no limit.
     pub upper: u32,
-    /// It takes new ones again below this; 0: below three quarters of `upper`. Never above `upper` unless that is 0.
+    /// It takes new ones again below this; 0: below three quarters of `upper`. Never above `upper`.
     pub lower: u32,
 }
 

@@ -9,6 +9,7 @@
 
 mod host;
 mod iptables;
+mod marks;
 mod nft;
 
 use std::{
@@ -20,7 +21,8 @@ use std::{
 
 use evenkeel_model::Protocol;
 
-pub use host::HostRules;
+pub use host::{HostMarks, HostRules};
+pub use marks::{Marks, Unexpressed};
 
 /// Jumps inside jumps that are followed; the kernel allows 16.
 const DEPTH: usize = 16;

@@ -6,10 +6,12 @@
 mod bpffs;
 pub mod child;
 pub mod clock;
+mod descriptors;
 mod detach;
 mod error;
 pub mod firewall;
 mod heap;
+mod host_name;
 mod namespace;
 mod pid_file;
 mod runtime_dir;
@@ -18,9 +20,11 @@ mod usage;
 
 pub use bpffs::{Bpffs, holds_pins, lasting_bpffs, remove_bpffs};
 pub use clock::Clock;
+pub use descriptors::close_inherited;
 pub use detach::{Herald, Side, Waiter, detach};
 pub use error::{Error, Result};
 pub use heap::trim_heap;
+pub use host_name::host_name;
 pub use namespace::Namespace;
 pub use pid_file::{Holder, PidFile, Signal};
 pub use runtime_dir::{Lock, RuntimeDir};

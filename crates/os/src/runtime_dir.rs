@@ -112,6 +112,21 @@ impl RuntimeDir {
         Ok(Lock { file, owner: std::process::id() })
     }
 
+    /// Takes the lock `name` inside once whoever has it gives it back; callers keep it only for a bounded time.
+    pub fn wait_for(&self, name: &str) -> Result<Lock> {
+        let path = self.join(name);
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = opened.map_err(|e| Error::at("open", &path, e))?;
+        loop {
+            match flock(file.as_fd(), FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(Lock { file, owner: std::process::id() }),
+                // A signal that does not end the process.
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(Error::at("lock", &path, e)),
+            }
+        }
+    }
+
     /// Puts `bytes` into the file `name` inside, whole or not at all, also when the power fails meanwhile.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let (path, draft) = (self.join(name), self.join(&format!("{name}.new")));
@@ -174,5 +189,22 @@ mod tests {
         assert!(why.starts_with(&format!("another instance (process {}) uses ", std::process::id())), "{why}");
         drop(first);
         directory.lock().expect("free again");
+    }
+
+    #[test]
+    fn a_lock_is_waited_for() {
+        let bed = bed();
+        let directory = RuntimeDir::prepare(bed.path().join("run")).expect("prepare");
+        let first = directory.wait_for("start.lock").expect("free");
+        let (waiting, other) = (std::sync::mpsc::channel(), directory.clone());
+        let thread = std::thread::spawn(move || {
+            let second = other.wait_for("start.lock").expect("free later");
+            waiting.0.send(()).expect("heard");
+            drop(second);
+        });
+        assert!(waiting.1.try_recv().is_err());
+        drop(first);
+        waiting.1.recv_timeout(std::time::Duration::from_secs(20)).expect("the lock");
+        thread.join().expect("no panic");
     }
 }

@@ -13,7 +13,10 @@ mod tests;
 
 use client::Client;
 use clients::Clients;
-use evenkeel_api::{PROTOCOL, REQUEST_LINE_MAX, Reply, Request, Role};
+use evenkeel_api::{
+    JOINED_MAX, PROTOCOL, REQUEST_LINE_MAX, Refusal, Reply, Request, Role,
+    table::{ConnectionEntry, ConnectionFilter},
+};
 use std::{
     cell::RefCell,
     fs, io,
@@ -28,15 +31,45 @@ use tokio::{
     sync::{broadcast, mpsc, oneshot},
 };
 
-/// One request of one client, and where its reply goes.
+/// What a client wants of the core.
 #[derive(Debug)]
-pub(crate) struct Call {
-    /// What is asked; the caller's role allows it.
-    pub request: Request,
-    /// Who asks.
-    pub role: Role,
-    /// Takes the reply. Dropped: the client is closed.
-    pub reply: oneshot::Sender<Reply>,
+pub(crate) enum Call {
+    /// One request, and where its reply goes.
+    Request {
+        /// What is asked; the caller's role allows it.
+        request: Request,
+        /// Who asks.
+        role: Role,
+        /// Takes the reply. Dropped: the client is closed.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// A part of the connections.
+    Parts(Parts),
+}
+
+/// Which part of the connections is wanted. A client asks for one part after the other, each when it has read the one
+/// before: so nothing waits in memory for a slow reader, and a large table does not hold up anybody else.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Which connections.
+    pub filter: ConnectionFilter,
+    /// Where the part begins; 0 at first.
+    pub from: u64,
+    /// The connections themselves are not wanted.
+    pub only_count: bool,
+    /// Takes the part.
+    pub reply: oneshot::Sender<Result<Part, Refusal>>,
+}
+
+/// A part of the connections.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// The connections.
+    pub entries: Vec<ConnectionEntry>,
+    /// How many there are.
+    pub count: u64,
+    /// Where the next part begins; `None`: that was the last.
+    pub next: Option<u64>,
 }
 
 /// What clients are served from.
@@ -65,6 +98,8 @@ pub(crate) struct Limits {
     pub request_time: Duration,
     /// For a client to read on; each bit of progress starts it anew.
     pub reply_time: Duration,
+    /// Bytes of edits that wait for the rest of them, over all clients.
+    pub joined_bytes: usize,
     /// Bytes of replies that wait for their readers, over all clients.
     pub reply_bytes: usize,
 }
@@ -76,6 +111,7 @@ impl Default for Limits {
             request_bytes: REQUEST_LINE_MAX,
             request_time: Duration::from_secs(10),
             reply_time: Duration::from_secs(10),
+            joined_bytes: JOINED_MAX,
             reply_bytes: 256 * 1024 * 1024,
         }
     }

@@ -2,14 +2,16 @@
 
 mod files;
 mod host;
+mod table;
 
 use crate::{
     callers::Callers,
     clock::{self, Clock},
     commands::{self, Commands},
     configuration::Reader,
-    doors::Doors,
+    doors::{Doors, Numbered},
     firewall,
+    follows::Follows,
     instances::Instances,
     mail::{Letter, Post},
     network::Network,
@@ -20,11 +22,11 @@ use crate::{
     watch::Watched,
 };
 use evenkeel_api::{Event, Reply, Severity, Stamped, to_line};
-use evenkeel_dataplane::Capabilities;
-use evenkeel_engine::{Balance, Effect, Exit, Input, Mail, ProgramFailure, Sample, ScriptOrder};
+use evenkeel_dataplane::{Capabilities, ConnectionFilter};
+use evenkeel_engine::{Balance, Effect, Exit, Input, Mail, ProgramFailure, Rates, Sample, ScriptOrder, ServerSample};
 use evenkeel_machine::{Machine, Outbox};
-use evenkeel_model::{Cluster, Probe, Settings};
-use std::{net::IpAddr, path::Path, sync::Arc};
+use evenkeel_model::{Cluster, Probe, ServiceKey, Settings};
+use std::{collections::BTreeMap, io, net::IpAddr, path::Path, sync::Arc};
 use tokio::sync::{broadcast, mpsc, watch};
 
 /// Everything that is done goes through here.
@@ -35,6 +37,11 @@ pub(crate) struct Core {
     pub(crate) path: Box<dyn PacketPath>,
     pub(crate) network: Network,
     pub(crate) doors: Doors,
+    /// What files and clients name.
+    pub(crate) follows: Follows,
+    /// The interfaces as they were last looked at.
+    pub(crate) host: Vec<Numbered>,
+    pub(crate) rates: Rates,
     pub(crate) probes: mpsc::UnboundedSender<ToProbes>,
     pub(crate) commands: Commands,
     pub(crate) post: Post,
@@ -107,6 +114,18 @@ impl Core {
                     let outcome = outcome.map_err(|e| ProgramFailure { applied: e.applied, why: e.cause.to_string() });
                     self.report(Input::Programmed { batch, outcome });
                 }
+                Effect::Operate { batch, operation } => {
+                    let outcome = self.operate(&operation);
+                    let outcome = outcome.map_err(|e| ProgramFailure { applied: 0, why: e.to_string() });
+                    self.report(Input::Programmed { batch, outcome });
+                }
+                Effect::Flush { service, real_server } => {
+                    let filter =
+                        ConnectionFilter { service: Some(service), real_server: Some(real_server), client: None };
+                    let outcome = self.path.flush(&filter).map_err(|e| e.to_string());
+                    self.report(Input::Flushed { service, real_server, outcome });
+                }
+                Effect::Follow { more, less } => self.follow_edits(&more, &less),
                 // Only at the very end is there nobody who takes orders.
                 Effect::Probe(order) => {
                     let source = target(&order.probe).and_then(|target| self.network.source(target));
@@ -182,13 +201,7 @@ impl Core {
 
     fn sample(&mut self) -> Sample {
         let mut sample = Sample::default();
-        let counters = self.path.counters(&mut |key, real_server, counters| {
-            let service = sample.services.entry(key).or_default();
-            match real_server {
-                None => service.total = counters,
-                Some(address) => drop(service.real_servers.insert(address, counters)),
-            }
-        });
+        let counters = count(self.path.as_mut(), None, &mut sample.services);
         let drops = self.path.drops(&mut |reason, count| {
             if count > 0 {
                 sample.dataplane.drops.insert(reason.to_owned(), count);
@@ -215,6 +228,24 @@ impl Core {
             Report::Ended(check, attempt, verdict) => Input::Verdict { check, attempt, verdict },
         });
     }
+}
+
+/// Reads the counters of a service, or of all.
+fn count(
+    path: &mut dyn PacketPath,
+    only: Option<&ServiceKey>,
+    into: &mut BTreeMap<ServiceKey, ServerSample>,
+) -> io::Result<()> {
+    path.counters(&mut |key, real_server, counters| {
+        if only.is_some_and(|only| *only != key) {
+            return;
+        }
+        let service = into.entry(key).or_default();
+        match real_server {
+            None => service.total = counters,
+            Some(address) => drop(service.real_servers.insert(address, counters)),
+        }
+    })
 }
 
 /// Whom a probe talks to.

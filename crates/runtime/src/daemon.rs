@@ -36,6 +36,8 @@ pub struct Options {
     pub program: PathBuf,
     /// A pid file besides that of the runtime directory.
     pub pid_file: Option<PathBuf>,
+    /// Services that an earlier run left and that the files do not name are kept, whoever made them.
+    pub keep_all: bool,
     /// Called when the daemon serves.
     pub ready: Box<dyn FnOnce()>,
 }

@@ -2,13 +2,17 @@
 //!
 //! Interfaces named by the operator are taken exactly. Where they are derived from addresses and routes, more are taken
 //! while the daemon runs, but none is let go before a reload: an address that is gone for a moment must not cost a service.
+//!
+//! The answers of real servers that are translated have to come in by a door as well: by the interface that leads to them.
+//! Where interfaces are named, one that is missing for that is only warned about.
 
 use crate::{
+    follows::Follows,
     interfaces::{self, Interface},
     path::{Door, PacketPath},
 };
 use evenkeel_api::Event;
-use evenkeel_model::Cluster;
+use evenkeel_model::{Prefix, Settings};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -25,6 +29,17 @@ pub(crate) struct Numbered {
     pub interface: Interface,
 }
 
+/// What a look at the doors may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Attach where something is missing.
+    Mend,
+    /// The same, where services are new: undecided addresses are guessed at.
+    New,
+    /// The files have been read: also let go of what is not wanted any more.
+    Anew,
+}
+
 /// Where to attach, and where it is attached.
 #[derive(Debug, Default)]
 pub(crate) struct Doors {
@@ -32,7 +47,12 @@ pub(crate) struct Doors {
     override_interfaces: Vec<String>,
     override_door: Option<Door>,
     named: BTreeSet<String>,
-    vips: BTreeSet<IpAddr>,
+    /// Where the packets go that are to be taken.
+    vips: BTreeSet<Prefix>,
+    /// Interfaces towards real servers that are translated, and one of these for each.
+    answers: BTreeMap<u32, IpAddr>,
+    /// Of the interfaces that are not named although answers come in there.
+    unnamed: BTreeMap<String, IpAddr>,
     door: Door,
     /// An address was undecided when the files were read.
     guessing: bool,
@@ -49,25 +69,46 @@ impl Doors {
     }
 
     /// Takes what this cluster wants; made true by [`Doors::settle`].
-    pub(crate) fn want(&mut self, cluster: &Cluster) {
-        let named =
-            if self.override_interfaces.is_empty() { &cluster.settings.interfaces } else { &self.override_interfaces };
+    pub(crate) fn want(&mut self, settings: &Settings, follows: &Follows) {
+        let named = if self.override_interfaces.is_empty() { &settings.interfaces } else { &self.override_interfaces };
         self.named = named.iter().cloned().collect();
-        let derived = self.named.is_empty();
-        self.vips = cluster.services.iter().filter(|_| derived).filter_map(|s| s.key.address()).collect();
-        let written = cluster.settings.attach.as_deref().and_then(|word| word.parse().ok());
+        self.vips = if self.named.is_empty() { follows.destinations() } else { BTreeSet::new() };
+        let written = settings.attach.as_deref().and_then(|word| word.parse().ok());
         self.door = self.override_door.or(written).unwrap_or_default();
     }
 
-    /// Attaches where it should be and is not; with `leave`, detaches where it should not be. Tells what has changed,
-    /// and each failure once.
-    pub(crate) fn settle(&mut self, path: &mut dyn PacketPath, host: &[Numbered], leave: bool) -> Vec<Event> {
+    /// Packets to this prefix are to be taken as well; whether they are already, as far as is known of the host.
+    pub(crate) fn add(&mut self, destination: Prefix, host: &[Numbered]) -> bool {
+        if !self.named.is_empty() {
+            return true;
+        }
+        self.vips.insert(destination);
+        let names = interfaces::choose_for(destination, host.iter().map(|n| &n.interface));
+        !names.is_empty()
+            && names.iter().all(|name| self.attached.contains_key(*name) || self.failed.contains_key(*name))
+    }
+
+    /// No packets are taken for this prefix any more; the interfaces are kept until the next reload.
+    pub(crate) fn remove(&mut self, destination: &Prefix) {
+        self.vips.remove(destination);
+    }
+
+    /// By these interfaces the answers of translated real servers come in; whether that is another set than before.
+    pub(crate) fn answer_by(&mut self, answers: BTreeMap<u32, IpAddr>) -> bool {
+        let same = answers.keys().eq(self.answers.keys());
+        self.answers = answers;
+        !same
+    }
+
+    /// Attaches where it should be and is not, and detaches where a look allows it. Tells what has changed, and each
+    /// failure once.
+    pub(crate) fn settle(&mut self, path: &mut dyn PacketPath, host: &[Numbered], look: Look) -> Vec<Event> {
         let there: BTreeMap<&str, u32> = host.iter().map(|n| (n.interface.name.as_str(), n.index)).collect();
         // One that is gone, or made anew under its old name, has taken its attachment with it.
         let open = path.attachments();
         let is_open = |name: &str| open.iter().any(|a| a.interface == name);
         self.attached.retain(|name, index| there.get(name.as_str()) == Some(index) && is_open(name));
-        let wanted = self.wanted(host, leave);
+        let wanted = self.wanted(host, look);
         self.failed.retain(|name, _| wanted.contains(name));
         let mut events = Vec::new();
         for name in &wanted {
@@ -77,7 +118,7 @@ impl Doors {
             }
         }
         self.doubtful = doubtful(self.door, &wanted, host);
-        if leave {
+        if look == Look::Anew {
             for attachment in path.attachments() {
                 if !wanted.contains(&attachment.interface) {
                     self.detach(path, &attachment.interface, &mut events);
@@ -87,15 +128,21 @@ impl Doors {
         events
     }
 
-    fn wanted(&mut self, host: &[Numbered], anew: bool) -> BTreeSet<String> {
+    fn wanted(&mut self, host: &[Numbered], look: Look) -> BTreeSet<String> {
+        let answers = host.iter().filter(|n| n.interface.usable);
+        let answers = answers.filter_map(|n| Some((n.interface.name.clone(), *self.answers.get(&n.index)?)));
         if !self.named.is_empty() {
+            self.unnamed = answers.filter(|(name, _)| !self.named.contains(name)).collect();
             return self.named.clone();
         }
+        self.unnamed.clear();
         let interfaces: Vec<Interface> = host.iter().map(|n| n.interface.clone()).collect();
-        if anew {
+        if look != Look::Mend {
             self.guessing = interfaces::is_a_guess(&self.vips, &interfaces);
         }
-        interfaces::choose(&self.vips, &interfaces, self.guessing)
+        let mut wanted = interfaces::choose(&self.vips, &interfaces, self.guessing);
+        wanted.extend(answers.map(|(name, _)| name));
+        wanted
     }
 
     fn attach(&mut self, path: &mut dyn PacketPath, name: &str, index: u32, events: &mut Vec<Event>) {
@@ -106,7 +153,10 @@ impl Doors {
             Ok(attachment) => {
                 self.attached.insert(name.to_owned(), index);
                 self.failed.remove(name);
-                let why = "the virtual addresses' traffic arrives there".to_owned();
+                let why = match self.answers.get(&index).filter(|_| self.named.is_empty()) {
+                    Some(server) => format!("the answers of {server}, which is translated, arrive there"),
+                    None => "the virtual addresses' traffic arrives there".to_owned(),
+                };
                 events.push(Event::AttachmentChanged { interface: name.to_owned(), mode: Some(attachment.mode), why });
             }
             Err(why) => self.fail(name, why, events),
@@ -129,7 +179,7 @@ impl Doors {
     }
 
     /// The addresses whose traffic is to be taken; none where the operator names the interfaces.
-    pub(crate) fn vips(&self) -> &BTreeSet<IpAddr> {
+    pub(crate) fn vips(&self) -> &BTreeSet<Prefix> {
         &self.vips
     }
 
@@ -143,9 +193,14 @@ impl Doors {
         self.failed.iter().map(|(name, why)| format!("not attached to {name}: {why}"))
     }
 
-    /// One sentence for each interface on which the door may lose packets without a trace.
+    /// One sentence for each interface on which the door may lose packets without a trace, and for each that is missing.
     pub(crate) fn doubts(&self) -> impl Iterator<Item = String> + '_ {
-        self.doubtful.iter().map(|name| doubt(name))
+        let missing = |(name, server): (&String, &IpAddr)| {
+            format!(
+                "the answers of {server}, which is translated, arrive on {name}, which is not among the interfaces named: name it as well"
+            )
+        };
+        self.doubtful.iter().map(|name| doubt(name)).chain(self.unnamed.iter().map(missing))
     }
 }
 

@@ -120,6 +120,10 @@ impl Dataplane for EbpfPath {
         self.plane.flush(filter)
     }
 
+    fn timeouts(&mut self) -> io::Result<Timeouts> {
+        self.plane.timeouts()
+    }
+
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()> {
         self.plane.set_timeouts(timeouts)
     }

@@ -96,7 +96,7 @@ pub fn doubts(cluster: &Cluster, named: &[String], door: Door) -> Vec<String> {
 
 /// The interfaces that a run would attach to, and those of this host.
 fn chosen(cluster: &Cluster, named: &[String]) -> (BTreeSet<String>, Vec<Numbered>) {
-    let vips = cluster.services.iter().filter_map(|s| s.key.address()).collect();
+    let vips = crate::follows::destinations(cluster).into_keys().collect();
     let host = on_a_runtime(|network| network.interfaces(&vips)).and_then(Result::ok).unwrap_or_default();
     let named = if named.is_empty() { &cluster.settings.interfaces } else { named };
     let chosen = if named.is_empty() {

@@ -1,6 +1,6 @@
 //! On which interfaces the virtual addresses' traffic arrives, told from addresses and routes.
 //!
-//! For each virtual address, the first that holds:
+//! For each virtual address - and each prefix that what has a mark goes to - the first that holds:
 //!
 //! 1. the interfaces that hold the address itself (not loopback, not one that leads nowhere);
 //! 2. the interfaces with an address in whose subnet the virtual address lies: its neighbours find it there by ARP;
@@ -30,7 +30,7 @@ pub(crate) struct Interface {
 }
 
 /// The names of the interfaces to attach to; with `guess`, every usable one for an address that is undecided.
-pub(crate) fn choose(vips: &BTreeSet<IpAddr>, interfaces: &[Interface], guess: bool) -> BTreeSet<String> {
+pub(crate) fn choose(vips: &BTreeSet<Prefix>, interfaces: &[Interface], guess: bool) -> BTreeSet<String> {
     let usable: Vec<&Interface> = interfaces.iter().filter(|i| i.usable).collect();
     let names = vips.iter().flat_map(|vip| match choose_one(*vip, &usable) {
         names if names.is_empty() && guess => usable.iter().map(|i| i.name.as_str()).collect(),
@@ -42,23 +42,29 @@ pub(crate) fn choose(vips: &BTreeSet<IpAddr>, interfaces: &[Interface], guess: b
 }
 
 /// Whether an address is undecided.
-pub(crate) fn is_a_guess(vips: &BTreeSet<IpAddr>, interfaces: &[Interface]) -> bool {
+pub(crate) fn is_a_guess(vips: &BTreeSet<Prefix>, interfaces: &[Interface]) -> bool {
     let usable: Vec<&Interface> = interfaces.iter().filter(|i| i.usable).collect();
     vips.iter().any(|vip| choose_one(*vip, &usable).is_empty())
 }
 
+/// The names of the interfaces that packets to `vip` arrive on; none where that is undecided.
+pub(crate) fn choose_for<'a>(vip: Prefix, interfaces: impl Iterator<Item = &'a Interface>) -> Vec<&'a str> {
+    let usable: Vec<&Interface> = interfaces.filter(|i| i.usable).collect();
+    choose_one(vip, &usable)
+}
+
 /// Whether the choice hangs on default routes.
-pub(crate) fn hangs_on_routes(vips: &BTreeSet<IpAddr>, interfaces: &[Interface]) -> bool {
+pub(crate) fn hangs_on_routes(vips: &BTreeSet<Prefix>, interfaces: &[Interface]) -> bool {
     let usable = || interfaces.iter().filter(|i| i.usable);
     let by_address =
-        |vip: IpAddr| usable().flat_map(|i| &i.addresses).any(|(address, length)| in_subnet(vip, *address, *length));
+        |vip: Prefix| usable().flat_map(|i| &i.addresses).any(|(address, length)| meets(vip, *address, *length));
     !vips.iter().all(|vip| by_address(*vip))
 }
 
-fn choose_one<'a>(vip: IpAddr, usable: &[&'a Interface]) -> Vec<&'a str> {
-    let holds = |i: &Interface| i.addresses.iter().any(|(address, _)| *address == vip);
-    let near = |i: &Interface| i.addresses.iter().any(|(address, length)| in_subnet(vip, *address, *length));
-    let default = |i: &Interface| if vip.is_ipv4() { i.default4 } else { i.default6 };
+fn choose_one<'a>(vip: Prefix, usable: &[&'a Interface]) -> Vec<&'a str> {
+    let holds = |i: &Interface| i.addresses.iter().any(|(address, _)| vip.contains(*address));
+    let near = |i: &Interface| i.addresses.iter().any(|(address, length)| meets(vip, *address, *length));
+    let default = |i: &Interface| if vip.address().is_ipv4() { i.default4 } else { i.default6 };
     let rules: [&dyn Fn(&Interface) -> bool; 3] = [&holds, &near, &default];
     rules
         .iter()
@@ -67,8 +73,9 @@ fn choose_one<'a>(vip: IpAddr, usable: &[&'a Interface]) -> Vec<&'a str> {
         .unwrap_or_default()
 }
 
-fn in_subnet(vip: IpAddr, address: IpAddr, length: u8) -> bool {
-    Prefix::new(address, length).is_ok_and(|subnet| subnet.contains(vip))
+/// Whether addresses of `vip` are neighbours of this one.
+fn meets(vip: Prefix, address: IpAddr, length: u8) -> bool {
+    Prefix::new(address, length).is_ok_and(|subnet| subnet.contains(vip.address()) || vip.contains(subnet.address()))
 }
 
 #[cfg(test)]
@@ -130,6 +137,15 @@ mod tests {
         assert!(chosen(&[], &all).is_empty());
         let vips = BTreeSet::from(["203.0.113.1".parse().unwrap()]);
         assert!(is_a_guess(&vips, &all) && choose(&vips, &all, false).is_empty());
+    }
+
+    #[test]
+    fn a_prefix_that_has_a_mark_is_taken_where_addresses_of_it_are() {
+        let mut all = [interface("eth0", &["192.0.2.1/24"]), interface("eth1", &["10.0.0.1/8"])];
+        all[1].default4 = true;
+        assert_eq!(chosen(&["192.0.2.0/28"], &all), ["eth0"]);
+        assert_eq!(chosen(&["0.0.0.0/0"], &all), ["eth0", "eth1"]);
+        assert_eq!(chosen(&["203.0.113.0/24"], &all), ["eth1"]);
     }
 
     #[test]

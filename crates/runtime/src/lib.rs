@@ -15,6 +15,7 @@ mod doors;
 mod ebpf;
 pub mod files;
 mod firewall;
+mod follows;
 pub mod host;
 mod instances;
 mod interfaces;

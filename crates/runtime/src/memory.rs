@@ -25,6 +25,7 @@ struct State {
     doors: BTreeMap<String, String>,
     hops: BTreeMap<IpAddr, NextHop>,
     attached: usize,
+    timeouts: Timeouts,
     changes: Vec<Change>,
     refuse_attach: Option<String>,
 }
@@ -134,12 +135,29 @@ impl Dataplane for MemoryPath {
         Ok(0)
     }
 
-    fn set_timeouts(&mut self, _timeouts: &Timeouts) -> io::Result<()> {
+    fn timeouts(&mut self) -> io::Result<Timeouts> {
+        let Timeouts { tcp, tcp_fin, udp } = self.pins.state().timeouts;
+        Ok(Timeouts { tcp: tcp.or(Some(900)), tcp_fin: tcp_fin.or(Some(120)), udp: udp.or(Some(300)) })
+    }
+
+    fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()> {
+        let kept = &mut self.pins.state().timeouts;
+        *kept = Timeouts {
+            tcp: timeouts.tcp.or(kept.tcp),
+            tcp_fin: timeouts.tcp_fin.or(kept.tcp_fin),
+            udp: timeouts.udp.or(kept.udp),
+        };
         Ok(())
     }
 
-    fn zero(&mut self, _service: Option<&ServiceKey>) -> io::Result<()> {
-        Ok(())
+    /// There is nothing to count.
+    fn zero(&mut self, service: Option<&ServiceKey>) -> io::Result<()> {
+        match service {
+            Some(key) if !self.pins.state().table.services.contains_key(key) => {
+                Err(io::Error::new(io::ErrorKind::NotFound, "there is no such service"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn sweep(&mut self) -> io::Result<()> {

@@ -7,10 +7,11 @@ pub(crate) use hops::Hop;
 use crate::{
     clock::Clock,
     doors::Numbered,
+    follows::Follows,
     interfaces::{self, Interface},
 };
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::{Cluster, Forwarding, Prefix};
+use evenkeel_model::{Cluster, Prefix};
 use evenkeel_netlink::{
     Address, Event, Link, LinkKind, Monitor, NeighbourSocket, Netlink, RouteKind,
     nexthop::{Heard, Input, NextHops, Output},
@@ -28,6 +29,8 @@ use tokio::io::{Interest, unix::AsyncFd};
 const MAIN: u32 = 254;
 /// The kernel's scope of addresses that others may use.
 const GLOBAL: u8 = 0;
+/// Addresses that are asked for one by one whether they are this host's own.
+const ASKED_ONE_BY_ONE: usize = 32;
 /// Batches of news taken in one turn of the loop.
 const TURN: usize = 16;
 
@@ -136,10 +139,52 @@ impl Network {
         self.carry_out();
     }
 
-    /// Watches the ways to this cluster's real servers, and no others.
-    pub(crate) fn follow(&mut self, cluster: &Cluster) {
-        let wanted = real_servers(cluster);
-        self.vips = cluster.services.iter().filter_map(|s| s.key.address()).collect();
+    /// Watches the way to one more real server.
+    pub(crate) fn want(&mut self, real_server: IpAddr) {
+        if self.wanted.insert(real_server) {
+            self.tell(Input::Want(real_server));
+        }
+    }
+
+    /// Its way is of no interest any more.
+    pub(crate) fn forget(&mut self, real_server: IpAddr) {
+        if self.wanted.remove(&real_server) {
+            self.hops.forget(real_server);
+            self.tell(Input::Forget(real_server));
+        }
+    }
+
+    /// An address is virtual, or not any more.
+    pub(crate) fn virtual_address(&mut self, destination: Prefix, is_virtual: bool) {
+        let Some(address) = one_address(destination) else { return };
+        if is_virtual {
+            self.vips.insert(address);
+        } else {
+            self.vips.remove(&address);
+        }
+    }
+
+    /// The interfaces that lead to these real servers, and one of them for each.
+    pub(crate) fn ways_to(&self, real_servers: impl Iterator<Item = IpAddr>) -> BTreeMap<u32, IpAddr> {
+        let way = |ip: IpAddr| self.hops.way(ip).filter(|route| !route.is_local).map(|route| (route.ifindex, ip));
+        real_servers.filter_map(way).collect()
+    }
+
+    /// Those of these addresses that are this host's own.
+    pub(crate) fn own_of(&mut self, addresses: &BTreeSet<IpAddr>) -> BTreeSet<IpAddr> {
+        // Each is a question to the kernel; of many it is less to read what there is.
+        if addresses.len() > ASKED_ONE_BY_ONE {
+            let own = self.own_addresses();
+            return addresses.intersection(&own).copied().collect();
+        }
+        let mut is_own = |ip: &&IpAddr| matches!(self.netlink.route_to(**ip), Ok(Some(route)) if route.is_local);
+        addresses.iter().filter(|ip| is_own(ip)).copied().collect()
+    }
+
+    /// Watches the ways to these real servers, and no others.
+    pub(crate) fn follow(&mut self, follows: &Follows) {
+        let wanted = follows.servers();
+        self.vips = follows.destinations().into_iter().filter_map(one_address).collect();
         if wanted == self.wanted {
             return self.due();
         }
@@ -234,7 +279,7 @@ impl Network {
 
     /// The interfaces as they are now. Default routes are looked for only where the choice for `vips` hangs on them:
     /// a router has a million routes to look through.
-    pub(crate) fn interfaces(&mut self, vips: &BTreeSet<IpAddr>) -> Result<Vec<Numbered>, String> {
+    pub(crate) fn interfaces(&mut self, vips: &BTreeSet<Prefix>) -> Result<Vec<Numbered>, String> {
         let explain = |e: evenkeel_netlink::Error| format!("cannot list the host's interfaces: {e}");
         let links = self.netlink.links().map_err(explain)?;
         let mut addresses: BTreeMap<u32, Vec<(IpAddr, u8)>> = BTreeMap::new();
@@ -322,28 +367,21 @@ fn other_source(target: IpAddr, ifindex: u32, addresses: &[Address], vips: &BTre
     candidates().find(near).or_else(|| candidates().next()).map(|a| a.address)
 }
 
-/// Whom packets are sent to.
-fn real_servers(cluster: &Cluster) -> BTreeSet<IpAddr> {
-    let all = cluster.services.iter().flat_map(|service| {
-        let servers = service.real_servers.iter().map(|r| (r.address, r.forwarding));
-        servers.chain(service.fallback.iter().map(|f| (f.address, f.forwarding)))
-    });
-    // Collected at once: a set that is made of many at a time sorts them first, which is faster than inserting each.
-    all.filter_map(|(address, forwarding)| match forwarding {
-        Forwarding::DirectRouting | Forwarding::Nat | Forwarding::FullNat | Forwarding::Tunnel(_) => Some(address.ip()),
-        Forwarding::Local => None,
-    })
-    .collect()
+/// The address, where the prefix is of one.
+fn one_address(prefix: Prefix) -> Option<IpAddr> {
+    let bits = if prefix.address().is_ipv4() { 32 } else { 128 };
+    (prefix.length() == bits).then(|| prefix.address())
 }
 
 /// A real server whose address is this host's own is served by this host itself.
 pub(crate) fn localise(cluster: &mut Cluster, own: &BTreeSet<IpAddr>) {
     for service in &mut cluster.services {
+        let port = service.key.port();
         let servers = service.real_servers.iter_mut().map(|r| (r.address, &mut r.forwarding));
         let fallback = service.fallback.iter_mut().map(|f| (f.address, &mut f.forwarding));
         for (address, forwarding) in servers.chain(fallback) {
-            if own.contains(&address.ip()) {
-                *forwarding = Forwarding::Local;
+            if own.contains(&address.ip()) || address.ip().is_loopback() {
+                *forwarding = forwarding.on_own_host(port == 0 || port == address.port());
             }
         }
     }

@@ -8,8 +8,9 @@ use crate::{
     control::{Call, ControlSocket, Limits, Service},
     core::{Core, Warnings, fits},
     daemon::{Failure, Options},
-    doors::Doors,
+    doors::{Doors, Look},
     firewall::Found,
+    follows::Follows,
     instances::Instances,
     limits,
     mail::Post,
@@ -21,7 +22,7 @@ use crate::{
     watch::{self, Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Event, Severity};
-use evenkeel_engine::{Balance, Exit, Input, Setup, Start};
+use evenkeel_engine::{Balance, Exit, Input, Rates, Setup, Start, kept};
 use evenkeel_machine::Outbox;
 use evenkeel_model::Cluster;
 use evenkeel_probe::Prober;
@@ -67,6 +68,7 @@ pub(crate) struct Running {
     ready: Option<Box<dyn FnOnce()>>,
     files: Vec<SourceFile>,
     notices: Vec<String>,
+    keep_all: bool,
 }
 
 impl Running {
@@ -126,6 +128,9 @@ impl Running {
             path,
             network,
             doors: Doors::new(options.interfaces, options.door),
+            follows: Follows::default(),
+            host: Vec::new(),
+            rates: Rates::default(),
             probes: probes.orders,
             commands,
             post,
@@ -164,6 +169,7 @@ impl Running {
             ready: Some(options.ready),
             files: options.first.files,
             notices: options.first.warnings,
+            keep_all: options.keep_all,
         }
     }
 
@@ -185,15 +191,21 @@ impl Running {
             evenkeel_engine::Overrides::default()
         });
         let maintenance = cluster.settings.maintenance_dir.as_deref().map(watch::names).unwrap_or_default();
-        core.network.follow(&cluster);
+        let keep_all = self.keep_all;
+        let made = kept(&observed, &cluster, keep_all);
+        let made = made.map(|(key, service)| {
+            (*key, service.real_servers.iter().map(|(address, server)| (*address, server.forwarding)).collect())
+        });
+        core.follows = Follows::of(&cluster, made);
+        core.network.follow(&core.follows);
         core.resolve();
-        core.doors.want(&cluster);
+        core.doors.want(&cluster.settings, &core.follows);
         core.look_at_firewall(&cluster);
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
-        core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance })));
+        core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all })));
         self.await_next_hops().await;
         let core = &mut self.core;
-        core.settle(true);
+        core.settle(Look::Anew);
         if !core.doors.is_open() && !is_empty {
             let why: Vec<String> = core.doors.complaints().collect();
             return Err(match why.as_slice() {

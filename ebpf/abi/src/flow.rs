@@ -122,6 +122,9 @@ pub const fn link(value: u64, last_key: u64) -> u32 {
 /// Bit of the last key word: a template, not a connection.
 pub const KEY_TEMPLATE: u64 = 0x200;
 
+/// Bit of a template's value, which has no link: a connection of the client has been established (PP-16).
+pub const TEMPLATE_ASSURED: u64 = 1 << 29;
+
 /// The last key word: both ports as they stand in the packet, the protocol and a bit that no free slot has.
 #[inline(always)]
 pub const fn ports(ports: u32, protocol: u8) -> u64 {

@@ -15,6 +15,7 @@ pub mod mark;
 mod reason;
 pub mod sctp;
 mod settings;
+pub mod sip;
 pub mod state;
 mod table;
 pub mod tcp;

@@ -1,6 +1,6 @@
 //! What gives packets a firewall mark (PP-39).
 //!
-//! The trie `MARKS` finds the longest destination prefix that any match names; its value is a range of `CELLS` that holds the
+//! The trie `MARKS` finds the longest destination prefix that any match names; its value is a [`Range`] of `CELLS` that holds the
 //! matches to try, in their order, those of shorter prefixes that hold the destination included.
 
 use crate::SERVICE_BY_MARK;
@@ -13,6 +13,16 @@ pub struct Destination {
     pub family: [u8; 4],
     /// IPv4: the first four bytes.
     pub address: [u8; 16],
+}
+
+/// Value of the trie `MARKS`: the cells of the matches to try, in their order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// First cell.
+    pub first: u32,
+    /// Matches, each of [`MATCH_CELLS`] cells.
+    pub count: u32,
 }
 
 /// Elements of the trie `MARKS`.

@@ -18,8 +18,10 @@ pub struct Settings {
     pub first_port: u16,
     /// Last one.
     pub last_port: u16,
+    /// Whether anything gives packets a mark (PP-39); 0: `MARKS` is not looked at.
+    pub marks: u32,
     /// Room to the end of the line.
-    pub room: [u32; 12],
+    pub room: [u32; 11],
 }
 
 const _: () = assert!(size_of::<Settings>() == 192);

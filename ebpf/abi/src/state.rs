@@ -140,6 +140,30 @@ pub const fn is_reusable(state: u32) -> bool {
     REUSABLE >> (state & 31) & 1 != 0
 }
 
+const HALF_OPEN: u32 = 1 << State::SynRecv as u32 | 1 << State::SctpInit1 as u32;
+
+/// Whether the client has asked and has not been heard since.
+#[inline(always)]
+pub const fn is_half_open(state: u32) -> bool {
+    HALF_OPEN >> (state & 31) & 1 != 0
+}
+
+const CLOSED: u32 = 1 << State::Close as u32 | 1 << State::TimeWait as u32 | 1 << State::SctpClosed as u32;
+
+/// Whether nothing more is to be expected (PP-16).
+#[inline(always)]
+pub const fn is_closed(state: u32) -> bool {
+    CLOSED >> (state & 31) & 1 != 0
+}
+
+const ESTABLISHED: u32 = 1 << State::Established as u32 | 1 << State::SctpEstablished as u32;
+
+/// Whether both sides have agreed.
+#[inline(always)]
+pub const fn is_established(state: u32) -> bool {
+    ESTABLISHED >> (state & 31) & 1 != 0
+}
+
 const UNCOUNTED: u32 = 1 << State::Reverse as u32 | 1 << State::Template as u32 | 1 << State::Dead as u32;
 
 /// Whether it is a connection, which counts as active or inactive; ways back and templates do not.

@@ -240,6 +240,8 @@ pub const DEST_GONE: u32 = 16;
 pub const DEST_ADDRESS_V6: u32 = 32;
 /// [`Dest::flags`] bit: `own` is known.
 pub const DEST_OWN: u32 = 64;
+/// [`Dest::flags`] bit: `vlan` is not 0.
+pub const DEST_VLAN: u32 = 128;
 /// [`Dest::flags`] bit: the destination is translated (PP-40).
 pub const DEST_NAT: u32 = 1 << 8;
 /// [`Dest::flags`] bit: the source too (PP-44).

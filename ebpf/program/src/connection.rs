@@ -1,14 +1,20 @@
-//! The connection a packet belongs to, its state, and what happens when there is none (PP-9 to PP-15).
+//! The connection a packet belongs to, and its state (PP-9 to PP-15).
 
 use crate::{
-    Frame, Verdict, atomic, forward, insert,
-    ip::{Packet, TCP},
-    maps, schedule,
+    Frame, Verdict, atomic,
+    connect::{self, New},
+    forward::{self, Target},
+    fragment,
+    ip::{FIRST, Packet, UDP},
+    maps,
+    plan::Place,
+    template,
 };
 use evenkeel_abi::{
-    ACL_DENY, DEST_NO_NEW, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, Service, ServiceKey,
+    DEST_FULLNAT, DEST_GONE, DEST_NAT, DEST_NO_NEW, Load, Reason, SERVICE_EXPIRE_ALL, SERVICE_EXPIRE_UDP,
+    SERVICE_NO_REUSE, SERVICE_PERSISTENT,
     flow::{self, BUSY, GENERATION, KEY_LINK, KEY4, KEY6, VALUE_LINK, WAYS},
-    hash,
+    hash, sctp,
     state::{self, Direction, State},
     tcp,
 };
@@ -29,13 +35,26 @@ pub fn bucket<const K: usize>(index: u32) -> Option<*mut u64> {
 }
 
 #[inline(always)]
-pub fn ipv4(frame: &Frame, packet: &Packet, key: &[u64; KEY4]) -> Result<Verdict, Reason> {
-    run(frame, packet, key, hash::flow4(maps::secret(), key))
+pub fn ipv4(frame: &Frame, packet: &Packet, key: &[u64; KEY4], plan: &mut Place) -> Result<Verdict, Reason> {
+    run(frame, packet, key, hash::flow4(maps::secret(), key), plan)
 }
 
 #[inline(always)]
-pub fn ipv6(frame: &Frame, packet: &Packet, key: &[u64; KEY6]) -> Result<Verdict, Reason> {
-    run(frame, packet, key, hash::flow6(maps::secret(), key))
+pub fn ipv6(frame: &Frame, packet: &Packet, key: &[u64; KEY6], plan: &mut Place) -> Result<Verdict, Reason> {
+    run(frame, packet, key, hash::flow6(maps::secret(), key), plan)
+}
+
+/// The hash of a key.
+#[inline(always)]
+pub fn hash<const K: usize>(key: &[u64; K]) -> u64 {
+    // SAFETY: `K` words are two or five.
+    unsafe {
+        if K == KEY4 {
+            hash::flow4(maps::secret(), &*(&raw const *key).cast())
+        } else {
+            hash::flow6(maps::secret(), &*(&raw const *key).cast())
+        }
+    }
 }
 
 /// A slot and the value it held when the key was compared.
@@ -84,13 +103,22 @@ pub fn lookup<const K: usize>(hash: u64, key: &[u64; K]) -> Option<Found> {
 }
 
 #[inline(always)]
-fn run<const K: usize>(frame: &Frame, packet: &Packet, key: &[u64; K], hash: u64) -> Result<Verdict, Reason> {
+fn run<const K: usize>(
+    frame: &Frame,
+    packet: &Packet,
+    key: &[u64; K],
+    hash: u64,
+    plan: &mut Place,
+) -> Result<Verdict, Reason> {
     let now = maps::now();
-    let dest = match lookup(hash, key) {
-        Some(found) => known(packet, key, hash, now, found)?,
-        None => connect(&New::from(packet, key, hash, now, 0))?,
+    let target = match lookup(hash, key) {
+        Some(found) => known(frame, packet, key, hash, now, found)?,
+        None => connect::connect(frame, New::write(packet, key, hash, now)?)?,
     };
-    forward::finish::<K>(frame, packet.bytes, dest)
+    if packet.part == FIRST {
+        fragment::goes(target.dest)?;
+    }
+    forward::finish::<K>(frame, packet, key, hash, target, plan)
 }
 
 /// The share of a timeout, as a shift, by which a packet's renewal of it may be noted late (PP-13).
@@ -98,36 +126,61 @@ const RENEWAL: u32 = 6;
 
 /// Ticks since a connection's last noted packet. Another CPU may have seen a later tick than this one: then it is negative.
 #[inline(always)]
-fn idle(value: u64, now: u32) -> i32 {
+pub fn idle(value: u64, now: u32) -> i32 {
     now.wrapping_sub(flow::seen(value)) as i32
 }
 
-/// Whether a connection's timeout has passed (PP-13).
+/// Whether the timeout of a connection or template has passed (PP-13, PP-34).
 #[inline(always)]
 pub fn expired(value: u64, now: u32) -> bool {
-    idle(value, now) > maps::timeout(flow::state(value)) as i32
+    let state = flow::state(value);
+    let timeout = if state == State::Template as u32 {
+        template_timeout(flow::dest(value))
+    } else {
+        maps::timeout(state)
+    };
+    idle(value, now) > timeout as i32
 }
 
-/// Follows a known connection's state; its real server (PP-10, PP-13, PP-14).
+/// Ticks that templates of a real server's service last.
 #[inline(always)]
-fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, found: Found) -> Result<u32, Reason> {
-    if let Some(bad) = packet.bad {
-        return Err(bad);
-    }
+fn template_timeout(dest: u32) -> u32 {
+    let service = maps::DESTS.get(dest).and_then(|dest| maps::SERVICES.get_ptr(dest.service));
+    // SAFETY: an element of the array.
+    service.map_or(0, |service| unsafe { (&raw const (*service).persistence).read_volatile() })
+}
+
+/// Follows a known connection's state; its real server (PP-10, PP-13, PP-14, PP-33).
+#[inline(always)]
+fn known<const K: usize>(
+    frame: &Frame,
+    packet: &Packet,
+    key: &[u64; K],
+    hash: u64,
+    now: u32,
+    found: Found,
+) -> Result<Target, Reason> {
     let Found { slot, value, .. } = found;
     let state = flow::state(value);
-    let opening = opens(packet.flags);
+    let target = Target::of(flow::dest(value), 0, Some(found))?;
     let (idle, timeout) = (idle(value, now), maps::timeout(state) as i32);
-    let expired = idle > timeout;
-    if expired || opening && (state::is_reusable(state) || is_stranded(value)) {
-        if !opening {
-            return Err(Reason::NoConnection);
-        }
-        let mut new = New::from(packet, key, hash, now, 1);
-        (new.bucket, new.way, new.value) = (found.bucket, found.way, value);
-        return connect(&new);
+    let reuse = if idle > timeout {
+        connect::EXPIRED
+    } else if let Some(bad) = packet.bad {
+        return Err(bad);
+    } else if target.flags & DEST_GONE != 0 && is_given_up(packet.protocol, &target) {
+        connect::GIVEN_UP
+    } else if opens(packet.protocol, packet.flags) && is_over(state, &target) {
+        connect::OVER
+    } else {
+        connect::NOTHING
+    };
+    if reuse != connect::NOTHING {
+        let new = New::write(packet, key, hash, now)?;
+        (new.reuse, new.bucket, new.way, new.value) = (reuse, found.bucket, found.way, value);
+        return connect::connect(frame, new);
     }
-    let next = maps::next(tcp::row(Direction::InputOnly, tcp::event(packet.flags)), state);
+    let next = maps::next(row(packet.protocol, packet.flags, target.flags), state);
     // A packet need not write down that it came when one has done so a moment ago: writing dirties the line.
     if next != state || idle > timeout >> RENEWAL {
         let fresh = flow::value(flow::dest(value), next, now) | value & VALUE_LINK;
@@ -136,27 +189,47 @@ fn known<const K: usize>(packet: &Packet, key: &[u64; K], hash: u64, now: u32, f
         if changed && state::is_active(next) != state::is_active(state) {
             weigh(flow::dest(value), Load::of(next).wrapping_sub(Load::of(state)));
         }
+        if changed && next != state && state::is_established(next) && target.service_flags() & SERVICE_PERSISTENT != 0 {
+            let new = New::write(packet, key, hash, now)?;
+            new.service = target.service();
+            template::assure(new);
+        }
     }
-    Ok(flow::dest(value))
+    Ok(target)
 }
 
-/// Whether a connection is half open on its way to a real server that takes no new ones (PP-14): one that has died, as a
-/// rule, and whose refusal the director did not see.
+/// Whether a connection of a real server that is gone is given up (PP-33).
 #[inline(always)]
-fn is_stranded(value: u64) -> bool {
-    if flow::state(value) != State::SynRecv as u32 {
-        return false;
-    }
-    match maps::DESTS.get(flow::dest(value)) {
-        Some(dest) => dest.flags & DEST_NO_NEW != 0,
-        None => false,
-    }
+fn is_given_up(protocol: u8, target: &Target) -> bool {
+    let asked = if protocol == UDP { SERVICE_EXPIRE_UDP } else { SERVICE_EXPIRE_ALL };
+    target.service_flags() & asked != 0
 }
 
-/// Whether flags make a connection (PP-11, PP-12).
+/// Whether an opening packet is a new connection (PP-14): the known one is closing, or half open on its way to a real
+/// server that takes no new ones: one that has died, as a rule, and whose refusal the director did not see.
 #[inline(always)]
-fn opens(flags: u8) -> bool {
+fn is_over(state: u32, target: &Target) -> bool {
+    if state::is_half_open(state) {
+        return target.flags & DEST_NO_NEW != 0;
+    }
+    state::is_reusable(state) && target.service_flags() & SERVICE_NO_REUSE == 0
+}
+
+/// Whether a packet makes a connection (PP-11, PP-12). `flags`: see [`Packet`].
+#[inline(always)]
+pub fn opens(protocol: u8, flags: u8) -> bool {
+    if protocol == sctp::PROTOCOL {
+        return flags as u32 == sctp::EVENT_INIT;
+    }
     flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+}
+
+/// The row of a client's packet to a real server of these flags (PP-13). States of protocols without transitions stay as
+/// they are in every row of TCP.
+#[inline(always)]
+pub fn row(protocol: u8, flags: u8, dest_flags: u32) -> u32 {
+    let direction = if dest_flags & (DEST_NAT | DEST_FULLNAT) != 0 { Direction::Input } else { Direction::InputOnly };
+    if protocol == sctp::PROTOCOL { sctp::row(direction, flags as u32) } else { tcp::row(direction, tcp::event(flags)) }
 }
 
 /// Adds to a real server's active and inactive connections.
@@ -168,197 +241,22 @@ pub fn weigh(dest: u32, load: u64) {
     }
 }
 
-/// A connection to be made. No pointers and no holes: it is handed to functions that the verifier looks at by themselves.
-#[repr(C)]
-pub struct New<const K: usize> {
-    pub key: [u64; K],
-    pub hash: u64,
-    /// The value of the slot to be reused.
-    pub value: u64,
-    pub now: u32,
-    pub ports: u32,
-    pub protocol: u32,
-    pub flags: u32,
-    /// What is wrong with the packet: 1 plus the reason's number, or 0.
-    pub bad: u32,
-    /// 1: there is a slot to be reused (PP-14), where `bucket` and `way` say.
-    pub reuse: u32,
-    pub bucket: u32,
-    pub way: u32,
-}
-
-impl<const K: usize> New<K> {
-    #[inline(always)]
-    fn from(packet: &Packet, key: &[u64; K], hash: u64, now: u32, reuse: u32) -> New<K> {
-        let bad = match packet.bad {
-            Some(reason) => reason as u32 + 1,
-            None => 0,
-        };
-        let (protocol, flags) = (packet.protocol as u32, packet.flags as u32);
-        New { key: *key, hash, value: 0, now, ports: packet.ports, protocol, flags, bad, reuse, bucket: 0, way: 0 }
-    }
-}
-
-/// Makes a connection, out of line.
+/// Adds to a real server's templates.
 #[inline(always)]
-fn connect<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
-    // SAFETY: `New` of two and of five words are what the functions take.
-    let encoded = unsafe {
-        if K == KEY4 {
-            evenkeel_connect4((&raw const *new).cast())
-        } else {
-            evenkeel_connect6((&raw const *new).cast())
-        }
-    };
-    match encoded >> 32 {
-        0 => Ok(encoded as u32),
-        reason => Err(Reason::from_number(reason as u32 - 1)),
+pub fn weigh_templates(dest: u32, more: u64) {
+    if let Some(cell) = maps::LOADS.get_ptr_mut(dest) {
+        // SAFETY: a word of an element of the array.
+        unsafe { atomic::add(&raw mut (*cell).templates, more) };
     }
 }
 
-/// Makes an IPv4 connection. A global function: verified once, whatever state its callers are in. Returns the real server,
-/// or 1 plus the reason's number in the upper half.
-///
-/// # Safety
-/// `new` points to a [`New`], or nowhere.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub unsafe extern "C" fn evenkeel_connect4(new: *const New<KEY4>) -> u64 {
-    if new.is_null() {
-        return encode(Err(Reason::Internal));
-    }
-    // SAFETY: not null.
-    encode(try_connect(unsafe { &*new }))
-}
-
-/// Makes an IPv6 connection, see [`evenkeel_connect4`].
-///
-/// # Safety
-/// As there.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub unsafe extern "C" fn evenkeel_connect6(new: *const New<KEY6>) -> u64 {
-    if new.is_null() {
-        return encode(Err(Reason::Internal));
-    }
-    // SAFETY: not null.
-    encode(try_connect(unsafe { &*new }))
-}
-
+/// Takes what a slot's value stands for off its real server's load.
 #[inline(always)]
-fn encode(result: Result<u32, Reason>) -> u64 {
-    match result {
-        Ok(dest) => dest as u64,
-        Err(reason) => (reason as u64 + 1) << 32,
-    }
-}
-
-#[inline(always)]
-fn try_connect<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
-    let (id, service) = service(new)?;
-    if new.bad != 0 {
-        return Err(Reason::from_number(new.bad - 1));
-    }
-    if !opens(new.flags as u8) {
-        return Err(Reason::NoConnection);
-    }
-    admit(new, id, service)?;
-    let dest = schedule::choose(new, service).ok_or(Reason::NoServer)?;
-    let state = if new.protocol == TCP as u32 { State::SynRecv as u32 } else { State::Udp as u32 };
-    let value = flow::value(dest, state, new.now);
-    let existing = if new.reuse != 0 { renew(new, value)? } else { insert::place(new, value)? };
-    if let Some(existing) = existing {
-        return Ok(flow::dest(existing));
-    }
-    weigh(dest, Load::of(state));
-    if let Some(counters) = maps::counters(dest) {
-        // SAFETY: this CPU's own element.
-        unsafe { (*counters).connections += 1 };
-    }
-    Ok(dest)
-}
-
-/// Puts the new connection where an old one is over (PP-14); the value another CPU put there first, if one did.
-#[inline(always)]
-fn renew<const K: usize>(new: &New<K>, value: u64) -> Result<Option<u64>, Reason> {
-    let bucket = bucket::<K>(new.bucket).ok_or(Reason::Internal)?;
-    // SAFETY: the index is bounded by the slots of the bucket.
-    let word = unsafe { bucket.add(maps::bounded::<3>(new.way) * stride(K) + 1) };
-    // SAFETY: the word after a slot's first one.
-    if unsafe { atomic::replace(word, new.value, value) } {
-        weigh(flow::dest(new.value), 0u64.wrapping_sub(Load::of(flow::state(new.value))));
-        return Ok(None);
-    }
-    // SAFETY: as above.
-    let theirs = unsafe { atomic::read(word) };
-    if flow::state(theirs) == State::Dead as u32 { Err(Reason::Contended) } else { Ok(Some(theirs)) }
-}
-
-/// The service a packet without connection is for (PP-4).
-#[inline(always)]
-fn service<const K: usize>(new: &New<K>) -> Result<(u32, *mut Service), Reason> {
-    let mut key =
-        ServiceKey { address: [0; 16], port: (new.ports >> 16) as u16, protocol: new.protocol as u8, family: 4 };
-    let words = (&raw mut key.address).cast::<u32>();
-    // SAFETY: four words of the 16 bytes, which start the structure and are aligned as it is.
-    unsafe {
-        if K == KEY4 {
-            words.write(new.key[0] as u32);
-        } else {
-            key.family = 6;
-            words.write((new.key[2] >> 32) as u32);
-            words.add(1).write(new.key[2] as u32);
-            words.add(2).write((new.key[3] >> 32) as u32);
-            words.add(3).write(new.key[3] as u32);
-        }
-    }
-    // SAFETY: the value is copied out at once.
-    let mut id = unsafe { maps::SERVICE_IDS.get(&key).copied() };
-    if id.is_none() {
-        key.port = 0;
-        // SAFETY: as above.
-        id = unsafe { maps::SERVICE_IDS.get(&key).copied() };
-    }
-    let id = id.ok_or(Reason::NotOurs)?;
-    Ok((id, maps::SERVICES.get_ptr_mut(id).ok_or(Reason::Internal)?))
-}
-
-/// Whether the source may connect (PP-8, PP-17).
-#[inline(always)]
-fn admit<const K: usize>(new: &New<K>, id: u32, service: *mut Service) -> Result<(), Reason> {
-    if !answerable(&new.key) {
-        return Err(Reason::BadSource);
-    }
-    // SAFETY: an element of the array.
-    let flags = unsafe { (&raw const (*service).flags).read_volatile() };
-    if flags & SERVICE_ACL == 0 {
-        return Ok(());
-    }
-    let (source, bits) = if K == KEY4 {
-        ([id, (new.key[0] >> 32) as u32, 0, 0, 0], 64)
+pub fn unload(value: u64) {
+    if flow::state(value) == State::Template as u32 {
+        weigh_templates(flow::dest(value), 0u64.wrapping_sub(1));
     } else {
-        let (high, low) = (new.key[0], new.key[1]);
-        ([id, (high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32], 160)
-    };
-    let rule = maps::ACL.get(&aya_ebpf::btf_maps::lpm_trie::Key::new(bits, source)).copied();
-    let denied = match rule {
-        Some(rule) => rule & ACL_DENY != 0,
-        None => flags & SERVICE_DEFAULT_DENY != 0,
-    };
-    if denied { Err(Reason::Denied) } else { Ok(()) }
-}
-
-/// Whether the source is one that an answer can be sent to (PP-8).
-#[inline(always)]
-fn answerable<const K: usize>(key: &[u64; K]) -> bool {
-    if K == KEY4 {
-        let (source, destination) = ((key[0] >> 32) as u32, key[0] as u32);
-        let first = source as u8;
-        source != destination && first != 0 && first != 127 && first < 224
-    } else {
-        let loopback_or_none = key[0] == 0 && (key[1] == 0 || key[1] == 1u32.to_be() as u64);
-        let same = key[0] == key[2] && key[1] == key[3];
-        !same && !loopback_or_none && (key[0] >> 32) as u8 != 0xff
+        weigh(flow::dest(value), 0u64.wrapping_sub(Load::of(flow::state(value))));
     }
 }
 

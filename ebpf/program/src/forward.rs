@@ -2,39 +2,98 @@
 
 use crate::{
     Frame, Verdict,
-    ip::{ETHERNET, read, write},
+    connection::Found,
+    ip::{ETHERNET, Packet, read, write},
     maps,
+    plan::Place,
+    translate, tunnel,
 };
-use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, Dest, Reason, flow::KEY4};
+use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, DEST_VLAN, Dest, Reason, flow::KEY4};
 
-/// Counts the packet, rewrites its headers and says where it goes. `K` tells the family.
+/// Where a packet goes.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// The real server's index.
+    pub dest: u32,
+    /// The real server. The daemon changes single fields while we read, never the element's place.
+    pub line: *const Dest,
+    /// Its flags, as they were when first looked at.
+    pub flags: u32,
+    /// The director's own port towards it, network order, if it is known already (PP-44).
+    pub port: u32,
+    /// The connection's slot, if it was there before the packet.
+    pub found: Option<Found>,
+}
+
+impl Target {
+    #[inline(always)]
+    pub fn of(dest: u32, port: u32, found: Option<Found>) -> Result<Target, Reason> {
+        let line = maps::DESTS.get_ptr(dest).ok_or(Reason::Internal)?;
+        // SAFETY: an element of the array.
+        let flags = unsafe { (&raw const (*line).flags).read_volatile() };
+        Ok(Target { dest, line, flags, port, found })
+    }
+
+    /// The index of its service.
+    #[inline(always)]
+    pub fn service(&self) -> u32 {
+        // SAFETY: an element of the array.
+        unsafe { (&raw const (*self.line).service).read_volatile() }
+    }
+
+    /// Flags of its service; none of one that is not there.
+    #[inline(always)]
+    pub fn service_flags(&self) -> u32 {
+        // SAFETY: an element of the array.
+        maps::SERVICES.get_ptr(self.service()).map_or(0, |service| unsafe { (&raw const (*service).flags).read_volatile() })
+    }
+}
+
+/// Counts the packet, rewrites its headers and says where it goes. `K` tells the family. Where more than the MAC addresses
+/// changes `plan` says what: the door does that.
 #[inline(always)]
-pub fn finish<const K: usize>(frame: &Frame, bytes: u32, index: u32) -> Result<Verdict, Reason> {
-    let dest = maps::DESTS.get_ptr(index).ok_or(Reason::Internal)?;
-    // SAFETY: an element of the array; the daemon changes single fields while we read, never the element's place.
-    let flags = unsafe { (&raw const (*dest).flags).read_volatile() };
+pub fn finish<const K: usize>(
+    frame: &Frame,
+    packet: &Packet,
+    key: &[u64; K],
+    hash: u64,
+    target: Target,
+    plan: &mut Place,
+) -> Result<Verdict, Reason> {
+    let Target { dest: index, line: dest, flags, .. } = target;
     if flags & DEST_LOCAL != 0 {
-        account(index, bytes);
+        account(index, packet.bytes);
         return Ok(Verdict::deliver());
     }
-    // SAFETY: as above.
+    // SAFETY: an element of the array.
     let interface = unsafe { (&raw const (*dest).interface).read_volatile() };
     if flags & DEST_RESOLVED == 0 && (!frame.tc || interface == 0) {
         return Err(Reason::NoNextHop);
     }
     // SAFETY: the IP header of this family was checked to lie within the frame.
     unsafe { age::<K>(frame.data + ETHERNET)? };
-    account(index, bytes);
-    if flags & DEST_RESOLVED == 0 {
-        return Ok(Verdict::resolve(index));
+    let mut verdict = if flags & DEST_RESOLVED == 0 { Verdict::resolve(index) } else { Verdict::send(interface) };
+    if flags & (DEST_TUNNEL | DEST_VLAN) != 0 {
+        // SAFETY: as above.
+        verdict = verdict.tagged(unsafe { (*dest).vlan });
+        if flags & DEST_TUNNEL != 0 {
+            return tunnel::plan::<K>(packet, hash, target, verdict, plan);
+        }
     }
-    // SAFETY: the Ethernet header lies within the frame.
-    unsafe { address(frame.data, dest) };
-    Ok(Verdict::send(interface))
+    account(index, packet.bytes);
+    if flags & DEST_RESOLVED != 0 {
+        // SAFETY: the Ethernet header lies within the frame.
+        unsafe { address(frame.data, dest) };
+    }
+    if flags & DEST_REWRITES == 0 {
+        return Ok(verdict);
+    }
+    translate::plan(packet, key, hash, target, dest, verdict, plan)
 }
 
+/// Counts a packet to a real server (PP-28).
 #[inline(always)]
-fn account(index: u32, bytes: u32) {
+pub fn account(index: u32, bytes: u32) {
     if let Some(counters) = maps::counters(index) {
         // SAFETY: this CPU's own element.
         unsafe {
@@ -72,7 +131,7 @@ unsafe fn age<const K: usize>(ip: usize) -> Result<(), Reason> {
 /// # Safety
 /// At `data` 12 bytes of the packet may be touched; `dest` is an element of its array.
 #[inline(always)]
-unsafe fn address(data: usize, dest: *const Dest) {
+pub unsafe fn address(data: usize, dest: *const Dest) {
     unsafe {
         let (to, from) = ((*dest).destination, (*dest).source);
         write(data, to[0]);

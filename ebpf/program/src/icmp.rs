@@ -1,9 +1,11 @@
 //! ICMP errors about a connection go where the connection goes (PP-27).
 
 use crate::{
-    Frame, Verdict, connection, forward,
-    ip::{TCP, UDP, key6, read},
+    Frame, Verdict, connection,
+    forward::{self, Target},
+    ip::{ETHERNET, Packet, TCP, UDP, WHOLE, key6, read},
     maps,
+    plan::Place,
 };
 use evenkeel_abi::{
     Reason,
@@ -19,7 +21,7 @@ fn turned(ports: u32) -> u32 {
 
 /// `at`: the ICMP header; `bytes`: the IP length.
 #[inline(always)]
-pub fn ipv4(frame: &Frame, at: usize, bytes: u32) -> Result<Verdict, Reason> {
+pub fn ipv4(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Verdict, Reason> {
     // ICMP header, quoted IP header, its ports.
     if at + 8 + 20 + 4 > frame.end {
         return Err(Reason::NotOurs);
@@ -45,12 +47,12 @@ pub fn ipv4(frame: &Frame, at: usize, bytes: u32) -> Result<Verdict, Reason> {
     // SAFETY: just checked.
     let ports = turned(unsafe { read(inner + header) });
     let key = [(client as u64) << 32 | source as u64, flow::ports(ports, protocol)];
-    relay::<KEY4>(frame, bytes, &key, hash::flow4(maps::secret(), &key))
+    relay::<KEY4>(frame, at, bytes, &key, hash::flow4(maps::secret(), &key), plan)
 }
 
 /// `at`: the ICMPv6 header; `bytes`: the IP length.
 #[inline(always)]
-pub fn ipv6(frame: &Frame, at: usize, bytes: u32) -> Result<Verdict, Reason> {
+pub fn ipv6(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Verdict, Reason> {
     if at + 8 + 40 + 4 > frame.end {
         return Err(Reason::NotOurs);
     }
@@ -66,7 +68,7 @@ pub fn ipv6(frame: &Frame, at: usize, bytes: u32) -> Result<Verdict, Reason> {
     // SAFETY: checked above.
     let ports = turned(unsafe { read(inner + 40) });
     let key = key6(client, source, flow::ports(ports, protocol));
-    relay::<KEY6>(frame, bytes, &key, hash::flow6(maps::secret(), &key))
+    relay::<KEY6>(frame, at, bytes, &key, hash::flow6(maps::secret(), &key), plan)
 }
 
 /// # Safety
@@ -77,10 +79,20 @@ unsafe fn words(at: usize) -> [u32; 4] {
 }
 
 #[inline(always)]
-fn relay<const K: usize>(frame: &Frame, bytes: u32, key: &[u64; K], hash: u64) -> Result<Verdict, Reason> {
+fn relay<const K: usize>(
+    frame: &Frame,
+    at: usize,
+    bytes: u32,
+    key: &[u64; K],
+    hash: u64,
+    plan: &mut Place,
+) -> Result<Verdict, Reason> {
     let Some(found) = connection::lookup(hash, key) else { return Err(Reason::NotOurs) };
     if connection::expired(found.value, maps::now()) {
         return Err(Reason::NotOurs);
     }
-    forward::finish::<K>(frame, bytes, flow::dest(found.value))
+    let transport = (at - frame.data - ETHERNET) as u32;
+    let packet = Packet { ports: 0, protocol: 0, flags: 0, part: WHOLE, bytes, transport, bad: None };
+    let target = Target::of(flow::dest(found.value), 0, Some(found))?;
+    forward::finish::<K>(frame, &packet, key, hash, target, plan)
 }

@@ -6,14 +6,15 @@
 
 use crate::{
     atomic,
-    connection::{New, bucket, expired, is_busy, stride, weigh},
+    connect::New,
+    connection::{bucket, expired, idle, is_busy, stride, unload},
     maps,
 };
 use evenkeel_abi::{
-    Load, Reason,
-    flow::{self, BUSY, GENERATION, GENERATION_STEP, WAYS},
+    Reason,
+    flow::{self, BUSY, GENERATION, TEMPLATE_ASSURED, WAYS},
     hash,
-    state::State,
+    state::{self, State},
 };
 
 /// What a look at a bucket found.
@@ -62,7 +63,8 @@ fn census<const K: usize>(bucket: *mut u64, tag: u64) -> Census {
     census
 }
 
-/// Puts the connection into the table; the value another CPU put there first, if one did.
+/// Puts the connection into the table; the value another CPU put there first, if one did. Where there is no room,
+/// [`evict`] makes some.
 #[inline(always)]
 pub fn place<const K: usize>(new: &New<K>, value: u64) -> Result<Option<u64>, Reason> {
     let (tag, mask) = (flow::tag(new.hash), maps::flow_mask());
@@ -81,10 +83,7 @@ pub fn place<const K: usize>(new: &New<K>, value: u64) -> Result<Option<u64>, Re
     } else {
         claim_free::<K>(first, tag, 0).or_else(|| claim_free::<K>(second, tag, WAYS as u32))
     };
-    let claim = match claim {
-        Some(claim) => claim,
-        None => evict::<K>(first, second, tag, new.now)?,
-    };
+    let claim = claim.ok_or(Reason::TableFull)?;
     if let Err(rival) = defend::<K>(first, second, tag, claim.place, one == two) {
         // SAFETY: the claimed slot, still busy and so ours alone.
         unsafe { atomic::publish(claim.slot, 0) };
@@ -164,45 +163,58 @@ fn claim_free<const K: usize>(bucket: *mut u64, tag: u64, first_place: u32) -> O
     None
 }
 
-/// How willingly a slot is given away: 0 not at all.
-#[inline(always)]
-fn willingness(value: u64, now: u32) -> u32 {
+/// How willingly a slot of this value is given away (PP-16): 0 not at all, and of two equally willing ones the one that has
+/// been idle for longer. Verified once, or each of a bucket's slots would multiply what the verifier has to look at.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn evenkeel_willingness(value: u64, now: u32) -> u64 {
     let state = flow::state(value);
-    if state == State::Dead as u32 || expired(value, now) {
+    let will = if state == State::Dead as u32 || expired(value, now) {
         3
-    } else if state == State::Close as u32 || state == State::TimeWait as u32 {
+    } else if state::is_closed(state) {
         2
-    } else if state == State::SynRecv as u32 {
+    } else if state::is_half_open(state) || state == State::Template as u32 && value & TEMPLATE_ASSURED == 0 {
         1
     } else {
-        0
-    }
+        return 0;
+    };
+    let idle = idle(value, now);
+    will << 32 | if idle < 0 { 0 } else { idle as u64 }
 }
 
-/// Takes a slot from the connection that can best spare it.
+/// Frees the slot of a flow's buckets that can best be spared.
 #[inline(always)]
-fn evict<const K: usize>(first: *mut u64, second: *mut u64, tag: u64, now: u32) -> Result<Claim, Reason> {
-    let (mut best, mut at) = (0, 0);
+pub fn evict<const K: usize>(hash: u64, now: u32) -> Result<(), Reason> {
+    let mask = maps::flow_mask();
+    let first = bucket::<K>(hash::first_bucket(hash, mask)).ok_or(Reason::Internal)?;
+    let second = bucket::<K>(hash::second_bucket(hash, mask)).ok_or(Reason::Internal)?;
+    // The place in the lowest bits.
+    const _: () = assert!(2 * WAYS == 8);
+    let mut best = 0;
     for place in 0..2 * WAYS {
         // SAFETY: `place` is below twice `WAYS`.
         let (meta, value) = unsafe {
             let slot = slot_at::<K>(first, second, place);
             (atomic::read(slot), atomic::read(slot.add(1)))
         };
-        let will = if meta == 0 || is_busy(meta) { 0 } else { willingness(value, now) };
-        if will > best {
-            (best, at) = (will, place);
+        let will = if meta == 0 || is_busy(meta) { 0 } else { evenkeel_willingness(value, now) };
+        if will << 3 > best {
+            best = will << 3 | place as u64;
         }
     }
     if best == 0 {
         return Err(Reason::TableFull);
     }
+    let at = maps::bounded::<7>(best as u32);
     let base = if at < WAYS { first } else { second };
     // SAFETY: the mask keeps the slot inside the element.
     unsafe {
         let slot = base.add((at & (WAYS - 1)) * stride(K));
         let (meta, value) = (atomic::read(slot), atomic::read(slot.add(1)));
-        if meta == 0 || is_busy(meta) {
+        if meta == 0 {
+            return Ok(());
+        }
+        if is_busy(meta) {
             return Err(Reason::Contended);
         }
         if flow::state(value) != State::Dead as u32 {
@@ -210,10 +222,8 @@ fn evict<const K: usize>(first: *mut u64, second: *mut u64, tag: u64, now: u32) 
             if !atomic::replace(slot.add(1), value, dead) {
                 return Err(Reason::Contended);
             }
-            weigh(flow::dest(value), 0u64.wrapping_sub(Load::of(flow::state(value))));
+            unload(value);
         }
-        let generation = meta.wrapping_add(GENERATION_STEP) & GENERATION;
-        let claim = Claim { slot, meta: tag | BUSY | generation, place: at as u32 };
-        if atomic::replace(slot, meta, claim.meta) { Ok(claim) } else { Err(Reason::Contended) }
+        if atomic::replace(slot, meta, 0) { Ok(()) } else { Err(Reason::Contended) }
     }
 }

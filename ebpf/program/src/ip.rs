@@ -1,16 +1,21 @@
 //! From the frame to the connection: what is ours, what is bad, whose it is (PP-1 to PP-9).
 
-use crate::{Frame, Verdict, connection, icmp, maps};
-use evenkeel_abi::{FILTER_WORDS, Reason, filter_bit, flow, tcp};
+use crate::{
+    Frame, Verdict, connection,
+    extension::{self, Headers},
+    fragment, icmp, maps,
+    plan::Place,
+};
+use evenkeel_abi::{FILTER_WORDS, Reason, filter_bit, flow, sctp, tcp};
 
 pub const ETHERNET: usize = 14;
 pub const TCP: u8 = 6;
 pub const UDP: u8 = 17;
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
+pub const ICMP: u8 = 1;
+pub const ICMPV6: u8 = 58;
 /// Ether types as a little-endian load reads them.
-const IPV4: u16 = 0x0008;
-const IPV6: u16 = 0xdd86;
+pub const IPV4: u16 = 0x0008;
+pub const IPV6: u16 = 0xdd86;
 
 /// Reads a field of the packet. Aligned accesses only: a MAC address is three words, never a long.
 ///
@@ -36,51 +41,62 @@ pub unsafe fn write<T: Copy>(at: usize, value: T) {
 /// # Safety
 /// As for [`read`].
 #[inline(always)]
-unsafe fn ports(at: usize) -> u32 {
+pub unsafe fn ports(at: usize) -> u32 {
     unsafe { read::<u16>(at) as u32 | (read::<u16>(at + 2) as u32) << 16 }
 }
 
-/// What the rules need of a TCP or UDP packet besides its flow. No pointers: it is handed to functions by reference, and
+/// What the rules need of a packet besides its addresses. No pointers: it is handed to functions by reference, and
 /// the compiler would store half a pointer, which the verifier refuses.
 #[derive(Clone, Copy)]
 pub struct Packet {
-    /// Source and destination port as they stand in the packet, source first.
+    /// Source and destination port as they stand in the packet, source first; 0 for a protocol without ports.
     pub ports: u32,
-    /// TCP or UDP.
+    /// Of the transport header; 0: there is none, as in later fragments.
     pub protocol: u8,
-    /// TCP flags; for UDP those of a SYN, as the first datagram opens the connection.
+    /// TCP flags; of SCTP the event of the first chunk; for others those of a SYN, as their first packet opens the connection.
     pub flags: u8,
+    /// `WHOLE`, `FIRST` or `LATER`.
+    pub part: u8,
     /// IP length: header and payload.
     pub bytes: u32,
+    /// Where the transport header begins, counted from behind the Ethernet header; a multiple of 4.
+    pub transport: u32,
     /// What is wrong with it, should it turn out to be for a service.
     pub bad: Option<Reason>,
 }
 
+/// [`Packet::part`]: no fragment.
+pub const WHOLE: u8 = 0;
+/// [`Packet::part`]: the first fragment, which has the transport header.
+pub const FIRST: u8 = 1;
+/// [`Packet::part`]: another one.
+pub const LATER: u8 = 2;
+
 /// Runs one packet through the rules.
 #[inline(always)]
-pub fn packet(frame: &Frame) -> Verdict {
-    match classify(frame) {
+pub fn packet(frame: &Frame, plan: &mut Place) -> Verdict {
+    match classify(frame, plan) {
         Ok(verdict) => verdict,
         Err(reason) => Verdict::refuse(reason),
     }
 }
 
 #[inline(always)]
-fn classify(frame: &Frame) -> Result<Verdict, Reason> {
+fn classify(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     if frame.data + ETHERNET + 20 > frame.end {
         return Err(Reason::NotOurs);
     }
     // SAFETY: within the 34 bytes just checked.
     match unsafe { read::<u16>(frame.data + 12) } {
-        IPV4 => ipv4(frame),
-        IPV6 => ipv6(frame),
+        IPV4 => ipv4(frame, plan),
+        IPV6 => ipv6(frame, plan),
         _ => Err(Reason::NotOurs),
     }
 }
 
 /// Whether an address may be a virtual one (PP-3): no false negatives.
 #[inline(always)]
-fn may_be_ours(folded: u32) -> bool {
+pub fn may_be_ours(folded: u32) -> bool {
     let bit = filter_bit(folded);
     let Some(filter) = maps::FILTER.get_ptr(0) else { return false };
     // SAFETY: the mask keeps the index inside the array.
@@ -90,7 +106,7 @@ fn may_be_ours(folded: u32) -> bool {
 }
 
 #[inline(always)]
-fn ipv4(frame: &Frame) -> Result<Verdict, Reason> {
+fn ipv4(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     let ip = frame.data + ETHERNET;
     // SAFETY: `classify` has checked the 20 bytes of the fixed header.
     let (source, destination): (u32, u32) = unsafe { (read(ip + 12), read(ip + 16)) };
@@ -105,25 +121,32 @@ fn ipv4(frame: &Frame) -> Result<Verdict, Reason> {
     if version >> 4 != 4 || header < 20 {
         return Err(Reason::NotOurs);
     }
-    // A later fragment carries no ports (PP-5).
-    if fragment & 0xff1f != 0 {
-        return Err(Reason::NotOurs);
-    }
     // Super-packets above 64 KiB have no total length.
     let bytes = if frame.tc && total == 0 { frame.length - ETHERNET as u32 } else { total };
-    if protocol == ICMP {
-        return icmp::ipv4(frame, ip + header, bytes);
+    let mut headers = Headers { transport: header as u32, protocol, part: WHOLE };
+    // More fragments, or an offset.
+    if fragment & 0xff3f != 0 {
+        headers.part = extension::part4(fragment, bytes.wrapping_sub(header as u32))?;
+        // SAFETY: as above.
+        fragment::ask4(source, destination, unsafe { read(ip + 4) }, protocol);
+        if headers.part == LATER {
+            let addresses = [(source as u64) << 32 | destination as u64, 0];
+            return fragment::later::<{ flow::KEY4 }>(frame, &headers, &addresses, bytes, plan);
+        }
     }
-    let mut packet = transport(frame, ip + header, protocol, header as u32, bytes)?;
-    if fragment & 0x0020 != 0 {
-        packet.bad = Some(Reason::Fragment);
+    if protocol == ICMP {
+        return icmp::ipv4(frame, ip + header, bytes, plan);
+    }
+    let packet = transport(frame, &headers, bytes)?;
+    if packet.part == FIRST {
+        fragment::arrived();
     }
     let key = [(source as u64) << 32 | destination as u64, flow::ports(packet.ports, protocol)];
-    connection::ipv4(frame, &packet, &key)
+    connection::ipv4(frame, &packet, &key, plan)
 }
 
 #[inline(always)]
-fn ipv6(frame: &Frame) -> Result<Verdict, Reason> {
+fn ipv6(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     let ip = frame.data + ETHERNET;
     if ip + 40 > frame.end {
         return Err(Reason::NotOurs);
@@ -142,11 +165,26 @@ fn ipv6(frame: &Frame) -> Result<Verdict, Reason> {
     }
     let payload = u16::from_be(payload) as u32;
     let bytes = if frame.tc && payload == 0 { frame.length - ETHERNET as u32 } else { payload + 40 };
-    if protocol == ICMPV6 {
-        return icmp::ipv6(frame, ip + 40, bytes);
+    let mut headers = Headers { transport: 40, protocol, part: WHOLE };
+    if protocol != TCP && protocol != UDP && protocol != ICMPV6 {
+        let identification;
+        (headers, identification) = extension::skip(frame, protocol, bytes)?;
+        if headers.part != WHOLE {
+            fragment::ask6(source, destination, identification);
+        }
+        if headers.part == LATER {
+            let addresses = key6(source, destination, 0);
+            return fragment::later::<{ flow::KEY6 }>(frame, &headers, &addresses, bytes, plan);
+        }
     }
-    let packet = transport(frame, ip + 40, protocol, 40, bytes)?;
-    connection::ipv6(frame, &packet, &key6(source, destination, flow::ports(packet.ports, protocol)))
+    if headers.protocol == ICMPV6 {
+        return icmp::ipv6(frame, ip + headers.transport as usize, bytes, plan);
+    }
+    let packet = transport(frame, &headers, bytes)?;
+    if packet.part == FIRST {
+        fragment::arrived();
+    }
+    connection::ipv6(frame, &packet, &key6(source, destination, flow::ports(packet.ports, packet.protocol)), plan)
 }
 
 /// The key of an IPv6 flow.
@@ -162,33 +200,61 @@ pub fn key6(source: [u32; 4], destination: [u32; 4], ports: u64) -> [u64; flow::
     ]
 }
 
-/// Ports, flags and lengths; `header` is the IP header's length, `bytes` the whole packet's.
+/// Ports, flags and lengths; `bytes` is the whole packet's.
 #[inline(always)]
-fn transport(frame: &Frame, at: usize, protocol: u8, header: u32, bytes: u32) -> Result<Packet, Reason> {
+fn transport(frame: &Frame, headers: &Headers, bytes: u32) -> Result<Packet, Reason> {
+    let Headers { transport: header, protocol, part } = *headers;
+    let at = frame.data + ETHERNET + header as usize;
     let too_long = bytes + ETHERNET as u32 > frame.length;
+    let packet = Packet { ports: 0, protocol, flags: tcp::SYN, part, bytes, transport: header, bad: None };
     if protocol == TCP {
         if at + 20 > frame.end {
-            return Err(Reason::NotOurs);
+            return Err(short(part));
         }
         // SAFETY: within the 20 bytes just checked.
         let (ports, offset, flags): (u32, u8, u8) = unsafe { (ports(at), read(at + 12), read(at + 13)) };
         let length = (offset as u32 >> 4) << 2;
         let bad = if too_long || length < 20 || header + length > bytes {
-            Some(Reason::BadLength)
+            Some(wrong_length(part))
         } else if tcp::bad_flags(flags) {
             Some(Reason::BadFlags)
         } else {
             None
         };
-        return Ok(Packet { ports, protocol, flags, bytes, bad });
+        return Ok(Packet { ports, flags, bad, ..packet });
     }
-    if protocol != UDP || at + 8 > frame.end {
-        return Err(Reason::NotOurs);
+    if protocol == UDP {
+        if at + 8 > frame.end {
+            return Err(short(part));
+        }
+        // SAFETY: within the 8 bytes just checked.
+        let (ports, length): (u32, u16) = unsafe { (ports(at), read(at + 4)) };
+        let length = u16::from_be(length) as u32;
+        // A super-packet of UDP segments has the length of the whole, as a first fragment has.
+        let least = if part == FIRST { 8 } else { length };
+        let bad = if too_long || length < 8 || header + least > bytes { Some(wrong_length(part)) } else { None };
+        return Ok(Packet { ports, bad, ..packet });
     }
-    // SAFETY: within the 8 bytes just checked.
-    let (ports, length): (u32, u16) = unsafe { (ports(at), read(at + 4)) };
-    let length = u16::from_be(length) as u32;
-    // A super-packet of UDP segments has the length of the whole.
-    let bad = if too_long || length < 8 || header + length > bytes { Some(Reason::BadLength) } else { None };
-    Ok(Packet { ports, protocol, flags: tcp::SYN, bytes, bad })
+    if protocol == sctp::PROTOCOL {
+        if at + 16 > frame.end {
+            return Err(short(part));
+        }
+        // SAFETY: within the 16 bytes just checked.
+        let (ports, chunk): (u32, u8) = unsafe { (ports(at), read(at + 12)) };
+        let bad = if too_long || header + 16 > bytes { Some(wrong_length(part)) } else { None };
+        return Ok(Packet { ports, flags: sctp::event(chunk) as u8, bad, ..packet });
+    }
+    let bad = if too_long || header > bytes { Some(Reason::BadLength) } else { None };
+    Ok(Packet { bad, ..packet })
+}
+
+/// What becomes of a packet whose transport header does not fit into the frame (PP-1, PP-51).
+#[inline(always)]
+fn short(part: u8) -> Reason {
+    if part == FIRST { Reason::BadFragment } else { Reason::NotOurs }
+}
+
+#[inline(always)]
+fn wrong_length(part: u8) -> Reason {
+    if part == FIRST { Reason::BadFragment } else { Reason::BadLength }
 }

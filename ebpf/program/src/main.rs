@@ -11,13 +11,25 @@
 )]
 
 mod atomic;
+mod connect;
 mod connection;
+mod extension;
 mod forward;
+mod fragment;
 mod icmp;
 mod insert;
 mod ip;
+mod limit;
 mod maps;
+mod mark;
+mod plan;
 mod schedule;
+mod sip;
+mod template;
+mod too_big;
+mod translate;
+mod tunnel;
+mod vlan;
 
 use aya_ebpf::{
     EbpfContext,
@@ -26,6 +38,7 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
+use core::ffi::c_void;
 use evenkeel_abi::{DEST_V6, Reason};
 
 /// What becomes of a packet, in one register: the compiler leaves parts of an enum undefined, which the verifier refuses to
@@ -37,6 +50,9 @@ const DELIVER: u32 = 0;
 const SEND: u32 = 1;
 const RESOLVE: u32 = 2;
 const REASON: u32 = 3;
+const REWRITE: u32 = 4;
+const DONE: u32 = 5;
+const BACK: u32 = 6;
 
 impl Verdict {
     const fn new(kind: u32, value: u32) -> Verdict {
@@ -63,8 +79,42 @@ impl Verdict {
         Verdict::new(REASON, reason as u32)
     }
 
+    /// To be rewritten as the plan on the door's stack says.
+    pub const fn rewrite() -> Verdict {
+        Verdict::new(REWRITE, 0)
+    }
+
+    /// Sent; `code` is the door's.
+    pub const fn done(code: u32) -> Verdict {
+        Verdict::new(DONE, code)
+    }
+
+    /// An answer of our own to where the packet came from, as it came: rewritten, MAC addresses too.
+    pub const fn back() -> Verdict {
+        Verdict::new(BACK, 0)
+    }
+
+    /// The same, leaving with a VLAN tag; 0: without one.
+    pub const fn tagged(self, vlan: u16) -> Verdict {
+        Verdict(self.0 | (vlan as u64) << 48)
+    }
+
+    /// From [`Verdict::raw`].
+    pub const fn from_raw(raw: u64) -> Verdict {
+        Verdict(raw)
+    }
+
+    /// As a word.
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
     const fn kind(self) -> u32 {
-        (self.0 >> 32) as u32
+        (self.0 >> 32) as u16 as u32
+    }
+
+    const fn vlan(self) -> u16 {
+        (self.0 >> 48) as u16
     }
 
     const fn value(self) -> u32 {
@@ -75,6 +125,8 @@ impl Verdict {
 /// Where a packet stands, and what the door it came in by can do.
 #[derive(Clone, Copy)]
 pub struct Frame {
+    /// The door's context, for helpers.
+    pub context: *mut c_void,
     /// First byte of the Ethernet header.
     pub data: usize,
     /// One past the last byte that can be touched.
@@ -86,18 +138,46 @@ pub struct Frame {
 }
 
 #[xdp]
+#[inline(always)]
 pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
+    // A tag is taken out of the frame and put back in for the host's stack: to the rules the frame never has one.
+    let tag = vlan::take(ctx.as_ptr());
     let (data, end) = (ctx.data(), ctx.data_end());
-    let frame = Frame { data, end, length: (end - data) as u32, tc: false };
-    let verdict = ip::packet(&frame);
-    match verdict.kind() {
-        DELIVER => xdp_action::XDP_PASS,
-        SEND if verdict.value() == ctx.ingress_ifindex() as u32 => xdp_action::XDP_TX,
-        // SAFETY: the helper takes no pointer.
-        SEND => unsafe { helpers::bpf_redirect(verdict.value(), 0) as u32 },
-        _ if end_in(verdict.value()) => xdp_action::XDP_PASS,
-        _ => xdp_action::XDP_DROP,
+    let frame = Frame { context: ctx.as_ptr(), data, end, length: (end - data) as u32, tc: false };
+    let mut verdict = ip::packet(&frame, &mut plan::Place);
+    if verdict.kind() == REWRITE {
+        verdict = plan::carry_out::<false>(ctx.as_ptr());
     }
+    match verdict.kind() {
+        DONE => return verdict.value(),
+        SEND => {
+            if verdict.vlan() != 0 && !vlan::put(ctx.as_ptr(), verdict.vlan()) {
+                return drop_xdp(Reason::NoHeadroom);
+            }
+            if verdict.value() == ctx.ingress_ifindex() as u32 {
+                return xdp_action::XDP_TX;
+            }
+            // SAFETY: the helper takes no pointer.
+            return unsafe { helpers::bpf_redirect(verdict.value(), 0) as u32 };
+        }
+        _ => {}
+    }
+    let action = match verdict.kind() {
+        DELIVER => xdp_action::XDP_PASS,
+        BACK => xdp_action::XDP_TX,
+        _ if end_in(verdict.value()) => xdp_action::XDP_PASS,
+        _ => return xdp_action::XDP_DROP,
+    };
+    if tag & vlan::TAKEN != 0 && !vlan::put(ctx.as_ptr(), tag as u16) {
+        return drop_xdp(Reason::NoHeadroom);
+    }
+    action
+}
+
+#[inline(always)]
+fn drop_xdp(reason: Reason) -> u32 {
+    maps::count(reason);
+    xdp_action::XDP_DROP
 }
 
 /// Counts a packet that ends in a reason; whether it passes.
@@ -112,31 +192,43 @@ fn end_in(reason: u32) -> bool {
 const HEADERS: u32 = 14 + 40 + 8 + 40 + 8;
 
 #[classifier]
+#[inline(always)]
 pub fn evenkeel_tc(ctx: TcContext) -> i32 {
-    // The kernel has taken the tag out of the frame (PP-1).
-    // SAFETY: a field of the context.
-    if unsafe { (*ctx.skb.skb).vlan_present } != 0 {
-        return TC_ACT_UNSPEC;
-    }
     let length = ctx.len();
     if ctx.data() + 74 > ctx.data_end() && length as usize > ctx.data_end() - ctx.data() {
         // A failure leaves the packet as it is: too short to be looked at, it passes.
         let _ = ctx.pull_data(if length < HEADERS { length } else { HEADERS });
     }
-    let frame = Frame { data: ctx.data(), end: ctx.data_end(), length, tc: true };
-    let verdict = ip::packet(&frame);
+    let frame = Frame { context: ctx.as_ptr(), data: ctx.data(), end: ctx.data_end(), length, tc: true };
+    let mut verdict = ip::packet(&frame, &mut plan::Place);
+    if verdict.kind() == REWRITE {
+        verdict = plan::carry_out::<true>(ctx.as_ptr());
+    }
+    if verdict.kind() == SEND || verdict.kind() == RESOLVE {
+        // The kernel has taken the tag out of the frame (PP-1).
+        // SAFETY: a field of the context.
+        let has_tag = unsafe { (*ctx.skb.skb).vlan_present } != 0;
+        if (has_tag || verdict.vlan() != 0) && !vlan::change(ctx.as_ptr(), has_tag, verdict.vlan()) {
+            maps::count(Reason::NoHeadroom);
+            return TC_ACT_SHOT as i32;
+        }
+    }
     match verdict.kind() {
         DELIVER => TC_ACT_UNSPEC,
+        DONE => verdict.value() as i32,
         // SAFETY: the helper takes no pointer.
         SEND => unsafe { helpers::bpf_redirect(verdict.value(), 0) as i32 },
+        // SAFETY: as above.
+        BACK => unsafe { helpers::bpf_redirect(plan::ingress::<true>(ctx.as_ptr()), 0) as i32 },
         RESOLVE => resolve(verdict.value()),
         _ if end_in(verdict.value()) => TC_ACT_UNSPEC,
         _ => TC_ACT_SHOT as i32,
     }
 }
 
-/// Sends the packet to a next hop whose MAC address the kernel looks up, asking for it when it must (PP-26).
-#[inline(always)]
+/// Sends the packet to a next hop whose MAC address the kernel looks up, asking for it when it must (PP-26). A function of
+/// its own: what it needs of the stack is not the door's.
+#[inline(never)]
 fn resolve(dest: u32) -> i32 {
     const AF_INET: u32 = 2;
     const AF_INET6: u32 = 10;

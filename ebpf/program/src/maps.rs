@@ -1,16 +1,19 @@
 //! The maps and the settings the loader writes before the program is verified.
 
+use crate::{connect::New, fragment::Question, plan::Plan, too_big::Budget};
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, HashMap, LpmTrie},
+    btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
     helpers::generated as helpers,
     macros::btf_map,
 };
 use evenkeel_abi::{
     ACL_ENTRIES, Counters, Dest, DestInfo, Drops, Filter, Header, Load, Reason, Service, ServiceInfo, ServiceKey,
     Settings,
-    flow::{Bucket, Slot4, Slot6},
+    flow::{Bucket, KEY4, KEY6, Slot4, Slot6},
+    fragment::{EARLY_BYTES, FRAGMENT_ENTRIES, Fragment, Trace},
     hash::Secret,
+    limit, mark, sip,
     state::{NEXT, ROWS, STATES},
 };
 
@@ -55,6 +58,45 @@ pub static FLOWS6: Array<Bucket<Slot6>, 64, MAPPED> = Array::new();
 /// Keys: service and address words, see `abi::ACL_ENTRIES`.
 #[btf_map]
 pub static ACL: LpmTrie<[u32; 5], u32, { ACL_ENTRIES as usize }> = LpmTrie::new();
+/// What gives packets a mark, see `abi::mark`.
+#[btf_map]
+pub static MARKS: LpmTrie<mark::Destination, mark::Range, { mark::MARK_ENTRIES as usize }> = LpmTrie::new();
+/// Budgets of clients for new connections. Not kept when the program is replaced.
+#[btf_map]
+pub static SOURCES: LruHashMap<limit::Source, u64, { limit::SOURCE_ENTRIES as usize }> = LruHashMap::new();
+/// The start of a packet's payload, while it is looked at.
+#[btf_map]
+pub static PAYLOAD: PerCpuArray<sip::Payload, 1> = PerCpuArray::new();
+
+/// What a connection is made of, and what its template is made of.
+#[btf_map]
+pub static NEW4: PerCpuArray<New<KEY4>, 2> = PerCpuArray::new();
+#[btf_map]
+pub static NEW6: PerCpuArray<New<KEY6>, 2> = PerCpuArray::new();
+
+/// This CPU's own elements of `NEW4` or `NEW6`.
+#[inline(always)]
+pub fn new<const K: usize>(index: u32) -> Option<*mut New<K>> {
+    if K == KEY4 { NEW4.get_ptr_mut(index).map(|new| new.cast()) } else { NEW6.get_ptr_mut(index).map(|new| new.cast()) }
+}
+
+/// Where the fragments of packets go.
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<Fragment, Trace, { FRAGMENT_ENTRIES as usize }> = LruHashMap::new();
+/// What a CPU writes down for itself.
+#[btf_map]
+pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+/// Fragments that came before their first one.
+#[btf_map]
+pub static EARLY: RingBuf<(), { EARLY_BYTES as usize }> = RingBuf::new();
+
+/// What is too large for the stack, or is to be found again by the CPU's next packet.
+#[repr(C)]
+pub struct Scratch {
+    pub plan: Plan,
+    pub question: Question,
+    pub budget: Budget,
+}
 
 #[unsafe(no_mangle)]
 static SECRET_FIRST: Global<u64> = Global::new(0);
@@ -67,6 +109,10 @@ static DEST_COUNT: Global<u32> = Global::new(64);
 /// Named, as a mangled name would hold a hash of the building directory.
 #[unsafe(no_mangle)]
 static NEXT_STATES: [u8; ROWS * STATES] = NEXT;
+#[unsafe(no_mangle)]
+static SIP_CLASSES: [u8; 256] = sip::CLASSES;
+#[unsafe(no_mangle)]
+static SIP_NEXT: [u8; 256] = sip::NEXT;
 
 /// The instance's secret.
 #[inline(always)]
@@ -89,6 +135,28 @@ pub fn timeout(state: u32) -> u32 {
     unsafe { (&raw const (*settings).timeouts).cast::<u32>().add(bounded::<31>(state)).read_volatile() }
 }
 
+/// Ticks in a second.
+#[inline(always)]
+pub fn ticks_per_second() -> u32 {
+    // SAFETY: the single element of the array.
+    SETTINGS.get_ptr(0).map_or(0, |settings| unsafe { (&raw const (*settings).ticks_per_second).read_volatile() })
+}
+
+/// Whether packets may have marks (PP-39).
+#[inline(always)]
+pub fn any_marks() -> bool {
+    // SAFETY: the single element of the array.
+    SETTINGS.get_ptr(0).is_some_and(|settings| unsafe { (&raw const (*settings).marks).read_volatile() } != 0)
+}
+
+/// Ticks a first fragment is remembered.
+#[inline(always)]
+pub fn fragment_timeout() -> u32 {
+    let Some(settings) = SETTINGS.get_ptr(0) else { return 0 };
+    // SAFETY: an element of the array. Volatile, as the daemon changes it.
+    unsafe { (&raw const (*settings).fragment_timeout).read_volatile() }
+}
+
 /// The state after the event of a row in `state` (PP-13).
 #[inline(always)]
 pub fn next(row: u32, state: u32) -> u32 {
@@ -96,6 +164,17 @@ pub fn next(row: u32, state: u32) -> u32 {
     let first = (&raw const NEXT_STATES).cast::<u8>();
     // SAFETY: the mask keeps the index inside the array.
     unsafe { first.add(bounded::<2047>(row * STATES as u32 + state)).read() as u32 }
+}
+
+/// Where a SIP message is read to after its next byte (PP-36).
+#[inline(always)]
+pub fn sip_next(place: u32, byte: u8) -> u32 {
+    let (classes, next) = ((&raw const SIP_CLASSES).cast::<u8>(), (&raw const SIP_NEXT).cast::<u8>());
+    // SAFETY: masks keep both indices inside the arrays.
+    unsafe {
+        let class = classes.add(bounded::<255>(byte as u32)).read() as u32;
+        next.add(bounded::<255>(place << 4 | class)).read() as u32
+    }
 }
 
 /// The kernel's tick.

@@ -1,9 +1,9 @@
 //! Chooses a real server for a new connection (PP-18 to PP-23).
 
-use crate::{atomic, connection::New, maps};
+use crate::{atomic, connect::New, maps};
 use evenkeel_abi::{
-    CELL_EMPTY, Cursor, DEST_NO_NEW, LEVEL_CELLS, LIST_HEAD_CELLS, List, SCHED_MAGLEV, SCHED_MH, SCHED_RR,
-    SCHED_WRR, SERVICE_HASH_PORT, Service,
+    CELL_EMPTY, Cursor, DEST_NO_NEW, LEVEL_CELLS, LIST_HEAD_CELLS, List, SCHED_MAGLEV, SCHED_MH, SCHED_RR, SCHED_WRR,
+    SERVICE_HASH_PORT, Service,
     flow::KEY4,
     hash::{maglev_slot, mh_slot},
 };

@@ -4,6 +4,10 @@ use super::Event;
 use crate::words::{count, lasting};
 use std::fmt;
 
+fn connections(number: u64) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), "connection")
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,8 +113,23 @@ impl fmt::Display for Event {
                     None => write!(f, " until `evenkeel undrain {service}/{server}`"),
                 }
             }
-            Event::DrainedIdle { service, server, after_s } => {
-                write!(f, "{service}/{server} has no active connections left after {}", lasting(*after_s))
+            Event::DrainedIdle { service, server, after_s, left } => {
+                let left = if *left == 0 { "no active connections".to_owned() } else { connections(*left) };
+                write!(f, "{service}/{server} has {left} left after {}", lasting(*after_s))
+            }
+            Event::DrainEnded { service, server, after_s, ended, late } => {
+                let (after, ended) = (lasting(*after_s), connections(*ended));
+                match late {
+                    true => write!(f, "{service}/{server} is drained: {ended} not over after {after} ended"),
+                    false => write!(f, "{service}/{server} is drained after {after}: {ended} left ended"),
+                }
+            }
+            Event::Flushed { which, ended } => {
+                write!(f, "{} {which} ended", connections(*ended))
+            }
+            Event::Edited { first, more: 0 } => write!(f, "the table was edited: {first}"),
+            Event::Edited { first, more } => {
+                write!(f, "the table was edited: {first}, and {}", count(*more, "edit more"))
             }
             Event::Undrained { service, server, expired } => {
                 let why = if *expired { ": its time is over" } else { "" };

@@ -7,10 +7,11 @@ use crate::{
     host::{Family, Resolver, shown},
     nearest::nearest,
 };
-use evenkeel_model::{Body, Check, Http, HttpMethod, Probe, Protocol, Rhythm, Script, StatusSet};
+use evenkeel_model::{Body, Check, Http, HttpMethod, Probe, Protocol, Rhythm, Script, ServiceKey, StatusSet};
 use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -79,6 +80,24 @@ enum Kind {
 pub(crate) struct Checked {
     pub(crate) vip: SocketAddr,
     pub(crate) protocol: Protocol,
+    /// Of a service by mark, which has no address.
+    mark: Option<NonZeroU32>,
+}
+
+impl Checked {
+    /// Without a key the checks are read all the same, for the sake of their mistakes.
+    pub(crate) fn of(key: Option<ServiceKey>) -> Checked {
+        let nowhere = |port| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+        match key {
+            Some(ServiceKey::Address { address, protocol, port }) => {
+                Checked { vip: SocketAddr::new(address, port), protocol, mark: None }
+            }
+            Some(ServiceKey::Mark { mark, .. }) => {
+                Checked { vip: nowhere(0), protocol: Protocol::Tcp, mark: Some(mark) }
+            }
+            None => Checked { vip: nowhere(80), protocol: Protocol::Tcp, mark: None },
+        }
+    }
 }
 
 /// Reads what a section says about checks. `None` after an error.
@@ -104,6 +123,12 @@ pub(crate) fn plan(
     });
     if let Some(receive) = &options.receive {
         resolver.regex(&receive.value, receive.span, out);
+    }
+    let unsendable =
+        |host: &&Spanned<String>| host.value.is_empty() || host.value.chars().any(|c| c.is_control() || c == ' ');
+    if let Some(host) = options.virtualhost.as_ref().filter(unsendable) {
+        let message = format!("`{}` is no host name", shown(&host.value));
+        out.push(Diagnostic::error(codes::VALUE, host.span, message));
     }
     let (kind, service, method) = (kind?, service?, method?);
     report_service(section, kind, service, out);
@@ -192,7 +217,8 @@ pub(crate) fn near(
 
 fn service(options: &Options, port: u16, out: &mut Vec<Diagnostic>) -> Option<&'static str> {
     let Some(word) = &options.service else {
-        return Some(SERVICES.iter().find(|(_, default)| *default == port).map_or("none", |(name, _)| name));
+        let of_port = SERVICES.iter().find(|(_, default)| *default == port && port != 0);
+        return Some(of_port.map_or("none", |(name, _)| name));
     };
     let known: Vec<&'static str> = SERVICES.iter().map(|(name, _)| *name).collect();
     near(word, &known, "service of ldirectord", codes::SERVICE_TYPE, out)
@@ -332,7 +358,14 @@ impl CheckPlan {
         let default = SERVICES.iter().find(|(name, port)| *name == self.service && *port != 0).map(|(_, port)| *port);
         let port = self.checkport.or(written_port).or(default).unwrap_or(key.vip.port());
         let target = SocketAddr::new(address, port);
-        if self.connects() && port != key.vip.port() && self.checkport.or(written_port).is_none() {
+        if self.connects() && port == 0 {
+            let message = "the virtual service has no port, so the check needs one";
+            let d = Diagnostic::error(codes::CHECK_PORT, real.target.span, message);
+            out.push(d.help("write checkport=80 or the port behind the address"));
+            return None;
+        }
+        let clients_come_elsewhere = key.mark.is_none() && port != key.vip.port();
+        if self.connects() && clients_come_elsewhere && self.checkport.or(written_port).is_none() {
             let message = format!("checked on port {port}, but clients come to port {}", key.vip.port());
             out.push(
                 Diagnostic::warning(codes::OTHER_PORT, real.target.span, message)
@@ -372,7 +405,7 @@ impl CheckPlan {
         let (program, arguments) = &self.command;
         let mut arguments = arguments.clone();
         arguments.extend([
-            host_header(key.vip.ip()),
+            key.mark.map_or_else(|| host_header(key.vip.ip()), |mark| mark.to_string()),
             key.vip.port().to_string(),
             host_header(target.ip()),
             written_port.unwrap_or(0).to_string(),

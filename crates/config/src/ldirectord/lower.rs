@@ -5,10 +5,10 @@ use super::{
     options::{Options, RealLine, Section, Syntax},
     table::{DIRECTIVES, Status},
     targets::targets,
-    words::{alert_states, protocol, report_refused, scheduler},
+    words::{alert_states, one_packet, persistence, protocol, scheduler},
 };
 use crate::{
-    address::{self, Resolved, forwarding, socket_text},
+    address::{self, Resolved, forwarding, method, served_port, service_name, socket_text},
     codes,
     draft::{Draft, ServiceDraft, SettingsDraft, report_port},
     host::{Family, Resolver, shown},
@@ -16,15 +16,10 @@ use crate::{
 };
 use evenkeel_model::{
     Alerts, Behaviour, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, RealServer, Scheduler, Service,
-    ServiceKey, Sources, StartState, Thresholds, Weight,
+    ServiceKey, Sources, StartState, Tunnel, Weight,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
-use std::{
-    collections::HashSet,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Syslog facilities a `logfile=` may name.
 const FACILITIES: &[&str] = &[
@@ -130,6 +125,7 @@ fn settings(globals: &Options, execute: Vec<Spanned<String>>, out: &mut Vec<Diag
 struct FallbackLine {
     address: Resolved,
     port: Option<String>,
+    method: Forwarding,
     span: Span,
     /// Its port was already reported against some service.
     told: bool,
@@ -159,27 +155,50 @@ fn fallback_line(
     };
     let family = if six { Family::V6 } else { Family::V4 };
     let address = address::resolve(split.host, family, split.host_span(span), resolver, out)?;
-    forwarding_method(Spanned::new(method, text.span), out)?;
-    Some(FallbackLine { address, port: split.port.map(str::to_owned), span, told: false })
+    let method = forwarding_method(Spanned::new(method, text.span), out)?;
+    Some(FallbackLine { address, port: split.port.map(str::to_owned), method, span, told: false })
 }
 
-/// `gate`; the other methods are refused by name.
-fn forwarding_method(method: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<()> {
-    let what = match method.value {
-        "gate" => return Some(()),
-        "masq" => "network address translation (masq)",
-        "ipip" => "tunnels (ipip)",
+/// `gate`, `masq` or `ipip`.
+fn forwarding_method(method: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Forwarding> {
+    match method.value {
+        "gate" => Some(Forwarding::DirectRouting),
+        "masq" => Some(Forwarding::Nat),
+        "ipip" => Some(Forwarding::Tunnel(Tunnel::Ipip)),
         other => {
             let message = format!("`{}` is no forwarding method", shown(other));
             out.push(Diagnostic::error(codes::VALUE, method.span, message).help("write `gate` for direct routing"));
+            None
+        }
+    }
+}
+
+/// `virtual=N`: the packets that have firewall mark N.
+fn mark(section: &Section<'_>, out: &mut Vec<Diagnostic>) -> Option<ServiceKey> {
+    let head = &section.head;
+    if let Some(word) = section.options.protocol.as_ref().filter(|word| word.value != "fwm") {
+        let message = format!("protocol {} with a firewall mark", shown(&word.value));
+        out.push(
+            Diagnostic::error(codes::VALUE, word.span, message)
+                .note("ldirectord refuses the file at this line")
+                .help("write protocol=fwm, or leave it out"),
+        );
+        return None;
+    }
+    let family = if section.six { evenkeel_model::Family::V6 } else { evenkeel_model::Family::V4 };
+    let mark = match head.value.parse::<u32>().map(NonZeroU32::new) {
+        Ok(Some(mark)) => mark,
+        Ok(None) => {
+            out.push(Diagnostic::error(codes::FIREWALL_MARK, head.span, "firewall mark 0 means no mark"));
+            return None;
+        }
+        Err(_) => {
+            let message = format!("firewall mark {} is above 4294967295", shown(&head.value));
+            out.push(Diagnostic::error(codes::FIREWALL_MARK, head.span, message));
             return None;
         }
     };
-    out.push(
-        Diagnostic::error(codes::FORWARDING, method.span, format!("{what} is not in this release"))
-            .help("direct routing is `gate`: the real server needs the virtual address on its lo then"),
-    );
-    None
+    Some(ServiceKey::Mark { mark, family })
 }
 
 /// What is known of the virtual service when its real servers are read.
@@ -211,13 +230,10 @@ impl Lowering<'_> {
         let options = &section.options;
         let key = self.key(section, out);
         let scheduler = scheduler(options, out);
-        report_refused(options, out);
-        let checked = key.and_then(|key| {
-            Some(Checked { vip: SocketAddr::new(key.address()?, key.port()), protocol: key.protocol()? })
-        });
-        // Without a key the checks are read all the same, for the sake of their mistakes.
-        let nowhere = Checked { vip: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 80), protocol: Protocol::Tcp };
-        let checked = checked.unwrap_or(nowhere);
+        let family = if section.six { evenkeel_model::Family::V6 } else { evenkeel_model::Family::V4 };
+        let persistence = persistence(options, family, out);
+        let one_packet = one_packet(options, key.and_then(|key| key.protocol()), out);
+        let checked = Checked::of(key);
         let plan = check::plan(section, &self.globals, &checked, self.resolver, out);
         let mut real_servers = Vec::with_capacity(section.real_servers.len());
         let mut spans = Vec::with_capacity(section.real_servers.len());
@@ -246,8 +262,8 @@ impl Lowering<'_> {
                 on_fail: if quiescent { OnFail::Quiesce } else { OnFail::Remove },
                 start: StartState::Down,
                 sources: Sources::default(),
-                persistence: None,
-                one_packet: false,
+                persistence,
+                one_packet,
                 behaviour: Behaviour::default(),
                 matches: Vec::new(),
                 clean_stop,
@@ -265,25 +281,13 @@ impl Lowering<'_> {
     /// `servicename=`, when no other service has it; ldirectord does not ask that it be unique.
     fn name(&mut self, options: &Options, key: ServiceKey) -> String {
         let written = options.servicename.as_ref().map(|name| name.value.clone()).filter(|name| !name.is_empty());
-        written.filter(|name| self.names.insert(name.clone())).unwrap_or_else(|| key.to_string())
+        written.filter(|name| self.names.insert(name.clone())).unwrap_or_else(|| service_name(key))
     }
 
     fn key(&self, section: &Section<'_>, out: &mut Vec<Diagnostic>) -> Option<ServiceKey> {
         let head = &section.head;
         if head.value.bytes().all(|b| b.is_ascii_digit()) {
-            let mark = head.value.trim_start_matches('0');
-            out.push(if mark.is_empty() {
-                Diagnostic::error(codes::FIREWALL_MARK, head.span, "firewall mark 0 means no mark")
-            } else {
-                Diagnostic::error(
-                    codes::MARK_SERVICE,
-                    head.span,
-                    format!("a virtual service by firewall mark ({}) is not possible on this data plane", shown(mark)),
-                )
-                .note("the packet path comes before the firewall that would set the mark")
-                .help("write virtual=ADDRESS:PORT; protocol and every port of an address have services of their own")
-            });
-            return None;
+            return mark(section, out);
         }
         let Some(split) = address::split(&head.value) else {
             let message = format!("`{}` is no address", shown(&head.value));
@@ -336,25 +340,29 @@ impl Lowering<'_> {
             );
             return None;
         }
-        let method = forwarding_method(line.method, out);
+        let written = forwarding_method(line.method, out);
         let (targets, port) = targets(six, line, checked.protocol, self.resolver, out)?;
-        method?;
+        let written = written?;
         let weight = Weight::new(line.weight.map_or(1, |w| w.value)).unwrap_or(Weight::MAX);
         let span = line.target.span;
-        let forward = |address| key.map_or(Forwarding::DirectRouting, |key| forwarding(address, key.address()));
+        let forward = |address| {
+            key.map_or(Forwarding::DirectRouting, |key| method(forwarding(address, key.address()), Some(written)))
+        };
         if let (Some(port), Some(key)) = (port, key) {
             report_port(codes::PORT_REWRITE, port, key.port(), forward(targets.first), span, out);
         }
         for target in targets.addresses() {
-            let address = SocketAddr::new(target.address, checked.vip.port());
+            let forwarding = forward(target.address);
+            let served = key.map_or(0, |key| served_port(key, port, forwarding));
+            let address = SocketAddr::new(target.address, served);
             let check = plan?.check(line, target.address, port, checked, self.resolver, out)?;
             real_servers.push(RealServer {
                 name: socket_text(address),
                 aliases: target.name.into_iter().collect(),
                 address,
-                forwarding: forward(target.address),
+                forwarding,
                 weight,
-                thresholds: Thresholds::default(),
+                thresholds: line.thresholds,
                 check,
             });
         }
@@ -381,9 +389,12 @@ impl Lowering<'_> {
             None => self.fallbacks[usize::from(section.six)].clone(),
         }?;
         let key = key?;
-        let forwarding = forwarding(line.address.address, key.address());
+        let forwarding = method(forwarding(line.address.address, key.address()), Some(line.method));
+        let mut written = None;
         if let Some(port) = &line.port {
-            let port = address::port(port, key.protocol()?, line.span, self.resolver, out)?;
+            let protocol = key.protocol().unwrap_or(Protocol::Tcp);
+            let port = address::port(port, protocol, line.span, self.resolver, out)?;
+            written = Some(port);
             if line.told {
                 self.relies_on_another = true;
             } else {
@@ -394,7 +405,8 @@ impl Lowering<'_> {
                 }
             }
         }
-        Some(Fallback { address: SocketAddr::new(line.address.address, key.port()), forwarding })
+        let port = served_port(key, written, forwarding);
+        Some(Fallback { address: SocketAddr::new(line.address.address, port), forwarding })
     }
 
     fn fallback_command(&self, options: &Options, out: &mut Vec<Diagnostic>) -> Option<FallbackCommand> {

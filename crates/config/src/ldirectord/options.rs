@@ -95,4 +95,5 @@ pub(crate) struct RealLine<'a> {
     pub(crate) weight: Option<Spanned<u32>>,
     pub(crate) request: Text,
     pub(crate) receive: Text,
+    pub(crate) thresholds: evenkeel_model::Thresholds,
 }

@@ -6,6 +6,7 @@ use super::{
     value::{Strict, Value},
 };
 use crate::{codes, host::shown, nearest::nearest};
+use evenkeel_model::Thresholds;
 use evenkeel_source::{Diagnostic, Span, Spanned};
 
 const METHODS: [&str; 3] = ["gate", "masq", "ipip"];
@@ -23,7 +24,16 @@ pub(crate) fn real_line<'a>(
         return None;
     }
     let (method, rest) = method(target.span, rest, out)?;
-    let mut line = RealLine { six, word, target, method, weight: None, request: None, receive: None };
+    let mut line = RealLine {
+        six,
+        word,
+        target,
+        method,
+        weight: None,
+        request: None,
+        receive: None,
+        thresholds: Thresholds::default(),
+    };
     let mut rest = rest;
     while !rest.is_over() {
         if rest.is_quoted() && line.request.is_none() {
@@ -35,11 +45,18 @@ pub(crate) fn real_line<'a>(
             let (weight, tail) = weight(rest.skip(), digits, next, out)?;
             line.weight = Some(weight);
             rest = tail;
-        } else if let Some(limit) = threshold(next.value) {
-            out.push(
-                Diagnostic::warning(codes::THRESHOLDS, next.span, format!("`{}` is ignored", shown(next.value)))
-                    .labelled(format!("the {limit} connection threshold is not in this release")),
-            );
+        } else if let Some((limit, number)) = threshold(next.value) {
+            match number.parse::<u32>() {
+                Ok(number) if limit == Limit::Lower => line.thresholds.lower = number,
+                Ok(number) => line.thresholds.upper = number,
+                Err(_) => {
+                    let message = format!("`{}` is no connection threshold", shown(next.value));
+                    out.push(
+                        Diagnostic::error(codes::THRESHOLDS, next.span, message)
+                            .labelled("a number from 0 to 4294967295"),
+                    );
+                }
+            }
             rest = after;
         } else if next.value.starts_with('-') && next.value.get(1..).is_some_and(|t| leading_digits(t).is_some()) {
             out.push(Diagnostic::error(codes::WEIGHT, next.span, format!("weight {} is below 0", shown(next.value))));
@@ -48,6 +65,12 @@ pub(crate) fn real_line<'a>(
             rest.remark(Strict::Yes, out);
             break;
         }
+    }
+    let Thresholds { upper, lower } = line.thresholds;
+    if lower > upper {
+        let message = format!("the lower threshold {lower} is above the upper one, {upper}");
+        let d = Diagnostic::error(codes::THRESHOLDS, target.span, message);
+        out.push(d.note("IPVS refuses the real server, and ldirectord then leaves it out"));
     }
     Some(line)
 }
@@ -104,15 +127,21 @@ fn weight<'a>(
     }
 }
 
+#[derive(PartialEq, Eq)]
+enum Limit {
+    Lower,
+    Upper,
+}
+
 /// `l:N` and `u:N`.
-fn threshold(word: &str) -> Option<&'static str> {
+fn threshold(word: &str) -> Option<(Limit, &str)> {
     let (which, number) = word.split_once(':')?;
-    let name = match which {
-        "l" => "lower",
-        "u" => "upper",
+    let limit = match which {
+        "l" => Limit::Lower,
+        "u" => Limit::Upper,
         _ => return None,
     };
-    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some(name)
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then_some((limit, number))
 }
 
 /// `"request", "receive"`; the second may be missing.

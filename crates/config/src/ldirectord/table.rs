@@ -118,13 +118,13 @@ macro_rules! directives {
 
 /// The whole grammar.
 pub(crate) const DIRECTIVES: &[Directive] = directives! {
-    "virtual" Virtual, Section, Partly("firewall marks are refused on this data plane"), "",
-        "opens an IPv4 virtual service" => "[service] listen";
-    "virtual6" Virtual, Section, Partly("firewall marks are refused on this data plane"), "",
-        "opens an IPv6 virtual service" => "[service] listen";
-    "real" Virtual, RealServer, Partly("masq and ipip are refused; l: and u: are ignored with a warning"), "weight 1",
+    "virtual" Virtual, Section, Supported, "",
+        "opens an IPv4 virtual service, on an address or by firewall mark" => "[service] listen, [mark]";
+    "virtual6" Virtual, Section, Supported, "",
+        "opens an IPv6 virtual service, on an address or by firewall mark" => "[service] listen, [mark]";
+    "real" Virtual, RealServer, Supported, "weight 1",
         "a real server, or a range of them" => "real_servers";
-    "real6" Virtual, RealServer, Partly("masq and ipip are refused; l: and u: are ignored with a warning"), "weight 1",
+    "real6" Virtual, RealServer, Supported, "weight 1",
         "an IPv6 real server" => "real_servers";
     "checktimeout" Both, Number { least: 1, slot: |o| &mut o.checktimeout }, Supported, "negotiatetimeout, else 5",
         "seconds a connect, ping or external check may take" => "check.timeout";
@@ -140,9 +140,9 @@ pub(crate) const DIRECTIVES: &[Directive] = directives! {
         "read the file again when it changes; a broken one keeps the old state" => "[settings] autoreload";
     "callback" Global, Quoted(|o| &mut o.callback), Supported, "",
         "program run with the file's name after it has changed" => "[settings] callback";
-    "fallback" Both, Fallback(|o| &mut o.fallback), Partly("gate and local; masq and ipip are refused"), "none",
+    "fallback" Both, Fallback(|o| &mut o.fallback), Supported, "none",
         "where connections go while no real server is up (IPv4)" => "fallback";
-    "fallback6" Both, Fallback(|o| &mut o.fallback6), Partly("gate and local; masq and ipip are refused"), "none",
+    "fallback6" Both, Fallback(|o| &mut o.fallback6), Supported, "none",
         "where connections go while no real server is up (IPv6)" => "fallback";
     "fallbackcommand" Both, Command(|o| &mut o.fallbackcommand), Supported, "none",
         "program told start or stop, the service and its protocol; without a shell" => "fallback_command";
@@ -196,19 +196,18 @@ pub(crate) const DIRECTIVES: &[Directive] = directives! {
     "secret" Virtual, Quoted(|o| &mut o.secret), Ignored("only services without a probe use it"), "",
         "RADIUS secret of a check" => "nothing";
     "load" Virtual, Quoted(|o| &mut o.load), Ignored("ldirectord ignores it too"), "", "load testing" => "nothing";
-    "scheduler" Virtual, Word(|o| &mut o.scheduler), Partly("rr, wrr, mh and maglev"), "wrr",
+    "scheduler" Virtual, Word(|o| &mut o.scheduler), Supported, "wrr",
         "how connections are spread" => "schedule";
     "persistent" Virtual, Number { least: 1, slot: |o| &mut o.persistent },
-        Refused("persistence is not in this release"), "off",
-        "seconds for which a client stays with its real server" => "nothing";
-    "netmask" Virtual, Word(|o| &mut o.netmask), Partly("has no effect without persistent, which is refused"), "",
-        "how many bits of the client's address persistence looks at" => "nothing";
-    "schedflags" Virtual, QuotedOrWord(|o| &mut o.schedflags), Partly("mh-port with scheduler mh"), "",
-        "flags of the scheduler" => "schedule";
-    "protocol" Virtual, Word(|o| &mut o.protocol), Partly("tcp and udp; fwm is refused on this data plane"),
-        "tcp; udp for port 53", "tcp, udp or fwm" => "listen";
-    "ops" Virtual, YesNo(|o| &mut o.ops), Partly("no; yes is refused"), "no",
-        "schedule every UDP packet by itself" => "nothing";
+        Supported, "off", "seconds for which a client stays with its real server" => "persist";
+    "netmask" Virtual, Word(|o| &mut o.netmask), Supported, "the whole address",
+        "how many bits of the client's address persistence looks at" => "persist";
+    "schedflags" Virtual, QuotedOrWord(|o| &mut o.schedflags), Supported, "none",
+        "flags of the scheduler" => "schedule_flags";
+    "protocol" Virtual, Word(|o| &mut o.protocol), Supported,
+        "tcp; udp for port 53; fwm for a mark", "tcp, udp or fwm" => "listen";
+    "ops" Virtual, YesNo(|o| &mut o.ops), Supported, "no",
+        "schedule every UDP packet by itself" => "one_packet";
     "monitorfile" Virtual, QuotedOrWord(|o| &mut o.monitorfile), Supported, "none",
         "gets a line when a real server changes" => "monitor_file";
     "servicename" Virtual, Text(|o| &mut o.servicename), Supported, "the address and port",

@@ -1,12 +1,8 @@
 //! Directives whose value is one of a few words: protocol, scheduler and its flags, mail states, and what is refused.
 
 use super::{check::near, options::Options};
-use crate::{
-    codes,
-    host::shown,
-    schedule::{self, Unusable},
-};
-use evenkeel_model::{HashFlags, Protocol, Scheduler};
+use crate::{codes, host::shown};
+use evenkeel_model::{Family, HashFlags, Persistence, PersistenceEngine, Protocol, Scheduler};
 use evenkeel_source::{Diagnostic, Spanned};
 
 /// The mail states of ldirectord.
@@ -43,50 +39,102 @@ pub(crate) fn protocol(options: &Options, port: &str, out: &mut Vec<Diagnostic>)
 }
 
 pub(crate) fn scheduler(options: &Options, out: &mut Vec<Diagnostic>) -> Option<Scheduler> {
-    let mut scheduler = match &options.scheduler {
+    let mut scheduler: Scheduler = match &options.scheduler {
         None => Scheduler::WeightedRoundRobin,
-        Some(word) => match schedule::scheduler(&word.value) {
+        Some(word) => match word.value.parse() {
             Ok(scheduler) => scheduler,
             Err(why) => {
-                let code = if why == Unusable::NotYet { codes::SCHEDULER } else { codes::VALUE };
-                let d = Diagnostic::error(code, word.span, format!("scheduler `{}`: {why}", shown(&word.value)));
-                out.push(match why {
-                    Unusable::NotYet => d,
-                    Unusable::Unknown => {
-                        d.note("ldirectord goes on with an empty table here: no connection is answered")
-                    }
-                });
+                let d =
+                    Diagnostic::error(codes::VALUE, word.span, format!("scheduler `{}`: {why}", shown(&word.value)));
+                out.push(d.note("ldirectord goes on with an empty table here: no connection is answered"));
                 return None;
             }
         },
     };
     if let Some(flags) = &options.schedflags {
         for flag in flags.value.split(',') {
-            match (&mut scheduler, flag) {
-                (Scheduler::MaglevHash(HashFlags { port, .. }), "mh-port") => *port = true,
-                _ => {
-                    let message = format!("scheduler flag `{}` is not in this release", shown(flag));
-                    out.push(
-                        Diagnostic::error(codes::SCHED_FLAGS, flags.span, message).help("mh-port with scheduler=mh is"),
-                    );
-                }
-            }
+            scheduler = scheduler_flag(scheduler, flags, flag, out);
         }
     }
     Some(scheduler)
 }
 
-/// What would send clients elsewhere if it were ignored.
-pub(crate) fn report_refused(options: &Options, out: &mut Vec<Diagnostic>) {
-    if let Some(persistent) = &options.persistent {
-        out.push(
-            Diagnostic::error(codes::PERSISTENCE, persistent.span, "persistence is not in this release")
-                .help("scheduler=mh sends a client address to the same real server as long as that one is up"),
-        );
-    } else if let Some(netmask) = &options.netmask {
-        out.push(Diagnostic::warning(codes::NO_EFFECT, netmask.span, "netmask has no effect without persistent"));
+/// The scheduler with one flag more. The kernel takes any flag with any scheduler; most mean nothing to it.
+fn scheduler_flag(scheduler: Scheduler, flags: &Spanned<String>, flag: &str, out: &mut Vec<Diagnostic>) -> Scheduler {
+    let is_known =
+        matches!(flag, "sh-port" | "sh-fallback" | "mh-port" | "mh-fallback" | "flag-1" | "flag-2" | "flag-3");
+    if !is_known {
+        let message = format!("`{}` is no scheduler flag", shown(flag));
+        let d = Diagnostic::error(codes::SCHED_FLAGS, flags.span, message);
+        out.push(d.help("sh-port, sh-fallback, mh-port, mh-fallback or flag-1 to flag-3"));
+        return scheduler;
     }
-    if let Some(ops) = options.ops.filter(|ops| ops.value) {
-        out.push(Diagnostic::error(codes::ONE_PACKET, ops.span, "one-packet scheduling is not in this release"));
+    if let Some(known) = scheduler.flags() {
+        let name = scheduler.name();
+        if flag == "flag-1" || flag == format!("{name}-fallback") {
+            return scheduler.with_flags(HashFlags { fallback: true, ..known }).unwrap_or(scheduler);
+        }
+        if flag == "flag-2" || flag == format!("{name}-port") {
+            return scheduler.with_flags(HashFlags { port: true, ..known }).unwrap_or(scheduler);
+        }
     }
+    if flag.starts_with("flag-") {
+        let message = format!("{flag} means nothing to scheduler `{scheduler}`");
+        out.push(Diagnostic::warning(codes::SCHED_FLAGS, flags.span, message));
+    } else {
+        let message = format!("{flag} with scheduler `{scheduler}`");
+        let d = Diagnostic::error(codes::SCHED_FLAGS, flags.span, message);
+        out.push(d.note("ipvsadm refuses it, and ldirectord then leaves the service out"));
+    }
+    scheduler
+}
+
+/// `persistent` with `netmask`.
+pub(crate) fn persistence(options: &Options, family: Family, out: &mut Vec<Diagnostic>) -> Option<Persistence> {
+    let prefix = options.netmask.as_ref().and_then(|mask| prefix(mask, family, out));
+    let Some(persistent) = &options.persistent else {
+        if let Some(netmask) = &options.netmask {
+            let message = "netmask has no effect without persistent";
+            out.push(Diagnostic::warning(codes::NO_EFFECT, netmask.span, message));
+        }
+        return None;
+    };
+    if persistent.value > Persistence::LONGEST_TIMEOUT {
+        let message = format!("persistence lasts for {} s at most", Persistence::LONGEST_TIMEOUT);
+        out.push(Diagnostic::error(codes::PERSISTENCE, persistent.span, message));
+        return None;
+    }
+    let prefix = prefix.unwrap_or(family.bits());
+    Some(Persistence { timeout: persistent.value, prefix, engine: PersistenceEngine::Address })
+}
+
+/// A dotted mask of IPv4, a number of bits of IPv6.
+fn prefix(mask: &Spanned<String>, family: Family, out: &mut Vec<Diagnostic>) -> Option<u8> {
+    let (bits, help) = match family {
+        Family::V4 => (dotted(&mask.value), "a mask such as 255.255.255.0"),
+        Family::V6 => (mask.value.parse().ok().filter(|bits| (1..=128).contains(bits)), "a number from 1 to 128"),
+    };
+    if bits.is_none() {
+        let message = format!("`{}` is no netmask", shown(&mask.value));
+        out.push(Diagnostic::error(codes::VALUE, mask.span, message).help(help));
+    }
+    bits
+}
+
+/// The bits of a mask whose ones come first, at least one of them.
+fn dotted(mask: &str) -> Option<u8> {
+    let mask = u32::from(mask.parse::<std::net::Ipv4Addr>().ok()?);
+    let bits = mask.leading_ones();
+    (mask != 0 && mask.count_ones() == bits).then(|| u8::try_from(bits).unwrap_or(32))
+}
+
+/// `ops=yes`, which only UDP has, and marks, of which any packet may be UDP.
+pub(crate) fn one_packet(options: &Options, protocol: Option<Protocol>, out: &mut Vec<Diagnostic>) -> bool {
+    let Some(ops) = options.ops.filter(|ops| ops.value) else { return false };
+    let takes_it = matches!(protocol, None | Some(Protocol::Udp));
+    if !takes_it {
+        let d = Diagnostic::error(codes::ONE_PACKET, ops.span, "one-packet scheduling of a service that is not UDP");
+        out.push(d.note("ipvsadm refuses it, and ldirectord then leaves the service out"));
+    }
+    takes_it
 }

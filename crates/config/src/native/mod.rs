@@ -1,7 +1,8 @@
-//! The native TOML: `[service.NAME]`, `[settings]` and `[alert.mail]`. Unknown keys are errors, and every mistake of a
+//! The native TOML: `[service.NAME]`, `[mark.N]`, `[settings]` and `[alert.mail]`. Unknown keys are errors, and every mistake of a
 //! file is reported with its place.
 
 pub(crate) mod check;
+mod method;
 mod reader;
 mod service;
 mod units;
@@ -12,7 +13,7 @@ use crate::{
     draft::{Draft, SettingsDraft},
     host::{Resolver, shown},
 };
-use evenkeel_model::Alerts;
+use evenkeel_model::{Alerts, Timeouts};
 use evenkeel_source::{Diagnostic, FileId, Sources, Span, Spanned};
 use reader::{Keys, Table};
 use std::{path::PathBuf, time::Duration};
@@ -22,7 +23,7 @@ pub use write::to_toml;
 
 const ROOT: Keys = Keys {
     of: "a file",
-    known: &["service", "settings", "alert"],
+    known: &["service", "mark", "settings", "alert"],
     later: &["cluster", "vip", "group", "fence", "web", "api", "metrics", "log", "network", "include"],
     instead: &[("virtual_server", "write [service.NAME]"), ("services", "write [service.NAME]")],
 };
@@ -40,10 +41,14 @@ const SETTINGS: Keys = Keys {
         "log_file",
         "log_facility",
         "supervised",
+        "timeouts",
     ],
     later: &["dataplane", "node"],
     instead: &[("interface", "write interfaces = [\"eth0\"]")],
 };
+
+const TIMEOUTS: Keys =
+    Keys { of: "timeouts", known: &["tcp", "tcp_fin", "udp"], later: &[], instead: &[("tcpfin", "write `tcp_fin`")] };
 
 const ALERT: Keys = Keys { of: "[alert]", known: &["mail"], later: &["command", "webhook", "snmp"], instead: &[] };
 
@@ -93,7 +98,37 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
             }
         }
     }
+    if let Some(marks) = root.table("mark", out) {
+        for (number, table) in marks.tables(out) {
+            if out.len() > crate::load::MOST_DIAGNOSTICS {
+                break;
+            }
+            match service::read_mark(number, &table, alerts.as_ref(), resolver, out) {
+                Some(service) => draft.services.push(service),
+                None => draft.broken_services += 1,
+            }
+        }
+    }
+    // As they stand in the file, services by mark among the others.
+    draft.services.sort_by_key(|service| service.name.map(|name| name.start));
     draft
+}
+
+/// How long connections last.
+fn timeouts(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Timeouts {
+    const LONGEST: u64 = 31 * 24 * 60 * 60;
+    let Some(inner) = table.table("timeouts", out) else { return Timeouts::default() };
+    inner.only(&TIMEOUTS, out);
+    let mut seconds = |key| {
+        let duration = inner.duration(key, Duration::from_secs(1), out)?;
+        let whole = duration.value.subsec_nanos() == 0 && duration.value.as_secs() <= LONGEST;
+        if !whole {
+            let message = format!("{key} is counted in whole seconds, 31 days at most");
+            out.push(Diagnostic::error(codes::DURATION, duration.span, message));
+        }
+        u32::try_from(duration.value.as_secs()).ok().filter(|_| whole)
+    };
+    Timeouts { tcp: seconds("tcp"), tcp_fin: seconds("tcp_fin"), udp: seconds("udp") }
 }
 
 fn settings(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> SettingsDraft {
@@ -115,6 +150,7 @@ fn settings(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> SettingsDraft {
         log_file: path("log_file", out),
         log_facility: text("log_facility", out).map(|t| Spanned::new(t.value.to_owned(), t.span)),
         supervised: table.boolean("supervised", out),
+        timeouts: table.get("timeouts").map(|value| Spanned::new(timeouts(table, out), value.span)),
     }
 }
 

@@ -2,65 +2,72 @@
 
 use super::{
     check::{self, CheckPlan},
+    method::{behaviour, forward, persistence, scheduler, thresholds},
     reader::{Keys, Table, Value, inside, string_of, wrong_type},
 };
 use crate::{
-    address::{self, forwarding, socket_text},
+    address::{self, forwarding, method, served_port, service_name, socket_text},
     codes,
     draft::{ServiceDraft, report_port},
     host::{Family, Resolver, shown},
-    nearest::nearest,
-    schedule::{self, Unusable},
 };
 use evenkeel_model::{
-    Alerts, Behaviour, Fallback, FallbackCommand, Forwarding, HashFlags, OnFail, Prefix, Protocol, RealServer,
-    Scheduler, Service, ServiceKey, Sources, StartState, Thresholds, Weight,
+    Alerts, Fallback, FallbackCommand, Forwarding, Match, OnFail, Prefix, Protocol, RealServer, Scheduler, Service,
+    ServiceKey, Sources, StartState, Weight,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
 };
 use toml::de::DeValue;
 
-const KEYS: Keys = Keys {
-    of: "a virtual service",
-    known: &[
-        "listen",
-        "forward",
-        "schedule",
-        "real_servers",
-        "fallback",
-        "fallback_command",
-        "on_fail",
-        "start",
-        "check",
-        "allow",
-        "deny",
-        "clean_stop",
-        "monitor_file",
-        "alert",
-    ],
-    later: &["gateway", "persistence", "persist", "quorum", "mss", "group", "limit"],
-    instead: &[
-        ("protocol", "write listen = \"udp://ADDRESS:PORT\" for UDP"),
-        ("servers", "write `real_servers`"),
-        ("backends", "write `real_servers`"),
-        ("scheduler", "write `schedule`"),
-        ("mode", "write `forward`"),
-        ("sorry_server", "write `fallback`"),
-    ],
-};
+/// What services on an address and by mark share.
+macro_rules! keys {
+    ($of:literal, $own:literal, $another:literal, [$($instead:expr),*]) => {
+        Keys {
+            of: $of,
+            known: &[
+                $own, $another, "forward", "tunnel", "schedule", "schedule_flags", "real_servers", "fallback",
+                "fallback_command", "on_fail", "start", "check", "allow", "deny", "persist", "one_packet", "limit",
+                "expire_gone", "expire_quiescent_template", "reuse", "sloppy", "clean_stop", "monitor_file", "alert",
+            ],
+            later: &["gateway", "quorum", "mss", "group"],
+            instead: &[
+                $($instead,)*
+                ("persistence", "write `persist`"),
+                ("ops", "write `one_packet`"),
+                ("servers", "write `real_servers`"),
+                ("backends", "write `real_servers`"),
+                ("scheduler", "write `schedule`"),
+                ("mode", "write `forward`"),
+                ("sorry_server", "write `fallback`"),
+            ],
+        }
+    };
+}
+
+#[rustfmt::skip]
+const KEYS: Keys = keys!("a virtual service", "listen", "listen", [
+    ("protocol", "write listen = \"udp://ADDRESS:PORT\" for UDP"),
+    ("match", "write [mark.1] for a service by mark")
+]);
+
+#[rustfmt::skip]
+const MARK_KEYS: Keys = keys!("a service by mark", "match", "name", [
+    ("listen", "write match = [\"ADDRESS tcp PORT\"]")
+]);
 
 const REAL_SERVER: Keys = Keys {
     of: "a real server",
-    known: &["name", "addr", "weight", "check", "forward", "aliases"],
-    later: &["limit", "slow_start"],
+    known: &["name", "addr", "weight", "check", "forward", "tunnel", "limit", "aliases"],
+    later: &["slow_start"],
     instead: &[("address", "write `addr`"), ("port", "write it into `addr`")],
 };
 
-const FALLBACK: Keys = Keys { of: "a fallback", known: &["addr", "forward"], later: &[], instead: &[] };
+const FALLBACK: Keys = Keys { of: "a fallback", known: &["addr", "forward", "tunnel"], later: &[], instead: &[] };
 
 /// What all real servers of a service share.
 struct Shared<'a> {
@@ -70,7 +77,7 @@ struct Shared<'a> {
     resolver: &'a Resolver<'a>,
 }
 
-/// Reads one service, all its mistakes reported; `None` when it is not known what it answers for.
+/// Reads one service on an address, all its mistakes reported; `None` when it is not known what it answers for.
 pub(crate) fn read(
     name: Spanned<&str>,
     table: &Table<'_>,
@@ -84,6 +91,84 @@ pub(crate) fn read(
         out.push(Diagnostic::error(codes::VALUE, name.span, format!("`{}` is no name", shown(name.value))));
     }
     let listen = listen(table, resolver, out);
+    let head = Head { name: name.value.to_owned(), name_span: name.span, key: listen, matches: Vec::new(), errors };
+    body(head, table, alerts, resolver, out)
+}
+
+/// Reads `[mark.N]` likewise.
+pub(crate) fn read_mark(
+    number: Spanned<&str>,
+    table: &Table<'_>,
+    alerts: Option<&Alerts>,
+    resolver: &Resolver<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<ServiceDraft> {
+    let errors = out.len();
+    table.only(&MARK_KEYS, out);
+    let matches = matches(table, out);
+    let family = match matches.first() {
+        Some(first) if first.destination.address().is_ipv6() => evenkeel_model::Family::V6,
+        Some(_) | None => evenkeel_model::Family::V4,
+    };
+    // `[mark.3-ipv6]` where nothing else says which family it is.
+    let (digits, family) = match number.value.strip_suffix("-ipv6") {
+        Some(digits) => (digits, evenkeel_model::Family::V6),
+        None => (number.value, family),
+    };
+    let mark: Option<NonZeroU32> = digits.parse().ok();
+    if mark.is_none() {
+        let message = format!("`{}` is no firewall mark", shown(number.value));
+        let d = Diagnostic::error(codes::FIREWALL_MARK, number.span, message);
+        out.push(d.help("write a number from 1 to 4294967295, with -ipv6 behind it where no match tells the family"));
+    }
+    let mixed = matches.iter().any(|one| evenkeel_model::Family::of(one.destination.address()) != family);
+    if let (true, Some(value)) = (mixed, table.get("match")) {
+        let message = "the matches of one mark are of both address families";
+        out.push(Diagnostic::error(codes::FAMILY, value.span, message).help("write [mark.N] and [mark.N-ipv6]"));
+    }
+    let key = mark.map(|mark| Spanned::new(ServiceKey::Mark { mark, family }, number.span));
+    let name = table.string("name", out).filter(|name| super::not_empty("name", name, out));
+    let name = match (name, key) {
+        (Some(name), _) => name.value.to_owned(),
+        (None, Some(key)) => service_name(key.value),
+        (None, None) => number.value.to_owned(),
+    };
+    body(Head { name, name_span: number.span, key, matches, errors }, table, alerts, resolver, out)
+}
+
+fn matches(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Vec<Match> {
+    let mut matches: Vec<Match> = Vec::new();
+    for text in table.strings("match", out).into_iter().flat_map(|list| list.value) {
+        match text.value.parse() {
+            Ok(one) if matches.contains(&one) => {
+                let message = format!("the match `{}` is there twice", shown(text.value));
+                out.push(Diagnostic::error(codes::VALUE, text.span, message));
+            }
+            Ok(one) => matches.push(one),
+            Err(why) => out.push(Diagnostic::error(codes::VALUE, text.span, why.to_string())),
+        }
+    }
+    matches
+}
+
+/// What tells one service from another.
+struct Head {
+    name: String,
+    name_span: Span,
+    key: Option<Spanned<ServiceKey>>,
+    matches: Vec<Match>,
+    /// Diagnostics before the first of this service.
+    errors: usize,
+}
+
+fn body(
+    head: Head,
+    table: &Table<'_>,
+    alerts: Option<&Alerts>,
+    resolver: &Resolver<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<ServiceDraft> {
+    let Head { name, name_span, key: listen, matches, errors } = head;
     let scheduler = scheduler(table, out);
     let forward = forward(table, out);
     let check = match table.get("check") {
@@ -97,7 +182,11 @@ pub(crate) fn read(
     let nowhere = ServiceKey::Address { address: IpAddr::from([0, 0, 0, 0]), protocol: Protocol::Tcp, port: 0 };
     let key = listen.map_or(nowhere, |key| key.value);
     let shared = Shared { key, forward, check, resolver };
-    let family = listen.and_then(|key| key.value.address()).map_or(Family::Any, Family::of);
+    let family = match listen.map(|key| key.value.family()) {
+        Some(evenkeel_model::Family::V4) => Family::V4,
+        Some(evenkeel_model::Family::V6) => Family::V6,
+        None => Family::Any,
+    };
     let mut real_servers = Vec::new();
     let mut spans = Vec::new();
     for (real, span) in read_real_servers(table, &shared, family, listen.is_some(), out) {
@@ -116,11 +205,20 @@ pub(crate) fn read(
         Some((_, DeValue::Boolean(false))) => None,
         Some(_) => table.table("alert", out).and_then(|alert| super::alerts(&alert, out)),
     };
+    let persistence = persistence(table, key.family(), out);
+    let one_packet = table.boolean("one_packet", out);
+    if let Some(one_packet) =
+        one_packet.filter(|yes| yes.value && !matches!(key.protocol(), None | Some(Protocol::Udp)))
+    {
+        let message = format!("one_packet of a {} service", key.protocol_name());
+        out.push(Diagnostic::error(codes::CONFLICTING_KEYS, one_packet.span, message).help("only UDP has it"));
+    }
+    let behaviour = behaviour(table, out);
     let broken = out[errors..].iter().any(|d| d.severity == Severity::Error);
     let listen = listen?;
     Some(ServiceDraft {
         service: Service {
-            name: name.value.to_owned(),
+            name,
             key: listen.value,
             scheduler: scheduler.map_or(Scheduler::WeightedRoundRobin, |s| s.value),
             real_servers,
@@ -129,15 +227,15 @@ pub(crate) fn read(
             on_fail: on_fail.map_or(OnFail::Quiesce, |o| o.value),
             start: start.map_or(StartState::Down, |s| s.value),
             sources,
-            persistence: None,
-            one_packet: false,
-            behaviour: Behaviour::default(),
-            matches: Vec::new(),
+            persistence,
+            one_packet: one_packet.is_some_and(|yes| yes.value),
+            behaviour,
+            matches,
             clean_stop: clean_stop.is_none_or(|yes| yes.value),
             monitor_file: monitor_file.map(|file| PathBuf::from(file.value)),
             alerts,
         },
-        name: Some(name.span),
+        name: Some(name_span),
         key: listen.span,
         scheduler: scheduler.map(|s| s.span),
         real_servers: spans,
@@ -145,7 +243,7 @@ pub(crate) fn read(
     })
 }
 
-/// `ADDRESS:PORT`, `tcp://ADDRESS:PORT` or `udp://ADDRESS:PORT`; the port may be `*` for every port.
+/// `ADDRESS:PORT`, `tcp://`, `udp://` or `sctp://ADDRESS:PORT`; the port may be `*` for every port.
 fn listen(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Option<Spanned<ServiceKey>> {
     let Some(text) = table.string("listen", out) else {
         if !table.has("listen") {
@@ -158,8 +256,10 @@ fn listen(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>)
         None => (Protocol::Tcp, text.value),
         Some(("tcp", rest)) => (Protocol::Tcp, rest),
         Some(("udp", rest)) => (Protocol::Udp, rest),
+        Some(("sctp", rest)) => (Protocol::Sctp, rest),
         Some((other, _)) => {
-            let d = Diagnostic::error(codes::VALUE, text.span, format!("`{}` is neither tcp nor udp", shown(other)));
+            let d =
+                Diagnostic::error(codes::VALUE, text.span, format!("`{}` is none of tcp, udp and sctp", shown(other)));
             out.push(d);
             return None;
         }
@@ -193,45 +293,6 @@ fn listen(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>)
         }
     };
     Some(Spanned::new(ServiceKey::Address { address: address?, protocol, port: port? }, text.span))
-}
-
-fn scheduler(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Spanned<Scheduler>> {
-    const NAMES: [&str; 5] = ["rr", "wrr", "mh", "mh-port", "maglev"];
-    let text = table.string("schedule", out)?;
-    if text.value == "mh-port" {
-        return Some(Spanned::new(Scheduler::MaglevHash(HashFlags { port: true, fallback: false }), text.span));
-    }
-    match schedule::scheduler(text.value) {
-        Ok(scheduler) => Some(Spanned::new(scheduler, text.span)),
-        Err(why) => {
-            let code = if why == Unusable::NotYet { codes::SCHEDULER } else { codes::VALUE };
-            let d = Diagnostic::error(code, text.span, format!("schedule `{}`: {why}", shown(text.value)));
-            out.push(match nearest(text.value, NAMES).filter(|_| why == Unusable::Unknown) {
-                Some(meant) => d.suggest(format!("did you mean `{meant}`?"), text.span, super::reader::quoted(meant)),
-                None => d,
-            });
-            None
-        }
-    }
-}
-
-/// `dr` or `local`; the other methods are refused by name.
-fn forward(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Forwarding> {
-    let text = table.string("forward", out)?;
-    match text.value {
-        "dr" => Some(Forwarding::DirectRouting),
-        "local" => Some(Forwarding::Local),
-        "tun" | "nat" | "fullnat" => {
-            let message = format!("forward `{}` is not in this release", text.value);
-            out.push(Diagnostic::error(codes::FORWARDING, text.span, message).help("write \"dr\" or \"local\""));
-            None
-        }
-        other => {
-            let message = format!("`{}` is no forwarding method", shown(other));
-            out.push(Diagnostic::error(codes::VALUE, text.span, message).help("write \"dr\" or \"local\""));
-            None
-        }
-    }
 }
 
 fn read_real_servers(
@@ -283,18 +344,17 @@ fn real_server(
     let name = inner.and_then(|t| t.string("name", out)).filter(|name| super::not_empty("name", name, out));
     let weight = inner.and_then(|t| t.integer("weight", 0..=Weight::MAX.get(), out));
     let own_forward = inner.and_then(|t| forward(&t, out));
+    let thresholds = inner.map(|t| thresholds(&t, out)).unwrap_or_default();
     let own_check = inner.and_then(|t| t.get("check").map(|value| check::read(&t, value, shared.resolver, out)));
     let more_names = inner.and_then(|t| t.strings("aliases", out));
+    let family = reachable(family, own_forward.or(shared.forward));
     let (address, written_port, alias) = target(&text?, shared, family, out)?;
     if !complete {
         return None;
     }
     let key = shared.key;
     let automatic = forwarding(address, key.address());
-    let forwarding = own_forward.unwrap_or(match shared.forward {
-        Some(Forwarding::Local) => Forwarding::Local,
-        Some(_) | None => automatic,
-    });
+    let forwarding = own_forward.unwrap_or(method(automatic, shared.forward));
     if let Some(port) = written_port {
         report_port(codes::PORT_REWRITE, port, key.port(), forwarding, item.span, out);
     }
@@ -303,7 +363,7 @@ fn real_server(
         None => shared.check.as_ref(),
     };
     let check = plan?.check(address, written_port.unwrap_or(key.port()), out)?;
-    let address = SocketAddr::new(address, key.port());
+    let address = SocketAddr::new(address, served_port(key, written_port, forwarding));
     let mut aliases: Vec<String> = alias.into_iter().collect();
     for alias in more_names.into_iter().flat_map(|names| names.value) {
         if !aliases.iter().any(|known| known == alias.value) {
@@ -316,10 +376,15 @@ fn real_server(
         address,
         forwarding,
         weight: weight.and_then(|w| Weight::new(w.value)).unwrap_or(Weight::ONE),
-        thresholds: Thresholds::default(),
+        thresholds,
         check: Arc::new(check),
     };
     Some((real, item.span))
+}
+
+/// The families of addresses that a method reaches.
+fn reachable(family: Family, method: Option<Forwarding>) -> Family {
+    if method.is_some_and(Forwarding::crosses_families) { Family::Any } else { family }
 }
 
 /// `ADDRESS[:PORT]` or a host name; the address, the port that is written and the name.
@@ -370,13 +435,14 @@ fn fallback(
         }
         return None;
     };
+    let family = reachable(family, own_forward.or(shared.forward));
     let (address, port, _) = target(&text, shared, family, out)?;
     let key = shared.key;
-    let forwarding = own_forward.unwrap_or(forwarding(address, key.address()));
+    let forwarding = own_forward.unwrap_or(method(forwarding(address, key.address()), shared.forward));
     if let Some(port) = port.filter(|_| complete) {
         report_port(codes::PORT_REWRITE, port, key.port(), forwarding, text.span, out);
     }
-    Some(Fallback { address: SocketAddr::new(address, key.port()), forwarding })
+    Some(Fallback { address: SocketAddr::new(address, served_port(key, port, forwarding)), forwarding })
 }
 
 /// A program, or an array of a program and its arguments.

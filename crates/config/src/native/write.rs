@@ -6,17 +6,18 @@ use super::{
     units::{duration_text, size_text},
 };
 use crate::{
-    address::{forwarding, host_header, server_name, socket_text},
+    address::{forwarding, host_header, method, served_port, server_name, service_name, socket_text},
     ldirectord::{
         check::{REDIRECTS, SIZE_CAP},
         words::ALERT_STATES,
     },
 };
 use evenkeel_model::{
-    Alerts, Body, Check, Cluster, Fallback, Forwarding, HashFlags, Http, HttpMethod, OnFail, Prefix, Probe, Protocol,
-    RealServer, Rhythm, Scheduler, Service, ServiceKey, Settings, StartState, Weight,
+    Alerts, Behaviour, Body, Check, Cluster, ExpireGone, Fallback, Family, Forwarding, GueChecksum, HashFlags, Http,
+    HttpMethod, Match, OnFail, Persistence, PersistenceEngine, Prefix, Probe, Protocol, RealServer, Rhythm, Service,
+    ServiceKey, Settings, StartState, Thresholds, Timeouts, Tunnel, Weight,
 };
-use std::{fmt::Write, net::SocketAddr, path::Path};
+use std::{fmt::Write, net::SocketAddr, path::Path, time::Duration};
 
 /// The cluster in the native format. `load` reads the text as the same cluster.
 pub fn to_toml(cluster: &Cluster) -> String {
@@ -96,6 +97,14 @@ fn settings(settings: &Settings, text: &mut String) {
     if settings.supervised {
         line(text, "supervised", "true");
     }
+    if settings.timeouts != Timeouts::default() {
+        let Timeouts { tcp, tcp_fin, udp } = settings.timeouts;
+        let keys: Vec<_> = [("tcp", tcp), ("tcp_fin", tcp_fin), ("udp", udp)]
+            .into_iter()
+            .filter_map(|(key, seconds)| Some((key, in_seconds(seconds?))))
+            .collect();
+        line(text, "timeouts", &inline(&keys));
+    }
     text.push('\n');
 }
 
@@ -114,10 +123,15 @@ fn alert_keys(alerts: &Alerts) -> Vec<(&'static str, String)> {
 
 fn service(service: &Service, alerts_are_shared: bool, text: &mut String) {
     let key = service.key;
-    let _ = writeln!(text, "[service.{}]", table_name(&service.name));
-    line(text, "listen", &quoted(&listen(key)));
-    line(text, "forward", "\"dr\"");
-    line(text, "schedule", &quoted(schedule(service.scheduler)));
+    head(service, text);
+    let shared_method = shared_method(service);
+    for (key, value) in forward(shared_method) {
+        line(text, key, &value);
+    }
+    line(text, "schedule", &quoted(service.scheduler.name()));
+    if let Some(flags) = service.scheduler.flags().and_then(schedule_flags) {
+        line(text, "schedule_flags", &flags);
+    }
     let checks: Vec<String> = service.real_servers.iter().map(|real| check(&real.check, real.address)).collect();
     let shared = checks.first().filter(|first| checks.iter().all(|check| check == *first));
     let mut reals = service.real_servers.iter().zip(&checks).peekable();
@@ -127,7 +141,7 @@ fn service(service: &Service, alerts_are_shared: bool, text: &mut String) {
         text.push_str("real_servers = [\n");
         for (real, check) in reals {
             let own = Some(check).filter(|_| shared.is_none());
-            let _ = writeln!(text, "  {},", real_server(real, key, own.map(String::as_str)));
+            let _ = writeln!(text, "  {},", real_server(real, key, shared_method, own.map(String::as_str)));
         }
         text.push_str("]\n");
     }
@@ -135,7 +149,7 @@ fn service(service: &Service, alerts_are_shared: bool, text: &mut String) {
         line(text, "check", shared);
     }
     if let Some(to) = &service.fallback {
-        line(text, "fallback", &fallback(to, key));
+        line(text, "fallback", &fallback(to, key, shared_method));
     }
     if let Some(command) = &service.fallback_command {
         let program = command.program.to_string_lossy().into_owned();
@@ -150,6 +164,13 @@ fn service(service: &Service, alerts_are_shared: bool, text: &mut String) {
             line(text, key, &list(&prefixes.iter().map(Prefix::to_string).collect::<Vec<_>>()));
         }
     }
+    if let Some(persistence) = service.persistence {
+        line(text, "persist", &persist(persistence, key.family()));
+    }
+    if service.one_packet {
+        line(text, "one_packet", "true");
+    }
+    behaviour(&service.behaviour, text);
     if !service.clean_stop {
         line(text, "clean_stop", "false");
     }
@@ -179,25 +200,126 @@ fn listen(key: ServiceKey) -> String {
     format!("{protocol}{}:{port}", host_header(address))
 }
 
-fn schedule(scheduler: Scheduler) -> &'static str {
-    match scheduler {
-        Scheduler::MaglevHash(HashFlags { port: true, .. }) => "mh-port",
-        _ => scheduler.name(),
+/// The table's name and what the service answers for.
+fn head(service: &Service, text: &mut String) {
+    let ServiceKey::Mark { mark, family } = service.key else {
+        let _ = writeln!(text, "[service.{}]", table_name(&service.name));
+        return line(text, "listen", &quoted(&listen(service.key)));
+    };
+    let is_told = service.matches.iter().any(|one| one.destination.address().is_ipv6());
+    let suffix = if family == Family::V6 && !is_told { "-ipv6" } else { "" };
+    let _ = writeln!(text, "[mark.{mark}{suffix}]");
+    if service.name != service_name(service.key) {
+        line(text, "name", &quoted(&service.name));
+    }
+    if !service.matches.is_empty() {
+        line(text, "match", &list(&service.matches.iter().map(Match::to_string).collect::<Vec<_>>()));
     }
 }
 
-fn real_server(real: &RealServer, key: ServiceKey, own_check: Option<&str>) -> String {
+/// The flags of `sh` and `mh`, where they are not what is meant without.
+fn schedule_flags(flags: HashFlags) -> Option<String> {
+    let mut words = Vec::new();
+    if flags.port {
+        words.push("port".to_owned());
+    }
+    if !flags.fallback {
+        words.push("no-fallback".to_owned());
+    }
+    (!words.is_empty()).then(|| list(&words))
+}
+
+/// The method of the first real server that is another host.
+fn shared_method(service: &Service) -> Forwarding {
+    let mut methods = service.real_servers.iter().map(|real| real.forwarding);
+    methods.find(|method| *method != Forwarding::Local).unwrap_or(Forwarding::DirectRouting)
+}
+
+fn forward(method: Forwarding) -> Vec<(&'static str, String)> {
+    let Forwarding::Tunnel(tunnel) = method else { return vec![("forward", quoted(method.name()))] };
+    let checksum = |word: Option<&str>| word.map(|word| ("checksum", quoted(word)));
+    match tunnel {
+        Tunnel::Ipip => vec![("forward", quoted("tun"))],
+        Tunnel::Gue { port, checksum: sum } => {
+            let word = match sum {
+                GueChecksum::None => None,
+                GueChecksum::Full => Some("full"),
+                GueChecksum::Remote => Some("remote"),
+            };
+            let mut keys = vec![("kind", quoted("gue")), ("port", port.to_string())];
+            keys.extend(checksum(word));
+            vec![("tunnel", inline(&keys))]
+        }
+        Tunnel::Gre { checksum: sum } => {
+            let mut keys = vec![("kind", quoted("gre"))];
+            keys.extend(checksum(sum.then_some("full")));
+            vec![("tunnel", inline(&keys))]
+        }
+    }
+}
+
+fn in_seconds(seconds: u32) -> String {
+    quoted(&duration_text(Duration::from_secs(u64::from(seconds))))
+}
+
+fn persist(persistence: Persistence, family: Family) -> String {
+    let Persistence { timeout, prefix, engine } = persistence;
+    let mut keys = vec![("for", in_seconds(timeout))];
+    if prefix != family.bits() {
+        keys.push(("prefix", prefix.to_string()));
+    }
+    if engine == PersistenceEngine::Sip {
+        keys.push(("by", quoted("sip")));
+    }
+    if keys.len() == 1 { in_seconds(timeout) } else { inline(&keys) }
+}
+
+fn behaviour(behaviour: &Behaviour, text: &mut String) {
+    let standard = Behaviour::default();
+    let mut limit = Vec::new();
+    limit.extend(behaviour.new_rate.map(|rate| ("per_second", rate.to_string())));
+    limit.extend(behaviour.source_rate.map(|rate| ("per_second_of_a_source", rate.to_string())));
+    if !limit.is_empty() {
+        line(text, "limit", &inline(&limit));
+    }
+    if behaviour.expire_gone != standard.expire_gone {
+        let word = match behaviour.expire_gone {
+            ExpireGone::Never => "never",
+            ExpireGone::Udp => "udp",
+            ExpireGone::All => "all",
+        };
+        line(text, "expire_gone", &quoted(word));
+    }
+    for (key, value, usual) in [
+        ("expire_quiescent_template", behaviour.expire_quiescent_template, standard.expire_quiescent_template),
+        ("reuse", behaviour.reuse, standard.reuse),
+        ("sloppy", behaviour.sloppy, standard.sloppy),
+    ] {
+        if value != usual {
+            line(text, key, &value.to_string());
+        }
+    }
+}
+
+fn real_server(real: &RealServer, key: ServiceKey, shared: Forwarding, own_check: Option<&str>) -> String {
     let mut keys = Vec::new();
     if real.name != socket_text(real.address) {
         keys.push(("name", quoted(&real.name)));
     }
-    let address = quoted(&real.address.ip().to_string());
+    let address = address(real.address, key, real.forwarding);
     keys.push(("addr", address.clone()));
     if real.weight != Weight::ONE {
         keys.push(("weight", real.weight.to_string()));
     }
-    if real.forwarding != forwarding(real.address.ip(), key.address()) {
-        keys.push(("forward", quoted(real.forwarding.name())));
+    if real.forwarding != method(forwarding(real.address.ip(), key.address()), Some(shared)) {
+        keys.extend(forward(real.forwarding));
+    }
+    match real.thresholds {
+        Thresholds { upper: 0, lower: 0 } => {}
+        Thresholds { upper, lower: 0 } => keys.push(("limit", upper.to_string())),
+        Thresholds { upper, lower } => {
+            keys.push(("limit", inline(&[("upper", upper.to_string()), ("lower", lower.to_string())])));
+        }
     }
     if !real.aliases.is_empty() {
         keys.push(("aliases", list(&real.aliases)));
@@ -206,16 +328,26 @@ fn real_server(real: &RealServer, key: ServiceKey, own_check: Option<&str>) -> S
     if keys.len() == 1 { address } else { inline(&keys) }
 }
 
-fn fallback(fallback: &Fallback, key: ServiceKey) -> String {
+/// Without its port where that goes without saying.
+fn address(address: SocketAddr, key: ServiceKey, forwarding: Forwarding) -> String {
+    if address.port() == served_port(key, None, forwarding) {
+        quoted(&address.ip().to_string())
+    } else {
+        quoted(&address.to_string())
+    }
+}
+
+fn fallback(fallback: &Fallback, key: ServiceKey, shared: Forwarding) -> String {
     let address = match fallback.address.port() {
         0 => quoted(&fallback.address.ip().to_string()),
         _ => quoted(&fallback.address.to_string()),
     };
-    if fallback.forwarding == forwarding(fallback.address.ip(), key.address()) {
+    if fallback.forwarding == method(forwarding(fallback.address.ip(), key.address()), Some(shared)) {
         return address;
     }
-    let forward: Forwarding = fallback.forwarding;
-    inline(&[("addr", address), ("forward", quoted(forward.name()))])
+    let mut keys = vec![("addr", address)];
+    keys.extend(forward(fallback.forwarding));
+    inline(&keys)
 }
 
 /// A check as seen from its real server, so that equal ones read the same.

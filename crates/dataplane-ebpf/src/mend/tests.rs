@@ -102,7 +102,7 @@ fn lists_that_were_written_are_in_force() {
 fn lists_of_a_service_that_was_not_made_to_the_end_are_gone() {
     let Some(mut plane) = serving() else { return };
     // The index that the next service will have.
-    plane.set_sources(1, &Sources::default(), &denying(&["0.0.0.0/0"]).sources, 0).unwrap();
+    plane.add_sources(1, &Sources::default(), &denying(&["0.0.0.0/0"]).sources).unwrap();
     adopt(&mut plane);
     assert_eq!(plane.maps.acl.iter().count(), 0);
 }

@@ -49,9 +49,14 @@ impl Drop for Pins {
 }
 
 /// A network namespace of this test thread, gone with it.
-pub(crate) fn own_namespace() {
+pub(crate) fn own_network() {
     // SAFETY: only the network of this thread changes, which is what the tests after it want.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
+}
+
+/// The same with a pair of interfaces.
+pub(crate) fn own_namespace() {
+    own_network();
     run("ip link add veth0 type veth peer name veth1");
     run("ip link set veth0 up");
     run("ip link set veth1 up");

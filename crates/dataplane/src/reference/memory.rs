@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{Capabilities, Change, NextHop, RealServer, ServiceOptions};
 use evenkeel_abi::{Reason, hash::Secret};
-use evenkeel_model::{Family, Protocol, ServiceKey, Timeouts};
+use evenkeel_model::{Family, ServiceKey, Timeouts};
 use std::{
     collections::BTreeMap,
     io,
@@ -51,7 +51,7 @@ impl Memory {
             limits,
             secret,
             clock: Clock { now: 0, ticks_per_second },
-            timeouts: Timeouts::default(),
+            timeouts: Timeouts { tcp: Some(900), tcp_fin: Some(120), udp: Some(300) },
             services: BTreeMap::new(),
             servers: Servers::new(),
             ids: BTreeMap::new(),
@@ -93,7 +93,6 @@ impl Memory {
         match change {
             Change::AddService(key, options) => self.add_service(*key, options),
             Change::EditService(key, options) => {
-                check(key, options)?;
                 let service = self.services.get_mut(key).ok_or_else(no_service)?;
                 service.edit(options.clone(), &self.servers);
                 Ok(())
@@ -120,7 +119,6 @@ impl Memory {
         if self.services.contains_key(&key) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the service is there already"));
         }
-        check(&key, options)?;
         if self.services.len() >= self.limits.services as usize {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "no room for another service"));
         }
@@ -130,9 +128,7 @@ impl Memory {
 
     fn add_real_server(&mut self, key: ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
         let service = self.services.get_mut(&key).ok_or_else(no_service)?;
-        if Family::of(address.ip()) != key.family() && !server.forwarding.crosses_families() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the real server is of another address family"));
-        }
+        check_family(key, address, server)?;
         let known = self.ids.get(&(key, address)).copied();
         if known.is_some_and(|id| service.list.contains(&id)) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the real server is there already"));
@@ -155,6 +151,7 @@ impl Memory {
     fn edit_real_server(&mut self, key: ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
         let id = self.member(key, address)?;
         let service = self.services.get_mut(&key).ok_or_else(no_service)?;
+        check_family(key, address, server)?;
         // The kernel starts wrr's scan over whatever it is that was edited.
         service.change(&mut self.servers, |_, servers| {
             if let Some(entry) = servers.get_mut(&id) {
@@ -180,10 +177,9 @@ impl Memory {
     }
 }
 
-/// What no table may say.
-fn check(key: &ServiceKey, options: &ServiceOptions) -> io::Result<()> {
-    if options.one_packet && key.protocol().is_some_and(|protocol| protocol != Protocol::Udp) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "one-packet scheduling is for UDP only"));
+fn check_family(key: ServiceKey, address: SocketAddr, server: RealServer) -> io::Result<()> {
+    if Family::of(address.ip()) != key.family() && !server.forwarding.crosses_families() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the real server is of another address family"));
     }
     Ok(())
 }

@@ -125,7 +125,7 @@ impl Memory {
         }
         let needed = 1 + usize::from(inside.is_some());
         let time = (self.clock, &self.timeouts);
-        self.table.make_room(&mut self.servers, flow, needed, self.limits.connections, time)?;
+        self.table.make_room(&mut self.servers, Some(flow), needed, self.limits.connections, time)?;
         let direction = if inside.is_some() { Direction::Input } else { Direction::InputOnly };
         let state = State::first(flow.protocol, event, direction);
         let connection = Connection { server, state, seen: self.clock.now, inside };

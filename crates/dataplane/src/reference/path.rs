@@ -261,6 +261,10 @@ impl Memory {
     /// A packet of a known connection (PP-10, PP-13).
     fn follow(&mut self, flow: Flow, known: Connection, event: Event, direction: Direction) {
         let state = known.state.after(event, direction);
+        let service = self.servers.get(&known.server).map(|server| server.service);
+        if let Some(service) = service.filter(|_| state.is_established() && !known.state.is_established()) {
+            self.assure(service, flow.client.ip());
+        }
         self.table.put(&mut self.servers, flow, Connection { state, seen: self.clock.now, ..known });
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Template {
     pub(super) server: ServerId,
     /// When the client's last connection was made.
     pub(super) seen: u64,
-    /// How long it lasts from then on.
+    /// How long it lasts from then on, where its service has gone.
     pub(super) seconds: u32,
     /// A connection of it has been more than a handshake.
     pub(super) is_assured: bool,
@@ -78,8 +78,23 @@ impl Memory {
         let server = self.servers.get(&template.server)?;
         let options = &self.services.get(&name.service)?.options;
         let is_given_up = !server.takes_new() && options.behaviour.expire_quiescent_template;
-        let is_over = self.clock.is_past(template.seen, template.seconds);
-        (!is_over && !server.is_gone() && !is_given_up).then_some(template.server)
+        (!self.is_ended(name, template) && !server.is_gone() && !is_given_up).then_some(template.server)
+    }
+
+    /// How long a template lasts: as its service says now.
+    pub(super) fn template_seconds(&self, name: &TemplateName, template: &Template) -> u32 {
+        let service = self.services.get(&name.service);
+        service.and_then(|service| service.options.persistence).map_or(template.seconds, |now| now.timeout)
+    }
+
+    fn is_ended(&self, name: &TemplateName, template: &Template) -> bool {
+        self.clock.is_past(template.seen, self.template_seconds(name, template))
+    }
+
+    /// A connection of the client is established: its template is assured.
+    pub(super) fn assure(&mut self, key: ServiceKey, client: IpAddr) {
+        let of_client = |(name, _): &(&TemplateName, &mut Template)| name.service == key && name.client.is(client);
+        self.table.templates.iter_mut().filter(of_client).for_each(|(_, template)| template.is_assured = true);
     }
 
     /// Makes or changes a client's template, or lets its timeout begin anew.
@@ -87,14 +102,15 @@ impl Memory {
         let persistence = self.services.get(&name.service).and_then(|service| service.options.persistence);
         let seconds = persistence.ok_or(Reason::Internal)?.timeout;
         let old = self.table.templates.get(&name).copied();
-        if old.is_none() && self.table.slots() >= self.limits.connections as usize {
-            return Err(Reason::TableFull);
+        if old.is_none() {
+            let time = (self.clock, &self.timeouts);
+            self.table.make_room(&mut self.servers, None, 1, self.limits.connections, time)?;
         }
-        let was_assured = old.is_some_and(|old| old.is_assured && !self.clock.is_past(old.seen, old.seconds));
+        let was_assured = old.is_some_and(|old| old.is_assured && !self.is_ended(&name, &old));
         // What shakes hands has not shown yet that it is somebody.
         let shakes_hands = !matches!(event, Event::Other) && event.opens();
         let is_assured = was_assured || !shakes_hands;
-        self.remove_template(&name);
+        self.table.remove_template(&mut self.servers, &name);
         if let Some(server) = self.servers.get_mut(&server) {
             server.counters.persistent += 1;
         }
@@ -102,34 +118,30 @@ impl Memory {
         Ok(())
     }
 
-    /// Ends a template.
-    pub(super) fn remove_template(&mut self, name: &TemplateName) {
-        let Some(template) = self.table.templates.remove(name) else { return };
-        if let Some(server) = self.servers.get_mut(&template.server) {
-            server.counters.persistent = server.counters.persistent.saturating_sub(1);
-        }
-    }
-
     /// Ends templates whose timeout has passed and keeps those whose clients have connections.
     pub(super) fn sweep_templates(&mut self) {
         let names: Vec<TemplateName> = self.table.templates.keys().cloned().collect();
         for name in names {
             let Some(template) = self.table.templates.get(&name).copied() else { continue };
-            let left = self.clock.left(template.seen, template.seconds);
+            let seconds = self.template_seconds(&name, &template);
+            let left = self.clock.left(template.seen, seconds);
             if left > REST {
                 continue;
             }
-            let is_its = |flow: &Flow, server: ServerId| server == template.server && name.client.is(flow.client.ip());
-            let is_in_use = self.table.iter().any(|(flow, connection)| {
-                is_its(flow, connection.server)
-                    && !self.clock.is_past(connection.seen, connection.state.seconds(&self.timeouts))
-            });
+            let is_its = |flow: &Flow, server: ServerId| {
+                let service = self.servers.get(&server).map(|server| server.service);
+                service == Some(name.service) && name.client.is(flow.client.ip())
+            };
+            let is_in_use = self
+                .table
+                .iter()
+                .any(|(flow, connection)| is_its(flow, connection.server) && !self.is_over(connection));
             if is_in_use {
-                let rest = self.clock.ticks(template.seconds.saturating_sub(REST));
+                let rest = self.clock.ticks(seconds.saturating_sub(REST));
                 let seen = self.clock.now.saturating_sub(rest);
                 self.table.templates.insert(name, Template { seen: seen.max(template.seen), ..template });
-            } else if self.clock.is_past(template.seen, template.seconds) {
-                self.remove_template(&name);
+            } else if self.is_ended(&name, &template) {
+                self.table.remove_template(&mut self.servers, &name);
             }
         }
     }

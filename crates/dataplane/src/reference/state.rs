@@ -139,6 +139,11 @@ impl State {
         }
     }
 
+    /// Whether both ends have shaken hands.
+    pub(super) fn is_established(self) -> bool {
+        matches!(self, State::Tcp(Tcp::Established) | State::Sctp(Association::Established))
+    }
+
     /// Whether a packet that opens is a new connection (PP-14).
     pub(super) fn is_over(self) -> bool {
         match self {

@@ -89,16 +89,18 @@ impl Table {
         }
     }
 
-    /// Takes a connection away where there is no room for one that needs so many slots (PP-16).
+    /// Takes away what can be spared where there is no room for so many slots more; those of `flow` are about to be free
+    /// (PP-16).
     pub(super) fn make_room(
         &mut self,
         servers: &mut Servers,
-        flow: &Flow,
+        flow: Option<&Flow>,
         needed: usize,
         room: u32,
         (clock, timeouts): (Clock, &Timeouts),
     ) -> Result<(), Reason> {
-        let own = self.get(flow).map_or(0, |own| 1 + usize::from(own.inside.is_some()));
+        let own = flow.and_then(|flow| self.get(flow));
+        let own = own.map_or(0, |own| 1 + usize::from(own.inside.is_some()));
         while self.slots() + needed > room as usize + own {
             let rank = |connection: &Connection| {
                 if clock.is_past(connection.seen, connection.state.seconds(timeouts)) {
@@ -106,14 +108,38 @@ impl Table {
                 }
                 connection.state.dispensable()
             };
-            let others = self.connections.iter().filter(|(other, _)| *other != flow);
-            let ranked = others.filter_map(|(flow, connection)| Some((rank(connection)?, *flow)));
-            let (_, victim) = ranked.min().ok_or(Reason::TableFull)?;
-            self.remove(servers, &victim);
+            let others = self.connections.iter().filter(|(other, _)| Some(*other) != flow);
+            let ranked = others.filter_map(|(flow, other)| Some((rank(other)?, other.seen, *flow)));
+            let victim = ranked.min();
+            let unsure = self.templates.iter().filter(|(_, template)| !template.is_assured);
+            let template = unsure.min_by_key(|(_, template)| template.seen).map(|(name, template)| (template.seen, name));
+            match (victim, template) {
+                (Some((rank, seen, flow)), template)
+                    if rank < UNSURE || template.as_ref().is_none_or(|(its, _)| seen <= *its) =>
+                {
+                    self.remove(servers, &flow);
+                }
+                (_, Some((_, name))) => {
+                    let name = name.clone();
+                    self.remove_template(servers, &name);
+                }
+                (_, None) => return Err(Reason::TableFull),
+            }
         }
         Ok(())
     }
+
+    /// Ends a template.
+    pub(super) fn remove_template(&mut self, servers: &mut Servers, name: &TemplateName) {
+        let server = self.templates.remove(name).and_then(|template| servers.get_mut(&template.server));
+        if let Some(server) = server {
+            server.counters.persistent = server.counters.persistent.saturating_sub(1);
+        }
+    }
 }
+
+/// How willingly a template that is not assured is given away, as [`State::dispensable`] has it.
+const UNSURE: u8 = 2;
 
 /// Counts a connection as what its real server has, or as what it has no more.
 fn count(servers: &mut Servers, connection: &Connection, by: i32) {

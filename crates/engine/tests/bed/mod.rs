@@ -2,10 +2,11 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of the bed")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
-use evenkeel_api::{Event, RefusalCode, Reply, Request, Role, Status};
+use evenkeel_api::{Event, RefusalCode, Reply, Request, Role, Status, table::Edit};
 use evenkeel_dataplane::{self as dataplane, Change, Table};
 use evenkeel_engine::{
-    Balance, CheckId, Effect, Exit, Input, Overrides, ProbeOrder, ProgramFailure, Sample, Setup, Start, Token,
+    Balance, CheckId, EditOrder, Effect, Exit, Followed, Input, Operation, Overrides, ProbeOrder, ProgramFailure,
+    Sample, Setup, Start, Token,
 };
 use evenkeel_health::{Reason, Verdict};
 use evenkeel_machine::{Instant, Machine, Outbox};
@@ -45,6 +46,15 @@ pub struct Bed {
     /// Batches wait until `program` is called.
     pub slow: bool,
     waiting: Option<(u64, Vec<Change>)>,
+    /// What was done beside the table, and whether the next one is refused.
+    pub operations: Vec<Operation>,
+    pub refuse_operation: bool,
+    /// How many connections a flush ends.
+    pub connections: u64,
+    /// What is followed, and how often it is named; of those clients added only.
+    pub followed: Vec<Followed>,
+    /// What an instance without files does.
+    pub keep_all: bool,
     tokens: u64,
 }
 
@@ -65,6 +75,11 @@ impl Bed {
             exit: None,
             slow: false,
             waiting: None,
+            operations: Vec::new(),
+            refuse_operation: false,
+            connections: 0,
+            followed: Vec::new(),
+            keep_all: false,
             tokens: 0,
         }
     }
@@ -83,6 +98,7 @@ impl Bed {
             observed: self.table.clone(),
             overrides: self.stored.clone(),
             maintenance: BTreeSet::new(),
+            keep_all: self.keep_all,
         };
         self.handle(Input::Start(Box::new(start)));
     }
@@ -159,6 +175,26 @@ impl Bed {
                 }
                 Effect::Exit(exit) => {
                     self.exit = Some(exit);
+                    None
+                }
+                Effect::Operate { batch, operation } => {
+                    assert!(self.waiting.is_none(), "an operation while a batch is open");
+                    let refused = std::mem::take(&mut self.refuse_operation);
+                    let failure = ProgramFailure { applied: 0, why: "not now".into() };
+                    self.operations.extend((!refused).then_some(operation));
+                    let outcome = if refused { Err(failure) } else { Ok(()) };
+                    Some(Input::Programmed { batch, outcome })
+                }
+                Effect::Flush { service, real_server } => {
+                    Some(Input::Flushed { service, real_server, outcome: Ok(self.connections) })
+                }
+                Effect::Follow { more, less } => {
+                    self.followed.extend(more);
+                    for gone in less {
+                        let place = self.followed.iter().position(|one| *one == gone);
+                        // Those of files are followed by other means.
+                        let _ = place.map(|place| self.followed.remove(place));
+                    }
                     None
                 }
                 Effect::Run(_)
@@ -269,6 +305,15 @@ impl Bed {
 
     pub fn request(&mut self, request: Request) -> Option<Reply> {
         self.request_as(Role::Admin, request)
+    }
+
+    /// Edits of one request; the reply, if it came at once.
+    pub fn edit(&mut self, atomic: bool, edits: Vec<Edit>) -> Option<Reply> {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        let own = BTreeSet::from([address(OWN).ip()]);
+        self.handle(Input::Edit(EditOrder { token, edits, atomic, own }));
+        self.reply(token)
     }
 
     /// The reply, if it came at once.
@@ -428,6 +473,8 @@ pub fn cluster(services: Vec<Service>) -> Cluster {
     Cluster { settings: Settings::default(), services }
 }
 
+/// An address of the host itself.
+pub const OWN: &str = "192.168.214.1:80";
 pub const VIP: &str = "192.168.214.140:80";
 pub const ONE: &str = "192.168.214.143:80";
 pub const TWO: &str = "192.168.214.145:80";

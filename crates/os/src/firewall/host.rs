@@ -2,7 +2,7 @@
 
 use std::{fs, io::ErrorKind, path::Path, process::Command, time::Duration};
 
-use super::{BypassedRule, Rules, ServiceEndpoint, bypassed};
+use super::{BypassedRule, Marks, Rules, ServiceEndpoint, bypassed};
 use crate::{child::run_to_end, error::Error};
 
 /// How long a tool may take. A ruleset of 100 000 rules takes nft about a second.
@@ -53,31 +53,85 @@ impl HostRules {
     }
 
     fn legacy(&mut self, names: &str, tool: &str, ipv4: bool) {
-        // Only the tables that are in use are listed; asking a tool would load the others.
-        let tables = match fs::read_to_string(names) {
-            Ok(tables) => tables,
-            Err(e) if e.kind() == ErrorKind::NotFound => return,
-            Err(e) => return self.unseen.push(format!("whether there are {tool} rules cannot be seen: {names}: {e}")),
-        };
-        let tables: Vec<&str> = tables.split_whitespace().collect();
-        if tables.is_empty() {
-            return;
+        match legacy(names, tool) {
+            Ok(Some(text)) => self.rules.push(Rules::from_iptables_save(&text, ipv4)),
+            Ok(None) => {}
+            Err(why) => self.unseen.push(why),
         }
-        // Where the plain name is the nftables flavour, it shows none of these.
-        for name in [format!("{tool}-legacy-save"), format!("{tool}-save")] {
-            match run(&name, &[]) {
-                Ok(Some(text)) if name.contains("legacy") || !text.contains("(nf_tables)") => {
-                    return self.rules.push(Rules::from_iptables_save(&text, ipv4));
-                }
-                Ok(_) => {}
-                Err(why) => return self.unseen.push(format!("the {tool} rules cannot be read: {why}")),
+    }
+}
+
+/// What gives packets a mark on this host.
+#[derive(Clone, Debug, Default)]
+pub struct HostMarks {
+    /// The rules of all tools.
+    pub marks: Marks,
+    /// What could not be seen, each a sentence fragment for the operator.
+    pub unseen: Vec<String>,
+}
+
+impl HostMarks {
+    /// Reads the rules of nftables and of both flavours of iptables; see [`HostRules::read`].
+    pub fn read(nf_tables: &[String]) -> HostMarks {
+        let mut host = HostMarks::default();
+        if !nf_tables.is_empty() {
+            let read = |text: String| Marks::from_nft_json(&text).map_err(|e| e.to_string());
+            host.take("nft", run("nft", &["-j", "list", "ruleset"]).and_then(|text| text.map(read).transpose()));
+        }
+        for (family, tool, ipv4) in [("ip", "iptables", true), ("ip6", "ip6tables", false)] {
+            let save = |text: String| Marks::from_iptables_save(&text, ipv4);
+            let is_there = |table| nf_tables.iter().any(|name| *name == format!("{family} {table}"));
+            if is_there("mangle") || is_there("raw") {
+                // Where the plain name is the legacy flavour, the other one has a name of its own.
+                let text = match run(&format!("{tool}-nft-save"), &[]) {
+                    Ok(None) => run(&format!("{tool}-save"), &[]),
+                    text => text,
+                };
+                host.take(tool, text.map(|text| text.map(save)));
+            }
+            match legacy(&format!("/proc/thread-self/net/{family}_tables_names"), tool) {
+                Ok(text) => host.marks.join(text.map(save).unwrap_or_default()),
+                Err(why) => host.unseen.push(why),
             }
         }
-        let tables = tables.join(", ");
-        self.unseen.push(format!(
-            "the kernel has {tool} rules (tables {tables}), but there is no `{tool}-legacy-save` to show them"
-        ));
+        host
     }
+
+    fn take(&mut self, tool: &str, marks: Result<Option<Marks>, String>) {
+        match marks {
+            Ok(Some(marks)) => self.marks.join(marks),
+            Ok(None) => {
+                self.unseen.push(format!("the kernel has nftables rules, but there is no `{tool}` to show them"))
+            }
+            Err(why) => self.unseen.push(format!("the rules that {tool} shows cannot be read: {why}")),
+        }
+    }
+}
+
+/// What the legacy flavour of a tool saves; `None` where none of its tables is in use.
+fn legacy(names: &str, tool: &str) -> Result<Option<String>, String> {
+    // Only the tables that are in use are listed; asking a tool would load the others.
+    let tables = match fs::read_to_string(names) {
+        Ok(tables) => tables,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(format!("whether there are {tool} rules cannot be seen: {names}: {e}")),
+    };
+    let tables: Vec<&str> = tables.split_whitespace().collect();
+    if tables.is_empty() {
+        return Ok(None);
+    }
+    // Where the plain name is the nftables flavour, it shows none of these.
+    for name in [format!("{tool}-legacy-save"), format!("{tool}-save")] {
+        match run(&name, &[]) {
+            Ok(Some(text)) if name.contains("legacy") || !text.contains("(nf_tables)") => {
+                return Ok(Some(text));
+            }
+            Ok(_) => {}
+            Err(why) => return Err(format!("the {tool} rules cannot be read: {why}")),
+        }
+    }
+    let tables = tables.join(", ");
+    Err(format!("the kernel has {tool} rules (tables {tables}), but there is no `{tool}-legacy-save` to show them"))
 }
 
 /// What a tool writes; `None` when it is not there.

@@ -145,7 +145,7 @@ fn ports(text: &str) -> Values {
 }
 
 /// Splits as iptables-save quotes: double quotes with backslashes inside.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     let (mut quoted, mut any) = (false, false);

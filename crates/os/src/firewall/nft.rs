@@ -30,11 +30,11 @@ pub(super) fn read(text: &str) -> Result<Rules, RulesError> {
     Ok(rules)
 }
 
-fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+pub(super) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn key(object: &Value, name: &str) -> ChainKey {
+pub(super) fn key(object: &Value, name: &str) -> ChainKey {
     (text(object, "family").to_owned(), text(object, "table").to_owned(), text(object, name).to_owned())
 }
 
@@ -267,7 +267,7 @@ pub(super) fn protocol_number(name: &str) -> Option<u8> {
 }
 
 /// An expression as a person would write it, nearly.
-fn write(part: &Value) -> String {
+pub(super) fn write(part: &Value) -> String {
     let Some((kind, value)) = part.as_object().and_then(|object| object.iter().next()) else { return plain(part) };
     match kind.as_str() {
         "match" => {

@@ -1,11 +1,15 @@
 //! The conversation with one client.
 
 use super::{
-    Call, Limits, Service,
+    Call, Limits, Part, Parts, Service,
     clients::{ClientId, Clients},
     greeting,
 };
-use evenkeel_api::{FrameError, Lines, Refusal, RefusalCode, Reply, Request, Role, to_line};
+use evenkeel_api::{
+    FrameError, Lines, Refusal, RefusalCode, Reply, Request, Role, count,
+    table::{ConnectionFilter, Edit},
+    to_line,
+};
 use serde::Serialize;
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::{
@@ -17,6 +21,9 @@ use tokio::{
 
 /// The shortest time between two status objects of one watching client.
 const WATCH_LEAST: Duration = Duration::from_millis(100);
+
+/// Connections in one line of a reply.
+const AT_ONCE: usize = 1024;
 
 /// One client's task.
 pub(super) struct Client {
@@ -45,19 +52,93 @@ impl Client {
     async fn talk(&self, stream: &mut UnixStream) -> Result<std::convert::Infallible, Over> {
         self.send(stream, &greeting(&self.service, self.role)).await?;
         let mut lines = Lines::new(self.limits.request_bytes);
+        let mut joined = Vec::new();
         loop {
             let line = self.line(stream, &mut lines).await?;
             match self.allowed(&line) {
                 Ok(Request::Watch { events, status_every_ms }) => {
                     return self.watch(stream, events, status_every_ms).await;
                 }
+                Ok(Request::Connections { filter }) => self.connections(stream, filter).await?,
+                Ok(Request::Count { filter }) => self.count(stream, filter).await?,
                 Ok(request) => {
-                    let reply = self.ask(request).await?;
+                    let reply = match self.join(&mut joined, request, line.len()) {
+                        Ok(request) => self.ask(request).await?,
+                        Err(reply) => reply,
+                    };
                     self.send(stream, &reply).await?;
                 }
                 Err(refusal) => self.send(stream, &Reply::Refused(refusal)).await?,
             }
         }
+    }
+
+    /// Puts edits that are sent in several requests together: the whole, or what is to be answered instead.
+    fn join(&self, joined: &mut Vec<Edit>, request: Request, bytes: usize) -> Result<Request, Reply> {
+        let refused = |code, why: &str| Err(Reply::Refused(Refusal::new(code, why)));
+        match request {
+            Request::Edit { edits, more: true, .. } => {
+                if !self.clients.borrow_mut().joins(self.id, bytes) {
+                    *joined = Vec::new();
+                    self.clients.borrow_mut().parts(self.id);
+                    let why =
+                        format!("edits of more than {} bytes wait for the rest of them", self.limits.joined_bytes);
+                    return refused(RefusalCode::TooLong, &why);
+                }
+                joined.extend(edits);
+                Err(Reply::Done { message: format!("{} taken", count(joined.len(), "edit")) })
+            }
+            Request::Edit { edits, atomic, more: false } => {
+                let mut all = std::mem::take(joined);
+                self.clients.borrow_mut().parts(self.id);
+                all.extend(edits);
+                Ok(Request::Edit { edits: all, atomic, more: false })
+            }
+            request if joined.is_empty() => Ok(request),
+            _ => refused(RefusalCode::BadRequest, "the last part of the edits is missing"),
+        }
+    }
+
+    /// Sends the connections, a part at a time.
+    async fn connections(&self, stream: &mut UnixStream, filter: ConnectionFilter) -> Result<(), Over> {
+        let mut from = Some(0);
+        while let Some(begin) = from {
+            let part = match self.part(filter, begin, false).await? {
+                Ok(part) => part,
+                Err(refusal) => return self.send(stream, &Reply::Refused(refusal)).await,
+            };
+            from = part.next;
+            let mut rest = part.entries;
+            while !rest.is_empty() {
+                let behind = rest.split_off(rest.len().min(AT_ONCE));
+                let connections = std::mem::replace(&mut rest, behind);
+                self.send(stream, &Reply::Connections { connections, last: false }).await?;
+                // Others come in between, however fast this one reads.
+                tokio::task::yield_now().await;
+            }
+        }
+        self.send(stream, &Reply::Connections { connections: Vec::new(), last: true }).await
+    }
+
+    async fn count(&self, stream: &mut UnixStream, filter: ConnectionFilter) -> Result<(), Over> {
+        let (mut from, mut connections) = (Some(0), 0);
+        while let Some(begin) = from {
+            match self.part(filter, begin, true).await? {
+                Ok(part) => {
+                    connections += part.count;
+                    from = part.next;
+                }
+                Err(refusal) => return self.send(stream, &Reply::Refused(refusal)).await,
+            }
+        }
+        self.send(stream, &Reply::Counted { connections }).await
+    }
+
+    async fn part(&self, filter: ConnectionFilter, from: u64, only_count: bool) -> Result<Result<Part, Refusal>, Over> {
+        let (reply, answer) = oneshot::channel();
+        let parts = Parts { filter, from, only_count, reply };
+        self.service.calls.send(Call::Parts(parts)).await.map_err(|_| Over)?;
+        answer.await.map_err(|_| Over)
     }
 
     /// The request in a line, if it is one and this caller may ask for it.
@@ -98,7 +179,7 @@ impl Client {
     /// Asks the core. An answer may take long (`drain --until-idle`): until it comes, the client counts as idle.
     async fn ask(&self, request: Request) -> Result<Reply, Over> {
         let (reply, answer) = oneshot::channel();
-        self.service.calls.send(Call { request, role: self.role, reply }).await.map_err(|_| Over)?;
+        self.service.calls.send(Call::Request { request, role: self.role, reply }).await.map_err(|_| Over)?;
         self.clients.borrow_mut().idle(self.id);
         let reply = answer.await.map_err(|_| Over);
         self.clients.borrow_mut().busy(self.id);

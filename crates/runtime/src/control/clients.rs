@@ -17,6 +17,7 @@ pub(super) struct Clients {
     /// By when their reply was handed out, oldest first.
     reading: BTreeSet<(u64, ClientId)>,
     owed: usize,
+    joined: usize,
 }
 
 #[derive(Default)]
@@ -24,12 +25,22 @@ struct Entry {
     task: Option<AbortHandle>,
     idle_since: Option<u64>,
     owed: usize,
+    /// Bytes of edits it has sent and will go on with.
+    joined: usize,
     reading_since: Option<u64>,
 }
 
 impl Clients {
     pub(super) fn new(limits: Limits) -> Clients {
-        Clients { limits, next: 0, clients: BTreeMap::new(), idle: BTreeSet::new(), reading: BTreeSet::new(), owed: 0 }
+        Clients {
+            limits,
+            next: 0,
+            clients: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            reading: BTreeSet::new(),
+            owed: 0,
+            joined: 0,
+        }
     }
 
     fn tick(&mut self) -> u64 {
@@ -89,6 +100,23 @@ impl Clients {
         while self.owed > self.limits.reply_bytes && self.evict_reader(Some(id)) {}
     }
 
+    /// A client has sent `bytes` more of edits that it will go on with; false where there is no room for them.
+    pub(super) fn joins(&mut self, id: ClientId, bytes: usize) -> bool {
+        let Some(entry) = self.clients.get_mut(&id).filter(|_| self.joined + bytes <= self.limits.joined_bytes) else {
+            return false;
+        };
+        entry.joined += bytes;
+        self.joined += bytes;
+        true
+    }
+
+    /// Its edits wait no more.
+    pub(super) fn parts(&mut self, id: ClientId) {
+        if let Some(entry) = self.clients.get_mut(&id) {
+            self.joined -= std::mem::take(&mut entry.joined);
+        }
+    }
+
     /// Forgets a client that has gone.
     pub(super) fn left(&mut self, id: ClientId) {
         self.remove(id);
@@ -116,6 +144,7 @@ impl Clients {
     fn remove(&mut self, id: ClientId) -> Option<AbortHandle> {
         let entry = self.clients.remove(&id)?;
         self.owed -= entry.owed;
+        self.joined -= entry.joined;
         if let Some(since) = entry.idle_since {
             self.idle.remove(&(since, id));
         }
@@ -158,6 +187,19 @@ mod tests {
         assert_eq!(all.owed, 60);
         all.owes(b, 0);
         assert_eq!(all.owed, 0);
+    }
+
+    #[test]
+    fn edits_that_wait_for_the_rest_have_a_bound_over_all_clients() {
+        let mut all = Clients::new(Limits { joined_bytes: 100, ..Limits::default() });
+        let (a, b) = (all.admit(), all.admit());
+        assert!(all.joins(a, 60));
+        assert!(!all.joins(b, 60));
+        assert!(all.joins(b, 40));
+        all.parts(a);
+        assert!(all.joins(b, 60));
+        all.left(b);
+        assert_eq!(all.joined, 0);
     }
 
     #[test]

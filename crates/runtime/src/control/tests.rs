@@ -34,11 +34,40 @@ async fn bed(limits: Limits, uid: u32, text: String) -> Bed {
     tokio::task::spawn_local(socket.serve(limits, service));
     tokio::task::spawn_local(async move {
         while let Some(call) = asked.recv().await {
-            let status = Status { node: text.clone(), ..Status::default() };
-            let _ = call.reply.send(Reply::Status(Box::new(status)));
+            match call {
+                Call::Request { request: Request::Edit { edits, .. }, reply, .. } => {
+                    let _ = reply.send(Reply::Done { message: edits.len().to_string() });
+                }
+                Call::Request { reply, .. } => {
+                    let status = Status { node: text.clone(), ..Status::default() };
+                    let _ = reply.send(Reply::Status(Box::new(status)));
+                }
+                Call::Parts(parts) => drop(parts.reply.send(Ok(part(parts.from, parts.only_count)))),
+            }
         }
     });
     Bed { dir, events }
+}
+
+/// Parts of 1500 connections each.
+const PARTS: u64 = 3;
+const IN_A_PART: u64 = 1500;
+
+fn part(from: u64, only_count: bool) -> Part {
+    let entry = ConnectionEntry {
+        protocol: 6,
+        client: "198.51.100.7:4242".parse().unwrap(),
+        virtual_address: "192.0.2.1:80".parse().unwrap(),
+        real_server: "192.0.2.2:80".parse().unwrap(),
+        translated_client: None,
+        state: "ESTABLISHED".into(),
+        expires_s: 900,
+        template: false,
+        engine: None,
+        service: "web".into(),
+    };
+    let entries = if only_count { Vec::new() } else { vec![entry; IN_A_PART as usize] };
+    Part { entries, count: IN_A_PART, next: (from + 1 < PARTS).then_some(from + 1) }
 }
 
 async fn line(client: &mut BufReader<UnixStream>) -> String {
@@ -254,4 +283,71 @@ fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("RssAnon:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+#[tokio::test]
+async fn connections_come_in_lines_until_the_one_that_is_the_last() {
+    let talk = async {
+        let bed = bed(Limits::default(), own_uid(), String::new()).await;
+        let mut client = bed.connect().await;
+        line(&mut client).await;
+        client.write_all(b"{\"connections\":{}}\n").await.unwrap();
+        let (mut seen, mut lines) = (0, 0);
+        loop {
+            let reply = serde_json::from_str(&line(&mut client).await).unwrap();
+            let Reply::Connections { connections, last } = reply else { panic!("{reply:?}") };
+            assert!(connections.len() <= 1024);
+            (seen, lines) = (seen + connections.len() as u64, lines + 1);
+            if last {
+                break;
+            }
+        }
+        assert_eq!((seen, lines), (PARTS * IN_A_PART, 7));
+        let counted = ask(&mut client, "{\"count\":{}}").await;
+        assert_eq!(counted, Reply::Counted { connections: PARTS * IN_A_PART });
+    };
+    LocalSet::new().run_until(talk).await;
+}
+
+#[tokio::test]
+async fn who_does_not_read_the_connections_is_sent_no_more_and_holds_up_nobody() {
+    let talk = async {
+        let limits = Limits { reply_time: Duration::from_millis(300), ..Limits::default() };
+        let bed = bed(limits, own_uid(), String::new()).await;
+        let mut slow = bed.connect().await;
+        line(&mut slow).await;
+        slow.write_all(b"{\"connections\":{}}\n").await.unwrap();
+        let mut other = bed.connect().await;
+        line(&mut other).await;
+        assert!(matches!(ask(&mut other, "{\"status\":{}}").await, Reply::Status(_)));
+        // What was written before it was closed is less than the whole.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let mut rest = String::new();
+        slow.read_to_string(&mut rest).await.unwrap();
+        assert!(!rest.contains("\"last\":true"));
+    };
+    LocalSet::new().run_until(talk).await;
+}
+
+#[tokio::test]
+async fn edits_are_joined_until_the_last_part_and_bounded() {
+    let talk = async {
+        let limits = Limits { joined_bytes: 200, ..Limits::default() };
+        let bed = bed(limits, own_uid(), String::new()).await;
+        let mut client = bed.connect().await;
+        line(&mut client).await;
+        let part = "{\"edit\":{\"edits\":[{\"clear\":{}},{\"zero\":null}],\"more\":true}}";
+        let taken = |n: u32| Reply::Done { message: format!("{n} edits taken") };
+        assert_eq!(ask(&mut client, part).await, taken(2));
+        assert_eq!(ask(&mut client, part).await, taken(4));
+        assert_eq!(refused(&ask(&mut client, "{\"status\":{}}").await), RefusalCode::BadRequest);
+        let last = "{\"edit\":{\"edits\":[{\"clear\":{}}]}}";
+        assert_eq!(ask(&mut client, last).await, Reply::Done { message: "5".into() });
+        for n in 1..=3 {
+            assert_eq!(ask(&mut client, part).await, taken(2 * n));
+        }
+        assert_eq!(refused(&ask(&mut client, part).await), RefusalCode::TooLong);
+        assert_eq!(ask(&mut client, last).await, Reply::Done { message: "1".into() }, "what was joined is forgotten");
+    };
+    LocalSet::new().run_until(talk).await;
 }

@@ -5,6 +5,8 @@ use crate::{
     commands,
     configuration::{Configuration, Purpose},
     control::Call,
+    doors::Look,
+    follows::Follows,
     network::localise,
     running::notify,
     sinks::Sinks,
@@ -12,18 +14,30 @@ use crate::{
 };
 use evenkeel_api::{Refusal, RefusalCode, Reply, Request, Severity};
 use evenkeel_engine::{Input, Token};
-use evenkeel_model::Cluster;
+use evenkeel_model::{Cluster, Timeouts};
 use sd_notify::NotifyState;
 use std::path::Path;
 
 impl Core {
     /// A client asks.
     pub(crate) fn call(&mut self, call: Call) {
-        let Call { request, role, reply } = call;
+        let (request, role, reply) = match call {
+            Call::Request { request, role, reply } => (request, role, reply),
+            Call::Parts(parts) => return self.connections(parts),
+        };
         let Some(token) = self.callers.admit(reply, matches!(request, Request::Stop {})) else { return };
         match request {
             Request::Reload {} => self.read(Purpose::Asked(token)),
             Request::Plan {} => self.read(Purpose::Plan(token)),
+            Request::Edit { edits, atomic, .. } => self.edit(token, edits, atomic),
+            Request::Table { service } => {
+                let reply = self.table(service.as_ref());
+                self.callers.answer(token, reply);
+            }
+            Request::Flush { filter } => {
+                let reply = self.flush_connections(&filter);
+                self.callers.answer(token, reply);
+            }
             Request::Status { .. }
             | Request::Watch { .. }
             | Request::Stop {}
@@ -32,10 +46,8 @@ impl Core {
             | Request::Weight { .. }
             | Request::Disable { .. }
             | Request::Enable { .. }
-            | Request::Table { .. }
-            | Request::Edit { .. }
             | Request::Connections { .. }
-            | Request::Flush { .. } => self.tell(Input::Request { token, role, request }),
+            | Request::Count { .. } => self.tell(Input::Request { token, role, request }),
         }
     }
 
@@ -95,15 +107,21 @@ impl Core {
         let maintenance = cluster.settings.maintenance_dir.clone();
         let sources = if cluster.settings.autoreload { files } else { Vec::new() };
         self.watched.send_replace(Watched { sources, maintenance });
+        if cluster.settings.timeouts != Timeouts::default()
+            && let Err(e) = self.path.set_timeouts(&cluster.settings.timeouts)
+        {
+            self.say(Severity::Error, &format!("connections do not last as long as the files say: {e}"));
+        }
         self.settings = cluster.settings.clone();
     }
 
     fn follow(&mut self, cluster: &Cluster) {
         self.look_at_firewall(cluster);
-        self.network.follow(cluster);
+        self.follows = Follows::of(cluster, self.engine.made_by_clients());
+        self.network.follow(&self.follows);
         self.resolve();
-        self.doors.want(cluster);
-        self.settle(true);
+        self.doors.want(&cluster.settings, &self.follows);
+        self.settle(Look::Anew);
     }
 
     /// Starts, reloads and stops the instances of `execute=`.

@@ -1,13 +1,15 @@
 //! What the host does to the daemon: its firewall, its routes and neighbours, its interfaces; and the daily round.
 
 use super::Core;
-use crate::firewall;
+use crate::{doors::Look, firewall};
 use evenkeel_api::{Event, Severity};
 use evenkeel_engine::Input;
 use evenkeel_model::Cluster;
 
 /// Seconds between two audits of the data plane's table.
 const AUDIT: u64 = 60;
+/// Seconds between two steps of the rates' estimator.
+const ESTIMATE: u64 = 2;
 /// Seconds between two looks whether every attachment is in place.
 const RETRY: u64 = 10;
 /// Seconds between two complaints about a full table.
@@ -56,14 +58,15 @@ impl Core {
         }
     }
 
-    /// Attaches to the interfaces the virtual addresses' traffic arrives on; with `leave`, to no others.
-    pub(crate) fn settle(&mut self, leave: bool) {
-        let host = match self.network.interfaces(self.doors.vips()) {
+    /// Attaches to the interfaces the services' traffic arrives on.
+    pub(crate) fn settle(&mut self, look: Look) {
+        self.host = match self.network.interfaces(self.doors.vips()) {
             Ok(host) => host,
             Err(why) => return self.say(Severity::Error, &why),
         };
+        self.answers_changed();
         let doubted: Vec<String> = self.doors.doubts().collect();
-        let events = self.doors.settle(self.path.as_mut(), &host, leave);
+        let events = self.doors.settle(self.path.as_mut(), &self.host, look);
         let doubts: Vec<String> = self.doors.doubts().filter(|doubt| !doubted.contains(doubt)).collect();
         for doubt in doubts {
             self.say(Severity::Warning, &doubt);
@@ -83,8 +86,9 @@ impl Core {
 
     /// The host's network has changed.
     pub(crate) fn network_news(&mut self) {
-        if self.network_read() {
-            self.settle(false);
+        let interfaces = self.network_read();
+        if interfaces || self.answers_changed() {
+            self.settle(Look::Mend);
         }
     }
 
@@ -106,8 +110,13 @@ impl Core {
             // Aside, as it takes its time: what files are read with is more than what they say.
             tokio::task::spawn_blocking(evenkeel_os::trim_heap);
         }
+        if self.beats.is_multiple_of(ESTIMATE)
+            && let Err(e) = self.estimate()
+        {
+            self.say(Severity::Error, &format!("the counters could not be read: {e}"));
+        }
         if self.beats.is_multiple_of(RETRY) {
-            self.settle(false);
+            self.settle(Look::Mend);
         }
         if self.beats.is_multiple_of(AUDIT) {
             match self.path.observe() {

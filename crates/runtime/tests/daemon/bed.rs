@@ -83,6 +83,7 @@ impl Bed {
                 operators: vec![],
                 program: "/bin/false".into(),
                 pid_file: None,
+                keep_all: false,
                 ready: Box::new(move || ready.send(()).unwrap()),
             };
             let open = Box::new(move |_: &evenkeel_runtime::Need| {

@@ -153,7 +153,14 @@ fn a_drain_outlives_the_daemon_and_an_undrain_ends_it() {
     let (one, two, text) = cluster(26, "");
     let mut bed = Bed::serving(&text);
     bed.until("both up", both_up);
-    let drain = Request::Drain { server: one.address().to_string(), for_s: None, until_idle: false, force: false };
+    let drain = Request::Drain {
+        server: one.address().to_string(),
+        for_s: None,
+        until_idle: false,
+        deadline_s: None,
+        keep: 0,
+        force: false,
+    };
     let reply = bed.ask(&drain);
     assert!(matches!(reply, Reply::Done { .. }), "{reply:?}");
     assert_eq!(bed.table(), [(one.address(), 0), (two.address(), 1)]);
@@ -173,8 +180,14 @@ fn the_last_real_server_is_not_drained_unless_forced() {
     let (one, two, text) = cluster(27, "");
     let bed = Bed::serving(&text);
     bed.until("both up", both_up);
-    let drain =
-        |web: &Web, force| Request::Drain { server: web.address().to_string(), for_s: None, until_idle: false, force };
+    let drain = |web: &Web, force| Request::Drain {
+        server: web.address().to_string(),
+        for_s: None,
+        until_idle: false,
+        deadline_s: None,
+        keep: 0,
+        force,
+    };
     assert!(matches!(bed.ask(&drain(&one, false)), Reply::Done { .. }));
     assert_eq!(refusal(bed.ask(&drain(&two, false))), RefusalCode::WouldBreak);
     assert!(matches!(bed.ask(&drain(&two, true)), Reply::Done { .. }));

@@ -80,7 +80,8 @@ impl Memory {
                 SocketAddr::new(Ipv6Addr::from(u128::from(mark.get()) << 96).into(), 0)
             }
         };
-        (!self.clock.is_past(template.seen, template.seconds)).then(|| Connection {
+        let seconds = self.template_seconds(name, template);
+        (!self.clock.is_past(template.seen, seconds)).then(|| Connection {
             protocol: service.protocol().map_or(0, Protocol::number),
             client: SocketAddr::new(client, 0),
             virtual_address,
@@ -88,7 +89,7 @@ impl Memory {
             service,
             translated_client: None,
             state: if template.is_assured { "ASSURED" } else { "NONE" },
-            expires_s: self.clock.left(template.seen, template.seconds),
+            expires_s: self.clock.left(template.seen, seconds),
             is_template: true,
         })
     }
@@ -174,12 +175,21 @@ impl Dataplane for Memory {
         let templates = templates.filter(|(name, template)| is_meant(self.shown_template(&names, name, template)));
         let templates: Vec<TemplateName> = templates.map(|(name, _)| name.clone()).collect();
         flows.iter().for_each(|flow| self.table.remove(&mut self.servers, flow));
-        templates.iter().for_each(|name| self.remove_template(name));
+        templates.iter().for_each(|name| self.table.remove_template(&mut self.servers, name));
         Ok((flows.len() + templates.len()) as u64)
     }
 
+    fn timeouts(&mut self) -> io::Result<Timeouts> {
+        Ok(self.timeouts)
+    }
+
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()> {
-        self.timeouts = *timeouts;
+        let Timeouts { tcp, tcp_fin, udp } = self.timeouts;
+        self.timeouts = Timeouts {
+            tcp: timeouts.tcp.or(tcp),
+            tcp_fin: timeouts.tcp_fin.or(tcp_fin),
+            udp: timeouts.udp.or(udp),
+        };
         Ok(())
     }
 

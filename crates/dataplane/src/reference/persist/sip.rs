@@ -3,18 +3,19 @@
 /// How far the Call-ID is looked for.
 const REACH: usize = 512;
 
-/// The Call-ID in a datagram's payload: of the first header line so named, what stands behind the colon, without blanks
-/// around it. It must end within reach.
+/// The Call-ID in a datagram's payload: of the first header line so named, what stands behind the colon up to a blank or
+/// the line's end, which must be within reach.
 pub(super) fn call_id(payload: &[u8]) -> Option<&[u8]> {
     let reached = &payload[..payload.len().min(REACH)];
-    let mut lines = reached.split_inclusive(|byte| *byte == b'\n').skip(1).filter(|line| line.ends_with(b"\n"));
-    let id = lines.find_map(|line| {
+    let lines = reached.split_inclusive(|byte| *byte == b'\n').skip(1).filter(|line| line.ends_with(b"\n"));
+    let mut headers = lines.map(<[u8]>::trim_ascii_end).take_while(|line| !line.is_empty());
+    headers.find_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
-        let (name, value) = (line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii());
+        let (name, value) = (line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii_start());
         let is_call_id = name.eq_ignore_ascii_case(b"Call-ID") || name.eq_ignore_ascii_case(b"i");
-        is_call_id.then_some(value)
-    })?;
-    (!id.is_empty()).then_some(id)
+        let id = value.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        (is_call_id && !id.is_empty()).then_some(id)
+    })
 }
 
 #[cfg(test)]
@@ -31,6 +32,8 @@ mod tests {
         assert_eq!(of(b"Subject: Call-ID: z\r\n"), None);
         assert_eq!(of(b"Call-ID: cut"), None);
         assert_eq!(of(b"Call-ID:\r\n"), None);
+        assert_eq!(of(b"Call-ID: a b\r\n"), Some(b"a".to_vec()));
+        assert_eq!(of(b"\r\nCall-ID: body\r\n"), None);
     }
 
     #[test]

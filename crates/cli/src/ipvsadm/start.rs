@@ -1,0 +1,93 @@
+//! Starting an instance with an empty table.
+
+use crate::{
+    VERSION,
+    client::Client,
+    exit::{FAILED, Trouble},
+    ldirectord, run,
+};
+use evenkeel_api::RefusalCode;
+use evenkeel_os::{Herald, RuntimeDir, Side, close_inherited, detach};
+use evenkeel_runtime::{Configuration, Options};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+/// What the daemon may take until it serves.
+const START: Duration = Duration::from_secs(60);
+/// Two first commands at once start one instance.
+const LOCK: &str = "start.lock";
+/// Where the log of an instance goes that nobody configured.
+const LOG_FILE: &str = "/var/log/evenkeel.log";
+
+/// Whether this user could start one.
+pub(super) fn may_start() -> bool {
+    run::needs_root(ldirectord::dataplane(), "").is_ok()
+}
+
+/// Which of two processes this is once an instance has been started.
+pub(super) enum Started {
+    /// The one that was called; the instance answers.
+    Caller(Client),
+    /// The instance, which has ended with this status.
+    Instance(u8),
+}
+
+/// Starts an instance and waits until it answers; in the process of the instance, until it ends.
+pub(super) fn start(runtime_dir: &Path) -> Result<Started, Trouble> {
+    // Before anything of ours is open: the daemon is to keep nothing of the caller's.
+    close_inherited().map_err(failed)?;
+    let directory = std::path::absolute(runtime_dir).unwrap_or_else(|_| runtime_dir.to_owned());
+    let prepared = RuntimeDir::prepare(&directory).map_err(failed)?;
+    let lock = prepared.wait_for(LOCK).map_err(failed)?;
+    // Who was first has started one meanwhile.
+    match Client::connect(&directory) {
+        Err(trouble) if trouble.status == RefusalCode::NotRunning.exit_status() => {}
+        connected => return connected.map(Started::Caller),
+    }
+    match detach().map_err(failed)? {
+        Side::Caller(waiter) => {
+            waiter.wait(START).map_err(failed)?;
+            drop(lock);
+            Client::connect(&directory).map(Started::Caller)
+        }
+        Side::Daemon(herald) => {
+            drop(lock);
+            // What the caller's directory is on can be unmounted.
+            let _ = std::env::set_current_dir("/");
+            Ok(Started::Instance(serve(directory, herald)))
+        }
+    }
+}
+
+fn failed(e: evenkeel_os::Error) -> Trouble {
+    Trouble { status: FAILED, text: format!("no evenkeel daemon runs, and none can be started: {e}") }
+}
+
+fn serve(runtime_dir: PathBuf, herald: Herald) -> u8 {
+    let options = |ready| Options {
+        runtime_dir,
+        node: run::node_name(),
+        version: VERSION.to_owned(),
+        first: nothing(),
+        loader: Arc::new(|| Ok(nothing())),
+        interfaces: Vec::new(),
+        door: None,
+        connections: None,
+        operators: Vec::new(),
+        program: run::own_program(),
+        pid_file: None,
+        keep_all: true,
+        ready,
+    };
+    u8::from(run::heralded(Some(herald), run::opener(ldirectord::dataplane()), options).is_err())
+}
+
+/// No services, and a log.
+fn nothing() -> Configuration {
+    let mut configuration = Configuration::default();
+    configuration.cluster.settings.log_file = Some(PathBuf::from(LOG_FILE));
+    configuration
+}

@@ -1,0 +1,109 @@
+//! What a door has to do to a packet of which more than the MAC addresses changes.
+//!
+//! The rules find out, the door carries out: it holds the context that the kernel's helpers want. A [`Plan`] lies in this CPU's
+//! element of `maps::SCRATCH`, as the stack has no room for it, and is filled for such packets only. There the verifier knows
+//! nothing about what it holds, and looks at what carries it out once. It holds no pointers, which it does not let through memory.
+
+use crate::{Verdict, maps, translate, tunnel};
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use core::{arch::asm, ffi::c_void, mem::offset_of};
+use evenkeel_abi::{
+    Reason,
+    flow::{KEY4, KEY6},
+};
+
+/// [`Plan::kind`]: to its real server with other addresses and ports (PP-40, PP-44).
+pub const FORWARD: u32 = 0;
+/// To the client, likewise (PP-42, PP-43).
+pub const ANSWER: u32 = 1;
+/// An ICMP error, to the real server (PP-45).
+pub const ERROR_FORWARD: u32 = 2;
+/// An ICMP error, to the client.
+pub const ERROR_ANSWER: u32 = 3;
+
+/// To the real server, wrapped (PP-46).
+pub const TUNNEL: u32 = 4;
+
+/// Where a plan is put.
+pub struct Place;
+
+impl Place {
+    /// Puts a plan there.
+    #[inline(always)]
+    pub fn write(&mut self, plan: Plan) -> Result<&mut Plan, Reason> {
+        let scratch = maps::SCRATCH.get_ptr_mut(0).ok_or(Reason::Internal)?;
+        // SAFETY: this CPU's own element, which nobody else looks at while the packet is.
+        unsafe {
+            (&raw mut (*scratch).plan).write(plan);
+            Ok(&mut (*scratch).plan)
+        }
+    }
+}
+
+/// See above. All offsets are counted from behind the 14 bytes of the Ethernet header.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Plan {
+    /// What follows once the packet has been rewritten, of packets to real servers: a [`Verdict`].
+    pub then: u64,
+    /// Hash of the connection.
+    pub hash: u64,
+    pub kind: u32,
+    /// 4 or 6.
+    pub family: u32,
+    /// The real server.
+    pub dest: u32,
+    /// IP length.
+    pub bytes: u32,
+    /// Where the IP header begins: 4 behind a VLAN tag, else 0.
+    pub network: u32,
+    /// Where the transport header begins; a multiple of 4.
+    pub transport: u32,
+    /// IANA number; 0: a fragment without a transport header.
+    pub protocol: u32,
+    /// The ports the packet gets, source first, as they stand in it.
+    pub ports: u32,
+    /// The addresses it gets; IPv4: the first word.
+    pub source: [u32; 4],
+    pub destination: [u32; 4],
+}
+
+/// Where a packet lies: its first byte, and one past the last that can be touched.
+#[inline(always)]
+pub fn bounds<const TC: bool>(context: *mut c_void) -> (usize, usize) {
+    const { assert!(offset_of!(__sk_buff, data) == 76 && offset_of!(__sk_buff, data_end) == 80) };
+    const { assert!(offset_of!(xdp_md, data) == 0 && offset_of!(xdp_md, data_end) == 4) };
+    let (data, end): (usize, usize);
+    // The fields are 32 bits wide, what is read are pointers: the compiler must not narrow them again.
+    // SAFETY: reads two fields of the context of a program of this kind.
+    unsafe {
+        if TC {
+            asm!("{0} = *(u32 *)({2} + 76)", "{1} = *(u32 *)({2} + 80)", out(reg) data, out(reg) end, in(reg) context);
+        } else {
+            asm!("{0} = *(u32 *)({2} + 0)", "{1} = *(u32 *)({2} + 4)", out(reg) data, out(reg) end, in(reg) context);
+        }
+    }
+    (data, end)
+}
+
+/// The interface a packet came in by.
+#[inline(always)]
+pub fn ingress<const TC: bool>(context: *mut c_void) -> u32 {
+    // SAFETY: as above.
+    unsafe { if TC { (*context.cast::<__sk_buff>()).ifindex } else { (*context.cast::<xdp_md>()).ingress_ifindex } }
+}
+
+/// Carries a plan out; what then becomes of the packet.
+#[inline(always)]
+pub fn carry_out<const TC: bool>(context: *mut c_void) -> Verdict {
+    let Some(scratch) = maps::SCRATCH.get_ptr(0) else { return Verdict::refuse(Reason::Internal) };
+    // SAFETY: this CPU's own element; only a verdict that says that there is a plan leads here.
+    let plan = unsafe { &(*scratch).plan };
+    let v4 = plan.family == 4;
+    match plan.kind {
+        FORWARD if v4 => translate::forward::<KEY4, TC>(context, plan),
+        FORWARD => translate::forward::<KEY6, TC>(context, plan),
+        TUNNEL => tunnel::wrap::<TC>(context, plan),
+        _ => Verdict::refuse(Reason::Internal),
+    }
+}

@@ -1,0 +1,97 @@
+//! The one VLAN tag of a frame (PP-1, PP-24). XDP finds it in the frame, at the tc door the kernel has taken it out.
+
+use crate::{
+    extension::evenkeel_unknown,
+    ip::{ETHERNET, IPV4, IPV6, may_be_ours, read, write},
+    plan::bounds,
+};
+use aya_ebpf::helpers::generated as helpers;
+use core::ffi::c_void;
+
+/// Type of a tagged frame, as a little-endian load reads it.
+const TAGGED: u16 = 0x0081;
+/// What [`take`] gives beside the tag when there was one.
+pub const TAKEN: u32 = 1 << 16;
+/// Bytes of a tag.
+const TAG: i32 = 4;
+
+/// Takes the tag out of a frame that may be ours; the tag in host order and [`TAKEN`], or 0.
+#[inline(always)]
+pub fn take(context: *mut c_void) -> u32 {
+    let (data, end) = bounds::<false>(context);
+    if data + ETHERNET + 4 > end {
+        return 0;
+    }
+    // SAFETY: just checked.
+    if unsafe { read::<u16>(data + 12) } != TAGGED {
+        return 0;
+    }
+    evenkeel_unknown(untag(context) as u64) as u32
+}
+
+#[inline(never)]
+fn untag(context: *mut c_void) -> u32 {
+    let (data, end) = bounds::<false>(context);
+    let ip = data + ETHERNET + 4;
+    if ip + 20 > end {
+        return 0;
+    }
+    // SAFETY: just checked.
+    let (tag, kind): (u16, u16) = unsafe { (read(data + 14), read(data + 16)) };
+    let folded: u32 = if kind == IPV4 {
+        // SAFETY: as above.
+        unsafe { read(ip + 16) }
+    } else if kind == IPV6 && ip + 40 <= end {
+        // SAFETY: just checked.
+        unsafe { read::<u32>(ip + 24) ^ read::<u32>(ip + 28) ^ read::<u32>(ip + 32) ^ read::<u32>(ip + 36) }
+    } else {
+        return 0;
+    };
+    if !may_be_ours(folded) {
+        return 0;
+    }
+    // SAFETY: within what was checked.
+    unsafe {
+        for word in (0..6).rev() {
+            write::<u16>(data + 4 + 2 * word, read(data + 2 * word));
+        }
+    }
+    // SAFETY: the context of an XDP program; no pointer into the packet is used after this.
+    if unsafe { helpers::bpf_xdp_adjust_head(context.cast(), TAG) } != 0 {
+        return 0;
+    }
+    u16::from_be(tag) as u32 | TAKEN
+}
+
+/// Puts a tag into a frame; `false`: there is no room.
+#[inline(never)]
+pub fn put(context: *mut c_void, tag: u16) -> bool {
+    // SAFETY: the context of an XDP program; no pointer into the packet is used after this.
+    if unsafe { helpers::bpf_xdp_adjust_head(context.cast(), -TAG) } != 0 {
+        return false;
+    }
+    let (data, end) = bounds::<false>(context);
+    if data + ETHERNET + 4 > end {
+        return false;
+    }
+    // SAFETY: just checked.
+    unsafe {
+        for word in 0..6 {
+            write::<u16>(data + 2 * word, read(data + 4 + 2 * word));
+        }
+        write(data + 12, TAGGED);
+        write(data + 14, tag.to_be());
+    }
+    true
+}
+
+/// Gives a packet at the tc door another tag; 0: none.
+#[inline(never)]
+pub fn change(context: *mut c_void, has_tag: bool, tag: u16) -> bool {
+    // SAFETY: the context of a tc program; no pointer into the packet is used after this.
+    if has_tag && unsafe { helpers::bpf_skb_vlan_pop(context.cast()) } != 0 {
+        return false;
+    }
+    // SAFETY: as above.
+    tag == 0 || unsafe { helpers::bpf_skb_vlan_push(context.cast(), TAGGED, tag) } == 0
+}
