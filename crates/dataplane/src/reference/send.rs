@@ -55,13 +55,12 @@ impl Memory {
                 let ip = aged(packet.ip.clone())?;
                 let own = route.own_address.ok_or(Reason::NoOwnAddress)?;
                 let outer = tunnel::Outer { own, server: address, kind, hash: servers::hash(&target.flow, self.secret) };
-                let fits = packet.bytes + outer.length(packet) <= route.mtu as usize;
-                if !fits && (door == Door::Xdp || !tunnel::may_be_fragmented(packet)) {
+                if packet.bytes + outer.length(packet) > route.mtu as usize {
                     let left = (route.mtu as usize).saturating_sub(outer.length(packet));
-                    let frame = too_big::answer(packet, &ip, left);
-                    return Ok(Outcome::Refuse { frame, reason: Reason::TooBig });
+                    let answer = too_big::answer(packet, &ip, left);
+                    return answer.map(|frame| Outcome::Refuse { frame, reason: Reason::TooBig }).ok_or(Reason::TooBig);
                 }
-                outer.wrap(packet, &ip, fits)
+                outer.wrap(packet, &ip)
             }
             Forwarding::Local => return Err(Reason::Internal),
         };

@@ -7,15 +7,19 @@ use super::{
     wire::{ICMP, ICMPV6, internet, put},
 };
 
-/// Bytes of the packet that are quoted, at most: what every host takes (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4).
+/// Bytes of the packet that are quoted: what every host takes (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4).
 const QUOTED4: usize = 576 - 28;
 const QUOTED6: usize = 1280 - 48;
 
-/// Tells the client that packets of `mtu` bytes fit; `ip` is the packet as it would have gone on.
-pub(super) fn answer(packet: &Packet, ip: &[u8], mtu: usize) -> Vec<u8> {
+/// Tells the client that packets of `mtu` bytes fit; `ip` is the packet as it would have gone on. `None`: it is shorter than
+/// what is quoted.
+pub(super) fn answer(packet: &Packet, ip: &[u8], mtu: usize) -> Option<Vec<u8>> {
     let macs: [u8; 12] = std::array::from_fn(|i| packet.macs[(i + 6) % 12]);
     let v4 = header::is_version4(&packet.ip);
-    let quoted = &ip[..ip.len().min(packet.bytes).min(if v4 { QUOTED4 } else { QUOTED6 })];
+    let quoted = ip.get(..if v4 { QUOTED4 } else { QUOTED6 })?;
+    if packet.bytes < quoted.len() {
+        return None;
+    }
     let mut message = if v4 { vec![3, 4, 0, 0] } else { vec![2, 0, 0, 0] };
     message.extend((mtu as u32).to_be_bytes());
     message.extend(quoted);
@@ -41,5 +45,5 @@ pub(super) fn answer(packet: &Packet, ip: &[u8], mtu: usize) -> Vec<u8> {
     let sum = internet(&[pseudo, message.clone()].concat());
     put(&mut message, 2, &sum.to_be_bytes());
     ip.extend(message);
-    framed(macs, None, &ip)
+    Some(framed(macs, None, &ip))
 }

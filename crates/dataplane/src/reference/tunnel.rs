@@ -22,11 +22,6 @@ const GRE: u8 = 47;
 /// First of the ports that GUE packets come from.
 const FIRST_PORT: u16 = 49_152;
 
-/// Whether somebody on the way may cut the packet into pieces.
-pub(super) fn may_be_fragmented(packet: &Packet) -> bool {
-    header::is_version4(&packet.ip) && packet.ip.get(6).is_some_and(|flags| flags & 0x40 == 0)
-}
-
 impl Outer {
     /// Bytes of the outer headers.
     pub(super) fn length(&self, packet: &Packet) -> usize {
@@ -34,11 +29,11 @@ impl Outer {
         ip + self.shim(packet, &[]).len()
     }
 
-    /// The packet in its outer headers; `whole`: nobody is to cut it into pieces.
-    pub(super) fn wrap(&self, packet: &Packet, ip: &[u8], whole: bool) -> Vec<u8> {
+    /// The packet in its outer headers.
+    pub(super) fn wrap(&self, packet: &Packet, ip: &[u8]) -> Vec<u8> {
         let shim = self.shim(packet, &righted(packet, ip));
         let carried = shim.len() + packet.bytes;
-        let outer = if self.server.is_ipv4() { self.header4(packet, carried, whole) } else { self.header6(packet, carried) };
+        let outer = if self.server.is_ipv4() { self.header4(packet, carried) } else { self.header6(packet, carried) };
         [&outer, &*shim, ip].concat()
     }
 
@@ -50,10 +45,10 @@ impl Outer {
         }
     }
 
-    fn header4(&self, packet: &Packet, carried: usize, whole: bool) -> Vec<u8> {
+    fn header4(&self, packet: &Packet, carried: usize) -> Vec<u8> {
         let mut header = vec![0x45, traffic_class(packet)];
         header.extend(((20 + carried) as u16).to_be_bytes());
-        header.extend([0, 0, if whole { 0x40 } else { 0 }, 0, 64, self.protocol(packet), 0, 0]);
+        header.extend([0, 0, 0x40, 0, 64, self.protocol(packet), 0, 0]);
         for address in [self.own, self.server] {
             if let IpAddr::V4(address) = address {
                 header.extend(address.octets());

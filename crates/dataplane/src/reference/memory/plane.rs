@@ -50,7 +50,10 @@ impl Memory {
 
     /// A connection as it is listed.
     fn shown(&self, names: &Names, flow: &Flow, connection: &table::Connection) -> Option<Connection> {
-        let (service, real_server) = *names.get(&connection.server)?;
+        let (service, mut real_server) = *names.get(&connection.server)?;
+        if real_server.port() == 0 {
+            real_server.set_port(flow.service.port());
+        }
         let seconds = connection.state.seconds(&self.timeouts);
         (!self.is_over(connection)).then(|| Connection {
             protocol: flow.protocol,
