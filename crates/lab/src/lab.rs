@@ -131,13 +131,18 @@ impl Lab {
             let prepare = |server: &WebServer| {
                 let mut command = Command::new(&self.options.program);
                 command.args(["realserver", "up"]).args(&vips);
-                command.arg("--runtime-dir").arg(self.directory.join(server.name()));
+                command.arg("--runtime-dir").arg(self.runtime_dir_of(server));
                 server.node().output(command).map(|_| ())
             };
             let threads: Vec<_> = self.real_servers.iter().map(|server| scope.spawn(move || prepare(server))).collect();
             let panicked = || Err(Error::new("a thread that prepared a real server panicked"));
             threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| panicked()))
         })
+    }
+
+    /// The runtime directory of `evenkeel realserver` on a real server.
+    pub fn runtime_dir_of(&self, server: &WebServer) -> PathBuf {
+        self.directory.join(server.name())
     }
 
     /// How long building took.
