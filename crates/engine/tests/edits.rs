@@ -65,7 +65,7 @@ fn made() -> Bed {
 fn a_service_made_by_a_client_serves_at_once_and_nobody_checks_it() {
     let mut bed = Bed::running(&cluster(Vec::new()));
     let told = make(&mut bed, vec![add(MADE), add_server(MADE, ONE, 3)]);
-    assert_eq!(told, "the table was edited: added service 192.168.214.150:80/tcp with scheduler rr, and 1 edit more");
+    assert_eq!(told, "the table was edited: added service 192.168.214.150:80/tcp with scheduler rr, and 1 more");
     assert_eq!(bed.weight(key(MADE), address(ONE)), Some(3));
     assert!(bed.probes.is_empty());
     let status = bed.status();

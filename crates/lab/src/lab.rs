@@ -14,7 +14,7 @@ use crate::error::{Context, Error};
 use crate::node::Node;
 use crate::real_server::WebServer;
 use crate::record::{self, Record};
-use crate::topology::{Plan, Topology, dr, real_server_name};
+use crate::topology::{Plan, Topology, dr, inside_name, real_server_name};
 
 /// What a lab is to be.
 #[derive(Debug, Clone)]
@@ -56,6 +56,8 @@ pub struct Lab {
     pub fallback: WebServer,
     /// The real servers, prepared for direct routing and serving.
     pub real_servers: Vec<WebServer>,
+    /// The hosts behind the director, serving, if there are any.
+    pub inside: Vec<WebServer>,
     /// The client.
     pub client: Client,
     nodes: BTreeMap<String, Arc<Node>>,
@@ -105,11 +107,17 @@ impl Lab {
             let addresses = nets.iter().map(|(address, _)| *address).collect();
             real_servers.push(web(&real_server_name(number), body, addresses)?);
         }
+        let mut inside = Vec::new();
+        for (number, nets) in (1..).zip(&options.plan.inside) {
+            let name = inside_name(number);
+            inside.push(web(&name, &name, nets.iter().map(|(address, _)| *address).collect())?);
+        }
         let client = Client::new(node("client")?);
         let mut lab = Self {
             director,
             fallback,
             real_servers,
+            inside,
             client,
             nodes,
             options,
@@ -118,7 +126,7 @@ impl Lab {
             record: None,
         };
         lab.prepare_real_servers()?;
-        for server in lab.real_servers.iter_mut().chain([&mut lab.fallback]) {
+        for server in lab.real_servers.iter_mut().chain(&mut lab.inside).chain([&mut lab.fallback]) {
             server.start()?;
         }
         Ok(lab)
@@ -127,17 +135,26 @@ impl Lab {
     /// `evenkeel realserver up VIP...` on each, all at once.
     fn prepare_real_servers(&self) -> Result<(), Error> {
         let vips: Vec<String> = self.options.plan.vips.iter().map(IpAddr::to_string).collect();
+        if vips.is_empty() {
+            // They are somebody else's to prepare.
+            return Ok(());
+        }
         std::thread::scope(|scope| {
             let prepare = |server: &WebServer| {
                 let mut command = Command::new(&self.options.program);
                 command.args(["realserver", "up"]).args(&vips);
-                command.arg("--runtime-dir").arg(self.directory.join(server.name()));
+                command.arg("--runtime-dir").arg(self.runtime_dir_of(server));
                 server.node().output(command).map(|_| ())
             };
             let threads: Vec<_> = self.real_servers.iter().map(|server| scope.spawn(move || prepare(server))).collect();
             let panicked = || Err(Error::new("a thread that prepared a real server panicked"));
             threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| panicked()))
         })
+    }
+
+    /// The runtime directory of `evenkeel realserver` on a real server.
+    pub fn runtime_dir_of(&self, server: &WebServer) -> PathBuf {
+        self.directory.join(server.name())
     }
 
     /// How long building took.

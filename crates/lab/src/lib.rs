@@ -35,6 +35,7 @@ pub use process::Process;
 pub use real_server::WebServer;
 pub use report::{Exchange, Report, alternates};
 pub use serve::serve;
+pub use topology::{INNER, Plan};
 
 /// `evenkeel lab`.
 pub fn run(arguments: LabArgs) -> ExitCode {

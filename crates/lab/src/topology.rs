@@ -76,6 +76,10 @@ pub struct Plan {
     pub vips: Vec<IpAddr>,
     /// The addresses of every real server.
     pub real_servers: Vec<Vec<Net>>,
+    /// The director's addresses in a network of its own, behind it; empty: there is none.
+    pub inner: Vec<Net>,
+    /// The addresses of each host there, whose gateway is the director.
+    pub inside: Vec<Vec<Net>>,
 }
 
 impl Plan {
@@ -92,7 +96,18 @@ impl Plan {
             director: vec![v4(2), v6(2)],
             vips: vec![v4(100).0, v6(0x100).0],
             real_servers: vec![vec![v4(11), v6(0x11)], vec![v4(12), v6(0x12)]],
+            inner: Vec::new(),
+            inside: Vec::new(),
         }
+    }
+
+    /// The same with a network 10.78.0.0/24 (and IPv6) behind the director, for real servers that are reached by
+    /// translation: up to 200 hosts, whose gateway the director is.
+    pub fn with_inside(self, hosts: u8) -> Self {
+        let v4 = |last| (IpAddr::from([10, 78, 0, last]), 24);
+        let v6 = |last| (IpAddr::from(Ipv6Addr::new(0xfd78, 0, 0, 0, 0, 0, 0, last)), 64);
+        let inside = (1..=hosts.min(200)).map(|host| vec![v4(10 + host), v6(0x10 + u16::from(host))]).collect();
+        Self { inner: vec![v4(1), v6(1)], inside, ..self }
     }
 
     /// IPv4 addresses of one /24: what `last` names in the network of `vip`.
@@ -106,6 +121,8 @@ impl Plan {
             director: vec![near(director)],
             vips: vec![vip.into()],
             real_servers: real_servers.iter().map(|address| vec![(IpAddr::from(*address), 24)]).collect(),
+            inner: Vec::new(),
+            inside: Vec::new(),
         }
     }
 }
@@ -161,11 +178,44 @@ pub fn dr(plan: &Plan, vip_on_lo: bool) -> Topology {
     if vip_on_lo {
         director.loopback = vips;
     }
+    if plan.inside.len() > 1 {
+        let inner = Interface { name: INNER.into(), kind: Kind::Bridge, addresses: plan.inner.clone() };
+        director.interfaces.push(inner);
+    }
     let mut nodes = vec![router, client, director];
     for (number, nets) in (1..).zip(&plan.real_servers) {
         nodes.push(near(&real_server_name(number), nets.clone()));
     }
+    nodes.extend((1..).zip(&plan.inside).map(|(number, nets)| behind(plan, &inside_name(number), nets)));
     Topology { nodes }
+}
+
+/// The director's interface to the network behind it.
+pub const INNER: &str = "in0";
+
+/// A host behind the director: one by itself has a cable of its own, several share a bridge.
+fn behind(plan: &Plan, name: &str, nets: &[Net]) -> Node {
+    let shared = plan.inside.len() > 1;
+    Node {
+        name: name.into(),
+        interfaces: vec![Interface {
+            name: "eth0".into(),
+            kind: Kind::Cable {
+                node: "director".into(),
+                peer: if shared { name } else { INNER }.into(),
+                bridge: shared.then(|| INNER.into()),
+                peer_addresses: if shared { Vec::new() } else { plan.inner.clone() },
+            },
+            addresses: nets.to_vec(),
+        }],
+        gateways: plan.inner.iter().map(|(address, _)| *address).collect(),
+        ..Node::default()
+    }
+}
+
+/// The name of the `number`th host behind the director, counted from 1.
+pub fn inside_name(number: usize) -> String {
+    format!("inside-{number}")
 }
 
 /// The length of a prefix that holds one address.

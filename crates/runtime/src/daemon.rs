@@ -51,6 +51,8 @@ pub struct Need {
     pub connections: Option<u32>,
     /// The table when every real server is up, fallbacks included.
     pub table: Table,
+    /// Clients will make most of it, so that there should be room for more than `table`.
+    pub for_clients: bool,
 }
 
 /// An open packet path.
@@ -148,6 +150,7 @@ fn need(options: &Options, cluster: &Cluster) -> Need {
         runtime_dir: options.runtime_dir.clone(),
         connections: options.connections.or(cluster.settings.connections),
         table: Table { services: services.collect() },
+        for_clients: options.keep_all,
     }
 }
 

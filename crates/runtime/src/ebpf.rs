@@ -17,6 +17,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Services that clients find room for at least, …
+const SERVICES: u32 = 16_384;
+/// … real servers of theirs, …
+const REAL_SERVERS: u32 = 65_536;
+/// … and cells of lists and tables.
+const CELLS: u32 = 1 << 20;
+
 /// Opens the packet path of an instance: the one an earlier run left, or a new one.
 pub fn open(need: &Need) -> Result<Opened, String> {
     let mount = mount_point(&need.runtime_dir);
@@ -26,7 +33,12 @@ pub fn open(need: &Need) -> Result<Opened, String> {
         Err(e) => (None, Some(e.to_string())),
     };
     let connections = need.connections.unwrap_or(Options::CONNECTIONS);
-    let options = Options::for_table(&need.table, pins, connections);
+    let mut options = Options::for_table(&need.table, pins, connections);
+    if need.for_clients {
+        options.services = options.services.max(SERVICES);
+        options.real_servers = options.real_servers.max(REAL_SERVERS);
+        options.cells = options.cells.max(CELLS);
+    }
     let (plane, found) = match EbpfDataplane::open(&options) {
         Ok(opened) => opened,
         Err(e) => {

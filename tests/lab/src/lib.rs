@@ -12,6 +12,8 @@ use evenkeel_api::{ServerState, Status};
 use evenkeel_lab::{Lab, Options};
 
 pub mod dns;
+pub mod native;
+pub mod scripts;
 
 /// Nothing that works takes this long.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -116,6 +118,12 @@ impl Drop for Bed {
 pub fn all_up(status: &Status) -> bool {
     let mut servers = status.services.iter().flat_map(|service| &service.real_servers).peekable();
     servers.peek().is_some() && servers.all(|server| server.state == ServerState::Up)
+}
+
+/// Whether a way to every real server is known.
+pub fn all_reachable(status: &Status) -> bool {
+    let mut servers = status.services.iter().flat_map(|service| &service.real_servers).peekable();
+    servers.peek().is_some() && servers.all(|server| !server.unreachable)
 }
 
 /// Whether every service is answered by its fallback.

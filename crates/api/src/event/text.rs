@@ -129,7 +129,7 @@ impl fmt::Display for Event {
             }
             Event::Edited { first, more: 0 } => write!(f, "the table was edited: {first}"),
             Event::Edited { first, more } => {
-                write!(f, "the table was edited: {first}, and {}", count(*more, "edit more"))
+                write!(f, "the table was edited: {first}, and {more} more")
             }
             Event::Undrained { service, server, expired } => {
                 let why = if *expired { ": its time is over" } else { "" };
