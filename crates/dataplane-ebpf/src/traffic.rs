@@ -5,7 +5,12 @@ use crate::{
     mapped::{PUBLISH, word},
     plane::EbpfDataplane,
 };
-use evenkeel_abi::{Reason, flow, hash::Secret};
+use aya::maps::HashMap;
+use evenkeel_abi::{
+    Reason, flow,
+    fragment::{Fragment, Trace},
+    hash::Secret,
+};
 use evenkeel_dataplane::reference::{Door, Sighting, Traffic, Verdict};
 use std::io;
 
@@ -39,6 +44,25 @@ impl EbpfDataplane {
                 value.store(u64::from(old as u32) | u64::from(seen) << 32, PUBLISH);
             }
         }
+    }
+}
+
+impl EbpfDataplane {
+    /// Moves the notes of first fragments back in time.
+    fn age_fragments(&mut self, ticks: u32) -> io::Result<()> {
+        const KEY: usize = size_of::<Fragment>();
+        const NOTE: usize = size_of::<Trace>();
+        let missing = || io::Error::other("the object has no map of fragments");
+        let map = self.object.map_mut("FRAGMENTS").ok_or_else(missing)?;
+        let mut notes = HashMap::<_, [u8; KEY], [u8; NOTE]>::try_from(map).map_err(io::Error::other)?;
+        let keys: Vec<[u8; KEY]> = notes.keys().filter_map(Result::ok).collect();
+        for key in keys {
+            let Ok(mut note) = notes.get(&key, 0) else { continue };
+            let seen = u32::from_ne_bytes([note[0], note[1], note[2], note[3]]).wrapping_sub(ticks);
+            note[..4].copy_from_slice(&seen.to_ne_bytes());
+            notes.insert(key, note, 0).map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 }
 
@@ -79,6 +103,7 @@ impl Traffic for EbpfDataplane {
             self.age::<4>(self.maps.flows4.at(index).cast(), ticks);
             self.age::<8>(self.maps.flows6.at(index).cast(), ticks);
         }
+        self.age_fragments(ticks)?;
         Ok(())
     }
 }

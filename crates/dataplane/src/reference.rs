@@ -6,9 +6,9 @@
 
 pub mod bed;
 pub mod build;
+mod clock;
 pub mod compare;
 pub mod fixtures;
-mod clock;
 mod fragments;
 mod header;
 mod limit;

@@ -86,7 +86,10 @@ pub fn later<const K: usize>(
     if headers.protocol == ICMP || headers.protocol == ICMPV6 {
         return Err(Reason::NotOurs);
     }
-    if bytes + ETHERNET as u32 > frame.length {
+    if headers.transport + ETHERNET as u32 > frame.length {
+        return Err(Reason::NotOurs);
+    }
+    if bytes + ETHERNET as u32 > frame.length || bytes < headers.transport {
         return Err(Reason::BadLength);
     }
     let found = evenkeel_fragment_find();

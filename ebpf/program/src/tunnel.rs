@@ -184,7 +184,7 @@ fn try_wrap<const TC: bool>(context: *mut c_void, plan: &Plan) -> Result<Verdict
     };
     let seed = seed.ok_or(Reason::Internal)?;
     let at = data + ETHERNET + if outer.v6 { 40 } else { 20 };
-    write_shim(at, end, dest, &outer, plan, seed + sum as u64).ok_or(Reason::Internal)?;
+    write_shim(at, end, dest, &outer, plan, seed, sum as u64).ok_or(Reason::Internal)?;
     Ok(Verdict::from_raw(plan.then))
 }
 
@@ -282,9 +282,18 @@ fn write6(data: usize, end: usize, dest: *const Dest, outer: &Outer, payload: u3
     Some(sum)
 }
 
-/// Writes what stands between the outer IP header and the inner packet. `seed`: the sum of pseudo header and inner packet.
+/// Writes what stands between the outer IP header and the inner packet. `seed`: the sum of the pseudo header, `inner_sum`: of
+/// the inner packet.
 #[inline(always)]
-fn write_shim(at: usize, end: usize, dest: *const Dest, outer: &Outer, plan: &Plan, seed: u64) -> Option<()> {
+fn write_shim(
+    at: usize,
+    end: usize,
+    dest: *const Dest,
+    outer: &Outer,
+    plan: &Plan,
+    seed: u64,
+    inner_sum: u64,
+) -> Option<()> {
     if outer.shim == 0 {
         return Some(());
     }
@@ -302,7 +311,7 @@ fn write_shim(at: usize, end: usize, dest: *const Dest, outer: &Outer, plan: &Pl
             }
             // RFC 2784 2.3: over the GRE header and the payload, without a pseudo header.
             // SAFETY: just checked.
-            unsafe { write(at + 4, !fold(seed + first as u64) as u32) };
+            unsafe { write(at + 4, !fold(inner_sum + first as u64) as u32) };
         }
         return Some(());
     }
@@ -313,7 +322,7 @@ fn write_shim(at: usize, end: usize, dest: *const Dest, outer: &Outer, plan: &Pl
     let to = unsafe { (*dest).tunnel_port };
     let from = ((FIRST_PORT + (plan.hash >> 50) as u32) as u16).to_be();
     let (ports, length) = (halves(from, to), length16(plan.bytes + outer.shim));
-    let mut sum = seed + ports as u64 + length as u64;
+    let mut sum = seed + inner_sum + ports as u64 + length as u64;
     if outer.variant_0 {
         if at + 12 > end {
             return None;

@@ -13,7 +13,17 @@ use std::cell::Cell;
 pub(crate) const CONNECTIONS: u32 = 4096;
 
 /// What the program does.
-const BUILT: &[Topic] = &[Topic::Direct, Topic::Gone, Topic::Behaviour];
+const BUILT: &[Topic] = &[
+    Topic::Direct,
+    Topic::Vlan,
+    Topic::Extensions,
+    Topic::Fragments,
+    Topic::Sctp,
+    Topic::Gone,
+    Topic::Behaviour,
+    Topic::Tunnels,
+    Topic::TooBig,
+];
 
 /// What is compared; `EVENKEEL_TOPICS` names others, with commas between them.
 pub(crate) fn topics() -> Vec<Topic> {

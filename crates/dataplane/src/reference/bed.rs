@@ -4,8 +4,8 @@ mod host;
 pub mod port;
 mod services;
 
-pub(crate) use host::{OWN, client_mac};
 pub use host::{HOST, routes};
+pub(crate) use host::{OWN, client_mac};
 
 use super::{Topic, Traffic};
 use crate::{NextHop, Route};

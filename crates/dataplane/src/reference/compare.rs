@@ -28,13 +28,7 @@ const COUNT_EVERY: u64 = 500;
 
 /// Runs `packets` random packets about some topics through an empty data plane whose hashes are keyed with `secret`, and
 /// through the reference. An error says what the first difference is and which seed shows it again.
-pub fn run<T: Traffic>(
-    plane: &mut T,
-    topics: &[Topic],
-    secret: Secret,
-    seed: u64,
-    packets: u64,
-) -> Result<(), String> {
+pub fn run<T: Traffic>(plane: &mut T, topics: &[Topic], secret: Secret, seed: u64, packets: u64) -> Result<(), String> {
     // The reference has no buckets that can be full before the table is.
     let limits = Capabilities { connections: u32::MAX, ..plane.capabilities() };
     let mut reference = Memory::new(limits, secret, 250);
@@ -97,11 +91,9 @@ fn same<K: Ord + Debug, V: PartialEq + Debug>(
     let names: BTreeSet<&K> = seen.keys().chain(expected.keys()).collect();
     match names.into_iter().find(|name| seen.get(name) != expected.get(name)) {
         None => Ok(()),
-        Some(name) => Err(format!(
-            "{what}, {name:?}:\n  seen     {:?}\n  expected {:?}",
-            seen.get(name),
-            expected.get(name)
-        )),
+        Some(name) => {
+            Err(format!("{what}, {name:?}:\n  seen     {:?}\n  expected {:?}", seen.get(name), expected.get(name)))
+        }
     }
 }
 

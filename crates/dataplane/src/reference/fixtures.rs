@@ -72,11 +72,13 @@ const GROUPS: &[Group] = &[
     one(&[Topic::Fragments], false, fragments::FOUR),
     one(&[Topic::Fragments], true, fragments::SIX),
     both(&[Topic::Sctp], sctp::ROWS),
+    both(&[Topic::Sctp, Topic::Errors], sctp::ERRORS),
     both(&[Topic::Sctp, Topic::Nat], sctp::NAT),
     both(&[Topic::Sctp, Topic::Behaviour], sctp::SLOPPY),
     both(&[Topic::Behaviour], services::BEHAVIOUR),
     both(&[Topic::Limits], limits::ROWS),
     both(&[Topic::Marks], marks::ROWS),
+    both(&[Topic::Marks, Topic::Errors], marks::ERRORS),
     both(&[Topic::Nat], nat::ROWS),
     one(&[Topic::Nat], false, nat::FOUR),
     both(&[Topic::Nat, Topic::Fragments], nat::FRAGMENTS),
@@ -125,7 +127,9 @@ pub fn differences<T: Traffic + ?Sized>(plane: &mut T, topics: &[Topic], secret:
         }
         match plane.frame(door, OUTSIDE, &frame) {
             Ok(seen) if seen == expected => {}
-            Ok(seen) => differences.push(format!("{rule}: {name}:\n  seen     {seen:02x?}\n  expected {expected:02x?}")),
+            Ok(seen) => {
+                differences.push(format!("{rule}: {name}:\n  seen     {seen:02x?}\n  expected {expected:02x?}"))
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => refused.push(name),
             Err(error) => return Err(error),
         }

@@ -33,6 +33,8 @@ impl Flow {
 pub(super) struct Packet {
     /// MAC addresses: destination, source.
     pub(super) macs: [u8; 12],
+    /// The tag it came with, at the XDP door.
+    pub(super) tag: Option<u16>,
     /// All that follows the type: the packet, and whatever padding is behind it.
     pub(super) ip: Vec<u8>,
     pub(super) source: IpAddr,
@@ -93,10 +95,10 @@ pub(super) fn is_icmp(protocol: u8) -> bool {
 /// The frame, if it is of a kind that the rules know; what it is not, passes.
 pub(super) fn packet(door: Door, frame: &[u8]) -> Option<Packet> {
     let macs = array(frame, 0)?;
-    let (kind, at) = match array(frame, 12)? {
+    let (tag, kind, at) = match array(frame, 12)? {
         // PP-1: at the tc door the kernel has taken the tag out, so that what is there is a second one.
-        [0x81, 0x00] if door == Door::Xdp => (array(frame, 16)?, ETHERNET + 4),
-        kind => (kind, ETHERNET),
+        [0x81, 0x00] if door == Door::Xdp => (number(frame, 14), array(frame, 16)?, ETHERNET + 4),
+        kind => (None, kind, ETHERNET),
     };
     let ip = frame.get(at..)?;
     let head = match kind {
@@ -106,7 +108,7 @@ pub(super) fn packet(door: Door, frame: &[u8]) -> Option<Packet> {
     };
     let content = head.content(ip)?;
     let skip::Head { source, destination, bytes, protocol, transport, part, .. } = head;
-    Some(Packet { macs, ip: ip.to_vec(), source, destination, bytes, protocol, transport, part, content })
+    Some(Packet { macs, tag, ip: ip.to_vec(), source, destination, bytes, protocol, transport, part, content })
 }
 
 impl skip::Head {
@@ -156,8 +158,7 @@ impl skip::Head {
             _ => (Event::Other, true),
         };
         let fault = match event {
-            _ if is_first && !fits && !too_long => Some(Reason::BadFragment),
-            _ if too_long || !fits => Some(Reason::BadLength),
+            _ if too_long || !fits => Some(if is_first { Reason::BadFragment } else { Reason::BadLength }),
             Event::Tcp(flags) if flags.are_bad() => Some(Reason::BadFlags),
             Event::Tcp(_) | Event::Sctp(_) | Event::Other => None,
         };

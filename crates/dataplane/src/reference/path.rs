@@ -120,7 +120,7 @@ impl Memory {
 
     fn run(&mut self, door: Door, frame: &[u8], packet: &Packet) -> Result<Outcome, Reason> {
         let is_ours = self.is_virtual(packet.destination) || self.translates(packet.source);
-        if is_ours && let Part::First(name) = packet.part {
+        if is_ours && let (Part::First(name), Content::Transport { .. }) = (packet.part, &packet.content) {
             self.notes.arrived(name, self.clock);
         }
         let way = match packet.content {
@@ -167,13 +167,7 @@ impl Memory {
         Ok(Way::Out(Target { server: known.server, flow, inside: known.inside }))
     }
 
-    fn way_of(
-        &mut self,
-        packet: &Packet,
-        flow: Flow,
-        event: Event,
-        fault: Option<Reason>,
-    ) -> Result<Way, Reason> {
+    fn way_of(&mut self, packet: &Packet, flow: Flow, event: Event, fault: Option<Reason>) -> Result<Way, Reason> {
         if let Some((flow, known)) = self.answered(&flow) {
             fault.map_or(Ok(()), Err)?;
             self.follow(flow, known, event, Direction::Output);

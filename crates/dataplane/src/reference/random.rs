@@ -44,7 +44,9 @@ impl Random {
                 // Bounds depend on the time that really passes.
                 Topic::Limits => Vec::new(),
                 Topic::Marks => vec![200, 204, port::MARKED_OTHER, 210, 211, 300],
-                Topic::Nat => vec![port::NAT, port::NAT, port::NAT_TWIN, port::NAT_TWIN, port::NAT_UNRESOLVED, port::MIXED],
+                Topic::Nat => {
+                    vec![port::NAT, port::NAT, port::NAT_TWIN, port::NAT_TWIN, port::NAT_UNRESOLVED, port::MIXED]
+                }
                 Topic::FullNat => vec![port::FULLNAT, port::FULLNAT_NO_OWN, port::MIXED],
                 Topic::Tunnels => (port::IPIP..=port::TUNNEL_UNRESOLVED).collect(),
                 Topic::TooBig => vec![port::NARROW; 4],
@@ -149,7 +151,7 @@ impl Random {
     fn error(&self, rng: &mut Rng, v6: bool) -> Vec<u8> {
         let (client, service) = (client(rng, v6), self.service(rng, v6));
         let quoted = match rng.below(100) {
-            0..10 if self.about(Topic::Sctp) => build::sctp(service, client, chunk(rng)),
+            0..10 if self.about(Topic::Sctp) && self.about(Topic::Errors) => build::sctp(service, client, chunk(rng)),
             0..60 => build::tcp(service, client, ACK),
             _ => build::udp(service, client),
         };

@@ -54,7 +54,8 @@ impl Memory {
             Forwarding::Tunnel(kind) => {
                 let ip = aged(packet.ip.clone())?;
                 let own = route.own_address.ok_or(Reason::NoOwnAddress)?;
-                let outer = tunnel::Outer { own, server: address, kind, hash: servers::hash(&target.flow, self.secret) };
+                let outer =
+                    tunnel::Outer { own, server: address, kind, hash: servers::hash(&target.flow, self.secret) };
                 if packet.bytes + outer.length(packet) > route.mtu as usize {
                     let left = (route.mtu as usize).saturating_sub(outer.length(packet));
                     let answer = too_big::answer(packet, &ip, left);
@@ -85,7 +86,7 @@ impl Memory {
         let hop = match self.routes.towards(client.ip()).ok_or(Reason::NoNextHop)? {
             Towards::Own => {
                 self.count_out(packet, target);
-                return Ok(Outcome::Deliver { frame: framed(packet.macs, None, &ip) });
+                return Ok(Outcome::Deliver { frame: framed(packet.macs, packet.tag, &ip) });
             }
             Towards::Neighbour { interface, source, destination } => {
                 Hop::Known { interface, destination, source, vlan: None }

@@ -112,7 +112,8 @@ impl Table {
             let ranked = others.filter_map(|(flow, other)| Some((rank(other)?, other.seen, *flow)));
             let victim = ranked.min();
             let unsure = self.templates.iter().filter(|(_, template)| !template.is_assured);
-            let template = unsure.min_by_key(|(_, template)| template.seen).map(|(name, template)| (template.seen, name));
+            let template =
+                unsure.min_by_key(|(_, template)| template.seen).map(|(name, template)| (template.seen, name));
             match (victim, template) {
                 (Some((rank, seen, flow)), template)
                     if rank < UNSURE || template.as_ref().is_none_or(|(its, _)| seen <= *its) =>

@@ -45,5 +45,5 @@ pub(super) fn answer(packet: &Packet, ip: &[u8], mtu: usize) -> Option<Vec<u8>> 
     let sum = internet(&[pseudo, message.clone()].concat());
     put(&mut message, 2, &sum.to_be_bytes());
     ip.extend(message);
-    Some(framed(macs, None, &ip))
+    Some(framed(macs, packet.tag, &ip))
 }

@@ -36,7 +36,7 @@ pub enum Topic {
     Nat,
     /// PP-44.
     FullNat,
-    /// PP-45.
+    /// ICMP errors about other than TCP and UDP connections of direct routing (PP-27, PP-45).
     Errors,
     /// PP-46.
     Tunnels,

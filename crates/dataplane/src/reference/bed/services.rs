@@ -200,7 +200,8 @@ impl Laying {
         for (number, scheduler) in port::FULL.zip(schedulers) {
             for protocol in [Protocol::Tcp, Protocol::Udp] {
                 let mut members = self.several(number);
-                for (member, (upper, lower)) in members.iter_mut().zip([(4, 2), (8, 0), (3, 1), (0, 0), (6, 6), (5, 0)]) {
+                for (member, (upper, lower)) in members.iter_mut().zip([(4, 2), (8, 0), (3, 1), (0, 0), (6, 6), (5, 0)])
+                {
                     member.server.thresholds = Thresholds { upper, lower };
                 }
                 self.add(self.key(protocol, number), ServiceOptions::new(scheduler), members);
@@ -286,7 +287,12 @@ impl Laying {
         let matches = [
             vec![Match { protocol: Some(6), ports: Some(port::MARKED), ..any }],
             vec![
-                Match { source: of_one, protocol: Some(17), ports: Some((port::MARKED_OTHER, port::MARKED_OTHER)), ..any },
+                Match {
+                    source: of_one,
+                    protocol: Some(17),
+                    ports: Some((port::MARKED_OTHER, port::MARKED_OTHER)),
+                    ..any
+                },
                 Match { source: of_one, protocol: Some(50), ..any },
             ],
             vec![Match { destination: wide, source: None, protocol: Some(17), ports: Some((300, 400)) }],

@@ -188,11 +188,8 @@ impl Dataplane for Memory {
 
     fn set_timeouts(&mut self, timeouts: &Timeouts) -> io::Result<()> {
         let Timeouts { tcp, tcp_fin, udp } = self.timeouts;
-        self.timeouts = Timeouts {
-            tcp: timeouts.tcp.or(tcp),
-            tcp_fin: timeouts.tcp_fin.or(tcp_fin),
-            udp: timeouts.udp.or(udp),
-        };
+        self.timeouts =
+            Timeouts { tcp: timeouts.tcp.or(tcp), tcp_fin: timeouts.tcp_fin.or(tcp_fin), udp: timeouts.udp.or(udp) };
         Ok(())
     }
 

@@ -2,7 +2,8 @@
 
 use super::{
     super::wire::{array, has_ports, number},
-    Flow, skip::Head,
+    Flow,
+    skip::Head,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -45,10 +46,6 @@ pub(super) fn error(head: &Head, ip: &[u8]) -> Option<Quoted> {
         (0, 0)
     };
     // PP-27: nobody but the host an answer was from is told about it.
-    let flow = Flow {
-        protocol,
-        client: SocketAddr::new(source, ports.0),
-        service: SocketAddr::new(client, ports.1),
-    };
+    let flow = Flow { protocol, client: SocketAddr::new(source, ports.0), service: SocketAddr::new(client, ports.1) };
     (source == head.destination).then_some(Quoted { flow, at, transport: at + length })
 }

@@ -59,13 +59,7 @@ impl Locality {
         (!clock.is_past(remembered.seen, SECONDS)).then(|| remembered.set.clone())
     }
 
-    fn remember(
-        &mut self,
-        service: ServiceKey,
-        destination: IpAddr,
-        clock: Clock,
-        set: locality::Set<ServerId>,
-    ) {
+    fn remember(&mut self, service: ServiceKey, destination: IpAddr, clock: Clock, set: locality::Set<ServerId>) {
         self.known.insert((service, destination), Remembered { set, seen: clock.now });
         if self.known.len() > DESTINATIONS {
             let oldest = self.known.iter().min_by_key(|(_, remembered)| remembered.seen).map(|(name, _)| *name);

@@ -50,7 +50,7 @@ impl Association {
 
     /// `alone`: the real server's packets are not seen, so that data say that the cookie was taken.
     fn after_client(self, chunk: u8, alone: bool) -> Association {
-        use Association::{CookieEchoed, Closed, Established, Init, Init1, None, Rejected, ShutdownReceived};
+        use Association::{Closed, CookieEchoed, Established, Init, Init1, None, Rejected, ShutdownReceived};
         match (chunk, self) {
             (INIT, None | Closed | Rejected) => Init1,
             (COOKIE_ECHO, None | Init1 | Init) => CookieEchoed,
