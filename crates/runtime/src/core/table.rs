@@ -136,15 +136,15 @@ impl Core {
             self.network.forget(*ip);
         }
         for destination in &gone.destinations {
-            self.network.virtual_address(*destination, false);
             self.doors.remove(destination);
         }
+        self.network.virtual_addresses(&gone.destinations, false);
         for ip in &new.servers {
             self.network.want(*ip);
         }
+        self.network.virtual_addresses(&new.destinations, true);
         let mut open = true;
         for destination in &new.destinations {
-            self.network.virtual_address(*destination, true);
             open &= self.doors.add(*destination, &self.host);
         }
         self.resolve();
