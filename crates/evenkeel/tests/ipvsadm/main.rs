@@ -175,3 +175,26 @@ UDP C0A8010A 15B3 0A000064 13C4 0A00000B 13C4 UDP             299 sip abc
 2
 ");
 }
+
+#[test]
+fn the_manual_shows_what_is_printed() {
+    let Some(bed) = Bed::new("manual") else { return };
+    let bed = bed.in_memory();
+    let manual = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/manual/ipvsadm.md")).unwrap();
+    let mut blocks = 0;
+    for block in manual.split("```ipvsadm-console\n").skip(1) {
+        let shown = block.split("```").next().unwrap();
+        let indent = shown.len() - shown.trim_start_matches(' ').len();
+        let shown: String = shown.lines().map(|line| format!("{}\n", line.get(indent..).unwrap_or(""))).collect();
+        // What is behind the last line feed is the indentation of the closing fence.
+        let shown = shown.trim_end_matches('\n').to_owned() + "\n";
+        let printed: String = shown
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ "))
+            .map(|line| format!("$ {line}\n{}", bed.line(line)))
+            .collect();
+        assert_eq!(printed, shown);
+        blocks += 1;
+    }
+    assert_eq!(blocks, 2);
+}
