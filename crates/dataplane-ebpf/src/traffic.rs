@@ -5,6 +5,7 @@ use crate::{
     mapped::{PUBLISH, word},
     plane::EbpfDataplane,
 };
+use aya::maps::HashMap;
 use evenkeel_abi::{Reason, flow, hash::Secret};
 use evenkeel_dataplane::reference::{Door, Sighting, Traffic, Verdict};
 use std::io;
@@ -39,6 +40,28 @@ impl EbpfDataplane {
                 value.store(u64::from(old as u32) | u64::from(seen) << 32, PUBLISH);
             }
         }
+    }
+}
+
+impl EbpfDataplane {
+    /// Moves the last spending of every budget back in time (PP-38).
+    fn age_budgets(&mut self, ticks: u32) -> io::Result<()> {
+        let older = |budget: u64| match budget {
+            0 => 0,
+            _ => u64::from(budget as u32) | u64::from(((budget >> 32) as u32).wrapping_sub(ticks)) << 32,
+        };
+        for service in 0..self.sizes.services {
+            // SAFETY: a word of an element of the array.
+            let budget = unsafe { word(&raw mut (*self.maps.services.at(service)).budget) };
+            budget.store(older(budget.load(PUBLISH)), PUBLISH);
+        }
+        let sources = self.object.map_mut("SOURCES").ok_or(io::ErrorKind::NotFound)?;
+        let mut sources = HashMap::<_, [u32; 4], u64>::try_from(sources).map_err(io::Error::other)?;
+        let spent: Vec<_> = sources.iter().collect::<Result<_, _>>().map_err(io::Error::other)?;
+        for (source, budget) in spent {
+            sources.insert(source, older(budget), 0).map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 }
 
@@ -79,6 +102,6 @@ impl Traffic for EbpfDataplane {
             self.age::<4>(self.maps.flows4.at(index).cast(), ticks);
             self.age::<8>(self.maps.flows6.at(index).cast(), ticks);
         }
-        Ok(())
+        self.age_budgets(ticks)
     }
 }
