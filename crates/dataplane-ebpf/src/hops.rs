@@ -51,7 +51,8 @@ impl EbpfDataplane {
             None => {
                 let old = self.maps.dests.get(dest);
                 wanted = abi::Dest {
-                    flags: wanted.flags | old.flags & (abi::DEST_RESOLVED | abi::DEST_V6 | abi::DEST_OWN | abi::DEST_VLAN),
+                    flags: wanted.flags
+                        | old.flags & (abi::DEST_RESOLVED | abi::DEST_V6 | abi::DEST_OWN | abi::DEST_VLAN),
                     interface: old.interface,
                     destination: old.destination,
                     source: old.source,

@@ -46,7 +46,10 @@ fn a_template_shows_the_client_the_service_and_how_long_it_lasts() {
     assert_eq!(tcp(&mut plane, client(8, 1), SYN), Fate::To(11));
     plane.elapse(100).unwrap();
     let shown = template(&mut plane).unwrap();
-    assert_eq!((shown.client.to_string(), shown.virtual_address.to_string()), ("198.51.100.0:0".into(), "192.0.2.1:80".into()));
+    assert_eq!(
+        (shown.client.to_string(), shown.virtual_address.to_string()),
+        ("198.51.100.0:0".into(), "192.0.2.1:80".into())
+    );
     assert_eq!((shown.protocol, shown.real_server), (6, server(11)));
     assert!((259..=260).contains(&shown.expires_s), "{}", shown.expires_s);
 }
