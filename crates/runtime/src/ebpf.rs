@@ -68,6 +68,7 @@ pub fn remove_leftovers(runtime_dir: &Path) -> Result<bool, String> {
     let pins = lasting_bpffs(&mount).map_err(|e| e.to_string())?.path().to_owned();
     let found = evenkeel_dataplane_ebpf::remove_leftovers(&pins).map_err(|e| e.to_string())?;
     unmount(&mount);
+    crate::forwarding::KernelForwarding::in_directory(runtime_dir).undo()?;
     for name in ["control.sock", "pid"] {
         // Says where a daemon is that is no more.
         let _ = fs::remove_file(runtime_dir.join(name));
