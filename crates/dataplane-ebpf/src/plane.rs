@@ -118,7 +118,16 @@ impl Dataplane for EbpfDataplane {
     }
 
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {
-        self.flush_connections(filter)
+        let (mut sum, mut next) = (0, Some(0));
+        while let Some(from) = next {
+            let (ended, rest) = self.flush_part(filter, from)?;
+            (sum, next) = (sum + ended, rest);
+        }
+        Ok(sum)
+    }
+
+    fn flush_part(&mut self, filter: &ConnectionFilter, from: u64) -> io::Result<(u64, Option<u64>)> {
+        self.flush_some(filter, from)
     }
 
     fn timeouts(&mut self) -> io::Result<Timeouts> {
