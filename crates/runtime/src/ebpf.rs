@@ -133,6 +133,10 @@ impl Dataplane for EbpfPath {
         self.plane.flush(filter)
     }
 
+    fn flush_part(&mut self, filter: &ConnectionFilter, from: u64) -> io::Result<(u64, Option<u64>)> {
+        self.plane.flush_part(filter, from)
+    }
+
     fn timeouts(&mut self) -> io::Result<Timeouts> {
         self.plane.timeouts()
     }
