@@ -42,6 +42,7 @@ mod sweep;
 #[cfg(feature = "traffic")]
 mod traffic;
 mod unbuilt;
+pub mod unwrap;
 
 pub use attach::{Attach, Attachment, Mode};
 pub use detach::remove_leftovers;
