@@ -6,10 +6,23 @@
 use evenkeel_abi::{hash::Secret, tcp::TIMEOUT_SECONDS};
 use evenkeel_dataplane::{
     Capabilities,
-    reference::{Door, Memory, Traffic, bed},
+    reference::{Door, Memory, Topic, Traffic, bed},
 };
 use evenkeel_dataplane_ebpf::{EbpfDataplane, Options};
 use std::cell::RefCell;
+
+/// What the program does whose outcome hangs on the packets alone: routes, ports and time are the host's.
+const TOPICS: &[Topic] = &[
+    Topic::Direct,
+    Topic::Vlan,
+    Topic::Extensions,
+    Topic::Fragments,
+    Topic::Sctp,
+    Topic::Gone,
+    Topic::Behaviour,
+    Topic::Tunnels,
+    Topic::TooBig,
+];
 
 /// After so many frames both start anew: real time passes for the program only.
 const FRAMES: u32 = 20_000;
@@ -29,9 +42,9 @@ impl Pair {
         let secret = program.as_ref().map_or(Secret { first: 1, second: 2 }, EbpfDataplane::secret);
         let limits = Capabilities { connections: u32::MAX, services: 256, real_servers: 1024 };
         let mut reference = Memory::new(limits, secret, 250);
-        bed::lay(&mut reference).expect("room");
+        bed::lay(&mut reference, TOPICS).expect("room");
         if let Some(program) = &mut program {
-            bed::lay(program).expect("room");
+            bed::lay(program, TOPICS).expect("room");
         }
         Pair { reference, program, frames: 0 }
     }

@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Disable(TargetArgs),
     /// Take it in again
     Enable(TargetArg),
-    /// Prepare this host as a real server of direct routing: VIP on lo, silent to ARP; undoable
+    /// Prepare this host as a real server of direct routing or tunnels: VIP on lo, silent to ARP; undoable
     Realserver(RealserverArgs),
     /// Build a whole cluster in network namespaces and serve traffic through it
     Lab(evenkeel_lab::LabArgs),
@@ -276,13 +276,67 @@ pub(crate) struct RealserverArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum RealserverAction {
     /// Put the VIPs on lo and keep silent about them
-    Up(VipArgs),
+    Up(UpArgs),
     /// Put back exactly what `up` found
     Down(VipArgs),
     /// Tell how this host is set up for the VIPs
     Status(VipArgs),
     /// Print a shell script that does the same on a host without evenkeel
-    Script(VipArgs),
+    Script(ScriptArgs),
+}
+
+/// How packets come to a real server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeArg {
+    /// Direct routing: as the client sent them
+    #[default]
+    Dr,
+    /// In tunnel packets from the director
+    Tun,
+}
+
+/// Kinds of tunnels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TunnelArg {
+    /// IP in IP
+    #[default]
+    Ipip,
+    /// GRE without checksum
+    Gre,
+    /// GUE
+    Gue,
+}
+
+/// Arguments of `realserver up`.
+#[derive(Args, Debug)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) vips: VipArgs,
+    /// How packets come
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: ModeArg,
+    /// With `--mode tun`: device that tunnel packets come in by; may be repeated; default: every Ethernet device with an address
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Vec<String>,
+    /// With `--mode tun`: UDP port of GUE
+    #[arg(long, value_name = "PORT", default_value_t = evenkeel_realserver::Tunnel::GUE_PORT)]
+    pub(crate) gue_port: u16,
+}
+
+/// Arguments of `realserver script`.
+#[derive(Args, Debug)]
+pub(crate) struct ScriptArgs {
+    #[command(flatten)]
+    pub(crate) vips: VipArgs,
+    /// How packets come
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) mode: ModeArg,
+    /// With `--mode tun`: the kernel's tunnel device
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) tunnel: TunnelArg,
+    /// With `--tunnel gue`: UDP port
+    #[arg(long, value_name = "PORT", default_value_t = evenkeel_realserver::Tunnel::GUE_PORT)]
+    pub(crate) gue_port: u16,
 }
 
 /// Virtual addresses.

@@ -113,6 +113,7 @@ fn carry_out(called: &str, call: Call, session: &mut Session, names: &SystemName
             None => Ok(()),
             Some(error) => Err(Fault::refused(&edit, &error)),
         },
+        Call::MaskWithHoles { key, adds } => Err(Fault::mask_with_holes(adds, session.table(Some(key))?.is_some())),
         Call::List(key, view) => match session.table(key)? {
             Some(table) => out(&shapes::list(&table, key.is_some(), view, names)),
             None => Err(Fault { status: 1, text: "No such service".to_owned(), ends: true }),

@@ -1,24 +1,37 @@
-//! `realserver`: this host as a real server of direct routing.
+//! `realserver`: this host as a real server of direct routing or tunnels.
 
 use crate::{
-    args::{RealserverAction, RealserverArgs, VipArgs},
+    args::{ModeArg, RealserverAction, RealserverArgs, ScriptArgs, TunnelArg, UpArgs, VipArgs},
     exit::{FAILED, Trouble},
     print,
 };
+use evenkeel_realserver::KernelTunnel;
 use std::{path::Path, process::ExitCode};
 
 pub(crate) fn realserver(runtime_dir: &Path, arguments: RealserverArgs) -> Result<ExitCode, Trouble> {
     // Beside a running director's state: its lock is not in the way.
     let directory = runtime_dir.join("realserver");
     match arguments.action {
-        RealserverAction::Up(VipArgs { vips }) => {
+        RealserverAction::Up(UpArgs { vips: VipArgs { vips }, mode, device, gue_port }) => {
             if vips.is_empty() {
                 return Err(Trouble::usage(
                     "name the virtual addresses, for example: evenkeel realserver up 192.0.2.1",
                 ));
             }
             needs_root("addresses and kernel parameters are root's to change")?;
-            let report = evenkeel_realserver::up(&directory, &vips).map_err(failed)?;
+            let report = match mode {
+                ModeArg::Dr if !device.is_empty() => {
+                    return Err(Trouble::usage(
+                        "--device belongs to --mode tun; direct routing takes packets by every device",
+                    ));
+                }
+                ModeArg::Dr => evenkeel_realserver::up(&directory, &vips),
+                ModeArg::Tun => {
+                    let tunnel = evenkeel_realserver::Tunnel { devices: device, gue_port };
+                    evenkeel_realserver::up_tunnel(&directory, &vips, &tunnel)
+                }
+            };
+            let report = report.map_err(failed)?;
             print(&format!("{report}\n"))
         }
         RealserverAction::Down(VipArgs { vips }) => {
@@ -27,13 +40,19 @@ pub(crate) fn realserver(runtime_dir: &Path, arguments: RealserverArgs) -> Resul
             print(&format!("{report}\n"))
         }
         RealserverAction::Status(VipArgs { vips }) => status(&directory, &vips),
-        RealserverAction::Script(VipArgs { vips }) => {
+        RealserverAction::Script(ScriptArgs { vips: VipArgs { vips }, mode, tunnel, gue_port }) => {
             if vips.is_empty() {
                 return Err(Trouble::usage(
                     "name the virtual addresses, for example: evenkeel realserver script 192.0.2.1",
                 ));
             }
-            print(&evenkeel_realserver::script(&vips))
+            let tunnel = match (mode, tunnel) {
+                (ModeArg::Dr, _) => None,
+                (ModeArg::Tun, TunnelArg::Ipip) => Some(KernelTunnel::Ipip),
+                (ModeArg::Tun, TunnelArg::Gre) => Some(KernelTunnel::Gre),
+                (ModeArg::Tun, TunnelArg::Gue) => Some(KernelTunnel::Gue(gue_port)),
+            };
+            print(&evenkeel_realserver::script(&vips, tunnel))
         }
     }
 }

@@ -85,6 +85,11 @@ impl EbpfDataplane {
             self.set_service_flags(index, 0);
             return Err(cause);
         }
+        if let Err(cause) = self.set_matches(index, key, &[], &options.matches) {
+            self.drop_sources(index, &options.sources);
+            self.set_service_flags(index, 0);
+            return Err(cause);
+        }
         fence(PUBLISH);
         self.maps.service_infos.set(index, abi::ServiceInfo { used: 1, ..info });
         if drains.is_none() {
@@ -105,7 +110,12 @@ impl EbpfDataplane {
         if old.scheduler != options.scheduler {
             self.reserve(index, options.scheduler)?;
         }
-        self.add_sources(index, &old.sources, &options.sources)?;
+        self.set_matches(index, key, &old.matches, &options.matches)?;
+        if let Err(cause) = self.add_sources(index, &old.sources, &options.sources) {
+            // What was there a moment ago finds room again.
+            let _ = self.set_matches(index, key, &options.matches, &old.matches);
+            return Err(cause);
+        }
         let mut info = self.maps.service_infos.get(index);
         options::note(&mut info, options);
         self.maps.service_infos.set(index, info);
@@ -126,6 +136,10 @@ impl EbpfDataplane {
     fn remove_service(&mut self, key: &ServiceKey) -> io::Result<()> {
         let index = self.live(key)?;
         self.maps.service_ids.remove(&key_bytes(&abi_key(key))).map_err(io::Error::other)?;
+        if let Some(entry) = self.state.entries.get_mut(&index) {
+            let matches = mem::take(&mut entry.options.matches);
+            self.drop_matches(index, key, &matches);
+        }
         let Some(entry) = self.state.entries.get_mut(&index) else { return Ok(()) };
         entry.live = false;
         entry.weights.clear();
@@ -142,9 +156,14 @@ impl EbpfDataplane {
 
     /// Counts the address of a service, draining ones included, in or out of the filter.
     pub(crate) fn filter(&mut self, key: &ServiceKey, add: bool) {
-        let Some(address) = key.address() else { return };
-        let bit = abi::filter_bit(folded(address));
-        let is_set = count(&mut self.state.filter, bit, add);
+        if let Some(address) = key.address() {
+            self.filter_bit(abi::filter_bit(folded(address)), add);
+        }
+    }
+
+    /// Counts one who needs a bit of the filter in or out.
+    pub(crate) fn filter_bit(&mut self, bit: u32, add: bool) {
+        let is_set = count(&mut self.state.filter, bit, add) || self.state.marks.hold(bit);
         let filter = self.maps.filter.at(0);
         // SAFETY: the words of the one element; only this thread writes them.
         unsafe { set_bit((&raw mut (*filter).words).cast(), bit, is_set) };

@@ -15,16 +15,24 @@ use evenkeel_model::ServiceKey;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    ops::Range,
 };
 
 /// Slots of each family that one call looks at.
 const SLOTS_AT_ONCE: u32 = 16_384;
 
-/// What a pass goes by.
+/// Real servers whose ends a pass has at hand.
+const AT_HAND: usize = 256;
+
+/// What a pass over a part of the table goes by.
 pub(crate) struct Pass<'a> {
-    pub(crate) now: u32,
-    pub(crate) settings: Settings,
-    pub(crate) filter: &'a ConnectionFilter,
+    now: u32,
+    settings: Settings,
+    filter: &'a ConnectionFilter,
+    /// Families of which something is counted: there is nothing of the others.
+    pub(crate) families: (bool, bool),
+    /// By the lowest bits of the real server's index.
+    ends: Vec<Option<(u32, End)>>,
 }
 
 /// Where the connections of a real server end.
@@ -36,7 +44,7 @@ pub(crate) struct End {
 }
 
 impl EbpfDataplane {
-    /// The connections of some buckets from `from` on, in no order, and where to go on. The table goes on changing
+    /// The connections of some slots from `from` on, in no order, and where to go on. The table goes on changing
     /// meanwhile.
     pub(crate) fn list_connections(
         &mut self,
@@ -44,38 +52,67 @@ impl EbpfDataplane {
         from: u64,
         sink: &mut dyn FnMut(Connection) -> bool,
     ) -> io::Result<Option<u64>> {
-        let pass = self.pass(filter)?;
-        let slots = self.slots();
-        let from = u32::try_from(from).unwrap_or(slots).min(slots);
-        let to = from.saturating_add(SLOTS_AT_ONCE).min(slots);
-        for slot in from..to {
-            let v4 = self.meant::<KEY4>(slot, &pass).map(|(_, connection)| connection);
-            let v6 = self.meant::<KEY6>(slot, &pass).map(|(_, connection)| connection);
+        let mut pass = self.pass(filter)?;
+        let (slots, next) = self.part(from, SLOTS_AT_ONCE);
+        for slot in slots {
+            let v4 = pass.families.0.then(|| self.meant::<KEY4>(slot, &mut pass)).flatten();
+            let v6 = pass.families.1.then(|| self.meant::<KEY6>(slot, &mut pass)).flatten();
+            let (v4, v6) = (v4.map(|(_, connection)| connection), v6.map(|(_, connection)| connection));
             for connection in v4.into_iter().chain(v6) {
                 if !sink(connection) {
                     return Ok(None);
                 }
             }
         }
-        Ok((to < slots).then_some(to.into()))
+        Ok(next)
     }
 
-    /// What a pass over the table goes by.
+    /// The next part of the slots, and where to go on.
+    pub(crate) fn part(&self, from: u64, at_once: u32) -> (Range<u32>, Option<u64>) {
+        let slots = self.slots();
+        let from = u32::try_from(from).unwrap_or(slots).min(slots);
+        let to = from.saturating_add(at_once).min(slots);
+        (from..to, (to < slots).then_some(to.into()))
+    }
+
+    /// What a pass over a part of the table goes by.
     pub(crate) fn pass<'a>(&mut self, filter: &'a ConnectionFilter) -> io::Result<Pass<'a>> {
-        Ok(Pass { now: self.clock.now(&mut self.object)?, settings: self.maps.settings.get(0), filter })
+        Ok(Pass {
+            now: self.clock.now(&mut self.object)?,
+            settings: self.maps.settings.get(0),
+            filter,
+            families: self.families_in_use(),
+            ends: vec![None; AT_HAND],
+        })
     }
 
     /// The connection or template in a slot, if the filter means it. Ways back are none.
-    pub(crate) fn meant<const K: usize>(&self, slot: u32, pass: &Pass<'_>) -> Option<(Seen<K>, Connection)> {
+    pub(crate) fn meant<const K: usize>(&self, slot: u32, pass: &mut Pass<'_>) -> Option<(Seen<K>, Connection)> {
         let seen = self.see::<K>(slot).filter(|seen| seen.state() != State::Reverse as u32)?;
-        let end = self.end_of(seen.dest());
-        let other = |wanted: SocketAddr| wanted.ip() != end.real_server.ip();
-        if pass.filter.service.is_some_and(|wanted| wanted != end.service) || pass.filter.real_server.is_some_and(other)
+        let other = |wanted: Option<SocketAddr>, is: IpAddr| wanted.is_some_and(|wanted| wanted.ip() != is);
+        if pass.filter.client.is_some() && other(pass.filter.client, ends(&seen.flow()).0.ip()) {
+            return None;
+        }
+        let end = self.end_at_hand(seen.dest(), pass);
+        if pass.filter.service.is_some_and(|wanted| wanted != end.service)
+            || other(pass.filter.real_server, end.real_server.ip())
         {
             return None;
         }
         let shown = self.shown(&seen, end, pass)?;
         pass.filter.means(&shown).then_some((seen, shown))
+    }
+
+    fn end_at_hand(&self, dest: u32, pass: &mut Pass<'_>) -> End {
+        let place = dest as usize % AT_HAND;
+        match pass.ends[place] {
+            Some((of, end)) if of == dest => end,
+            _ => {
+                let end = self.end_of(dest);
+                pass.ends[place] = Some((dest, end));
+                end
+            }
+        }
     }
 
     /// Where connections of a real server end.

@@ -5,25 +5,32 @@ use evenkeel_abi::flow::{KEY4, KEY6};
 use evenkeel_dataplane::ConnectionFilter;
 use std::io;
 
+/// Slots of each family that one call looks at.
+const SLOTS_AT_ONCE: u32 = 1 << 17;
+
 impl EbpfDataplane {
-    /// Ends the connections and templates that `filter` means, with their ways back; how many.
-    pub(crate) fn flush_connections(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {
-        let pass = self.pass(filter)?;
-        let (v4, v6) = self.families_in_use();
+    /// Ends the connections and templates of some slots from `from` on that `filter` means, with their ways back; how many,
+    /// and where to go on.
+    pub(crate) fn flush_some(&mut self, filter: &ConnectionFilter, from: u64) -> io::Result<(u64, Option<u64>)> {
+        let mut pass = self.pass(filter)?;
+        if pass.families == (false, false) {
+            return Ok((0, None));
+        }
+        let (slots, next) = self.part(from, SLOTS_AT_ONCE);
         let mut ended = 0;
-        for slot in 0..self.slots() {
-            if v4 {
-                ended += u64::from(self.flush_slot::<KEY4>(slot, &pass));
+        for slot in slots {
+            if pass.families.0 {
+                ended += u64::from(self.flush_slot::<KEY4>(slot, &mut pass));
             }
-            if v6 {
-                ended += u64::from(self.flush_slot::<KEY6>(slot, &pass));
+            if pass.families.1 {
+                ended += u64::from(self.flush_slot::<KEY6>(slot, &mut pass));
             }
         }
-        Ok(ended)
+        Ok((ended, next))
     }
 
     /// Whether there was one that the filter means.
-    fn flush_slot<const K: usize>(&self, slot: u32, pass: &Pass<'_>) -> bool {
+    fn flush_slot<const K: usize>(&self, slot: u32, pass: &mut Pass<'_>) -> bool {
         // One that a packet changes just then is looked at again, a few times at most: packets are slower.
         let mut tries = (0..16).map_while(|_| self.meant::<K>(slot, pass));
         tries.any(|(seen, _)| self.end(&seen))

@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 pub(crate) const HEADER: &str = "HEADER";
 
 /// Names of all maps, and so of their pins.
-pub(crate) const NAMES: [&str; 18] = [
+pub(crate) const NAMES: [&str; 19] = [
     HEADER,
     "SETTINGS",
     "FILTER",
@@ -34,6 +34,7 @@ pub(crate) const NAMES: [&str; 18] = [
     "FRAGMENTS",
     "SCRATCH",
     "EARLY",
+    "MARKS",
 ];
 
 /// Elements of each array.
@@ -78,6 +79,8 @@ pub(crate) struct Maps {
     pub(crate) flows4: Mapped<Bucket<Slot4>>,
     pub(crate) flows6: Mapped<Bucket<Slot6>>,
     pub(crate) acl: LpmTrie<MapData, [u32; 5], u32>,
+    /// Keys and values as words, see `abi::mark`.
+    pub(crate) marks: LpmTrie<MapData, [u32; 5], [u32; 2]>,
 }
 
 impl Maps {
@@ -116,6 +119,7 @@ impl Maps {
             flows4: array(object, "FLOWS4", sizes.buckets)?,
             flows6: array(object, "FLOWS6", sizes.buckets)?,
             acl: LpmTrie::try_from(take(object, "ACL")?).map_err(wrong)?,
+            marks: LpmTrie::try_from(take(object, "MARKS")?).map_err(wrong)?,
         })
     }
 }

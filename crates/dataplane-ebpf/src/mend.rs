@@ -12,6 +12,7 @@ impl EbpfDataplane {
     /// After an adoption. What can be seen of a change that was not finished is finished here or undone; what cannot, the
     /// next comparison with the wanted table shows.
     pub(crate) fn mend(&mut self, died_applying: bool) {
+        self.mend_marks();
         self.mend_filter();
         self.mend_sources();
         self.mend_dests();
@@ -28,15 +29,15 @@ impl EbpfDataplane {
     }
 
     /// The filters have a bit for each address that they are to have, and no other.
-    fn mend_filter(&mut self) {
+    pub(crate) fn mend_filter(&self) {
         let filter = self.maps.filter.at(0);
         // SAFETY: the parts of the one element.
         let parts = unsafe { [(&raw mut (*filter).words).cast::<u64>(), (&raw mut (*filter).answers).cast()] };
-        for (part, users) in parts.into_iter().zip([&self.state.filter, &self.state.answers]) {
-            let mut words = vec![0u64; FILTER_WORDS];
-            for bit in users.keys() {
-                words[*bit as usize / 64] |= 1 << (bit % 64);
-            }
+        let mut answers = vec![0u64; FILTER_WORDS];
+        for bit in self.state.answers.keys() {
+            answers[*bit as usize / 64] |= 1 << (bit % 64);
+        }
+        for (part, words) in parts.into_iter().zip([self.filter_words(), answers]) {
             for (at, wanted) in words.into_iter().enumerate() {
                 // SAFETY: a word of the part; the indices are those of its words.
                 unsafe { word(part.add(at)) }.store(wanted, PUBLISH);

@@ -263,13 +263,18 @@ impl Object<'_> {
                 loader.map_pin_path(name, pins.join(name));
             }
         }
-        let loaded = match std::env::var_os("EVENKEEL_EBPF_OBJECT") {
-            Some(path) => loader.load_file(path),
-            None => loader.load(OBJECT),
-        };
-        loaded.map_err(|e| {
-            let cause = root_cause(&e);
-            if cause.contains("Operation not permitted") { Error::Permission } else { Error::Load(cause) }
-        })
+        load_object(loader)
     }
+}
+
+/// Loads the object, the built-in one or another that was asked for.
+pub(crate) fn load_object(mut loader: EbpfLoader<'_>) -> Result<aya::Ebpf, Error> {
+    let loaded = match std::env::var_os("EVENKEEL_EBPF_OBJECT") {
+        Some(path) => loader.load_file(path),
+        None => loader.load(OBJECT),
+    };
+    loaded.map_err(|e| {
+        let cause = root_cause(&e);
+        if cause.contains("Operation not permitted") { Error::Permission } else { Error::Load(cause) }
+    })
 }

@@ -2,9 +2,10 @@
 
 use crate::{
     attach::Links,
+    clients::Clients,
     clock::Clock,
     maps::{Maps, Sizes},
-    options, servers, sources,
+    marks, options, servers, sources,
     state::{State, dest_address, model_key},
     sweep::LINGERS,
 };
@@ -35,12 +36,15 @@ pub struct EbpfDataplane {
     pub(crate) swept: u32,
     /// Sweeps of each family that still look at the table although nothing is counted any more.
     pub(crate) lingers: [u32; 2],
+    /// Who has connections, as sweeps have found.
+    pub(crate) clients: Clients,
 }
 
 impl EbpfDataplane {
     pub(crate) fn new(object: Ebpf, maps: Maps, clock: Clock, sizes: Sizes, pins: Option<PathBuf>) -> Self {
         let state = State::new(sizes);
-        EbpfDataplane { object, maps, clock, sizes, state, links: Links::default(), pins, swept: 0, lingers: LINGERS }
+        let (links, clients) = (Links::default(), Clients::default());
+        EbpfDataplane { object, maps, clock, sizes, state, links, pins, swept: 0, lingers: LINGERS, clients }
     }
 }
 
@@ -57,11 +61,13 @@ impl Dataplane for EbpfDataplane {
     fn observe(&mut self) -> io::Result<Table> {
         let mut by_service: BTreeMap<u32, Service> = BTreeMap::new();
         let sources = sources::read(&self.maps)?;
+        let mut matches = marks::read(&self.maps)?;
         for entry in self.maps.service_ids.iter() {
             let (_, index) = entry.map_err(io::Error::other)?;
             let info = self.maps.service_infos.get(index);
             let sources = sources.get(&index).cloned().unwrap_or_default();
-            let options = options::read(&info, sources);
+            let mut options = options::read(&info, sources);
+            options.matches = matches.remove(&index).unwrap_or_default();
             by_service.insert(index, Service { options, real_servers: BTreeMap::new() });
         }
         for index in 0..self.sizes.dests {
@@ -112,7 +118,16 @@ impl Dataplane for EbpfDataplane {
     }
 
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {
-        self.flush_connections(filter)
+        let (mut sum, mut next) = (0, Some(0));
+        while let Some(from) = next {
+            let (ended, rest) = self.flush_part(filter, from)?;
+            (sum, next) = (sum + ended, rest);
+        }
+        Ok(sum)
+    }
+
+    fn flush_part(&mut self, filter: &ConnectionFilter, from: u64) -> io::Result<(u64, Option<u64>)> {
+        self.flush_some(filter, from)
     }
 
     fn timeouts(&mut self) -> io::Result<Timeouts> {

@@ -84,7 +84,7 @@ impl EbpfDataplane {
     }
 
     /// Makes old lists' room free, once no CPU reads them any more.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         // A kernel that cannot tell leaves them to their rest.
         if kernel::wait_for_programs().is_ok() {
             self.state.cells.settle();

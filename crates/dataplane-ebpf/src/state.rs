@@ -5,6 +5,7 @@
 use crate::{
     cells::{Cells, Extent},
     maps::{Maps, Sizes, key_bytes},
+    marks::{self, Marks},
     options,
     room::{self, Weights},
     servers, sources,
@@ -44,6 +45,7 @@ pub(crate) struct State {
     /// Translated real servers, those that drain included, by bit of the filter of answers.
     pub(crate) answers: HashMap<u32, u32>,
     pub(crate) cells: Cells,
+    pub(crate) marks: Marks,
     /// Sequence number of the newest real server.
     pub(crate) sequence: u64,
 }
@@ -106,6 +108,7 @@ impl State {
             filter: HashMap::new(),
             answers: HashMap::new(),
             cells: Cells::new(sizes.cells),
+            marks: Marks::default(),
             sequence: 0,
         }
     }
@@ -116,6 +119,7 @@ impl State {
         let sources = sources::read(maps)?;
         state.adopt_services(maps, sizes, &sources);
         state.adopt_dests(maps, sizes);
+        state.marks = marks::adopt(maps, &mut state.cells, &mut state.entries, &mut state.filter)?;
         Ok(state)
     }
 

@@ -1,6 +1,7 @@
 //! Removes connections whose timeout has passed, and what was only kept for them.
 
 use crate::{
+    clients::Clients,
     mapped::{PUBLISH, word},
     plane::EbpfDataplane,
     servers,
@@ -12,7 +13,7 @@ use evenkeel_abi::{
     state::State,
 };
 use evenkeel_model::Family;
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, mem};
 
 /// A whole pass over the table takes this many sweeps.
 const PARTS: u32 = 4;
@@ -23,6 +24,9 @@ pub(crate) const LINGERS: [u32; 2] = [2 * PARTS + 1; 2];
 /// list it stood in.
 const QUIET: u32 = 3;
 
+/// What is done with a slot.
+type Look = fn(&EbpfDataplane, u32, u32, &Settings, &mut Clients);
+
 impl EbpfDataplane {
     /// A part of the table, so that a large one does not push everything else out of the caches at once.
     pub(crate) fn sweep_part(&mut self) -> io::Result<()> {
@@ -30,18 +34,36 @@ impl EbpfDataplane {
         let from = self.swept.min(self.slots());
         let to = (from + part).min(self.slots());
         self.swept = if to >= self.slots() { 0 } else { to };
-        self.sweep_range(from, to)?;
+        let mut clients = mem::take(&mut self.clients);
+        clients.wanted = self.has_clients();
+        let swept = self.sweep_range(from, to, &mut clients, Self::sweep_slot::<KEY4>, Self::sweep_slot::<KEY6>);
+        if self.swept == 0 {
+            clients.complete();
+        }
+        self.clients = clients;
+        swept?;
         self.state.cells.rest();
+        self.release_bits();
         self.forget_drained();
         Ok(())
     }
 
     /// The whole table.
     pub fn sweep_all(&mut self) -> io::Result<()> {
-        self.sweep_range(0, self.slots())
+        let mut clients = Clients::of(self.has_clients());
+        self.sweep_range(0, self.slots(), &mut clients, Self::look_at_slot::<KEY4>, Self::look_at_slot::<KEY6>)?;
+        let mut clients = clients.exactly();
+        self.sweep_range(0, self.slots(), &mut clients, Self::sweep_slot::<KEY4>, Self::sweep_slot::<KEY6>)
     }
 
-    fn sweep_range(&mut self, from: u32, to: u32) -> io::Result<()> {
+    fn sweep_range(
+        &mut self,
+        from: u32,
+        to: u32,
+        clients: &mut Clients,
+        v4_slot: Look,
+        v6_slot: Look,
+    ) -> io::Result<()> {
         let (v4, v6) = self.families_to_sweep();
         if !v4 && !v6 {
             return Ok(());
@@ -50,10 +72,10 @@ impl EbpfDataplane {
         let settings = self.maps.settings.get(0);
         for slot in from..to {
             if v4 {
-                self.sweep_slot::<KEY4>(slot, now, &settings);
+                v4_slot(self, slot, now, &settings, clients);
             }
             if v6 {
-                self.sweep_slot::<KEY6>(slot, now, &settings);
+                v6_slot(self, slot, now, &settings, clients);
             }
         }
         Ok(())
@@ -85,7 +107,16 @@ impl EbpfDataplane {
         (v4, v6)
     }
 
-    fn sweep_slot<const K: usize>(&self, slot: u32, now: u32, settings: &Settings) {
+    /// Only notes whose connection is in a slot.
+    fn look_at_slot<const K: usize>(&self, slot: u32, now: u32, settings: &Settings, clients: &mut Clients) {
+        if let Some(seen) = self.see::<K>(slot)
+            && now.wrapping_sub(flow::seen(seen.value)) as i32 <= self.lasts(seen.value, settings) as i32
+        {
+            self.note_client(clients, &seen);
+        }
+    }
+
+    fn sweep_slot<const K: usize>(&self, slot: u32, now: u32, settings: &Settings, clients: &mut Clients) {
         let first = self.slot::<K>(slot);
         // SAFETY: words of a slot of an element of the array.
         let (meta, value) = unsafe { (word(first), word(first.add(1))) };
@@ -108,10 +139,20 @@ impl EbpfDataplane {
             {
                 self.end(&way_back);
             }
-        } else if idle > self.lasts(seen, settings) as i32
-            && let Some(over) = self.see::<K>(slot).filter(|now| now.value == seen)
+            return;
+        }
+        let is_over = idle > self.lasts(seen, settings) as i32;
+        if (is_over || clients.wanted)
+            && let Some(whole) = self.see::<K>(slot).filter(|now| now.value == seen)
         {
-            self.end(&over);
+            if is_over {
+                self.end(&whole);
+            } else if let Some(kept) = self.kept(clients, &whole, now, settings) {
+                // A packet that changes it meanwhile renews it.
+                let _ = value.compare_exchange(seen, kept, PUBLISH, PUBLISH);
+            } else {
+                self.note_client(clients, &whole);
+            }
         }
     }
 

@@ -64,6 +64,26 @@ impl EbpfDataplane {
         }
         Ok(())
     }
+
+    /// Moves the last spending of every budget back in time (PP-38).
+    fn age_budgets(&mut self, ticks: u32) -> io::Result<()> {
+        let older = |budget: u64| match budget {
+            0 => 0,
+            _ => u64::from(budget as u32) | u64::from(((budget >> 32) as u32).wrapping_sub(ticks)) << 32,
+        };
+        for service in 0..self.sizes.services {
+            // SAFETY: a word of an element of the array.
+            let budget = unsafe { word(&raw mut (*self.maps.services.at(service)).budget) };
+            budget.store(older(budget.load(PUBLISH)), PUBLISH);
+        }
+        let sources = self.object.map_mut("SOURCES").ok_or(io::ErrorKind::NotFound)?;
+        let mut sources = HashMap::<_, [u32; 4], u64>::try_from(sources).map_err(io::Error::other)?;
+        let spent: Vec<_> = sources.iter().collect::<Result<_, _>>().map_err(io::Error::other)?;
+        for (source, budget) in spent {
+            sources.insert(source, older(budget), 0).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
 }
 
 impl Traffic for EbpfDataplane {
@@ -104,6 +124,6 @@ impl Traffic for EbpfDataplane {
             self.age::<8>(self.maps.flows6.at(index).cast(), ticks);
         }
         self.age_fragments(ticks)?;
-        Ok(())
+        self.age_budgets(ticks)
     }
 }

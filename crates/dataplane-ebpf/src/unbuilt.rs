@@ -1,13 +1,13 @@
 //! What a table can say that the program does not do yet.
 
 use evenkeel_dataplane::{Change, ServiceOptions};
-use evenkeel_model::{HashFlags, Scheduler, ServiceKey};
+use evenkeel_model::{HashFlags, Scheduler};
 use std::io;
 
 /// `Err`: the change asks for something that is not built yet.
 pub(crate) fn refuse(change: &Change) -> io::Result<()> {
     match change {
-        Change::AddService(key, options) | Change::EditService(key, options) => service(key, options),
+        Change::AddService(_, options) | Change::EditService(_, options) => service(options),
         Change::AddRealServer(..)
         | Change::EditRealServer(..)
         | Change::RemoveService(_)
@@ -20,10 +20,7 @@ pub(crate) fn unsupported(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, format!("{what} is not built yet"))
 }
 
-fn service(key: &ServiceKey, options: &ServiceOptions) -> io::Result<()> {
-    if key.mark().is_some() {
-        return Err(not_yet("a service by mark"));
-    }
+fn service(options: &ServiceOptions) -> io::Result<()> {
     match options.scheduler {
         Scheduler::RoundRobin
         | Scheduler::WeightedRoundRobin
@@ -31,9 +28,6 @@ fn service(key: &ServiceKey, options: &ServiceOptions) -> io::Result<()> {
         | Scheduler::Maglev => {}
         Scheduler::MaglevHash(HashFlags { fallback: true, .. }) => return Err(not_yet("mh-fallback")),
         scheduler => return Err(not_yet(&format!("the scheduler {scheduler}"))),
-    }
-    if !options.matches.is_empty() {
-        return Err(not_yet("giving marks"));
     }
     Ok(())
 }

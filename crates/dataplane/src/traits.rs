@@ -41,6 +41,13 @@ pub trait Dataplane: Send {
     /// Ends the connections that `filter` means; how many. Their clients' next packets are of unknown connections.
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64>;
 
+    /// The same in parts, as [`Dataplane::connections`]: how many of this part, and where the next call is to go on. One whose
+    /// table is small may do all at once.
+    fn flush_part(&mut self, filter: &ConnectionFilter, from: u64) -> io::Result<(u64, Option<u64>)> {
+        let _ = from;
+        self.flush(filter).map(|ended| (ended, None))
+    }
+
     /// How long connections last, all three of them.
     fn timeouts(&mut self) -> io::Result<Timeouts>;
 

@@ -1,6 +1,6 @@
 //! What one call of ipvsadm asks for, and what is said when it cannot be asked for.
 
-use crate::usage::try_help;
+use crate::{parse::WRONG_MASK, usage::try_help};
 use evenkeel_api::table::{Edit, EditError, EditFailure, Key};
 
 /// One call.
@@ -12,6 +12,14 @@ pub enum Call {
     Version,
     /// A change of the table.
     Edit(Edit),
+    /// A change of a service whose persistence mask has holes, which the packet path does not have: it fails, but first
+    /// of all where [`Fault::mask_with_holes`] says.
+    MaskWithHoles {
+        /// The service.
+        key: Key,
+        /// `-A`, else `-E`.
+        adds: bool,
+    },
     /// `-L`: the table, or one service of it.
     List(Option<Key>, View),
     /// `-L -c`: the connections.
@@ -97,6 +105,16 @@ impl Fault {
     /// Nothing that begins as a call of ipvsadm does.
     pub(crate) fn try_help(program: &str) -> Fault {
         Fault { status: 255, text: try_help(program), ends: true }
+    }
+
+    /// What is said about a mask with holes, where the service is in the table or is not. IPVS takes such a mask, but
+    /// has its other complaints first.
+    pub fn mask_with_holes(adds: bool, exists: bool) -> Fault {
+        match (adds, exists) {
+            (true, true) => Fault { status: 255, text: "Service already exists".to_owned(), ends: false },
+            (false, false) => Fault { status: 255, text: "No such service".to_owned(), ends: false },
+            (true, false) | (false, true) => Fault::wrong(WRONG_MASK),
+        }
     }
 
     /// An edit that was not made.

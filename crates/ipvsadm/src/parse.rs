@@ -24,6 +24,8 @@ const LONGEST_TIMEOUT: u32 = 31 * 24 * 60 * 60;
 /// Seconds of `-p` alone.
 const PERSISTENT: u32 = 360;
 const LARGEST_WEIGHT: u32 = 0x7fff_ffff;
+/// Also what is said about a mask with holes.
+pub(crate) const WRONG_MASK: &str = "illegal virtual server persistent mask specified";
 const SCHEDULER: &str = "wlc";
 /// Most of a datagram.
 const LONGEST_SYNC: u32 = 65507;
@@ -99,21 +101,21 @@ enum Mask {
 }
 
 impl Mask {
-    /// Leading bits; `None` where all count. A mask with holes is refused, which ipvsadm takes: `-M 24` would mean
-    /// 0.0.0.24.
-    fn prefix(self) -> Result<Option<u8>, Fault> {
-        let bits = match self {
-            Mask::V4(mask) if mask.leading_ones() + mask.trailing_zeros() < 32 => return Err(wrong_mask()),
-            Mask::V4(mask) => u8::try_from(mask.leading_ones()).unwrap_or(32),
-            Mask::V6(bits) => bits,
-        };
-        let whole = if matches!(self, Mask::V4(_)) { 32 } else { 128 };
-        Ok(Some(bits).filter(|bits| *bits != whole))
+    /// Leading bits; `None` where all count.
+    fn prefix(self) -> Option<u8> {
+        match self {
+            Mask::V4(mask) => u8::try_from(mask.leading_ones()).ok().filter(|bits| *bits != 32),
+            Mask::V6(bits) => Some(bits).filter(|bits| *bits != 128),
+        }
     }
-}
 
-fn wrong_mask() -> Fault {
-    Fault::wrong("illegal virtual server persistent mask specified")
+    /// Whether bits count behind one that does not: `-M 24` means 0.0.0.24.
+    fn has_holes(self) -> bool {
+        match self {
+            Mask::V4(mask) => mask.leading_ones() + mask.trailing_zeros() < 32,
+            Mask::V6(_) => false,
+        }
+    }
 }
 
 /// What the options read so far have said.
@@ -270,7 +272,8 @@ impl Line {
             let bits = u8::try_from(leading(text)).ok().filter(|bits| (1..=128).contains(bits));
             return bits.map(Mask::V6).ok_or_else(|| Fault::wrong("illegal ipv6 netmask specified"));
         }
-        ipv4(text).map(|mask| Mask::V4(mask.into())).ok_or_else(wrong_mask)
+        let mask = ipv4(text).map(|mask| Mask::V4(mask.into()));
+        mask.ok_or_else(|| Fault::wrong(WRONG_MASK))
     }
 
     fn real_server(&self, text: &str, names: &dyn Names) -> Result<SocketAddr, Fault> {
@@ -284,8 +287,14 @@ impl Line {
         Ok(match command {
             Command::Help => Call::Help,
             Command::Version => Call::Version,
-            Command::AddService => Call::Edit(Edit::AddService(self.needed_key()?, self.entry()?)),
-            Command::EditService => Call::Edit(Edit::EditService(self.needed_key()?, self.entry()?)),
+            Command::AddService | Command::EditService => {
+                let (key, entry, adds) = (self.needed_key()?, self.entry()?, command == Command::AddService);
+                match self.mask {
+                    Some(mask) if mask.has_holes() && self.persistent.is_some() => Call::MaskWithHoles { key, adds },
+                    Some(_) | None if adds => Call::Edit(Edit::AddService(key, entry)),
+                    Some(_) | None => Call::Edit(Edit::EditService(key, entry)),
+                }
+            }
             Command::DeleteService => Call::Edit(Edit::RemoveService(self.needed_key()?)),
             Command::Flush => Call::Edit(Edit::Clear {}),
             Command::AddServer | Command::EditServer => {
@@ -323,6 +332,8 @@ impl Line {
     }
 
     fn entry(&self) -> Result<ServiceEntry, Fault> {
+        let scheduler = if self.scheduler.is_empty() { SCHEDULER } else { &self.scheduler };
+        let flags = flags::read(scheduler, &self.flags).map_err(Fault::wrong)?;
         if self.mark == 0 && self.port == 0 && self.persistent.is_none() {
             return Err(Fault::wrong("Zero port specified for non-persistent service"));
         }
@@ -330,11 +341,9 @@ impl Line {
         if one_packet && self.mark == 0 && self.protocol != 17 {
             return Err(Fault::wrong("One-Packet Scheduling is only for UDP virtual services"));
         }
-        let scheduler = if self.scheduler.is_empty() { SCHEDULER } else { &self.scheduler };
-        let flags = flags::read(scheduler, &self.flags).map_err(Fault::wrong)?;
         // Without persistence a mask says nothing.
         let prefix = match (self.mask, self.persistent) {
-            (Some(mask), Some(_)) => mask.prefix()?,
+            (Some(mask), Some(_)) => mask.prefix(),
             (_, _) => None,
         };
         Ok(ServiceEntry {

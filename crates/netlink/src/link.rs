@@ -11,6 +11,8 @@ use crate::{
 
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_VLAN_ID: u16 = 1;
+const IFLA_VLAN_PROTOCOL: u16 = 5;
+const DOT1Q: u16 = 0x8100;
 const IFLA_XDP_ATTACHED: u16 = 2;
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
@@ -75,6 +77,8 @@ pub struct Link {
     pub peer: Option<u32>,
     /// Whether `peer` counts in another network namespace.
     pub peer_elsewhere: bool,
+    /// The identifier of an 802.1Q VLAN.
+    pub vlan: Option<u16>,
     /// The bridge or bond it belongs to.
     pub master: Option<u32>,
     /// The XDP program's place, if there is one.
@@ -272,6 +276,7 @@ pub(crate) fn read_link(body: &[u8]) -> Option<Link> {
         mtu: 0,
         peer: None,
         peer_elsewhere: false,
+        vlan: None,
         master: None,
         xdp: None,
     };
@@ -287,6 +292,10 @@ pub(crate) fn read_link(body: &[u8]) -> Option<Link> {
             libc::IFLA_LINKINFO => {
                 let word = attributes(value, 0).find(|(k, _)| *k == libc::IFLA_INFO_KIND).and_then(|(_, v)| text(v));
                 link.kind = word.map_or(link.kind, named_kind);
+                if link.kind == LinkKind::Vlan {
+                    link.vlan =
+                        attributes(value, 0).find(|(k, _)| *k == libc::IFLA_INFO_DATA).and_then(|(_, v)| vlan(v));
+                }
             }
             libc::IFLA_XDP => {
                 let mode = attributes(value, 0).find(|(k, _)| *k == IFLA_XDP_ATTACHED).and_then(|(_, v)| u8_at(v, 0));
@@ -296,6 +305,13 @@ pub(crate) fn read_link(body: &[u8]) -> Option<Link> {
         }
     }
     Some(link)
+}
+
+/// The identifier, unless the VLAN has tags of another kind than 802.1Q.
+fn vlan(data: &[u8]) -> Option<u16> {
+    let attribute = |wanted: u16| attributes(data, 0).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let protocol = attribute(IFLA_VLAN_PROTOCOL).and_then(|value| u16_at(value, 0)).map(u16::from_be);
+    protocol.is_none_or(|protocol| protocol == DOT1Q).then(|| u16_at(attribute(IFLA_VLAN_ID)?, 0)).flatten()
 }
 
 fn named_kind(word: String) -> LinkKind {

@@ -11,6 +11,7 @@ use crate::{
 };
 
 const RTMSG: usize = 12;
+const RTAX_MTU: u16 = 2;
 const RTNH_F_ONLINK: u32 = 4;
 /// RTM_F_CLONED: an entry of the route cache, not of a table.
 const CLONED: u32 = 0x200;
@@ -24,6 +25,8 @@ pub struct Route {
     pub gateway: Option<IpAddr>,
     /// The address of this host it would come from.
     pub source: Option<IpAddr>,
+    /// The largest packet that the route itself allows, where it says so.
+    pub mtu: Option<u32>,
     /// The address is this host's own.
     pub is_local: bool,
 }
@@ -212,7 +215,10 @@ fn read_way(message: Message<'_>) -> Option<Route> {
         RouteKind::Unicast => false,
         RouteKind::Other(_) => return None,
     };
-    Some(Route { ifindex: entry.ifindex?, gateway: entry.gateway, source: entry.source, is_local })
+    let metrics = attributes(message.body, RTMSG).find(|(kind, _)| *kind == libc::RTA_METRICS);
+    let mtu = metrics.and_then(|(_, metrics)| attributes(metrics, 0).find(|(kind, _)| *kind == RTAX_MTU));
+    let mtu = mtu.and_then(|(_, value)| u32_at(value, 0)).filter(|mtu| *mtu > 0);
+    Some(Route { ifindex: entry.ifindex?, gateway: entry.gateway, source: entry.source, mtu, is_local })
 }
 
 /// Reads RTM_NEWROUTE and RTM_DELROUTE as far as they speak of a table.

@@ -39,6 +39,12 @@ pub enum Error {
     },
     /// This network namespace has no loopback interface.
     NoLoopback,
+    /// The packet programs cannot be loaded or attached.
+    Programs(evenkeel_dataplane_ebpf::Error),
+    /// No such device.
+    NoSuchDevice(String),
+    /// No device could get tunnel packets.
+    NoDevice,
 }
 
 impl fmt::Display for Error {
@@ -56,6 +62,9 @@ impl fmt::Display for Error {
                  del {vip} dev {interface})"
             ),
             Error::Unfit { vip, what } => write!(f, "make {vip} a virtual address: it is {what}"),
+            Error::Programs(e) => write!(f, "unwrap tunnel packets: {e}"),
+            Error::NoSuchDevice(name) => write!(f, "unwrap what comes in by {name}: there is no such device"),
+            Error::NoDevice => f.write_str("unwrap tunnel packets: no Ethernet device is up and has an address"),
             Error::NoLoopback => f.write_str("this network namespace has no loopback interface"),
         }
     }
@@ -67,7 +76,13 @@ impl error::Error for Error {
             Error::System(e) => Some(e),
             Error::Network(e) => Some(e),
             Error::Read { source, .. } => Some(source),
-            Error::BadState { .. } | Error::Elsewhere { .. } | Error::Unfit { .. } | Error::NoLoopback => None,
+            Error::Programs(e) => Some(e),
+            Error::BadState { .. }
+            | Error::Elsewhere { .. }
+            | Error::Unfit { .. }
+            | Error::NoLoopback
+            | Error::NoSuchDevice(_)
+            | Error::NoDevice => None,
         }
     }
 }
@@ -75,6 +90,12 @@ impl error::Error for Error {
 impl From<evenkeel_os::Error> for Error {
     fn from(e: evenkeel_os::Error) -> Error {
         Error::System(e)
+    }
+}
+
+impl From<evenkeel_dataplane_ebpf::Error> for Error {
+    fn from(e: evenkeel_dataplane_ebpf::Error) -> Error {
+        Error::Programs(e)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The other half of direct routing: the VIP and the kernel parameters on a real server, undoable.
+//! The other half of direct routing and of tunnels: the VIP, the kernel parameters and the unwrapping on a real server, undoable.
 //!
 //! A real server takes packets for the VIP, so it has the VIP as an address; but only the director may answer for it
 //! on the link. So the VIP goes to `lo`, and IPv4 gets `arp_ignore` and `arp_announce`; IPv6 answers a solicitation
@@ -14,6 +14,7 @@ mod error;
 mod report;
 mod script;
 mod state;
+mod tunnel;
 
 use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
@@ -24,7 +25,8 @@ pub use crate::{
     arp::Parameter,
     error::Error,
     report::{Finding, Report, Status, Step},
-    script::script,
+    script::{KernelTunnel, script},
+    tunnel::Tunnel,
 };
 use crate::{
     arp::{wanted, would_answer},
@@ -88,7 +90,15 @@ pub fn up(directory: &Path, vips: &[IpAddr]) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// Undoes [`up`] for `vips`; for all when none is named. The kernel parameters get their old values with the last
+/// The same for `vips` whose packets come through tunnels; see [`Tunnel`].
+pub fn up_tunnel(directory: &Path, vips: &[IpAddr], tunnel: &Tunnel) -> Result<Report, Error> {
+    let mut report = up(directory, vips)?;
+    let mut host = Host::open(directory)?;
+    tunnel::up(directory, &mut host.netlink, vips, tunnel, &mut report)?;
+    Ok(report)
+}
+
+/// Undoes [`up`] and [`up_tunnel`] for `vips`; for all when none is named. The kernel parameters get their old values with the last
 /// IPv4 VIP.
 pub fn down(directory: &Path, vips: &[IpAddr]) -> Result<Report, Error> {
     let mut host = Host::open(directory)?;
@@ -103,6 +113,8 @@ pub fn down(directory: &Path, vips: &[IpAddr]) -> Result<Report, Error> {
             report.steps.push(Step::NotUp(address));
             continue;
         };
+        let cookie = host.netlink.namespace_cookie()?;
+        tunnel::down(directory, cookie, address, &mut report)?;
         let vip = state.vips.remove(at);
         host.delete(&vip, &mut report)?;
         // What the last one leaves to be restored stays written down until it is.
@@ -144,6 +156,7 @@ pub fn status(directory: &Path) -> Result<Status, Error> {
     if state.has_ipv4() {
         status.findings.extend(would_answer()?.into_iter().map(Finding::Answers));
     }
+    status.findings.extend(tunnel::findings(directory, netlink.namespace_cookie()?)?);
     Ok(status)
 }
 

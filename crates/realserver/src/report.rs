@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use crate::arp::Parameter;
+use evenkeel_dataplane_ebpf::unwrap::Counts;
 
 /// What a command did, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,17 @@ pub enum Step {
     Gone(IpAddr),
     /// The VIP was never brought up by us.
     NotUp(IpAddr),
+    /// Tunnel packets for the VIP are unwrapped.
+    Unwraps {
+        /// The VIP.
+        vip: IpAddr,
+        /// Largest TCP segment that clients are asked for.
+        mss: u16,
+    },
+    /// They no longer are.
+    NoLongerUnwraps(IpAddr),
+    /// Tunnel packets that come in by this device are unwrapped.
+    Attached(String),
     /// A kernel parameter was set.
     Set {
         /// Which.
@@ -62,6 +74,11 @@ impl fmt::Display for Step {
             Step::Kept(vip) => write!(f, "{vip}: was on lo before and stays"),
             Step::Gone(vip) => write!(f, "{vip}: somebody has deleted it already"),
             Step::NotUp(vip) => write!(f, "{vip}: was not up"),
+            Step::Unwraps { vip, mss } => {
+                write!(f, "{vip}: tunnel packets are unwrapped, clients asked for an MSS of {mss}")
+            }
+            Step::NoLongerUnwraps(vip) => write!(f, "{vip}: tunnel packets are no longer unwrapped"),
+            Step::Attached(device) => write!(f, "{device}: attached"),
             Step::Set { parameter, before, after } => write!(f, "{parameter}: {before} -> {after}"),
             Step::Restored { parameter, value } => write!(f, "{parameter}: back to {value}"),
             Step::LeftAlone { parameter, value, ours } => {
@@ -93,8 +110,16 @@ impl Status {
     /// Whether somebody undid a part.
     pub fn is_broken(&self) -> bool {
         self.findings.iter().any(|finding| match finding {
-            Finding::Up(_) | Finding::Set { .. } => false,
-            Finding::Removed(_) | Finding::Changed { .. } | Finding::Answers(_) => true,
+            Finding::Up(_)
+            | Finding::Set { .. }
+            | Finding::Unwraps { .. }
+            | Finding::Attached { .. }
+            | Finding::Unwrapped(_) => false,
+            Finding::Removed(_)
+            | Finding::Changed { .. }
+            | Finding::Answers(_)
+            | Finding::Detached(_)
+            | Finding::DeviceGone => true,
         })
     }
 }
@@ -126,6 +151,26 @@ pub enum Finding {
     },
     /// On this interface the host answers ARP for its VIPs.
     Answers(String),
+    /// Tunnel packets for the VIP are unwrapped.
+    Unwraps {
+        /// The VIP.
+        vip: IpAddr,
+        /// Largest TCP segment that clients are asked for.
+        mss: u16,
+    },
+    /// Those that come in by this device.
+    Attached {
+        /// The device.
+        device: String,
+        /// `tcx` or `clsact`.
+        way: &'static str,
+    },
+    /// Somebody has taken our programs from this device.
+    Detached(String),
+    /// A device that they were attached to is gone.
+    DeviceGone,
+    /// How much was unwrapped.
+    Unwrapped(Counts),
 }
 
 impl fmt::Display for Finding {
@@ -139,6 +184,17 @@ impl fmt::Display for Finding {
             }
             Finding::Changed { parameter, value: None, after: _ } => write!(f, "{parameter}: its interface is gone"),
             Finding::Answers(interface) => write!(f, "{interface}: answers ARP for the VIP in place of the director"),
+            Finding::Unwraps { vip, mss } => {
+                write!(f, "{vip}: tunnel packets are unwrapped, clients asked for an MSS of {mss}")
+            }
+            Finding::Attached { device, way } => write!(f, "{device}: tunnel packets are unwrapped ({way})"),
+            Finding::Detached(device) => {
+                write!(f, "{device}: somebody took our programs off; `realserver up --mode tun` puts them back")
+            }
+            Finding::DeviceGone => f.write_str("a device whose tunnel packets were unwrapped is gone"),
+            Finding::Unwrapped(Counts { ipip, gre, gue, clamped }) => {
+                write!(f, "unwrapped: {ipip} ipip, {gre} gre, {gue} gue packets; MSS cut in {clamped} SYNs")
+            }
         }
     }
 }

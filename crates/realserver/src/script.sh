@@ -40,6 +40,45 @@ delete() {
     esac
 }
 
+# The kernel's own device for packets of no tunnel that was set up: it takes them from every director. Made by its module.
+tunnel_devices() {
+    case $TUNNEL in
+    ipip | gue) echo "ipip:tunl0 sit:sit0 ip6_tunnel:ip6tnl0" ;;
+    gre) echo "ip_gre:gre0 ip6_gre:ip6gre0" ;;
+    esac
+}
+
+tunnel_up() {
+    if [ "$TUNNEL" = gue ] && [ ! -e "$STATE/fou" ]; then
+        modprobe fou
+        ip fou add port "$GUE_PORT" gue && echo ours >"$STATE/fou"
+    fi
+    for pair in $(tunnel_devices); do
+        device=${pair#*:}
+        modprobe "${pair%%:*}" 2>/dev/null || :
+        [ -e "/sys/class/net/$device" ] || { echo "$device: this kernel has no such device" >&2; continue; }
+        case $(cat "/sys/class/net/$device/flags") in
+        *[13579bdf]) ;;
+        *) ip link set "$device" up && echo "$device" >>"$STATE/devices" ;;
+        esac
+        # Clients are routed elsewhere than into the tunnel.
+        [ ! -e "$CONF/$device" ] || set_to "$CONF/$device/rp_filter" 2
+    done
+}
+
+tunnel_down() {
+    if [ -e "$STATE/devices" ]; then
+        while read -r device; do
+            [ -e "/sys/class/net/$device" ] && ip link set "$device" down
+        done <"$STATE/devices"
+        rm -f "$STATE/devices"
+    fi
+    if [ -e "$STATE/fou" ]; then
+        ip fou del port "$GUE_PORT" || :
+        rm -f "$STATE/fou"
+    fi
+}
+
 up() {
     mkdir -p -m 700 "$STATE"
     ip link set lo up
@@ -51,6 +90,7 @@ up() {
         on_lo "$vip" || add "$vip"
         echo "$vip: up"
     done
+    [ -z "$TUNNEL" ] || tunnel_up
 }
 
 down() {
@@ -60,6 +100,8 @@ down() {
         rm -f "$STATE/vip-$vip"
         echo "$vip: down"
     done
+    set -- "$STATE"/vip-*
+    [ -e "$1" ] || tunnel_down
     # The old values come back with the last IPv4 VIP.
     for left in "$STATE"/vip-*; do
         case $left in *:* | *'/vip-*') ;; *) return ;; esac

@@ -379,14 +379,14 @@ fn the_script_reaches_the_same_state_and_leaves_none() {
     bed.up(&[V4, V6]).expect("up");
     let ours = bed.snapshot();
     bed.down(&[]);
-    let text = script(&ips(&[V4, V6]));
+    let text = script(&ips(&[V4, V6]), None);
     let said = bed.shell(&text, "up");
     assert_eq!(said, "192.0.2.80: up\n2001:db8::80: up\n");
     bed.assert_same(&ours);
     bed.shell(&text, "up");
     bed.assert_same(&ours);
     assert!(!bed.answers_v4() && !bed.answers_v6());
-    let other = script(&ips(&[OTHER_V4]));
+    let other = script(&ips(&[OTHER_V4]), None);
     bed.shell(&other, "up");
     bed.shell(&text, "down");
     assert!(!bed.answers(OTHER_V4, "10.7.0.2"), "the parameters stay for the other script's VIP");
@@ -398,7 +398,7 @@ fn the_script_reaches_the_same_state_and_leaves_none() {
 
 #[test]
 fn the_script_is_plain_posix_shell() {
-    let text = script(&ips(&[V4, V6]));
+    let text = script(&ips(&[V4, V6]), None);
     assert!(text.starts_with("#!/bin/sh\n") && text.contains("VIPS='192.0.2.80 2001:db8::80'\n"));
     let Ok(checked) = Command::new("dash").args(["-n", "-c", &text]).output() else {
         println!("skipped: no dash");

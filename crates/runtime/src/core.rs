@@ -12,6 +12,7 @@ use crate::{
     doors::{Doors, Numbered},
     firewall,
     follows::Follows,
+    forwarding::KernelForwarding,
     instances::Instances,
     mail::{Letter, Post},
     network::Network,
@@ -42,6 +43,7 @@ pub(crate) struct Core {
     /// The interfaces as they were last looked at.
     pub(crate) host: Vec<Numbered>,
     pub(crate) rates: Rates,
+    pub(crate) forwarding: KernelForwarding,
     pub(crate) probes: mpsc::UnboundedSender<ToProbes>,
     pub(crate) commands: Commands,
     pub(crate) post: Post,
@@ -215,6 +217,7 @@ impl Core {
         sample.warnings = standing.iter().chain(firewall).chain(restart).cloned().collect();
         sample.warnings.extend(self.doors.complaints().chain(self.doors.doubts()));
         sample.warnings.extend(self.path.frailty());
+        sample.warnings.extend(self.forwarding.trouble().map(str::to_owned));
         for trouble in [counters.err(), drops.err()].into_iter().flatten() {
             sample.warnings.push(format!("the counters could not be read: {trouble}"));
         }

@@ -112,7 +112,7 @@ async fn serve(mut options: Options, open: Opener) -> Result<(), Failure> {
         Err((path, why)) => return Err(give_up(path, adopted, why)),
     };
     if let Err(why) = running.start(cluster).await {
-        return Err(give_up(running.into_path(), adopted, why));
+        return Err(give_up(running.into_path(adopted), adopted, why));
     }
     running.until_the_end().await;
     running.end().await

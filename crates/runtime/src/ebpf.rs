@@ -68,6 +68,7 @@ pub fn remove_leftovers(runtime_dir: &Path) -> Result<bool, String> {
     let pins = lasting_bpffs(&mount).map_err(|e| e.to_string())?.path().to_owned();
     let found = evenkeel_dataplane_ebpf::remove_leftovers(&pins).map_err(|e| e.to_string())?;
     unmount(&mount);
+    crate::forwarding::KernelForwarding::in_directory(runtime_dir).undo()?;
     for name in ["control.sock", "pid"] {
         // Says where a daemon is that is no more.
         let _ = fs::remove_file(runtime_dir.join(name));
@@ -130,6 +131,10 @@ impl Dataplane for EbpfPath {
 
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {
         self.plane.flush(filter)
+    }
+
+    fn flush_part(&mut self, filter: &ConnectionFilter, from: u64) -> io::Result<(u64, Option<u64>)> {
+        self.plane.flush_part(filter, from)
     }
 
     fn timeouts(&mut self) -> io::Result<Timeouts> {

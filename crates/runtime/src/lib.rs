@@ -16,6 +16,7 @@ mod ebpf;
 pub mod files;
 mod firewall;
 mod follows;
+mod forwarding;
 pub mod host;
 mod instances;
 mod interfaces;

@@ -1,5 +1,6 @@
 //! The host's network as the daemon follows it: interfaces for the doors, next hops for the real servers.
 
+mod ground;
 mod hops;
 
 pub(crate) use hops::Hop;
@@ -16,6 +17,7 @@ use evenkeel_netlink::{
     Address, Event, Link, LinkKind, Monitor, NeighbourSocket, Netlink, RouteKind,
     nexthop::{Heard, Input, NextHops, Output},
 };
+use ground::Ground;
 use hops::Hops;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,8 +29,6 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 /// The routing table that hosts use unless told otherwise.
 const MAIN: u32 = 254;
-/// The kernel's scope of addresses that others may use.
-const GLOBAL: u8 = 0;
 /// Addresses that are asked for one by one whether they are this host's own.
 const ASKED_ONE_BY_ONE: usize = 32;
 /// Batches of news taken in one turn of the loop.
@@ -44,8 +44,8 @@ pub(crate) struct Network {
     machine: NextHops,
     out: Outbox<Output>,
     wanted: BTreeSet<IpAddr>,
-    vips: BTreeSet<IpAddr>,
     addresses: Vec<Address>,
+    ground: Ground,
     hops: Hops,
     trouble: Option<String>,
 }
@@ -77,8 +77,8 @@ impl Network {
             machine: NextHops::new(),
             out: Outbox::new(),
             wanted: BTreeSet::new(),
-            vips: BTreeSet::new(),
             addresses: Vec::new(),
+            ground: Ground::default(),
             hops: Hops::default(),
             trouble,
         };
@@ -120,7 +120,9 @@ impl Network {
             }
             for event in events {
                 interfaces |= touches_interfaces(&event);
-                self.hops.note(&event);
+                if self.ground.note(&event) {
+                    self.hops.recheck();
+                }
                 self.tell(Input::Event(event));
             }
             heard.into_iter().for_each(|heard| self.tell(Input::Heard(heard)));
@@ -154,13 +156,19 @@ impl Network {
         }
     }
 
-    /// An address is virtual, or not any more.
-    pub(crate) fn virtual_address(&mut self, destination: Prefix, is_virtual: bool) {
-        let Some(address) = one_address(destination) else { return };
-        if is_virtual {
-            self.vips.insert(address);
-        } else {
-            self.vips.remove(&address);
+    /// Addresses are virtual, or not any more.
+    pub(crate) fn virtual_addresses(&mut self, destinations: &[Prefix], are_virtual: bool) {
+        let addresses: BTreeSet<IpAddr> = destinations.iter().copied().filter_map(one_address).collect();
+        for address in &addresses {
+            if are_virtual {
+                self.ground.vips_mut().insert(*address);
+            } else {
+                self.ground.vips_mut().remove(address);
+            }
+        }
+        // No packet to a real server may come from one.
+        if !addresses.is_empty() && self.hops.come_from(&addresses) {
+            self.hops.recheck();
         }
     }
 
@@ -184,7 +192,8 @@ impl Network {
     /// Watches the ways to these real servers, and no others.
     pub(crate) fn follow(&mut self, follows: &Follows) {
         let wanted = follows.servers();
-        self.vips = follows.destinations().into_iter().filter_map(one_address).collect();
+        self.ground.set_vips(follows.destinations().into_iter().filter_map(one_address).collect());
+        self.hops.recheck();
         if wanted == self.wanted {
             return self.due();
         }
@@ -201,7 +210,7 @@ impl Network {
 
     /// The ways that are new since the last call.
     pub(crate) fn settle(&mut self) -> Vec<Hop> {
-        self.hops.settle()
+        self.hops.settle(&self.ground)
     }
 
     /// Whether a real server's way may still become known soon.
@@ -211,7 +220,7 @@ impl Network {
 
     /// How the real servers are reached, for status.
     pub(crate) fn next_hops(&self) -> BTreeMap<IpAddr, String> {
-        self.hops.texts()
+        self.hops.texts(&self.ground)
     }
 
     /// The real servers no way is known to.
@@ -245,7 +254,7 @@ impl Network {
                         drop(socket.get_ref().0.ask(&question));
                     }
                 }
-                Output::Outcome { real_server, outcome } => self.hops.outcome(real_server, outcome),
+                Output::Outcome { real_server, outcome } => self.hops.outcome(real_server, outcome, &self.ground),
             }
         }
     }
@@ -254,7 +263,9 @@ impl Network {
         let explain = |e: evenkeel_netlink::Error| format!("cannot read the host's network: {e}");
         let links = self.netlink.links().map_err(explain)?;
         let addresses = self.netlink.addresses().map_err(explain)?;
-        self.hops.name(&links);
+        self.ground.links(&links);
+        self.ground.addresses(&addresses);
+        self.hops.recheck();
         self.addresses.clone_from(&addresses);
         self.machine.handle(self.clock.now(), Input::Facts { links, addresses }, &mut self.out);
         Ok(())
@@ -272,9 +283,7 @@ impl Network {
     /// The address that a probe of `target` must come from, where the kernel would choose a virtual one: the real server
     /// has that address as well, and would answer to itself.
     pub(crate) fn source(&self, target: IpAddr) -> Option<IpAddr> {
-        let route = self.hops.way(target)?;
-        let chosen = route.source?;
-        self.vips.contains(&chosen).then(|| other_source(target, route.ifindex, &self.addresses, &self.vips)).flatten()
+        self.ground.instead_of_vip(target, &self.hops.way(target)?)
     }
 
     /// The interfaces as they are now. Default routes are looked for only where the choice for `vips` hangs on them:
@@ -352,21 +361,6 @@ fn touches_interfaces(event: &Event) -> bool {
     }
 }
 
-/// An address of the interface that is not virtual, best one of the target's own subnet.
-fn other_source(target: IpAddr, ifindex: u32, addresses: &[Address], vips: &BTreeSet<IpAddr>) -> Option<IpAddr> {
-    let fits = |a: &&Address| {
-        a.ifindex == ifindex
-            && a.address.is_ipv4() == target.is_ipv4()
-            && a.scope == GLOBAL
-            && !a.tentative
-            && !a.duplicate
-            && !vips.contains(&a.address)
-    };
-    let near = |a: &&Address| Prefix::new(a.address, a.prefix).is_ok_and(|subnet| subnet.contains(target));
-    let candidates = || addresses.iter().filter(fits);
-    candidates().find(near).or_else(|| candidates().next()).map(|a| a.address)
-}
-
 /// The address, where the prefix is of one.
 fn one_address(prefix: Prefix) -> Option<IpAddr> {
     let bits = if prefix.address().is_ipv4() { 32 } else { 128 };
@@ -390,22 +384,17 @@ pub(crate) fn localise(cluster: &mut Cluster, own: &BTreeSet<IpAddr>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use evenkeel_model::Forwarding;
 
     #[test]
-    fn a_probe_never_comes_from_a_virtual_address() {
-        let address = |index, ip: &str, prefix| Address::new(index, ip.parse().unwrap(), prefix);
-        let addresses = [
-            address(1, "fd00::2", 64),
-            address(2, "fd77::100", 128),
-            address(2, "fd66::2", 64),
-            address(2, "fd77::2", 64),
-            address(2, "10.0.0.2", 8),
-        ];
-        let vips = BTreeSet::from(["fd77::100".parse().unwrap()]);
-        let source = |target: &str| other_source(target.parse().unwrap(), 2, &addresses, &vips);
-        assert_eq!(source("fd77::11"), Some("fd77::2".parse().unwrap()));
-        assert_eq!(source("fd55::11"), Some("fd66::2".parse().unwrap()));
-        assert_eq!(source("192.0.2.1"), Some("10.0.0.2".parse().unwrap()));
-        assert_eq!(other_source("fd77::11".parse().unwrap(), 3, &addresses, &vips), None);
+    fn a_real_server_is_this_host_only_where_its_address_is_and_its_port_needs_no_translation() {
+        let text = "virtual=192.0.2.1:80\n\treal=192.0.2.2 gate\n\treal=192.0.2.3 masq\n\treal=192.0.2.5:8080 masq\n\
+                    \treal=192.0.2.4 masq\n\tservice=http\n";
+        let input = evenkeel_config::Input { path: "x.cf".into(), bytes: text.as_bytes().to_vec() };
+        let read = evenkeel_config::load_texts(vec![input], None, &evenkeel_config::Host::NONE);
+        let mut cluster = read.cluster.unwrap_or_else(|| panic!("{:?}", read.diagnostics));
+        localise(&mut cluster, &["192.0.2.2", "192.0.2.3", "192.0.2.5"].map(|ip| ip.parse().unwrap()).into());
+        let methods: Vec<Forwarding> = cluster.services[0].real_servers.iter().map(|r| r.forwarding).collect();
+        assert_eq!(methods[..4], [Forwarding::Local, Forwarding::Local, Forwarding::Nat, Forwarding::Nat]);
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     doors::{Doors, Look},
     firewall::Found,
     follows::Follows,
+    forwarding::KernelForwarding,
     instances::Instances,
     limits,
     mail::Post,
@@ -131,6 +132,7 @@ impl Running {
             follows: Follows::default(),
             host: Vec::new(),
             rates: Rates::default(),
+            forwarding: KernelForwarding::in_directory(&options.runtime_dir),
             probes: probes.orders,
             commands,
             post,
@@ -200,6 +202,7 @@ impl Running {
         core.network.follow(&core.follows);
         core.resolve();
         core.doors.want(&cluster.settings, &core.follows);
+        core.forward();
         core.look_at_firewall(&cluster);
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
         core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all })));
@@ -295,12 +298,16 @@ impl Running {
         for why in &refused {
             core.say(Severity::Error, why);
         }
-        let Core { path, commands, post, mut callers, .. } = core;
+        let Core { path, commands, post, mut callers, mut forwarding, .. } = core;
         let removed = if left > 0 {
             path.leave();
             Ok(())
         } else {
             path.remove().map_err(|e| format!("not all of what was added could be removed: {e}"))
+        };
+        let removed = match removed {
+            Ok(()) if left == 0 => forwarding.undo(),
+            other => other,
         };
         let removed = match removed {
             Ok(()) if failed => Err("the data plane refused to let go of services".to_owned()),
@@ -325,8 +332,12 @@ impl Running {
     }
 
     /// Gives the path back when the start has failed.
-    pub(crate) fn into_path(self) -> Box<dyn PacketPath> {
-        self.core.path
+    pub(crate) fn into_path(self, adopted: bool) -> Box<dyn PacketPath> {
+        let mut core = self.core;
+        if !adopted && let Err(why) = core.forwarding.undo() {
+            core.say(Severity::Error, &why);
+        }
+        core.path
     }
 }
 

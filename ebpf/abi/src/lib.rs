@@ -19,6 +19,7 @@ pub mod sip;
 pub mod state;
 mod table;
 pub mod tcp;
+pub mod unwrap;
 
 pub use reason::Reason;
 pub use settings::Settings;

@@ -107,13 +107,7 @@ const LOOK: u64 = u64::MAX;
 macro_rules! step {
     ($v4:ident, $v6:ident, $new:expr) => {
         // SAFETY: `New` of two and of five words are what the functions take.
-        unsafe {
-            if K == KEY4 {
-                $v4((&raw mut *$new).cast())
-            } else {
-                $v6((&raw mut *$new).cast())
-            }
-        }
+        unsafe { if K == KEY4 { $v4((&raw mut *$new).cast()) } else { $v6((&raw mut *$new).cast()) } }
     };
 }
 pub(crate) use step;

@@ -134,11 +134,8 @@ pub fn idle(value: u64, now: u32) -> i32 {
 #[inline(always)]
 pub fn expired(value: u64, now: u32) -> bool {
     let state = flow::state(value);
-    let timeout = if state == State::Template as u32 {
-        template_timeout(flow::dest(value))
-    } else {
-        maps::timeout(state)
-    };
+    let timeout =
+        if state == State::Template as u32 { template_timeout(flow::dest(value)) } else { maps::timeout(state) };
     idle(value, now) > timeout as i32
 }
 

@@ -45,7 +45,9 @@ impl Target {
     #[inline(always)]
     pub fn service_flags(&self) -> u32 {
         // SAFETY: an element of the array.
-        maps::SERVICES.get_ptr(self.service()).map_or(0, |service| unsafe { (&raw const (*service).flags).read_volatile() })
+        maps::SERVICES
+            .get_ptr(self.service())
+            .map_or(0, |service| unsafe { (&raw const (*service).flags).read_volatile() })
     }
 }
 

@@ -29,6 +29,7 @@ mod template;
 mod too_big;
 mod translate;
 mod tunnel;
+mod unwrap;
 mod vlan;
 
 use aya_ebpf::{

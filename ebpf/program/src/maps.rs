@@ -15,6 +15,7 @@ use evenkeel_abi::{
     hash::Secret,
     limit, mark, sip,
     state::{NEXT, ROWS, STATES},
+    unwrap,
 };
 
 /// The daemon maps the array into its memory (BPF_F_MMAPABLE).
@@ -77,7 +78,11 @@ pub static NEW6: PerCpuArray<New<KEY6>, 2> = PerCpuArray::new();
 /// This CPU's own elements of `NEW4` or `NEW6`.
 #[inline(always)]
 pub fn new<const K: usize>(index: u32) -> Option<*mut New<K>> {
-    if K == KEY4 { NEW4.get_ptr_mut(index).map(|new| new.cast()) } else { NEW6.get_ptr_mut(index).map(|new| new.cast()) }
+    if K == KEY4 {
+        NEW4.get_ptr_mut(index).map(|new| new.cast())
+    } else {
+        NEW6.get_ptr_mut(index).map(|new| new.cast())
+    }
 }
 
 /// Where the fragments of packets go.
@@ -89,6 +94,13 @@ pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 /// Fragments that came before their first one.
 #[btf_map]
 pub static EARLY: RingBuf<(), { EARLY_BYTES as usize }> = RingBuf::new();
+
+/// Virtual addresses that packets are unwrapped for.
+#[btf_map]
+pub static UNWRAP_VIPS: HashMap<unwrap::Address, unwrap::Vip, { unwrap::VIPS as usize }> = HashMap::new();
+/// What was unwrapped, by kind.
+#[btf_map]
+pub static UNWRAP_COUNTS: PerCpuArray<u64, { unwrap::COUNTS as usize }> = PerCpuArray::new();
 
 /// What is too large for the stack, or is to be found again by the CPU's next packet.
 #[repr(C)]

@@ -16,7 +16,9 @@ pub fn call_id(frame: &Frame, transport: u32) -> u64 {
         return 0;
     }
     let left = frame.length - start;
-    let length = maps::bounded::<{ WINDOW as u32 - 1 }>(if left > WINDOW as u32 { WINDOW as u32 - 1 } else { left - 1 }) as u32 + 1;
+    let length = maps::bounded::<{ WINDOW as u32 - 1 }>(if left > WINDOW as u32 { WINDOW as u32 - 1 } else { left - 1 })
+        as u32
+        + 1;
     // SAFETY: `length` is at most the element's size, and the context is the door's.
     let failed = unsafe {
         if frame.tc {

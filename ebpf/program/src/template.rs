@@ -129,7 +129,11 @@ fn lead<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
 #[inline(always)]
 fn agree(theirs: u64, service: *const Service) -> Result<u32, Reason> {
     let dest = flow::dest(theirs);
-    if flow::state(theirs) == State::Template as u32 && leads(dest, service) { Ok(dest) } else { Err(Reason::Contended) }
+    if flow::state(theirs) == State::Template as u32 && leads(dest, service) {
+        Ok(dest)
+    } else {
+        Err(Reason::Contended)
+    }
 }
 
 #[inline(always)]

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # Forms of words: bundles, equals signs, long options, abbreviations, order.
 ipvsadm --add-service --tcp-service 10.9.0.1:80 --scheduler rr
 ipvsadm --add-server --tcp-service=10.9.0.1:80 --real-server=10.0.0.11:8080 --masquerading --weight=3

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # What is a number.
 ipvsadm -A -t 10.9.0.1:80 -s rr
 ipvsadm -a -t 10.9.0.1:80 -r 10.0.0.1 -w 0

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # What is an address and a port.
 ipvsadm -A -t 10.9.0.1:http
 ipvsadm -A -t 10.9.0.1:nosuchservice
@@ -44,12 +45,10 @@ ipvsadm -A --sctp-service [fd00::7]:80 -s wrr -p 30
 ipvsadm -a --sctp-service 10.9.0.1:4739 -r 10.0.0.11 -m
 ipvsadm -a -t 10.9.0.1:http -r 10.0.0.11:http -m
 ipvsadm -a -t 10.9.0.1:http -r 10.0.0.12: -m
-ipvsadm -a -t 10.9.0.1:http -r 10.0.0.13:0 -m
 ipvsadm -a -t 10.9.0.1:http -r 10.0.0.13:0 -g
 ipvsadm -a -t 10.9.0.1:http -r 10.0.0.14:99999 -m
 ipvsadm -a -t 10.9.0.1:http -r 80 -m
 ipvsadm -a -t 10.9.0.1:http -r nosuch.invalid -m
-ipvsadm -a -r 10.0.0.15 -t 10.9.0.1:http -m
 ipvsadm -a -r 10.0.0.16 -t 10.9.0.1:http -g
 ipvsadm -a -m -r 10.0.0.17:tftp -u 10.9.0.1:tftp
 ipvsadm -a -t 10.9.0.1:http -r fd00::11 -m
@@ -80,7 +79,6 @@ ipvsadm -d -t 10.9.0.1:80 -r 10.0.0.11:80
 ipvsadm -d -t 10.9.0.1:80 -r 10.0.0.12:0
 ipvsadm -d -t 10.9.0.1:80 -r 10.0.0.15
 ipvsadm -d -t 10.9.0.1:80 -r fd00::11
-ipvsadm -d -r 10.0.0.16 -t 10.9.0.1:80
 ipvsadm -d -t 10.9.0.1:80 -r 10.0.0.16 -m
 ipvsadm -d -t [fd00::1]:80 -r 10.0.0.18
 ipvsadm -e -t 10.9.0.1:80 -r [fd00::12]:80 -i -w 9

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # What an edit resets.
 ipvsadm -A -t 10.9.0.1:80 -s sh -b sh-port -p 100 -M 255.255.255.0 --pe sip
 ipvsadm -a -t 10.9.0.1:80 -r 10.0.0.11:8080 -m -w 5 -x 10 -y 5

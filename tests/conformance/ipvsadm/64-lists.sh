@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # Every form of the list.
 ipvsadm -A -t 10.9.0.1:80 -s wrr -p 360 -M 255.255.255.0
 ipvsadm -a -t 10.9.0.1:80 -r 10.0.0.11 -g -w 65536

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # Saving and restoring.
 printf -- '-A -t 10.9.0.1:80 -s rr\n-a -t 10.9.0.1:80 -r 10.0.0.11:80 -g -w 1\n' | ipvsadm -R
 ipvsadm -Sn

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # Scheduler flags, engines and names of schedulers.
 ipvsadm -A -t 10.9.0.1:1 -s sh -b ''
 ipvsadm -A -t 10.9.0.1:2 -s sh -b sh-port,

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # The order of the list.
 for a in fd00::2 fd00::1 fe00::1 fd00::10 2001:db8::1; do ipvsadm -A -t [$a]:80 -s rr; done
 for a in 10.9.0.10 10.9.0.9 192.168.0.1 172.16.0.1; do ipvsadm -A -t $a:80 -s rr; ipvsadm -A -u $a:80 -s rr; ipvsadm -A --sctp-service $a:80 -s rr; done

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # What is left of words, orders and restoring.
 ipvsadm -A -t 10.9.0.1:80 -s rr
 ipvsadm -L -nQ

@@ -1,3 +1,4 @@
+# Recorded from ipvsadm 1.31 on Linux 6.1.
 # Names of services for marks, and before a protocol is known.
 ipvsadm -A -f 5
 ipvsadm -a -f 5 -r 10.0.0.1:http -m

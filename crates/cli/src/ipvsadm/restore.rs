@@ -122,6 +122,7 @@ fn only_edits(called: &str, text: &str, names: &SystemNames) -> Result<Vec<(usiz
     let at = |line: usize, fault: Fault| Fault { text: format!("line {line}: {}", fault.text), ..fault };
     let edit = |(line, words): (usize, Vec<String>)| match parse(called, &words, names) {
         Ok(Call::Edit(edit)) => Ok((line, edit)),
+        Ok(Call::MaskWithHoles { adds, .. }) => Err(at(line, Fault::mask_with_holes(adds, !adds))),
         Ok(_) => {
             let text = "only changes can be made all or nothing".to_owned();
             Err(at(line, Fault { status: 2, text, ends: true }))

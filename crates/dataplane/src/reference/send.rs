@@ -2,7 +2,7 @@
 
 use super::{
     Door, Memory, Outcome, header,
-    parse::{Content, Packet},
+    parse::{Content, Packet, Part},
     path::Target,
     routes::Towards,
     servers, too_big, translate, tunnel,
@@ -54,8 +54,10 @@ impl Memory {
             Forwarding::Tunnel(kind) => {
                 let ip = aged(packet.ip.clone())?;
                 let own = route.own_address.ok_or(Reason::NoOwnAddress)?;
-                let outer =
-                    tunnel::Outer { own, server: address, kind, hash: servers::hash(&target.flow, self.secret) };
+                // A later fragment does not show whose it is.
+                let is_known = !matches!(packet.part, Part::Later(_));
+                let hash = if is_known { servers::hash(&target.flow, self.secret) } else { 0 };
+                let outer = tunnel::Outer { own, server: address, kind, hash };
                 if packet.bytes + outer.length(packet) > route.mtu as usize {
                     let left = (route.mtu as usize).saturating_sub(outer.length(packet));
                     let answer = too_big::answer(packet, &ip, left);

@@ -191,8 +191,6 @@ fn wrong_calls_are_told_as_ipvsadm_does() {
         ("--set 1 x 3", 2, "invalid timeout value `x' specified"),
         ("--set 2678401 1 1", 2, "invalid timeout value `2678401' specified"),
         ("-A -t 10.9.0.1:80 -p 0", 2, "invalid timeout value `0' specified"),
-        ("-A -t 10.9.0.1:80 -p -M 24", 2, "illegal virtual server persistent mask specified"),
-        ("-A -t 10.9.0.1:80 -M 255.0.255.0 -p", 2, "illegal virtual server persistent mask specified"),
         ("-A -t 10.9.0.1:80 -M 255.255.255.256", 2, "illegal virtual server persistent mask specified"),
         ("-A -t [fd00::1]:80 -M 129", 2, "illegal ipv6 netmask specified"),
         ("-A -f 0", 2, "invalid fwmark value `0' specified"),
@@ -242,4 +240,16 @@ fn only_words_that_are_no_options_let_a_restore_go_on() {
     assert!(!call("-A --nosuch").expect_err("unknown").ends);
     assert!(call("-A -t x!").expect_err("no address").ends);
     assert!(call("nonsense").expect_err("no command").ends);
+}
+
+#[test]
+fn a_mask_with_holes_fails_unless_it_says_nothing() {
+    let key = key(6, "10.9.0.1:80");
+    assert_eq!(call("-A -t 10.9.0.1:80 -p -M 24"), Ok(Call::MaskWithHoles { key, adds: true }));
+    assert_eq!(call("-E -t 10.9.0.1:80 -M 255.0.255.0 -p"), Ok(Call::MaskWithHoles { key, adds: false }));
+    for (adds, other) in [(true, "Service already exists"), (false, "No such service")] {
+        assert_eq!(Fault::mask_with_holes(adds, adds).text, other);
+        assert_eq!(Fault::mask_with_holes(adds, !adds).text, "illegal virtual server persistent mask specified");
+    }
+    assert_eq!(edit("-A -t 10.9.0.1:80 -M 24"), Edit::AddService(key, service("wlc")));
 }

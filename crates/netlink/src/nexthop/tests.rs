@@ -38,6 +38,7 @@ fn link(index: u32, running: bool) -> Link {
         mtu: 1500,
         peer: None,
         peer_elsewhere: false,
+        vlan: None,
         master: None,
         xdp: None,
     }
@@ -119,11 +120,11 @@ impl World {
 
     fn route(&self, to: IpAddr) -> Option<Route> {
         if self.local.contains(&to) {
-            return Some(Route { ifindex: 1, gateway: None, source: None, is_local: true });
+            return Some(Route { ifindex: 1, gateway: None, source: None, mtu: None, is_local: true });
         }
         let fits = self.routes.iter().filter(|(prefix, ..)| prefix.contains(to));
         let (_, ifindex, gateway, source) = fits.max_by_key(|(prefix, ..)| prefix.length())?;
-        Some(Route { ifindex: *ifindex, gateway: *gateway, source: *source, is_local: false })
+        Some(Route { ifindex: *ifindex, gateway: *gateway, source: *source, mtu: None, is_local: false })
     }
 
     fn run(&mut self, span: Duration) {

@@ -121,6 +121,7 @@ impl Core {
         self.network.follow(&self.follows);
         self.resolve();
         self.doors.want(&cluster.settings, &self.follows);
+        self.forward();
         self.settle(Look::Anew);
     }
 

@@ -52,7 +52,7 @@ impl Core {
                     &format!("cannot tell the data plane how {} is reached: {e}", hop.real_server),
                 );
             }
-            if let Some(event) = hop.event {
+            for event in hop.events {
                 self.tell(Input::Tell(event));
             }
         }

@@ -4,7 +4,7 @@ use super::{Core, count};
 use crate::control::{Part, Parts};
 use crate::doors::Look;
 use evenkeel_api::{
-    Event, Refusal, RefusalCode, Reply,
+    Event, Refusal, RefusalCode, Reply, Severity,
     table::{ConnectionEntry, ConnectionFilter, Edit, Key},
 };
 use evenkeel_dataplane as dataplane;
@@ -136,24 +136,40 @@ impl Core {
             self.network.forget(*ip);
         }
         for destination in &gone.destinations {
-            self.network.virtual_address(*destination, false);
             self.doors.remove(destination);
         }
+        self.network.virtual_addresses(&gone.destinations, false);
         for ip in &new.servers {
             self.network.want(*ip);
         }
+        self.network.virtual_addresses(&new.destinations, true);
         let mut open = true;
         for destination in &new.destinations {
-            self.network.virtual_address(*destination, true);
             open &= self.doors.add(*destination, &self.host);
         }
         self.resolve();
+        if !new.translated.is_empty() {
+            self.forward();
+        }
         let translated = !(new.translated.is_empty() && gone.translated.is_empty());
         if translated && self.answers_changed() {
             open = false;
         }
         if !open {
             self.settle(Look::New);
+        }
+    }
+
+    /// Has the kernel forward where answers of real servers need it.
+    pub(crate) fn forward(&mut self) {
+        // A table in memory has no answers.
+        if self.path.kind() != "ebpf" {
+            return;
+        }
+        let (ipv4, ipv6) =
+            (self.follows.translated().any(|ip| ip.is_ipv4()), self.follows.translated().any(|ip| ip.is_ipv6()));
+        for text in self.forwarding.want(ipv4, ipv6) {
+            self.say(Severity::Warning, &text);
         }
     }
 

@@ -1,9 +1,10 @@
 //! What is known of the ways to the real servers, in the words of the data plane, of events and of status.
 
+use super::ground::Ground;
 use evenkeel_api::Event;
 use evenkeel_dataplane::NextHop;
 use evenkeel_netlink::{
-    Event as NetworkEvent, Link, Route,
+    Route,
     nexthop::{Outcome, Why},
 };
 use std::{
@@ -19,44 +20,40 @@ pub(crate) struct Hop {
     /// For the data plane.
     pub next: NextHop,
     /// For people; none where nothing was lost or found again.
-    pub event: Option<Event>,
+    pub events: Vec<Event>,
 }
 
 /// All ways.
 #[derive(Debug, Default)]
 pub(crate) struct Hops {
-    names: BTreeMap<u32, String>,
     routes: BTreeMap<IpAddr, Option<Route>>,
     outcomes: BTreeMap<IpAddr, Outcome>,
     /// Told to be lost.
     lost: BTreeSet<IpAddr>,
-    new: Vec<Hop>,
+    /// What the data plane was told.
+    told: BTreeMap<IpAddr, NextHop>,
+    /// What may have changed since, and what is to be said of it.
+    new: BTreeMap<IpAddr, Vec<Event>>,
 }
 
 impl Hops {
-    /// Learns the interfaces' names.
-    pub(super) fn name(&mut self, links: &[Link]) {
-        self.names = links.iter().map(|link| (link.index, link.name.clone())).collect();
-    }
-
-    /// Learns from what happens on the network.
-    pub(super) fn note(&mut self, event: &NetworkEvent) {
-        match event {
-            NetworkEvent::Link(link) => drop(self.names.insert(link.index, link.name.clone())),
-            NetworkEvent::LinkGone(index) => drop(self.names.remove(index)),
-            NetworkEvent::Address(_)
-            | NetworkEvent::AddressGone(_)
-            | NetworkEvent::Route(_)
-            | NetworkEvent::RouteGone(_)
-            | NetworkEvent::Neighbour(_)
-            | NetworkEvent::NeighbourGone(_)
-            | NetworkEvent::Overrun => {}
+    /// The route to a real server, as it was asked for last.
+    pub(super) fn route(&mut self, real_server: IpAddr, route: Option<Route>) {
+        if self.routes.insert(real_server, route) != Some(route) {
+            self.new.entry(real_server).or_default();
         }
     }
 
-    /// The route to a real server, as it was asked for last.
-    pub(super) fn route(&mut self, real_server: IpAddr, route: Option<Route>) {
-        self.routes.insert(real_server, route);
+    /// Whether the kernel sends to a real server from one of these addresses.
+    pub(super) fn come_from(&self, addresses: &BTreeSet<IpAddr>) -> bool {
+        self.routes.values().flatten().any(|route| route.source.is_some_and(|source| addresses.contains(&source)))
+    }
+
+    /// Every way may be another one now.
+    pub(super) fn recheck(&mut self) {
+        for real_server in self.outcomes.keys() {
+            self.new.entry(*real_server).or_default();
+        }
     }
 
     /// The same.
@@ -68,16 +65,28 @@ impl Hops {
         self.routes.remove(&real_server);
         self.outcomes.remove(&real_server);
         self.lost.remove(&real_server);
+        self.told.remove(&real_server);
+        self.new.remove(&real_server);
     }
 
-    pub(super) fn outcome(&mut self, real_server: IpAddr, outcome: Outcome) {
+    pub(super) fn outcome(&mut self, real_server: IpAddr, outcome: Outcome, ground: &Ground) {
         let before = self.outcomes.insert(real_server, outcome);
-        let event = self.event(real_server, before, outcome);
-        self.new.push(Hop { real_server, next: self.next_hop(real_server, outcome), event });
+        let event = self.event(real_server, before, outcome, ground);
+        self.new.entry(real_server).or_default().extend(event);
     }
 
-    pub(super) fn settle(&mut self) -> Vec<Hop> {
-        std::mem::take(&mut self.new)
+    /// What is new since the last call.
+    pub(super) fn settle(&mut self, ground: &Ground) -> Vec<Hop> {
+        let mut hops = Vec::new();
+        for (real_server, events) in std::mem::take(&mut self.new) {
+            let Some(outcome) = self.outcomes.get(&real_server) else { continue };
+            let next = self.next_hop(real_server, *outcome, ground);
+            let changed = self.told.insert(real_server, next) != Some(next);
+            if changed || !events.is_empty() {
+                hops.push(Hop { real_server, next, events });
+            }
+        }
+        hops
     }
 
     /// Not told of yet, or still being asked for.
@@ -85,8 +94,8 @@ impl Hops {
         matches!(self.outcomes.get(&real_server), None | Some(Outcome::Unresolved(Why::Resolving)))
     }
 
-    pub(super) fn texts(&self) -> BTreeMap<IpAddr, String> {
-        self.outcomes.iter().map(|(ip, outcome)| (*ip, self.text(outcome))).collect()
+    pub(super) fn texts(&self, ground: &Ground) -> BTreeMap<IpAddr, String> {
+        self.outcomes.iter().map(|(ip, outcome)| (*ip, text(outcome, ground))).collect()
     }
 
     /// Those no way is known to, and that not just for the moment it takes to ask.
@@ -94,38 +103,30 @@ impl Hops {
         self.lost.clone()
     }
 
-    fn text(&self, outcome: &Outcome) -> String {
+    fn next_hop(&self, real_server: IpAddr, outcome: Outcome, ground: &Ground) -> NextHop {
+        let route = self.way(real_server);
         match outcome {
             Outcome::Resolved(hop) => {
-                let via = hop.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
-                format!("{}{via} on {}", hop.destination_mac, self.interface(hop.ifindex))
+                // What was resolved counts, should the route be another one by now.
+                let known = route.filter(|route| (route.ifindex, route.gateway) == (hop.ifindex, hop.gateway));
+                let bare =
+                    Route { ifindex: hop.ifindex, gateway: hop.gateway, source: None, mtu: None, is_local: false };
+                NextHop::Resolved {
+                    route: ground.way(real_server, &known.unwrap_or(bare), true),
+                    source: hop.source_mac.0,
+                    destination: hop.destination_mac.0,
+                }
             }
-            Outcome::Local => "this host".to_owned(),
-            Outcome::Unresolved(why) => why.to_string(),
-        }
-    }
-
-    fn interface(&self, index: u32) -> String {
-        self.names.get(&index).cloned().unwrap_or_else(|| format!("interface {index}"))
-    }
-
-    fn next_hop(&self, real_server: IpAddr, outcome: Outcome) -> NextHop {
-        match outcome {
-            Outcome::Resolved(hop) => NextHop::Resolved {
-                route: way_by(hop.ifindex, hop.gateway),
-                source: hop.source_mac.0,
-                destination: hop.destination_mac.0,
-            },
             Outcome::Local | Outcome::Unresolved(Why::NoRoute | Why::NoEthernet) => NextHop::Unreachable,
-            Outcome::Unresolved(Why::LinkDown | Why::Resolving | Why::NoAnswer) => match self.way(real_server) {
-                Some(route) => NextHop::Unresolved { route: way_by(route.ifindex, route.gateway) },
+            Outcome::Unresolved(Why::LinkDown | Why::Resolving | Why::NoAnswer) => match route {
+                Some(route) => NextHop::Unresolved { route: ground.way(real_server, &route, false) },
                 None => NextHop::Unreachable,
             },
         }
     }
 
     /// First finding a way is no news; losing one, finding it again and another MAC address are.
-    fn event(&mut self, real_server: IpAddr, before: Option<Outcome>, now: Outcome) -> Option<Event> {
+    fn event(&mut self, real_server: IpAddr, before: Option<Outcome>, now: Outcome, ground: &Ground) -> Option<Event> {
         let address = real_server.to_string();
         match now {
             Outcome::Resolved(hop) => {
@@ -136,7 +137,7 @@ impl Hops {
                 (was_lost || moved).then(|| Event::NextHopFound {
                     address,
                     mac,
-                    interface: self.interface(hop.ifindex),
+                    interface: interface(hop.ifindex, ground),
                 })
             }
             Outcome::Unresolved(Why::Resolving) => None,
@@ -153,9 +154,19 @@ impl Hops {
     }
 }
 
-/// As much as is known of the way; the largest packet is that of Ethernet.
-fn way_by(interface: u32, gateway: Option<IpAddr>) -> evenkeel_dataplane::Route {
-    evenkeel_dataplane::Route { interface, gateway, mtu: 1500, own_address: None, vlan: None }
+fn text(outcome: &Outcome, ground: &Ground) -> String {
+    match outcome {
+        Outcome::Resolved(hop) => {
+            let via = hop.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
+            format!("{}{via} on {}", hop.destination_mac, interface(hop.ifindex, ground))
+        }
+        Outcome::Local => "this host".to_owned(),
+        Outcome::Unresolved(why) => why.to_string(),
+    }
+}
+
+fn interface(index: u32, ground: &Ground) -> String {
+    ground.name(index).map_or_else(|| format!("interface {index}"), str::to_owned)
 }
 
 #[cfg(test)]
@@ -176,41 +187,50 @@ mod tests {
         })
     }
 
-    fn events(hops: &mut Hops) -> Vec<Option<Event>> {
-        hops.settle().into_iter().map(|hop| hop.event).collect()
+    fn events(hops: &mut Hops) -> Vec<Event> {
+        hops.settle(&Ground::default()).into_iter().flat_map(|hop| hop.events).collect()
     }
 
     #[test]
     fn another_mac_a_loss_and_a_return_are_told_and_the_first_finding_is_not() {
-        let mut hops = Hops::default();
+        let (mut hops, ground) = (Hops::default(), Ground::default());
         assert!(hops.is_open(ip()));
-        hops.outcome(ip(), Outcome::Unresolved(Why::Resolving));
+        hops.outcome(ip(), Outcome::Unresolved(Why::Resolving), &ground);
         assert!(hops.is_open(ip()));
-        hops.outcome(ip(), resolved(9));
+        hops.outcome(ip(), resolved(9), &ground);
         assert!(!hops.is_open(ip()));
-        assert_eq!(events(&mut hops), [None, None]);
-        hops.outcome(ip(), resolved(8));
-        hops.outcome(ip(), Outcome::Unresolved(Why::NoRoute));
-        hops.outcome(ip(), resolved(8));
+        assert_eq!(events(&mut hops), []);
+        hops.outcome(ip(), resolved(8), &ground);
+        hops.outcome(ip(), Outcome::Unresolved(Why::NoRoute), &ground);
+        hops.outcome(ip(), resolved(8), &ground);
         let told = events(&mut hops);
-        assert!(matches!(&told[0], Some(Event::NextHopFound { mac, .. }) if mac == "02:00:00:00:00:08"), "{told:?}");
-        assert!(matches!(&told[1], Some(Event::NextHopLost { .. })));
-        assert!(matches!(&told[2], Some(Event::NextHopFound { .. })));
-        assert_eq!(hops.texts()[&ip()], "02:00:00:00:00:08 on interface 3");
+        assert!(matches!(&told[0], Event::NextHopFound { mac, .. } if mac == "02:00:00:00:00:08"), "{told:?}");
+        assert!(matches!(&told[1], Event::NextHopLost { .. }));
+        assert!(matches!(&told[2], Event::NextHopFound { .. }));
+        assert_eq!(hops.texts(&ground)[&ip()], "02:00:00:00:00:08 on interface 3");
         assert!(hops.lost().is_empty());
-        hops.outcome(ip(), Outcome::Unresolved(Why::NoAnswer));
+        hops.outcome(ip(), Outcome::Unresolved(Why::NoAnswer), &ground);
         assert_eq!(hops.lost(), BTreeSet::from([ip()]));
-        assert_eq!(hops.texts()[&ip()], "nobody answers for its address");
+        assert_eq!(hops.texts(&ground)[&ip()], "nobody answers for its address");
     }
 
     #[test]
     fn while_it_is_resolved_the_kernel_is_told_where_to_ask() {
-        let mut hops = Hops::default();
+        let (mut hops, ground) = (Hops::default(), Ground::default());
         let gateway = Some("192.0.2.254".parse().unwrap());
-        hops.route(ip(), Some(Route { ifindex: 7, gateway, source: None, is_local: false }));
-        hops.outcome(ip(), Outcome::Unresolved(Why::Resolving));
-        hops.outcome(ip(), Outcome::Unresolved(Why::NoRoute));
-        let told: Vec<NextHop> = hops.settle().into_iter().map(|hop| hop.next).collect();
-        assert_eq!(told, [NextHop::Unresolved { route: way_by(7, gateway) }, NextHop::Unreachable]);
+        let route = Route { ifindex: 7, gateway, source: None, mtu: Some(1400), is_local: false };
+        hops.route(ip(), Some(route));
+        hops.outcome(ip(), Outcome::Unresolved(Why::Resolving), &ground);
+        let next =
+            |hops: &mut Hops| hops.settle(&Ground::default()).into_iter().map(|hop| hop.next).collect::<Vec<_>>();
+        let way = evenkeel_dataplane::Route { interface: 7, gateway, mtu: 1400, own_address: None, vlan: None };
+        assert_eq!(next(&mut hops), [NextHop::Unresolved { route: way }]);
+        hops.recheck();
+        assert_eq!(next(&mut hops), [], "the same as before is not told again");
+        hops.route(ip(), Some(Route { mtu: Some(1300), ..route }));
+        let narrow = evenkeel_dataplane::Route { mtu: 1300, ..way };
+        assert_eq!(next(&mut hops), [NextHop::Unresolved { route: narrow }]);
+        hops.outcome(ip(), Outcome::Unresolved(Why::NoRoute), &ground);
+        assert_eq!(next(&mut hops), [NextHop::Unreachable]);
     }
 }
