@@ -167,8 +167,7 @@ fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -
         }
     }
     // SAFETY: `route` outlives the call and its size is given.
-    let found =
-        unsafe { helpers::bpf_fib_lookup(context, &mut route, size_of::<bpf_fib_lookup>() as i32, 0) } as u32;
+    let found = unsafe { helpers::bpf_fib_lookup(context, &mut route, size_of::<bpf_fib_lookup>() as i32, 0) } as u32;
     let resolved = match found {
         BPF_FIB_LKUP_RET_SUCCESS => true,
         BPF_FIB_LKUP_RET_NO_NEIGH if TC => false,

@@ -13,15 +13,14 @@ use crate::{
     ip::{Packet, TCP, UDP},
     limit, maps,
     mark::{evenkeel_mark4, evenkeel_mark6},
-    pair,
-    schedule, sip,
+    pair, schedule, sip,
     template::{
         evenkeel_keep4, evenkeel_keep6, evenkeel_kept4, evenkeel_kept6, evenkeel_template4, evenkeel_template6,
     },
 };
 use evenkeel_abi::{
-    ACL_DENY, DEST_FULLNAT, DEST_NAT, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, SERVICE_LIMITED, SERVICE_ONE_PACKET, SERVICE_PERSISTENT,
-    SERVICE_SIP, SERVICE_SLOPPY, ServiceKey,
+    ACL_DENY, DEST_FULLNAT, DEST_NAT, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, SERVICE_LIMITED,
+    SERVICE_ONE_PACKET, SERVICE_PERSISTENT, SERVICE_SIP, SERVICE_SLOPPY, ServiceKey,
     flow::{self, KEY4},
     sctp,
     state::State,

@@ -155,7 +155,8 @@ pub fn acquire<const K: usize>(hash: u64) -> Acquired {
     };
     let (in_first, in_second) = (look::<K>(one, tag), look::<K>(two, tag));
     if (in_first | in_second) >> WAY_SHIFT != 0 {
-        let (base, index, seen) = if in_first >> WAY_SHIFT != 0 { (first, one, in_first) } else { (second, two, in_second) };
+        let (base, index, seen) =
+            if in_first >> WAY_SHIFT != 0 { (first, one, in_first) } else { (second, two, in_second) };
         let way = (seen >> WAY_SHIFT) as u32 - 1;
         // SAFETY: the mask keeps the slot inside the element.
         let (meta, value) = unsafe {

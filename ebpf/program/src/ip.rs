@@ -236,7 +236,8 @@ fn transport(frame: &Frame, headers: &Headers, bytes: u32) -> Result<Packet, Rea
     let Headers { transport: header, protocol, part } = *headers;
     let at = frame.data + ETHERNET + header as usize;
     let too_long = bytes + ETHERNET as u32 > frame.length;
-    let packet = Packet { ports: 0, protocol, flags: tcp::SYN, part, bytes, transport: header, answer_only: false, bad: None };
+    let packet =
+        Packet { ports: 0, protocol, flags: tcp::SYN, part, bytes, transport: header, answer_only: false, bad: None };
     if protocol == TCP {
         if at + 20 > frame.end {
             return Err(short(part));

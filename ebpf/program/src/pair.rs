@@ -8,10 +8,7 @@ use crate::{
     atomic,
     connect::{ABSENT, NOTHING, New, OURS, THEIRS, code, encode, evenkeel_evict4, evenkeel_evict6, step, steps},
     connection::{self, bucket, expired, is_busy, stride, unload},
-    insert::{
-        self,
-        Acquired, CLAIMED, Claim, OUTCOME_SHIFT, TAKEN, THERE, acquire, claim, reason, refuse, take_over,
-    },
+    insert::{self, Acquired, CLAIMED, Claim, OUTCOME_SHIFT, TAKEN, THERE, acquire, claim, reason, refuse, take_over},
     maps,
     plan::Plan,
 };
@@ -243,7 +240,11 @@ fn back<const K: usize>(new: &mut New<K>) -> Result<u32, Reason> {
     new.port = 0;
     for attempt in 0..=TRIES {
         if full {
-            let own = if attempt == 0 { u16::from_be(new.ports as u16) } else { hash::own_port(new.hash, attempt, first, last) };
+            let own = if attempt == 0 {
+                u16::from_be(new.ports as u16)
+            } else {
+                hash::own_port(new.hash, attempt, first, last)
+            };
             if own < first || own > last {
                 continue;
             }

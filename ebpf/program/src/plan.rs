@@ -137,9 +137,5 @@ pub fn carry_out<const TC: bool>(context: *mut c_void) -> Verdict {
     if refused != 0 {
         return Verdict::refuse(Reason::from_number(refused as u32 - 1));
     }
-    if v4 {
-        translate::carry_out::<KEY4, TC>(context, plan)
-    } else {
-        translate::carry_out::<KEY6, TC>(context, plan)
-    }
+    if v4 { translate::carry_out::<KEY4, TC>(context, plan) } else { translate::carry_out::<KEY6, TC>(context, plan) }
 }
