@@ -1,7 +1,10 @@
 //! The command line of `evenkeel`.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{net::IpAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 /// One program for Linux load balancing: your ldirectord.cf, or one small TOML file, on a packet path of its own.
 #[derive(Debug, Parser)]
@@ -36,6 +39,10 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// End the running instance; everything it added is removed
     Stop,
+    /// List the connections
+    Conns(ConnsArgs),
+    /// End connections: of a service, of a real server, of a client
+    Flush(FlushArgs),
     /// Let a real server's connections end: no new ones go to it
     Drain(DrainArgs),
     /// Give a drained real server new connections again
@@ -128,6 +135,9 @@ pub(crate) struct RunArgs {
     /// Without a file: the scheduler: rr, wrr, mh, maglev
     #[arg(long, value_name = "NAME", requires = "vip")]
     pub(crate) schedule: Option<String>,
+    /// Without a file: with an empty table, for ipvsadm to fill; what an earlier run left is taken over
+    #[arg(long, conflicts_with_all = ["paths", "vip", "dry_run"])]
+    pub(crate) empty: bool,
     /// The packet path
     #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     pub(crate) dataplane: DataplaneArg,
@@ -220,12 +230,64 @@ pub(crate) struct DrainArgs {
     /// End by itself after this time: 90s, 10m, 2h
     #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
     pub(crate) for_s: Option<u64>,
-    /// Wait until no connection is left
+    /// Wait until no active connection is left, or no more than --keep
     #[arg(long)]
     pub(crate) until_idle: bool,
+    /// Wait as long at the most, then end the connections that are left
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "for_s")]
+    pub(crate) deadline: Option<u64>,
+    /// So many active connections need not be waited for; with --deadline they are ended with the rest
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) keep: u32,
     /// Also when no real server of a service would be left
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// Which connections.
+#[derive(Args, Debug)]
+pub(crate) struct FilterArgs {
+    /// Of this service: its name, or its address and port
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) service: Option<String>,
+    /// Of this real server: its name or address, with or without port
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) server: Option<String>,
+    /// Of this client: its address, with or without port
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = end)]
+    pub(crate) client: Option<SocketAddr>,
+}
+
+/// Arguments of `conns`.
+#[derive(Args, Debug)]
+pub(crate) struct ConnsArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Only how many there are
+    #[arg(long, conflicts_with_all = ["limit", "no_headers"])]
+    pub(crate) count: bool,
+    /// No more than this
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// A JSON array, one connection a line; with --count an object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Without the first line
+    #[arg(long)]
+    pub(crate) no_headers: bool,
+}
+
+/// Arguments of `flush`.
+#[derive(Args, Debug)]
+pub(crate) struct FlushArgs {
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+    /// Every connection
+    #[arg(long, conflicts_with_all = ["service", "server", "client"])]
+    pub(crate) all: bool,
+    /// Only say how many there are
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Arguments of `weight`.
@@ -345,6 +407,12 @@ pub(crate) struct VipArgs {
     /// Virtual addresses, without prefix length
     #[arg(value_name = "VIP")]
     pub(crate) vips: Vec<IpAddr>,
+}
+
+/// An address, with or without port.
+fn end(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
+    bare.or_else(|_| text.parse()).map_err(|_| "write an address such as 198.51.100.7 or [2001:db8::7]:4242".to_owned())
 }
 
 /// `90`, `90s`, `10m`, `2h`, `1d`.

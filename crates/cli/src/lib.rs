@@ -7,6 +7,7 @@
 mod args;
 mod check;
 mod client;
+mod conns;
 mod exit;
 mod ipvsadm;
 mod ldirectord;
@@ -92,6 +93,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Trouble> {
         Command::Reload => operate::reload(&runtime_dir),
         Command::Status(arguments) => status::status(&runtime_dir, &arguments),
         Command::Stop => stop::stop(&runtime_dir),
+        Command::Conns(arguments) => conns::conns(&runtime_dir, &arguments),
+        Command::Flush(arguments) => conns::flush(&runtime_dir, &arguments),
         Command::Drain(arguments) => operate::drain(&runtime_dir, arguments),
         Command::Undrain(arguments) => operate::undrain(&runtime_dir, arguments),
         Command::Weight(arguments) => operate::weight(&runtime_dir, arguments),

@@ -14,8 +14,13 @@ pub(crate) fn reload(runtime_dir: &Path) -> Result<ExitCode, Trouble> {
 }
 
 pub(crate) fn drain(runtime_dir: &Path, arguments: DrainArgs) -> Result<ExitCode, Trouble> {
-    let DrainArgs { server: ServerArg { server }, for_s, until_idle, force } = arguments;
-    carry_out(runtime_dir, &Request::Drain { server, for_s, until_idle, deadline_s: None, keep: 0, force }, until_idle)
+    let DrainArgs { server: ServerArg { server }, for_s, until_idle, deadline, keep, force } = arguments;
+    let waits = until_idle || deadline.is_some();
+    if keep > 0 && !waits {
+        return Err(Trouble::usage("--keep says what --until-idle or --deadline need not wait for: add one of them"));
+    }
+    let request = Request::Drain { server, for_s, until_idle, deadline_s: deadline, keep, force };
+    carry_out(runtime_dir, &request, waits)
 }
 
 pub(crate) fn undrain(runtime_dir: &Path, arguments: ServerArg) -> Result<ExitCode, Trouble> {

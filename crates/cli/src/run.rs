@@ -28,7 +28,7 @@ impl From<AttachArg> for Door {
 }
 
 pub(crate) fn run(runtime_dir: PathBuf, arguments: RunArgs) -> Result<ExitCode, Trouble> {
-    if arguments.paths.is_empty() && arguments.vip.is_none() {
+    if arguments.paths.is_empty() && arguments.vip.is_none() && !arguments.empty {
         return Err(Trouble::usage(NOTHING_TO_RUN));
     }
     if !arguments.dry_run {
@@ -52,7 +52,7 @@ pub(crate) fn run(runtime_dir: PathBuf, arguments: RunArgs) -> Result<ExitCode, 
         operators: Vec::new(),
         program: own_program(),
         pid_file: None,
-        keep_all: false,
+        keep_all: arguments.empty,
         ready: Box::new(|| {}),
     };
     match evenkeel_runtime::run(options, open) {
@@ -81,6 +81,7 @@ pub(crate) fn opener(dataplane: DataplaneArg) -> Opener {
 
 fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
     match &arguments.vip {
+        None if arguments.empty => Ok((Configuration::default(), Arc::new(|| Ok(Configuration::default())))),
         Some(vip) => without_file(vip, arguments),
         None => {
             let (paths, format) = (absolute(&arguments.paths), arguments.format.map(Into::into));

@@ -121,3 +121,45 @@ fn two_cpus_make_one_connection_of_a_flow() {
     let v6 = |last: u8| IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)]);
     contend(director(IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 0x100]), v6), syn6);
 }
+
+/// A few flows open, go on and end at once, while the daemon ends, sweeps and lists them: in the end nothing is counted that
+/// is not there.
+#[test]
+fn what_ends_while_packets_come_is_accounted_for_once() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: loading a packet program needs root");
+        return;
+    }
+    const ROUNDS: u32 = 200;
+    let mut plane = director(IpAddr::from([10, 0, 0, 100]), |last| IpAddr::from([10, 0, 0, last]));
+    let runners = [plane.runner(Door::Xdp).unwrap(), plane.runner(Door::Xdp).unwrap()];
+    let done = AtomicU32::new(0);
+    let all = ConnectionFilter::default();
+    let one = ConnectionFilter { real_server: Some(SocketAddr::from(([10, 0, 0, 11], 80))), ..all };
+    let mut ended = 0;
+    std::thread::scope(|scope| {
+        for runner in &runners {
+            scope.spawn(|| {
+                for number in 0..ROUNDS * 64 {
+                    let mut frame = syn4(number % 64);
+                    // SYN, ACK, RST and SYN again of each flow in turn.
+                    frame[47] = [2, 16, 4, 2][(number / 64) as usize % 4];
+                    runner.run(&frame, 1).unwrap();
+                }
+                done.fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        while done.load(Ordering::SeqCst) < 2 {
+            ended += plane.flush(&one).unwrap();
+            plane.sweep().unwrap();
+            plane.connections(&all, 0, &mut |_| true).unwrap();
+            ended += plane.flush(&all).unwrap();
+        }
+    });
+    ended += plane.flush(&all).unwrap();
+    assert!(ended > 0, "nothing was ever there to end");
+    let mut left = Vec::new();
+    let mut note = |_, address: Option<SocketAddr>, c: Counters| left.push((address, c.active, c.inactive));
+    plane.counters(&mut note).unwrap();
+    assert!(left.iter().all(|(_, active, inactive)| (*active, *inactive) == (0, 0)), "{left:?}");
+}

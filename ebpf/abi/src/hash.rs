@@ -55,6 +55,14 @@ pub const fn maglev_slot(hash: u64, slots: u32) -> u32 {
     ((hash.wrapping_mul(M2) >> 20) as u32) % slots
 }
 
+/// The director's own port that a FullNAT connection tries as its `attempt`-th (PP-44), host order; `first` to `last`.
+#[inline(always)]
+pub const fn own_port(hash: u64, attempt: u32, first: u16, last: u16) -> u16 {
+    let ports = last.wrapping_sub(first) as u32 + 1;
+    let mixed = absorb(hash, attempt as u64).wrapping_mul(M2);
+    first.wrapping_add(((mixed >> 32) as u32 % ports) as u16)
+}
+
 /// Slots of the kernel's `mh` table (CONFIG_IP_VS_MH_TAB_INDEX 12).
 pub const MH_SLOTS: u32 = 4093;
 /// First key of the kernel's `mh`.

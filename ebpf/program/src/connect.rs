@@ -7,20 +7,20 @@
 
 use crate::{
     Frame, atomic,
-    connection::{bucket, opens, row, stride, unload, weigh},
-    forward::Target,
+    connection::{bucket, direction, opens, row, stride, unload, weigh},
+    forward::{NO_SLOT, Target},
     insert,
     ip::{Packet, TCP, UDP},
     limit, maps,
     mark::{evenkeel_mark4, evenkeel_mark6},
-    schedule, sip,
+    pair, schedule, sip,
     template::{
         evenkeel_keep4, evenkeel_keep6, evenkeel_kept4, evenkeel_kept6, evenkeel_template4, evenkeel_template6,
     },
 };
 use evenkeel_abi::{
-    ACL_DENY, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, SERVICE_LIMITED, SERVICE_ONE_PACKET, SERVICE_PERSISTENT,
-    SERVICE_SIP, SERVICE_SLOPPY, ServiceKey,
+    ACL_DENY, DEST_FULLNAT, DEST_NAT, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, SERVICE_LIMITED,
+    SERVICE_ONE_PACKET, SERVICE_PERSISTENT, SERVICE_SIP, SERVICE_SLOPPY, ServiceKey,
     flow::{self, KEY4},
     sctp,
     state::State,
@@ -77,8 +77,12 @@ pub struct New<const K: usize> {
     pub service_flags: u32,
     /// The real server's index.
     pub dest: u32,
-    /// No hole.
-    pub spare: u32,
+    /// The director's own port (PP-44), network order; 0: it has none.
+    pub port: u32,
+    /// Of a translated connection: the key of its way back, the hash of that, and the claim on its slot.
+    pub back: [u64; K],
+    pub back_hash: u64,
+    pub claimed: u64,
 }
 
 impl<const K: usize> New<K> {
@@ -96,6 +100,7 @@ impl<const K: usize> New<K> {
         (new.ports, new.protocol, new.flags) = (packet.ports, packet.protocol as u32, packet.flags as u32);
         (new.bad, new.transport) = (bad, packet.transport);
         (new.reuse, new.looked, new.call_id, new.service) = (NOTHING, 0, 0, NO_SERVICE);
+        new.port = 0;
         Ok(new)
     }
 }
@@ -164,7 +169,7 @@ pub fn connect<const K: usize>(frame: &Frame, new: &mut New<K>) -> Result<Target
         encoded = step!(evenkeel_connect4, evenkeel_connect6, new);
     }
     match encoded >> 56 {
-        0 => Target::of(encoded as u32, (encoded >> 32) as u32, None),
+        0 => Target::of(encoded as u32, (encoded >> 32) as u32, NO_SLOT),
         reason => Err(Reason::from_number(reason as u32 - 1)),
     }
 }
@@ -177,7 +182,7 @@ steps! {
     evenkeel_admit4, evenkeel_admit6 => |new| encode(admit(new).map(|()| 0));
     /// Chooses the real server.
     evenkeel_choose4, evenkeel_choose6 => |new| encode(choose(new));
-    /// Changes the slot that the connection has already: [`OURS`], [`THEIRS`] or [`ABSENT`].
+    /// Changes the slot that the connection has already: [`OURS`], [`THEIRS`] or [`ABSENT`]; [`PAIR`] for a translated one.
     evenkeel_prepare4, evenkeel_prepare6 => |new| encode(prepare(new));
     /// Puts what is made into a slot of its own: [`OURS`] or [`THEIRS`].
     evenkeel_place4, evenkeel_place6 => |new| encode(place(new));
@@ -191,6 +196,8 @@ pub const OURS: u32 = 0;
 pub const THEIRS: u32 = 1;
 /// There is none: it is to be put into one.
 pub const ABSENT: u32 = u32::MAX;
+/// It is to be made together with its way back.
+const PAIR: u32 = u32::MAX - 1;
 
 #[inline(always)]
 fn place<const K: usize>(new: &mut New<K>) -> Result<u32, Reason> {
@@ -261,7 +268,9 @@ fn try_connect<const K: usize>(new: &mut New<K>) -> u64 {
     }
     if flags & SERVICE_ONE_PACKET == 0 || new.protocol != UDP as u32 {
         let mut put = step!(evenkeel_prepare4, evenkeel_prepare6, new);
-        if put == ABSENT as u64 {
+        if put == PAIR as u64 {
+            put = pair::make(new);
+        } else if put == ABSENT as u64 {
             put = self::put(new);
         }
         if put == THEIRS as u64 {
@@ -276,7 +285,7 @@ fn try_connect<const K: usize>(new: &mut New<K>) -> u64 {
         // SAFETY: this CPU's own element.
         unsafe { (*counters).connections += 1 };
     }
-    new.dest as u64
+    new.dest as u64 | (new.port as u64) << 32
 }
 
 /// Leads the client's template to the chosen real server; the one it leads to then.
@@ -323,8 +332,12 @@ fn choose<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
 /// Says what the connection's slot is to hold, and changes the slot it has already.
 #[inline(always)]
 fn prepare<const K: usize>(new: &mut New<K>) -> Result<u32, Reason> {
-    let state = first_state(new, Target::of(new.dest, 0, None)?.flags);
+    let flags = Target::of(new.dest, 0, NO_SLOT)?.flags;
+    let state = first_state(new, flags);
     new.fresh = flow::value(new.dest, state, new.now);
+    if flags & (DEST_NAT | DEST_FULLNAT) != 0 {
+        return Ok(PAIR);
+    }
     if new.reuse == NOTHING { Ok(ABSENT) } else { renew(new) }
 }
 
@@ -369,7 +382,7 @@ fn first_state<const K: usize>(new: &New<K>, dest_flags: u32) -> u32 {
     } else {
         State::Other
     };
-    maps::next(row(new.protocol as u8, new.flags as u8, dest_flags), none as u32)
+    maps::next(row(new.protocol as u8, new.flags as u8, direction(dest_flags)), none as u32)
 }
 
 /// The value of the slot that is to be reused.

@@ -1,13 +1,13 @@
 //! The connection a packet belongs to, and its state (PP-9 to PP-15).
 
 use crate::{
-    Frame, Verdict, atomic,
+    Frame, Verdict, answer, atomic,
     connect::{self, New},
     forward::{self, Target},
     fragment,
     ip::{FIRST, Packet, UDP},
-    maps,
-    plan::Place,
+    maps, pair,
+    plan::{ANSWER, Place},
     template,
 };
 use evenkeel_abi::{
@@ -68,6 +68,14 @@ pub struct Found {
     pub bucket: u32,
 }
 
+impl Found {
+    /// The slot's number, as links have it.
+    #[inline(always)]
+    pub fn number(&self) -> u32 {
+        self.bucket * WAYS as u32 + self.way
+    }
+}
+
 /// The published, living slot of a flow in one bucket.
 #[inline(always)]
 fn find<const K: usize>(index: u32, tag: u64, key: &[u64; K]) -> Option<Found> {
@@ -112,7 +120,11 @@ fn run<const K: usize>(
 ) -> Result<Verdict, Reason> {
     let now = maps::now();
     let target = match lookup(hash, key) {
+        Some(found) if flow::state(found.value) == State::Reverse as u32 => {
+            return answer::plan::<K>(packet, found, (ANSWER, 0), plan);
+        }
         Some(found) => known(frame, packet, key, hash, now, found)?,
+        None if packet.answer_only => return Err(Reason::NotOurs),
         None => connect::connect(frame, New::write(packet, key, hash, now)?)?,
     };
     if packet.part == FIRST {
@@ -159,9 +171,8 @@ fn known<const K: usize>(
 ) -> Result<Target, Reason> {
     let Found { slot, value, .. } = found;
     let state = flow::state(value);
-    let target = Target::of(flow::dest(value), 0, Some(found))?;
-    let (idle, timeout) = (idle(value, now), maps::timeout(state) as i32);
-    let reuse = if idle > timeout {
+    let target = Target::of(flow::dest(value), 0, found.number())?;
+    let reuse = if idle(value, now) > maps::timeout(state) as i32 {
         connect::EXPIRED
     } else if let Some(bad) = packet.bad {
         return Err(bad);
@@ -177,22 +188,86 @@ fn known<const K: usize>(
         (new.reuse, new.bucket, new.way, new.value) = (reuse, found.bucket, found.way, value);
         return connect::connect(frame, new);
     }
-    let next = maps::next(row(packet.protocol, packet.flags, target.flags), state);
-    // A packet need not write down that it came when one has done so a moment ago: writing dirties the line.
-    if next != state || idle > timeout >> RENEWAL {
-        let fresh = flow::value(flow::dest(value), next, now) | value & VALUE_LINK;
-        // SAFETY: the word after a slot's first one. Who loses the race has nothing to add: the winner is as recent.
-        let changed = unsafe { atomic::replace(slot.add(1), value, fresh) };
-        if changed && state::is_active(next) != state::is_active(state) {
-            weigh(flow::dest(value), Load::of(next).wrapping_sub(Load::of(state)));
-        }
-        if changed && next != state && state::is_established(next) && target.service_flags() & SERVICE_PERSISTENT != 0 {
-            let new = New::write(packet, key, hash, now)?;
-            new.service = target.service();
-            template::assure(new);
-        }
+    let row = row(packet.protocol, packet.flags, direction(target.flags));
+    if follow::<K>(slot, found.number(), value, row, now) && target.service_flags() & SERVICE_PERSISTENT != 0 {
+        let new = New::write(packet, key, hash, now)?;
+        new.service = target.service();
+        template::assure(new);
     }
     Ok(target)
+}
+
+/// Follows the state of the connection in `slot`, whose number is `number`, of `value`, and renews its timeout; whether that has made
+/// it established.
+#[inline(always)]
+pub fn follow<const K: usize>(slot: *mut u64, number: u32, value: u64, row: u32, now: u32) -> bool {
+    let state = flow::state(value);
+    let next = maps::next(row, state);
+    // A packet need not write down that it came when one has done so a moment ago: writing dirties the line.
+    if next == state && idle(value, now) <= maps::timeout(state) as i32 >> RENEWAL {
+        return false;
+    }
+    // SAFETY: a slot.
+    if unsafe { change(slot, value, next, now) } {
+        return next != state && state::is_established(next);
+    }
+    // Another CPU's packet came first. It is as recent, but it may be of the other direction.
+    if next == state {
+        return false;
+    }
+    if K == KEY4 { evenkeel_follow4(number, row, now) != 0 } else { evenkeel_follow6(number, row, now) != 0 }
+}
+
+/// Puts a connection into another state, accounting for it; `false`: another CPU has changed it meanwhile.
+///
+/// # Safety
+/// `slot` is one of the table.
+#[inline(always)]
+unsafe fn change(slot: *mut u64, value: u64, next: u32, now: u32) -> bool {
+    let (dest, state) = (flow::dest(value), flow::state(value));
+    let fresh = flow::value(dest, next, now) | value & VALUE_LINK;
+    // SAFETY: the word after a slot's first one.
+    let changed = unsafe { atomic::replace(slot.add(1), value, fresh) };
+    if changed && state::is_active(next) != state::is_active(state) {
+        weigh(dest, Load::of(next).wrapping_sub(Load::of(state)));
+    }
+    changed
+}
+
+/// How often a change of state is tried again.
+const TRIES: u32 = 3;
+
+/// Follows the state of the connection in slot `number` after another CPU has changed it; 1 if that has made it established.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn evenkeel_follow4(number: u32, row: u32, now: u32) -> u64 {
+    follow_again::<KEY4>(number, row, now)
+}
+
+/// See [`evenkeel_follow4`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn evenkeel_follow6(number: u32, row: u32, now: u32) -> u64 {
+    follow_again::<KEY6>(number, row, now)
+}
+
+#[inline(always)]
+fn follow_again<const K: usize>(number: u32, row: u32, now: u32) -> u64 {
+    let Some(slot) = pair::slot::<K>(number) else { return 0 };
+    for _ in 0..TRIES {
+        // SAFETY: the word after a slot's first one.
+        let value = unsafe { atomic::read(slot.add(1)) };
+        let state = flow::state(value);
+        let next = maps::next(row, state);
+        if next == state {
+            return 0;
+        }
+        // SAFETY: a slot.
+        if unsafe { change(slot, value, next, now) } {
+            return state::is_established(next) as u64;
+        }
+    }
+    0
 }
 
 /// Whether a connection of a real server that is gone is given up (PP-33).
@@ -221,11 +296,15 @@ pub fn opens(protocol: u8, flags: u8) -> bool {
     flags & (tcp::SYN | tcp::ACK) == tcp::SYN
 }
 
-/// The row of a client's packet to a real server of these flags (PP-13). States of protocols without transitions stay as
-/// they are in every row of TCP.
+/// The direction of a client's packet to a real server of these flags.
 #[inline(always)]
-pub fn row(protocol: u8, flags: u8, dest_flags: u32) -> u32 {
-    let direction = if dest_flags & (DEST_NAT | DEST_FULLNAT) != 0 { Direction::Input } else { Direction::InputOnly };
+pub fn direction(dest_flags: u32) -> Direction {
+    if dest_flags & (DEST_NAT | DEST_FULLNAT) != 0 { Direction::Input } else { Direction::InputOnly }
+}
+
+/// The row of a packet (PP-13). States of protocols without transitions stay as they are in every row of TCP.
+#[inline(always)]
+pub fn row(protocol: u8, flags: u8, direction: Direction) -> u32 {
     if protocol == sctp::PROTOCOL { sctp::row(direction, flags as u32) } else { tcp::row(direction, tcp::event(flags)) }
 }
 

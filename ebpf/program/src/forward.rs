@@ -2,10 +2,9 @@
 
 use crate::{
     Frame, Verdict,
-    connection::Found,
     ip::{ETHERNET, Packet, read, write},
     maps,
-    plan::Place,
+    plan::{FORWARD, Place},
     translate, tunnel,
 };
 use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, DEST_VLAN, Dest, Reason, flow::KEY4};
@@ -21,17 +20,20 @@ pub struct Target {
     pub flags: u32,
     /// The director's own port towards it, network order, if it is known already (PP-44).
     pub port: u32,
-    /// The connection's slot, if it was there before the packet.
-    pub found: Option<Found>,
+    /// The number of the connection's slot, as links have it, if it was there before the packet; or [`NO_SLOT`].
+    pub slot: u32,
 }
+
+/// See [`Target::slot`].
+pub const NO_SLOT: u32 = u32::MAX;
 
 impl Target {
     #[inline(always)]
-    pub fn of(dest: u32, port: u32, found: Option<Found>) -> Result<Target, Reason> {
+    pub fn of(dest: u32, port: u32, slot: u32) -> Result<Target, Reason> {
         let line = maps::DESTS.get_ptr(dest).ok_or(Reason::Internal)?;
         // SAFETY: an element of the array.
         let flags = unsafe { (&raw const (*line).flags).read_volatile() };
-        Ok(Target { dest, line, flags, port, found })
+        Ok(Target { dest, line, flags, port, slot })
     }
 
     /// The index of its service.
@@ -90,7 +92,7 @@ pub fn finish<const K: usize>(
     if flags & DEST_REWRITES == 0 {
         return Ok(verdict);
     }
-    translate::plan(packet, key, hash, target, dest, verdict, plan)
+    translate::plan(FORWARD, packet, key, hash, target, verdict, plan)
 }
 
 /// Counts a packet to a real server (PP-28).
@@ -105,12 +107,24 @@ pub fn account(index: u32, bytes: u32) {
     }
 }
 
+/// Counts a packet to a client.
+#[inline(always)]
+pub fn account_out(index: u32, bytes: u32) {
+    if let Some(counters) = maps::counters(index) {
+        // SAFETY: this CPU's own element.
+        unsafe {
+            (*counters).packets_out += 1;
+            (*counters).bytes_out += bytes as u64;
+        }
+    }
+}
+
 /// Takes one from the TTL or hop limit (PP-24).
 ///
 /// # Safety
 /// At `ip` 20 (IPv4) or 40 (IPv6) bytes of the packet may be touched.
 #[inline(always)]
-unsafe fn age<const K: usize>(ip: usize) -> Result<(), Reason> {
+pub unsafe fn age<const K: usize>(ip: usize) -> Result<(), Reason> {
     let at = if K == KEY4 { ip + 8 } else { ip + 7 };
     let ttl: u8 = unsafe { read(at) };
     if ttl <= 1 {

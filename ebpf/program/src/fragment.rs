@@ -6,7 +6,7 @@
 use crate::{
     Frame, Verdict,
     extension::Headers,
-    forward::{self, Target},
+    forward::{self, NO_SLOT, Target},
     ip::{ETHERNET, ICMP, ICMPV6, LATER, Packet},
     maps,
     plan::Place,
@@ -100,8 +100,8 @@ pub fn later<const K: usize>(
         return Err(Reason::NotOurs);
     }
     let (part, transport) = (LATER, headers.transport);
-    let packet = Packet { ports: 0, protocol: 0, flags: 0, part, bytes, transport, bad: None };
-    let target = Target::of(found as u32, 0, None)?;
+    let packet = Packet { ports: 0, protocol: 0, flags: 0, part, bytes, transport, answer_only: false, bad: None };
+    let target = Target::of(found as u32, 0, NO_SLOT)?;
     forward::finish::<K>(frame, &packet, flow, 0, target, plan)
 }
 

@@ -1,16 +1,17 @@
-//! ICMP errors about a connection go where the connection goes (PP-27).
+//! ICMP errors about a connection go where the connection goes (PP-27), translated where it is (PP-45).
 
 use crate::{
-    Frame, Verdict, connection,
+    Frame, Verdict, answer, connection,
     forward::{self, Target},
     ip::{ETHERNET, Packet, TCP, UDP, WHOLE, key6, read},
     maps,
-    plan::Place,
+    plan::{ERROR_ANSWER, ERROR_FORWARD, FORWARD, Place},
 };
 use evenkeel_abi::{
     Reason,
     flow::{self, KEY4, KEY6},
     hash,
+    state::State,
 };
 
 /// Swaps the ports of a quoted packet, which went the other way.
@@ -47,7 +48,8 @@ pub fn ipv4(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Ve
     // SAFETY: just checked.
     let ports = turned(unsafe { read(inner + header) });
     let key = [(client as u64) << 32 | source as u64, flow::ports(ports, protocol)];
-    relay::<KEY4>(frame, at, bytes, &key, hash::flow4(maps::secret(), &key), plan)
+    let quoted = Quoted { at, bytes, ports, protocol, transport: (inner + header - frame.data - ETHERNET) as u32 };
+    relay::<KEY4>(frame, quoted, &key, hash::flow4(maps::secret(), &key), plan)
 }
 
 /// `at`: the ICMPv6 header; `bytes`: the IP length.
@@ -68,7 +70,8 @@ pub fn ipv6(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Ve
     // SAFETY: checked above.
     let ports = turned(unsafe { read(inner + 40) });
     let key = key6(client, source, flow::ports(ports, protocol));
-    relay::<KEY6>(frame, at, bytes, &key, hash::flow6(maps::secret(), &key), plan)
+    let quoted = Quoted { at, bytes, ports, protocol, transport: (inner + 40 - frame.data - ETHERNET) as u32 };
+    relay::<KEY6>(frame, quoted, &key, hash::flow6(maps::secret(), &key), plan)
 }
 
 /// # Safety
@@ -78,21 +81,45 @@ unsafe fn words(at: usize) -> [u32; 4] {
     unsafe { [read(at), read(at + 4), read(at + 8), read(at + 12)] }
 }
 
+/// An error and the packet that it quotes.
+struct Quoted {
+    /// The ICMP header.
+    at: usize,
+    /// IP length of the error.
+    bytes: u32,
+    /// Ports of the quoted packet, turned.
+    ports: u32,
+    protocol: u8,
+    /// Its transport header, counted from behind the Ethernet header.
+    transport: u32,
+}
+
 #[inline(always)]
 fn relay<const K: usize>(
     frame: &Frame,
-    at: usize,
-    bytes: u32,
+    quoted: Quoted,
     key: &[u64; K],
     hash: u64,
     plan: &mut Place,
 ) -> Result<Verdict, Reason> {
     let Some(found) = connection::lookup(hash, key) else { return Err(Reason::NotOurs) };
-    if connection::expired(found.value, maps::now()) {
+    let Quoted { at, bytes, ports, protocol, transport: inner } = quoted;
+    let transport = (at - frame.data - ETHERNET) as u32;
+    let packet = Packet { ports, protocol, flags: 0, part: WHOLE, bytes, transport, answer_only: false, bad: None };
+    let now = maps::now();
+    if flow::state(found.value) == State::Reverse as u32 {
+        return answer::plan::<K>(&packet, found, (ERROR_ANSWER, inner), plan);
+    }
+    if connection::expired(found.value, now) {
         return Err(Reason::NotOurs);
     }
-    let transport = (at - frame.data - ETHERNET) as u32;
-    let packet = Packet { ports: 0, protocol: 0, flags: 0, part: WHOLE, bytes, transport, bad: None };
-    let target = Target::of(flow::dest(found.value), 0, Some(found))?;
-    forward::finish::<K>(frame, &packet, key, hash, target, plan)
+    let target = Target::of(flow::dest(found.value), 0, found.number())?;
+    let verdict = forward::finish::<K>(frame, &packet, key, hash, target, plan)?;
+    if verdict.rewrites() {
+        let plan = plan.get()?;
+        if plan.kind == FORWARD {
+            (plan.kind, plan.inner) = (ERROR_FORWARD, inner);
+        }
+    }
+    Ok(verdict)
 }

@@ -61,6 +61,8 @@ pub struct Packet {
     pub bytes: u32,
     /// Where the transport header begins, counted from behind the Ethernet header; a multiple of 4.
     pub transport: u32,
+    /// Nothing but the answer of a translated real server can be ours of this (PP-42).
+    pub answer_only: bool,
     /// What is wrong with it, should it turn out to be for a service.
     pub bad: Option<Reason>,
 }
@@ -97,12 +99,33 @@ fn classify(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
 /// Whether an address may be a virtual one (PP-3): no false negatives.
 #[inline(always)]
 pub fn may_be_ours(folded: u32) -> bool {
-    let bit = filter_bit(folded);
     let Some(filter) = maps::FILTER.get_ptr(0) else { return false };
-    // SAFETY: the mask keeps the index inside the array.
-    let word =
-        unsafe { (&raw const (*filter).words).cast::<u64>().add((bit >> 6) as usize & (FILTER_WORDS - 1)).read() };
+    // SAFETY: an element of the array.
+    unsafe { has_bit((&raw const (*filter).words).cast(), folded) }
+}
+
+/// Whether an address may be that of a translated real server (PP-42): no false negatives.
+#[inline(always)]
+pub fn may_answer(folded: u32) -> bool {
+    let Some(filter) = maps::FILTER.get_ptr(0) else { return false };
+    // SAFETY: an element of the array.
+    unsafe { has_bit((&raw const (*filter).answers).cast(), folded) }
+}
+
+/// # Safety
+/// `words` are a part of the filter.
+#[inline(always)]
+unsafe fn has_bit(words: *const u64, folded: u32) -> bool {
+    let bit = filter_bit(folded);
+    // SAFETY: the mask keeps the index inside the part.
+    let word = unsafe { words.add((bit >> 6) as usize & (FILTER_WORDS - 1)).read() };
     word >> (bit & 63) & 1 != 0
+}
+
+/// The four words of an IPv6 address as the filter knows it.
+#[inline(always)]
+pub fn folded(address: &[u32; 4]) -> u32 {
+    address[0] ^ address[1] ^ address[2] ^ address[3]
 }
 
 #[inline(always)]
@@ -110,7 +133,10 @@ fn ipv4(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     let ip = frame.data + ETHERNET;
     // SAFETY: `classify` has checked the 20 bytes of the fixed header.
     let (source, destination): (u32, u32) = unsafe { (read(ip + 12), read(ip + 16)) };
-    if !may_be_ours(destination) {
+    let answer_only = !may_be_ours(destination);
+    // An error about a translated connection may come from any router (PP-45).
+    // SAFETY: as above.
+    if answer_only && !may_answer(source) && (unsafe { read::<u8>(ip + 9) } != ICMP) {
         return Err(Reason::NotOurs);
     }
     // SAFETY: as above.
@@ -137,7 +163,8 @@ fn ipv4(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     if protocol == ICMP {
         return icmp::ipv4(frame, ip + header, bytes, plan);
     }
-    let packet = transport(frame, &headers, bytes)?;
+    let mut packet = transport(frame, &headers, bytes)?;
+    packet.answer_only = answer_only;
     if packet.part == FIRST {
         fragment::arrived();
     }
@@ -153,11 +180,13 @@ fn ipv6(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     }
     // SAFETY: within the 40 bytes just checked.
     let destination: [u32; 4] = unsafe { [read(ip + 24), read(ip + 28), read(ip + 32), read(ip + 36)] };
-    if !may_be_ours(destination[0] ^ destination[1] ^ destination[2] ^ destination[3]) {
-        return Err(Reason::NotOurs);
-    }
     // SAFETY: as above.
     let source: [u32; 4] = unsafe { [read(ip + 8), read(ip + 12), read(ip + 16), read(ip + 20)] };
+    let answer_only = !may_be_ours(folded(&destination));
+    // SAFETY: as above.
+    if answer_only && !may_answer(folded(&source)) && unsafe { read::<u8>(ip + 6) } != ICMPV6 {
+        return Err(Reason::NotOurs);
+    }
     // SAFETY: as above.
     let (version, payload, protocol): (u8, u16, u8) = unsafe { (read(ip), read(ip + 4), read(ip + 6)) };
     if version >> 4 != 6 {
@@ -180,7 +209,8 @@ fn ipv6(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     if headers.protocol == ICMPV6 {
         return icmp::ipv6(frame, ip + headers.transport as usize, bytes, plan);
     }
-    let packet = transport(frame, &headers, bytes)?;
+    let mut packet = transport(frame, &headers, bytes)?;
+    packet.answer_only = answer_only;
     if packet.part == FIRST {
         fragment::arrived();
     }
@@ -206,7 +236,8 @@ fn transport(frame: &Frame, headers: &Headers, bytes: u32) -> Result<Packet, Rea
     let Headers { transport: header, protocol, part } = *headers;
     let at = frame.data + ETHERNET + header as usize;
     let too_long = bytes + ETHERNET as u32 > frame.length;
-    let packet = Packet { ports: 0, protocol, flags: tcp::SYN, part, bytes, transport: header, bad: None };
+    let packet =
+        Packet { ports: 0, protocol, flags: tcp::SYN, part, bytes, transport: header, answer_only: false, bad: None };
     if protocol == TCP {
         if at + 20 > frame.end {
             return Err(short(part));

@@ -10,9 +10,11 @@
     reason = "the BPF target has no atomics in core; the intrinsics compile to BPF instructions"
 )]
 
+mod answer;
 mod atomic;
 mod connect;
 mod connection;
+mod crc32c;
 mod extension;
 mod forward;
 mod fragment;
@@ -22,6 +24,7 @@ mod ip;
 mod limit;
 mod maps;
 mod mark;
+mod pair;
 mod plan;
 mod schedule;
 mod sip;
@@ -83,6 +86,11 @@ impl Verdict {
     /// To be rewritten as the plan on the door's stack says.
     pub const fn rewrite() -> Verdict {
         Verdict::new(REWRITE, 0)
+    }
+
+    /// Whether it is [`Verdict::rewrite`].
+    pub const fn rewrites(self) -> bool {
+        self.kind() == REWRITE
     }
 
     /// Sent; `code` is the door's.

@@ -169,6 +169,14 @@ pub fn fragment_timeout() -> u32 {
     unsafe { (&raw const (*settings).fragment_timeout).read_volatile() }
 }
 
+/// First and last port that FullNAT gives clients (PP-44), host order.
+#[inline(always)]
+pub fn port_range() -> (u16, u16) {
+    let Some(settings) = SETTINGS.get_ptr(0) else { return (1, 0) };
+    // SAFETY: fields of the one element. Volatile, as the daemon changes them.
+    unsafe { ((&raw const (*settings).first_port).read_volatile(), (&raw const (*settings).last_port).read_volatile()) }
+}
+
 /// The state after the event of a row in `state` (PP-13).
 #[inline(always)]
 pub fn next(row: u32, state: u32) -> u32 {

@@ -4,7 +4,7 @@
 //! element of `maps::SCRATCH`, as the stack has no room for it, and is filled for such packets only. There the verifier knows
 //! nothing about what it holds, and looks at what carries it out once. It holds no pointers, which it does not let through memory.
 
-use crate::{Verdict, maps, translate, tunnel};
+use crate::{Verdict, answer, maps, translate, tunnel};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use core::{arch::asm, ffi::c_void, mem::offset_of};
 use evenkeel_abi::{
@@ -38,6 +38,14 @@ impl Place {
             Ok(&mut (*scratch).plan)
         }
     }
+
+    /// The plan that was put there.
+    #[inline(always)]
+    pub fn get(&mut self) -> Result<&mut Plan, Reason> {
+        let scratch = maps::SCRATCH.get_ptr_mut(0).ok_or(Reason::Internal)?;
+        // SAFETY: as above.
+        Ok(unsafe { &mut (*scratch).plan })
+    }
 }
 
 /// See above. All offsets are counted from behind the 14 bytes of the Ethernet header.
@@ -63,6 +71,15 @@ pub struct Plan {
     pub protocol: u32,
     /// The ports the packet gets, source first, as they stand in it.
     pub ports: u32,
+    /// Of an ICMP error: where the quoted packet's transport header begins; a multiple of 4. `protocol`, addresses and ports are then
+    /// those of packets of the same direction as the error.
+    pub inner: u32,
+    /// As [`crate::ip::Packet::flags`].
+    pub flags: u32,
+    /// Number of the connection's slot, or of the way back's; or `forward::NO_SLOT`.
+    pub slot: u32,
+    /// As [`crate::forward::Target::port`].
+    pub port: u32,
     /// The addresses it gets; IPv4: the first word.
     pub source: [u32; 4],
     pub destination: [u32; 4],
@@ -93,17 +110,32 @@ pub fn ingress<const TC: bool>(context: *mut c_void) -> u32 {
     unsafe { if TC { (*context.cast::<__sk_buff>()).ifindex } else { (*context.cast::<xdp_md>()).ingress_ifindex } }
 }
 
-/// Carries a plan out; what then becomes of the packet.
+/// Carries a plan out; what then becomes of the packet. First what becomes of it, then the translation: no two of these functions'
+/// stacks lie on top of each other.
 #[inline(always)]
 pub fn carry_out<const TC: bool>(context: *mut c_void) -> Verdict {
-    let Some(scratch) = maps::SCRATCH.get_ptr(0) else { return Verdict::refuse(Reason::Internal) };
+    let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else { return Verdict::refuse(Reason::Internal) };
     // SAFETY: this CPU's own element; only a verdict that says that there is a plan leads here.
-    let plan = unsafe { &(*scratch).plan };
+    let plan = unsafe { &mut (*scratch).plan };
     let v4 = plan.family == 4;
-    match plan.kind {
-        FORWARD if v4 => translate::forward::<KEY4, TC>(context, plan),
-        FORWARD => translate::forward::<KEY6, TC>(context, plan),
-        TUNNEL => tunnel::wrap::<TC>(context, plan),
-        _ => Verdict::refuse(Reason::Internal),
+    // SAFETY: a plan, which is what the functions take.
+    let refused = unsafe {
+        match plan.kind {
+            TUNNEL => return tunnel::wrap::<TC>(context, plan),
+            FORWARD | ERROR_FORWARD if v4 => translate::evenkeel_forward4(plan),
+            FORWARD | ERROR_FORWARD => translate::evenkeel_forward6(plan),
+            _ if v4 => match answer::evenkeel_answer4(plan) {
+                0 => answer::send::<KEY4, TC>(context, plan),
+                refused => refused,
+            },
+            _ => match answer::evenkeel_answer6(plan) {
+                0 => answer::send::<KEY6, TC>(context, plan),
+                refused => refused,
+            },
+        }
+    };
+    if refused != 0 {
+        return Verdict::refuse(Reason::from_number(refused as u32 - 1));
     }
+    if v4 { translate::carry_out::<KEY4, TC>(context, plan) } else { translate::carry_out::<KEY6, TC>(context, plan) }
 }

@@ -4,7 +4,7 @@ use crate::{
     atomic,
     connect::{ABSENT, New, TEMPLATE, encode, step, steps},
     connection::{expired, hash, lookup, opens, unload, weigh_templates},
-    forward::Target,
+    forward::{NO_SLOT, Target},
     ip::TCP,
     maps,
 };
@@ -69,7 +69,7 @@ fn key<const K: usize>(new: &New<K>, service: *const Service) -> [u64; K] {
 /// Whether a template leads to a real server (PP-35).
 #[inline(always)]
 fn leads(dest: u32, service: *const Service) -> bool {
-    let Ok(target) = Target::of(dest, 0, None) else { return false };
+    let Ok(target) = Target::of(dest, 0, NO_SLOT) else { return false };
     // SAFETY: an element of the array.
     let flags = unsafe { (&raw const (*service).flags).read_volatile() };
     let quiescent = target.flags & DEST_NO_NEW != 0 && flags & SERVICE_EXPIRE_TEMPLATE != 0;

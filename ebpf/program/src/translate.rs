@@ -4,67 +4,131 @@
 //! left to the kernel's helper, which alone knows whether it is there already or only its pseudo header's part of it.
 
 use crate::{
-    Verdict,
-    forward::Target,
+    Verdict, crc32c,
+    forward::{NO_SLOT, Target},
     ip::{ETHERNET, Packet, TCP, UDP, ports, read, write},
-    maps,
-    plan::{FORWARD, Place, Plan, bounds},
+    maps, pair,
+    plan::{ERROR_ANSWER, ERROR_FORWARD, Place, Plan, bounds},
 };
 use aya_ebpf::{
     bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
     helpers::generated as helpers,
 };
 use core::ffi::c_void;
-use evenkeel_abi::{DEST_FULLNAT, Dest, Reason, flow::KEY4};
+use evenkeel_abi::{
+    DEST_FULLNAT, Reason,
+    flow::{KEY4, KEY6},
+    sctp,
+};
 
-/// Says in `plan` what a translated connection's packet becomes.
+/// Writes down a packet that is to be translated, of a connection with this key. What it becomes is found out by the door, where
+/// the verifier looks once.
 #[inline(always)]
 pub fn plan<const K: usize>(
+    kind: u32,
     packet: &Packet,
     key: &[u64; K],
     hash: u64,
     target: Target,
-    dest: *const Dest,
     then: Verdict,
     place: &mut Place,
 ) -> Result<Verdict, Reason> {
-    // SAFETY: an element of the array.
-    let (flags, port, address) = unsafe {
-        ((&raw const (*dest).flags).read_volatile(), (*dest).port, (&raw const (*dest).address).read_volatile())
-    };
-    if flags & DEST_FULLNAT != 0 {
-        return Err(Reason::Internal);
-    }
     let source = if K == KEY4 {
         [(key[0] >> 32) as u32, 0, 0, 0]
     } else {
         [(key[0] >> 32) as u32, key[0] as u32, (key[1] >> 32) as u32, key[1] as u32]
     };
-    let to = if port == 0 { packet.ports >> 16 } else { port as u32 };
     place.write(Plan {
         then: then.raw(),
         hash,
-        kind: FORWARD,
+        kind,
         family: if K == KEY4 { 4 } else { 6 },
         dest: target.dest,
         bytes: packet.bytes,
         network: 0,
         transport: packet.transport,
         protocol: packet.protocol as u32,
-        ports: packet.ports & 0xffff | to << 16,
+        ports: packet.ports,
+        inner: 0,
+        flags: packet.flags as u32,
+        slot: target.slot,
+        port: target.port,
         source,
-        destination: address,
+        destination: [0; 4],
     })?;
     Ok(Verdict::rewrite())
 }
 
-/// Translates a packet to a real server.
+/// Translates a packet whose plan is complete.
 #[inline(never)]
-pub fn forward<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> Verdict {
-    match rewrite::<K, TC>(context, plan) {
+pub fn carry_out<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> Verdict {
+    let done = match plan.kind {
+        ERROR_FORWARD | ERROR_ANSWER => error::<K, TC>(context, plan),
+        _ => rewrite::<K, TC>(context, plan),
+    };
+    match done {
         Some(()) => Verdict::from_raw(plan.then),
         None => Verdict::refuse(Reason::Internal),
     }
+}
+
+/// Completes the plan of a packet to a real server. Returns 0, or 1 plus the number of a reason.
+///
+/// # Safety
+/// `plan` points to a [`Plan`], or nowhere.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn evenkeel_forward4(plan: *mut Plan) -> u64 {
+    if plan.is_null() {
+        return Reason::Internal as u64 + 1;
+    }
+    // SAFETY: not null.
+    match to_server::<KEY4>(unsafe { &mut *plan }) {
+        Ok(()) => 0,
+        Err(reason) => reason as u64 + 1,
+    }
+}
+
+/// See [`evenkeel_forward4`].
+///
+/// # Safety
+/// As there.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn evenkeel_forward6(plan: *mut Plan) -> u64 {
+    if plan.is_null() {
+        return Reason::Internal as u64 + 1;
+    }
+    // SAFETY: not null.
+    match to_server::<KEY6>(unsafe { &mut *plan }) {
+        Ok(()) => 0,
+        Err(reason) => reason as u64 + 1,
+    }
+}
+
+/// Says in `plan` what the packet of a translated connection becomes.
+#[inline(always)]
+fn to_server<const K: usize>(plan: &mut Plan) -> Result<(), Reason> {
+    let dest = maps::DESTS.get_ptr(plan.dest).ok_or(Reason::Internal)?;
+    // SAFETY: an element of the array.
+    let (flags, port) = unsafe { ((&raw const (*dest).flags).read_volatile(), (*dest).port) };
+    // SAFETY: as above.
+    plan.destination = unsafe { (&raw const (*dest).address).read_volatile() };
+    let to = if port == 0 { plan.ports >> 16 } else { port as u32 };
+    let mut from = plan.ports & 0xffff;
+    if flags & DEST_FULLNAT != 0 {
+        if plan.slot != NO_SLOT {
+            from = pair::own::<K>(plan).ok_or(Reason::Contended)?;
+        } else if plan.port != 0 {
+            // SAFETY: as above.
+            plan.source = unsafe { (&raw const (*dest).own).read_volatile() };
+            from = plan.port;
+        } else {
+            return Err(Reason::Contended);
+        }
+    }
+    plan.ports = from | to << 16;
+    Ok(())
 }
 
 /// Bounds of the offsets in a [`Plan`]: an IPv6 header with extension headers.
@@ -72,38 +136,30 @@ const TRANSPORT: u32 = 0x7fc;
 
 /// Writes a plan's addresses and ports over those of the packet. `None`: it does not lie where the plan says.
 #[inline(always)]
-pub fn rewrite<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> Option<()> {
+fn rewrite<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> Option<()> {
     let (data, end) = bounds::<TC>(context);
     let ip = data + ETHERNET + maps::bounded::<4>(plan.network);
-    let (length, first, words) = if K == KEY4 { (20, 12, 2) } else { (40, 8, 8) };
+    let length = if K == KEY4 { 20 } else { 40 };
     if ip + length > end {
         return None;
     }
-    let mut moved = Change(0);
-    for word in 0..words {
-        let half = if word < words / 2 { &plan.source } else { &plan.destination };
-        let (at, new) = (ip + first + 4 * word, half[word % (words / 2)]);
-        // SAFETY: within the fixed header just checked.
-        unsafe {
-            moved.replace(read(at), new);
-            write(at, new);
-        }
-    }
-    if K == KEY4 {
-        // SAFETY: as above.
-        unsafe { write(ip + 10, moved.apply(read(ip + 10))) };
-    }
+    // SAFETY: the fixed header has just been checked.
+    let mut moved = unsafe { addresses::<K>(ip, Some(&plan.source), &plan.destination) };
     let offset = ETHERNET + maps::bounded::<TRANSPORT>(plan.transport);
     let at = data + offset;
-    let checksum = if plan.protocol == TCP as u32 {
-        16
-    } else if plan.protocol == UDP as u32 {
-        6
-    } else {
-        return Some(());
+    let checksum = match plan.protocol as u8 {
+        TCP => 16,
+        UDP => 6,
+        sctp::PROTOCOL => 10,
+        _ => return Some(()),
     };
     if at + checksum + 2 > end {
         return None;
+    }
+    if plan.protocol as u8 == sctp::PROTOCOL {
+        // SAFETY: within the bytes just checked.
+        unsafe { rename_sctp(at, plan) };
+        return Some(());
     }
     let mut renamed = Change(0);
     // SAFETY: within the bytes just checked; ports come first.
@@ -127,6 +183,106 @@ pub fn rewrite<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan
         } else if old != 0 {
             write(at + checksum, if new == 0 { 0xffff } else { new });
         }
+    }
+    Some(())
+}
+
+/// Writes addresses over those of the IP header at `ip`, the source only if there is one, and adjusts its checksum; what has changed
+/// of the addresses.
+///
+/// # Safety
+/// The fixed header of this family may be touched.
+#[inline(always)]
+unsafe fn addresses<const K: usize>(ip: usize, source: Option<&[u32; 4]>, destination: &[u32; 4]) -> Change {
+    let (first, words) = if K == KEY4 { (12, 1) } else { (8, 4) };
+    let mut moved = Change(0);
+    // SAFETY: within the fixed header.
+    unsafe {
+        for word in 0..words {
+            if let Some(source) = source {
+                moved.write(ip + first + 4 * word, source[word]);
+            }
+            moved.write(ip + first + 4 * (words + word), destination[word]);
+        }
+        if K == KEY4 {
+            write(ip + 10, moved.apply(read(ip + 10)));
+        }
+    }
+    moved
+}
+
+/// Writes the ports of an SCTP packet and adjusts its checksum.
+///
+/// # Safety
+/// At `at` the common header of 12 bytes may be touched.
+#[inline(always)]
+unsafe fn rename_sctp(at: usize, plan: &Plan) {
+    // SAFETY: within the common header.
+    unsafe {
+        let changed = ports(at) ^ plan.ports;
+        write(at, plan.ports as u16);
+        write(at + 2, (plan.ports >> 16) as u16);
+        let old: u32 = read(at + 8);
+        // At the tc door 0 stands where the kernel or the device is yet to compute the checksum.
+        if old != 0 && changed != 0 {
+            let length = (plan.bytes + plan.network).wrapping_sub(plan.transport);
+            write(at + 8, old ^ crc32c::change(changed, length));
+        }
+    }
+}
+
+/// Translates an ICMP error: its own addresses as the plan says, those of the quoted packet, which went the other way, turned.
+#[inline(always)]
+fn error<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> Option<()> {
+    let (data, end) = bounds::<TC>(context);
+    let base = data + ETHERNET;
+    let ip = base + maps::bounded::<4>(plan.network);
+    let icmp = base + maps::bounded::<TRANSPORT>(plan.transport);
+    let transport = base + maps::bounded::<TRANSPORT>(plan.inner);
+    let length = if K == KEY4 { 20 } else { 40 };
+    if ip + length > end || icmp + 8 + length > end || transport + 4 > end {
+        return None;
+    }
+    let quoted = icmp + 8;
+    let mut sum = Change(0);
+    // SAFETY: both IP headers, the ICMP header and the quoted ports have just been checked.
+    unsafe {
+        // A router on the way to the client keeps its name; the real server's and those behind the director are hidden.
+        let source = if plan.kind == ERROR_ANSWER { Some(&plan.source) } else { None };
+        let outer = addresses::<K>(ip, source, &plan.destination);
+        if K != KEY4 {
+            sum = outer;
+        }
+        let inner_checksum: u16 = if K == KEY4 { read(quoted + 10) } else { 0 };
+        let mut inner = addresses::<K>(quoted, Some(&plan.destination), &plan.source);
+        sum.0 += inner.0;
+        if K == KEY4 {
+            sum.replace(inner_checksum as u32, read::<u16>(quoted + 10) as u32);
+        }
+        let turned = plan.ports >> 16 | plan.ports << 16;
+        let old = ports(transport);
+        write(transport, turned as u16);
+        write(transport + 2, plan.ports as u16);
+        sum.replace(old, turned);
+        inner.replace(old, turned);
+        let checksum = match plan.protocol as u8 {
+            TCP => 16,
+            UDP => 6,
+            _ => 0,
+        };
+        // Routers need not quote as much.
+        let room = (plan.inner + checksum + 2) <= plan.network + plan.bytes;
+        let at = transport + maps::bounded::<31>(checksum);
+        if checksum != 0 && room && at + 2 <= end {
+            let old: u16 = read(at);
+            if checksum == 16 || old != 0 {
+                let new = inner.apply(old);
+                let new = if checksum == 6 && new == 0 { 0xffff } else { new };
+                write(at, new);
+                sum.replace(old as u32, new as u32);
+            }
+        }
+        write(icmp + 2, sum.apply(read(icmp + 2)));
     }
     Some(())
 }
@@ -175,6 +331,19 @@ impl Change {
     #[inline(always)]
     pub fn replace(&mut self, old: u32, new: u32) {
         self.0 += !old as u64 + new as u64;
+    }
+
+    /// Writes a word of the packet.
+    ///
+    /// # Safety
+    /// As for [`write`].
+    #[inline(always)]
+    unsafe fn write(&mut self, at: usize, new: u32) {
+        // SAFETY: the caller's.
+        unsafe {
+            self.replace(read(at), new);
+            write(at, new);
+        }
     }
 
     /// In 32 bits.

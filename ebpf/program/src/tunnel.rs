@@ -60,6 +60,10 @@ pub fn plan<const K: usize>(
         transport: packet.transport,
         protocol: packet.protocol as u32,
         ports: packet.ports,
+        inner: 0,
+        flags: 0,
+        slot: 0,
+        port: 0,
         source: [0; 4],
         destination: [0; 4],
     };

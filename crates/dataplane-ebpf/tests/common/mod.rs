@@ -21,6 +21,8 @@ const BUILT: &[Topic] = &[
     Topic::Sctp,
     Topic::Gone,
     Topic::Behaviour,
+    Topic::Limits,
+    Topic::Marks,
     Topic::Tunnels,
     Topic::TooBig,
 ];

@@ -13,7 +13,7 @@ const UNKNOWN: Fate = Fate::Passed(Some(Reason::NoConnection));
 const ALL: ConnectionFilter = ConnectionFilter { service: None, real_server: None, client: None };
 
 pub(super) fn check(make: &mut dyn FnMut() -> Host) {
-    those_that_are_meant_end(make);
+    those_that_are_meant_end(make());
     those_that_drain_end_too(make());
     what_has_ended_leaves_nothing(make());
     counters_begin_anew(make());
@@ -25,43 +25,38 @@ fn flush(host: &mut Host, filter: &ConnectionFilter) -> u64 {
     must(host.plane.flush(filter), "cannot end connections")
 }
 
-/// Four TCP connections from ports 1 to 4, the odd ones to 12 and the even ones to 11, and one of UDP to 12.
+/// Four TCP connections from ports 1 to 4, the odd ones to 12 and the even ones to 11, and two of UDP, one to each.
 fn serving(mut host: Host) -> Host {
     host.serve(Scheduler::RoundRobin, &[(11, 1), (12, 1)]);
+    connect(&mut host);
+    host
+}
+
+fn connect(host: &mut Host) {
     for port in 1..5 {
         let to = Fate::To(if port % 2 == 1 { 12 } else { 11 });
         assert_eq!((host.syn(port), host.ack(port)), (to, to));
     }
-    assert_eq!(host.udp(1), Fate::To(12));
-    host
+    assert_eq!((host.udp(1), host.udp(2)), (Fate::To(12), Fate::To(11)));
 }
 
-fn those_that_are_meant_end(make: &mut dyn FnMut() -> Host) {
-    type Meant = fn(&Host) -> ConnectionFilter;
-    let cases: [(Meant, u64, &[u16]); 7] = [
-        (|_| ALL, 5, &[]),
-        (|host| ConnectionFilter { real_server: Some(host.server(12)), ..ALL }, 3, &[2, 4]),
-        (|host| ConnectionFilter { real_server: Some(SocketAddr::new(host.server(11).ip(), 0)), ..ALL }, 2, &[1, 3]),
-        (
-            |host| ConnectionFilter { real_server: Some(SocketAddr::new(host.server(11).ip(), 81)), ..ALL },
-            0,
-            &[1, 2, 3, 4],
-        ),
-        (|host| ConnectionFilter { client: Some(host.client(3)), ..ALL }, 1, &[1, 2, 4]),
-        (|host| ConnectionFilter { service: Some(host.key(Protocol::Udp)), ..ALL }, 1, &[1, 2, 3, 4]),
-        (
-            |host| ConnectionFilter {
-                service: Some(host.tcp_key()),
-                real_server: Some(host.server(12)),
-                client: Some(SocketAddr::new(host.client(1).ip(), 0)),
-            },
-            2,
-            &[2, 4],
-        ),
+fn those_that_are_meant_end(mut host: Host) {
+    let real_server = |address| ConnectionFilter { real_server: Some(address), ..ALL };
+    let (client, any_port) = (host.client(3), SocketAddr::new(host.client(1).ip(), 0));
+    let (eleven, twelve) = (host.server(11), host.server(12));
+    let some = ConnectionFilter { service: Some(host.tcp_key()), real_server: Some(twelve), client: Some(any_port) };
+    let cases: [(ConnectionFilter, u64, &[u16]); 7] = [
+        (ALL, 6, &[]),
+        (real_server(twelve), 3, &[2, 4]),
+        (real_server(SocketAddr::new(eleven.ip(), 0)), 3, &[1, 3]),
+        (real_server(SocketAddr::new(eleven.ip(), 81)), 0, &[1, 2, 3, 4]),
+        (ConnectionFilter { client: Some(client), ..ALL }, 1, &[1, 2, 4]),
+        (ConnectionFilter { service: Some(host.key(Protocol::Udp)), ..ALL }, 2, &[1, 2, 3, 4]),
+        (some, 2, &[2, 4]),
     ];
-    for (number, (meant, ended, left)) in cases.into_iter().enumerate() {
-        let mut host = serving(make());
-        let filter = meant(&host);
+    host.serve(Scheduler::RoundRobin, &[(11, 1), (12, 1)]);
+    for (number, (filter, ended, left)) in (1..).zip(cases) {
+        connect(&mut host);
         assert_eq!(flush(&mut host, &filter), ended, "case {number}");
         assert_eq!(flush(&mut host, &filter), 0, "case {number}, once more");
         for port in 1..5 {
@@ -71,7 +66,9 @@ fn those_that_are_meant_end(make: &mut dyn FnMut() -> Host) {
         let active: u32 = [11, 12].into_iter().map(|server| host.load(server).0).sum();
         assert_eq!(active as usize, left.len(), "case {number}");
         assert!(host.connections(&filter).is_empty(), "case {number}");
-        assert_eq!(host.counters(None).map(|counters| counters.connections), Some(4), "what was made stays counted");
+        let made = host.counters(None).map(|counters| counters.connections);
+        assert_eq!(made, Some(4 * number), "what was made stays counted");
+        flush(&mut host, &ALL);
     }
 }
 
@@ -117,7 +114,7 @@ fn counters_begin_anew(host: Host) {
     assert_eq!(host.counters(Some(12)).map(|c| (c.connections, c.packets_in)), Some((0, 1)));
     assert_eq!(host.counters(None).map(|c| (c.connections, c.packets_in)), Some((0, 1)));
     must(host.plane.zero(None), "cannot count anew");
-    assert_eq!(host.counters_of(udp).map(|c| (c.connections, c.packets_in, c.inactive)), Some((0, 0, 1)));
+    assert_eq!(host.counters_of(udp).map(|c| (c.connections, c.packets_in, c.inactive)), Some((0, 0, 2)));
     assert_eq!(host.counters(None).map(|c| (c.connections, c.packets_in)), Some((0, 0)));
     host.apply(&[Change::RemoveService(key)]);
     assert!(host.plane.zero(Some(&key)).is_err(), "there is no such service");
@@ -149,7 +146,7 @@ fn timeouts_are_followed(host: Host) {
     host.elapse(950);
     assert_eq!(host.ack(1), Fate::To(12), "those there are last longer too");
     set(&mut host, Some(20), Some(10));
-    assert_eq!((host.syn(5), host.ack(5), host.udp(9)), (Fate::To(12), Fate::To(12), Fate::To(11)));
+    assert_eq!((host.syn(5), host.ack(5), host.udp(9)), (Fate::To(12), Fate::To(12), Fate::To(12)));
     host.elapse(12);
     assert_eq!(host.ack(5), Fate::To(12));
     assert_eq!(host.connections(&ConnectionFilter { service: Some(host.key(Protocol::Udp)), ..ALL }), []);

@@ -9,12 +9,12 @@ use super::{
     wire::{UDP, has_ports},
 };
 use crate::NextHop;
-use evenkeel_abi::Reason;
+use evenkeel_abi::{Reason, hash::own_port};
 use evenkeel_model::{Forwarding, ServiceKey};
 use std::net::SocketAddr;
 
 /// How many ports FullNAT tries besides the client's own.
-const PORTS: u64 = 16;
+const PORTS: u32 = 16;
 
 impl Memory {
     /// Makes a connection in place of one that the flow may have.
@@ -101,11 +101,10 @@ impl Memory {
         if !has_ports(flow.protocol) {
             return vec![0];
         }
-        let (first, last) = (self.ports.0, self.ports.1);
+        let (first, last) = self.ports;
         let own = flow.client.port();
-        let count = u64::from(last - first) + 1;
         let hash = servers::hash(flow, self.secret);
-        let hashed = (0..PORTS).map(|step| first + (hash.wrapping_add(step) % count) as u16);
+        let hashed = (1..=PORTS).map(|attempt| own_port(hash, attempt, first, last));
         (first..=last).contains(&own).then_some(own).into_iter().chain(hashed).collect()
     }
 

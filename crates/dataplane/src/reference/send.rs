@@ -85,16 +85,17 @@ impl Memory {
         if !self.routes.forwards {
             return Err(Reason::NotForwarding);
         }
-        let hop = match self.routes.towards(client.ip()).ok_or(Reason::NoNextHop)? {
-            Towards::Own => {
+        let hop = match self.routes.towards(client.ip()) {
+            // The kernel does not tell the program which of both it is, but knows what to do.
+            None | Some(Towards::Own) => {
                 self.count_out(packet, target);
                 return Ok(Outcome::Deliver { frame: framed(packet.macs, packet.tag, &ip) });
             }
-            Towards::Neighbour { interface, source, destination } => {
+            Some(Towards::Neighbour { interface, source, destination }) => {
                 Hop::Known { interface, destination, source, vlan: None }
             }
-            Towards::Unresolved { .. } if door == Door::Xdp => return Err(Reason::NoNextHop),
-            Towards::Unresolved { interface, next_hop } => Hop::Unknown { interface, next_hop },
+            Some(Towards::Unresolved { .. }) if door == Door::Xdp => return Err(Reason::NoNextHop),
+            Some(Towards::Unresolved { interface, next_hop }) => Hop::Unknown { interface, next_hop },
         };
         let ip = aged(ip)?;
         self.count_out(packet, target);

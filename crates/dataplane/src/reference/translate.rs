@@ -58,6 +58,10 @@ fn sum(packet: &Packet, ip: &mut [u8], place: usize, old: (IpAddr, IpAddr), new:
 fn crc(packet: &Packet, ip: &mut [u8]) {
     let at = packet.transport + 8;
     let Some(field) = array(ip, at).map(u32::from_le_bytes) else { return };
+    // The sender's device was to compute it.
+    if field == 0 {
+        return;
+    }
     let covered = |ip: &[u8]| {
         let mut rest = ip.get(packet.transport..packet.bytes).unwrap_or_default().to_vec();
         put(&mut rest, 8, &[0; 4]);
@@ -67,15 +71,34 @@ fn crc(packet: &Packet, ip: &mut [u8]) {
     put(ip, at, &crc.to_le_bytes());
 }
 
-/// An error from and to other addresses, about a packet between other ends. Of the quoted packet the IP header's checksum is
-/// brought in line, its transport's, of which part is missing mostly, is left as it is.
+/// An error from and to other addresses, about a packet between other ends. Of the quoted packet all checksums
+/// are brought in line that are there, but for SCTP's, which covers what is not quoted.
 pub(super) fn error(packet: &Packet, quoted: &Quoted, (source, destination): (IpAddr, IpAddr), ends: Ends) -> Vec<u8> {
     let mut ip = packet.ip.clone();
     header::address(&mut ip, 0, source, destination);
     header::address(&mut ip, quoted.at, ends.0.ip(), ends.1.ip());
     if has_ports(quoted.flow.protocol) {
         let ports = [ends.0.port().to_be_bytes(), ends.1.port().to_be_bytes()].concat();
+        let old = &packet.ip[quoted.transport..quoted.transport + 4];
+        let covered = |(source, destination): (IpAddr, IpAddr), ports: &[u8]| {
+            [header::pseudo(source, destination, quoted.flow.protocol, 0), ports.to_vec()].concat()
+        };
+        let before = covered((quoted.flow.client.ip(), quoted.flow.service.ip()), old);
+        let after = covered((ends.0.ip(), ends.1.ip()), &ports);
         put(&mut ip, quoted.transport, &ports);
+        let place = match quoted.flow.protocol {
+            TCP => Some(16),
+            UDP => Some(6),
+            _ => None,
+        };
+        let at = place.map(|place| quoted.transport + place);
+        if let Some((at, field)) = at.and_then(|at| Some((at, array(&ip, at).map(u16::from_be_bytes)?))) {
+            let sum = carried(field, &before, &after);
+            let is_udp = quoted.flow.protocol == UDP;
+            if !(is_udp && field == 0) {
+                put(&mut ip, at, &if is_udp && sum == 0 { 0xffff } else { sum }.to_be_bytes());
+            }
+        }
     }
     debug_assert!(matches!(packet.protocol, ICMP | ICMPV6));
     sum(packet, &mut ip, 2, (packet.source, packet.destination), (source, destination));

@@ -64,7 +64,7 @@ impl Client {
                 Ok(request) => {
                     let reply = match self.join(&mut joined, request, line.len()) {
                         Ok(request) => self.ask(request).await?,
-                        Err(reply) => reply,
+                        Err(reply) => *reply,
                     };
                     self.send(stream, &reply).await?;
                 }
@@ -74,8 +74,8 @@ impl Client {
     }
 
     /// Puts edits that are sent in several requests together: the whole, or what is to be answered instead.
-    fn join(&self, joined: &mut Vec<Edit>, request: Request, bytes: usize) -> Result<Request, Reply> {
-        let refused = |code, why: &str| Err(Reply::Refused(Refusal::new(code, why)));
+    fn join(&self, joined: &mut Vec<Edit>, request: Request, bytes: usize) -> Result<Request, Box<Reply>> {
+        let refused = |code, why: &str| Err(Box::new(Reply::Refused(Refusal::new(code, why))));
         match request {
             Request::Edit { edits, more: true, .. } => {
                 if !self.clients.borrow_mut().joins(self.id, bytes) {
@@ -86,7 +86,7 @@ impl Client {
                     return refused(RefusalCode::TooLong, &why);
                 }
                 joined.extend(edits);
-                Err(Reply::Done { message: format!("{} taken", count(joined.len(), "edit")) })
+                Err(Box::new(Reply::Done { message: format!("{} taken", count(joined.len(), "edit")) }))
             }
             Request::Edit { edits, atomic, more: false } => {
                 let mut all = std::mem::take(joined);
