@@ -17,11 +17,13 @@ fn number(name: &str) -> Option<u64> {
 fn the_program_and_the_reference_agree() {
     let seeds = number("EVENKEEL_SEED").map_or(SEEDS, |seed| seed..seed + 1);
     let packets = number("EVENKEEL_PACKETS").unwrap_or(PACKETS);
-    for seed in seeds {
-        let Some(mut plane) = common::plane_on_host() else { return };
-        let secret = plane.secret();
-        if let Err(difference) = compare::run(&mut plane, &topics(), secret, seed, packets) {
-            panic!("{difference}");
+    for topics in topics() {
+        for seed in seeds.clone() {
+            let Some(mut plane) = common::plane_on_host() else { return };
+            let secret = plane.secret();
+            if let Err(difference) = compare::run(&mut plane, &topics, secret, seed, packets) {
+                panic!("{topics:?}, {difference}");
+            }
         }
     }
 }

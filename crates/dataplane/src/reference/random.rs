@@ -50,7 +50,12 @@ impl Random {
                 Topic::FullNat => vec![port::FULLNAT, port::FULLNAT_NO_OWN, port::MIXED],
                 Topic::Tunnels => (port::IPIP..=port::TUNNEL_UNRESOLVED).collect(),
                 Topic::TooBig => vec![port::NARROW; 4],
-                Topic::Extensions | Topic::Fragments | Topic::Sctp | Topic::Errors => Vec::new(),
+                Topic::Extensions
+                | Topic::Fragments
+                | Topic::Sctp
+                | Topic::Errors
+                | Topic::OtherErrors
+                | Topic::AnswerFragments => Vec::new(),
             }
         };
         Random { topics: topics.to_vec(), ports: topics.iter().flat_map(of).collect() }
@@ -151,7 +156,9 @@ impl Random {
     fn error(&self, rng: &mut Rng, v6: bool) -> Vec<u8> {
         let (client, service) = (client(rng, v6), self.service(rng, v6));
         let quoted = match rng.below(100) {
-            0..10 if self.about(Topic::Sctp) && self.about(Topic::Errors) => build::sctp(service, client, chunk(rng)),
+            0..10 if self.about(Topic::Sctp) && self.about(Topic::OtherErrors) => {
+                build::sctp(service, client, chunk(rng))
+            }
             0..60 => build::tcp(service, client, ACK),
             _ => build::udp(service, client),
         };

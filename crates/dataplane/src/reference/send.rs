@@ -99,7 +99,13 @@ impl Memory {
         };
         let ip = aged(ip)?;
         self.count_out(packet, target);
-        Ok(leave(door, packet, &ip, hop))
+        Ok(match leave(door, packet, &ip, hop) {
+            // The kernel writes the MAC addresses, whatever stands there.
+            Outcome::Resolve { interface, next_hop, .. } => {
+                Outcome::Resolve { interface, next_hop, frame: framed([0; 12], None, &ip) }
+            }
+            outcome => outcome,
+        })
     }
 
     /// PP-26: how the real server is reached.

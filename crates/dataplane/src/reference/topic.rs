@@ -36,8 +36,12 @@ pub enum Topic {
     Nat,
     /// PP-44.
     FullNat,
-    /// ICMP errors about other than TCP and UDP connections of direct routing (PP-27, PP-45).
+    /// PP-45.
     Errors,
+    /// Errors about SCTP and protocols without ports (PP-27, PP-45).
+    OtherErrors,
+    /// Fragments of answers (PP-50).
+    AnswerFragments,
     /// PP-46.
     Tunnels,
     /// PP-47.
@@ -64,6 +68,8 @@ impl Topic {
         Topic::Nat,
         Topic::FullNat,
         Topic::Errors,
+        Topic::OtherErrors,
+        Topic::AnswerFragments,
         Topic::Tunnels,
         Topic::TooBig,
     ];

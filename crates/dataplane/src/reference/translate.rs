@@ -91,7 +91,7 @@ pub(super) fn error(packet: &Packet, quoted: &Quoted, (source, destination): (Ip
             UDP => Some(6),
             _ => None,
         };
-        let at = place.map(|place| quoted.transport + place);
+        let at = place.map(|place| quoted.transport + place).filter(|at| at + 2 <= packet.bytes);
         if let Some((at, field)) = at.and_then(|at| Some((at, array(&ip, at).map(u16::from_be_bytes)?))) {
             let sum = carried(field, &before, &after);
             let is_udp = quoted.flow.protocol == UDP;

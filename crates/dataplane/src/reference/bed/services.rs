@@ -48,7 +48,9 @@ pub(super) fn changes(v6: bool, topics: &[Topic]) -> Vec<Change> {
             Topic::FullNat => laying.fullnat(topics),
             Topic::Tunnels => laying.tunnels(),
             Topic::TooBig => laying.on_ports(&[(port::NARROW, 105, Forwarding::Tunnel(Tunnel::Ipip))]),
-            Topic::Extensions | Topic::Fragments | Topic::Errors => &mut laying,
+            Topic::Extensions | Topic::Fragments | Topic::Errors | Topic::OtherErrors | Topic::AnswerFragments => {
+                &mut laying
+            }
         };
     }
     laying.changes

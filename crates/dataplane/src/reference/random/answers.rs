@@ -27,7 +27,7 @@ impl Random {
             SCTP => build::sctp(from, to, chunk(rng)),
             _ => build::tcp(from, to, flags(rng)),
         };
-        if self.about(Topic::Errors) && rng.chance(25) {
+        if self.about(Topic::Errors) && (protocol != SCTP || self.about(Topic::OtherErrors)) && rng.chance(25) {
             // The real server's host, or a router, about what it was sent.
             let quoted = between(to, from, rng);
             let quoted = self.twist(rng, quoted).quote();
@@ -35,6 +35,9 @@ impl Random {
             return self.error_about(rng, from.is_ipv6(), (sender, to.ip()), &quoted);
         }
         let frame: Frame = between(from, to, rng).payload(&vec![rng.bits() as u8; rng.below(40) as usize]);
+        if self.about(Topic::Fragments) && !self.about(Topic::AnswerFragments) {
+            return frame.bytes();
+        }
         self.twist(rng, frame).bytes()
     }
 }
