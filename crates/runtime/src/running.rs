@@ -23,7 +23,7 @@ use crate::{
     watch::{self, Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Event, Severity};
-use evenkeel_engine::{Balance, Exit, Input, Rates, Setup, Start, kept};
+use evenkeel_engine::{Balance, Exit, HostMarks, Input, Rates, Setup, Start, kept};
 use evenkeel_machine::Outbox;
 use evenkeel_model::Cluster;
 use evenkeel_probe::Prober;
@@ -205,7 +205,14 @@ impl Running {
         core.forward();
         core.look_at_firewall(&cluster);
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
-        core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all })));
+        core.tell(Input::Start(Box::new(Start {
+            cluster,
+            observed,
+            overrides,
+            maintenance,
+            keep_all,
+            marks: HostMarks::new(),
+        })));
         self.await_next_hops().await;
         let core = &mut self.core;
         core.settle(Look::Anew);
