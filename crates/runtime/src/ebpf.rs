@@ -57,6 +57,11 @@ pub fn open(need: &Need) -> Result<Opened, String> {
     Ok(Opened { path, adopted, warnings: size.into_iter().collect() })
 }
 
+/// Whether a killed daemon has left something serving, which the next one takes over.
+pub fn has_leftovers(runtime_dir: &Path) -> bool {
+    holds_pins(&mount_point(runtime_dir))
+}
+
 /// Removes what a killed daemon has left serving. False: there was nothing.
 pub fn remove_leftovers(runtime_dir: &Path) -> Result<bool, String> {
     let mount = mount_point(runtime_dir);
