@@ -23,6 +23,7 @@ mod interfaces;
 mod limits;
 pub mod log;
 mod mail;
+mod marks;
 pub mod memory;
 mod network;
 mod path;

@@ -99,6 +99,7 @@ impl Core {
         self.follow(&cluster);
         self.follow_instances(&cluster.settings.execute);
         self.tell(Input::Reload { cluster: Box::new(cluster), token });
+        self.look_at_marks();
     }
 
     /// Makes the node-wide settings true: where to log, what to look at, where to attach.
@@ -118,6 +119,9 @@ impl Core {
     fn follow(&mut self, cluster: &Cluster) {
         self.look_at_firewall(cluster);
         self.follows = Follows::of(cluster, self.engine.made_by_clients());
+        if let Some(learned) = &self.learned {
+            self.follows.mark(learned.destinations());
+        }
         self.network.follow(&self.follows);
         self.resolve();
         self.doors.want(&cluster.settings, &self.follows);

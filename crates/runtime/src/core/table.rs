@@ -27,6 +27,9 @@ impl Core {
         };
         let own = self.network.own_of(&edits.iter().filter_map(address).collect::<BTreeSet<_>>());
         self.tell(Input::Edit(EditOrder { token, edits, atomic, own }));
+        if self.learned.is_none() {
+            self.look_at_marks();
+        }
     }
 
     /// The table, or one service of it.
