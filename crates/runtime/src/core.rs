@@ -245,16 +245,17 @@ fn count(
     only: Option<&ServiceKey>,
     into: &mut BTreeMap<ServiceKey, ServerSample>,
 ) -> io::Result<()> {
-    path.counters(&mut |key, real_server, counters| {
-        if only.is_some_and(|only| *only != key) {
-            return;
-        }
+    let mut sink = |key, real_server, counters| {
         let service = into.entry(key).or_default();
         match real_server {
             None => service.total = counters,
             Some(address) => drop(service.real_servers.insert(address, counters)),
         }
-    })
+    };
+    match only {
+        Some(key) => path.counters_of(key, &mut sink),
+        None => path.counters(&mut sink),
+    }
 }
 
 /// Whom a probe talks to.

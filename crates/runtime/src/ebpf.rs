@@ -117,6 +117,14 @@ impl Dataplane for EbpfPath {
         self.plane.counters(sink)
     }
 
+    fn counters_of(
+        &mut self,
+        service: &ServiceKey,
+        sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters),
+    ) -> io::Result<()> {
+        self.plane.counters_of(service, sink)
+    }
+
     fn drops(&mut self, sink: &mut dyn FnMut(&'static str, u64)) -> io::Result<()> {
         self.plane.drops(sink)
     }
