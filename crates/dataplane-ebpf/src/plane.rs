@@ -92,6 +92,15 @@ impl Dataplane for EbpfDataplane {
         Ok(())
     }
 
+    fn counters_of(
+        &mut self,
+        service: &ServiceKey,
+        sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters),
+    ) -> io::Result<()> {
+        self.tell_service(service, sink);
+        Ok(())
+    }
+
     fn drops(&mut self, sink: &mut dyn FnMut(&'static str, u64)) -> io::Result<()> {
         for reason in Reason::ALL {
             let of_cpu = |cpu| self.maps.drops.get(cpu).count[*reason as usize];

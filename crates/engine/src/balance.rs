@@ -1,7 +1,7 @@
 //! The machine: which input goes where, and what is done at the end of each.
 
 use crate::{
-    EditOrder, Effect, Exit, Input, Overrides, Setup, Start, Token,
+    EditOrder, Effect, Exit, HostMarks, Input, Overrides, Setup, Start, Token,
     alerts::{Mailer, News, Topic},
     book::Book,
     edit::Edits,
@@ -36,6 +36,8 @@ pub struct Balance {
     pub(crate) program: Program,
     pub(crate) book: Book,
     pub(crate) maintenance: BTreeSet<String>,
+    /// What the host's own rules give marks to.
+    pub(crate) marks: HostMarks,
     pub(crate) mailer: Mailer,
     pub(crate) suspicion: Suspicion,
     pub(crate) config: Config,
@@ -101,6 +103,7 @@ impl Balance {
             program: Program::default(),
             book: Book::default(),
             maintenance: BTreeSet::new(),
+            marks: HostMarks::new(),
             mailer,
             suspicion: Suspicion::default(),
             config: Config { since: Instant::START, error: None },
@@ -118,7 +121,7 @@ impl Balance {
     pub fn wanted(&self) -> Table {
         let mut table = Table::default();
         for key in self.services.keys() {
-            if let Some((options, servers)) = wanted(&self.services, &self.watches, key) {
+            if let Some((options, servers)) = wanted(&self.services, &self.watches, &self.marks, key) {
                 let real_servers = servers.into_iter().collect();
                 table.services.insert(*key, evenkeel_dataplane::Service { options, real_servers });
             }
@@ -131,15 +134,30 @@ impl Balance {
         self.book.store(now)
     }
 
+    /// Whether a service takes its packets from the host's own MARK rules.
+    pub fn asks_the_host(&self) -> bool {
+        self.services.values().any(Service::asks_the_host)
+    }
+
+    /// The host's rules give marks to other packets now.
+    fn learn(&mut self, marks: HostMarks) {
+        let before = std::mem::replace(&mut self.marks, marks);
+        let changed = self.services.iter().filter(|(key, _)| before.get(key) != self.marks.get(key));
+        for (key, _) in changed.filter(|(_, service)| service.asks_the_host()) {
+            self.program.touch(*key);
+        }
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.phase == Phase::Running
     }
 
     fn start(&mut self, now: Instant, start: Start, out: &mut Outbox<Effect>) {
-        let Start { cluster, observed, overrides, maintenance, keep_all } = start;
+        let Start { cluster, observed, overrides, maintenance, keep_all, marks } = start;
         if self.phase != Phase::New {
             return;
         }
+        self.marks = marks;
         self.phase = Phase::Running;
         (self.began, self.config.since) = (now, now);
         self.book = Book::restore(now, overrides);
@@ -228,10 +246,10 @@ impl Balance {
 
     /// Sends the next batch; what is true by now is told.
     pub(crate) fn flush(&mut self, now: Instant, out: &mut Outbox<Effect>) -> usize {
-        let (services, watches) = (&self.services, &self.watches);
+        let (services, watches, marks) = (&self.services, &self.watches, &self.marks);
         let stopping = !matches!(self.phase, Phase::Running);
         let changes = match stopping {
-            false => self.program.flush(now, |key| wanted(services, watches, key), out),
+            false => self.program.flush(now, |key| wanted(services, watches, marks, key), out),
             true => self.program.flush(now, |_| None, out),
         };
         self.tell_released(now, out);
@@ -292,9 +310,18 @@ impl Balance {
 }
 
 /// What the table should hold of a service.
-pub(crate) fn wanted(services: &BTreeMap<ServiceKey, Service>, watches: &Watches, key: &ServiceKey) -> Wanted {
+pub(crate) fn wanted(
+    services: &BTreeMap<ServiceKey, Service>,
+    watches: &Watches,
+    marks: &HostMarks,
+    key: &ServiceKey,
+) -> Wanted {
     let service = services.get(key)?;
-    service.wanted(watches).map(|servers| (service.options.clone(), servers))
+    let mut options = service.options.clone();
+    if service.asks_the_host() {
+        options.matches = marks.get(key).cloned().unwrap_or_default();
+    }
+    service.wanted(watches).map(|servers| (options, servers))
 }
 
 pub(crate) fn ending() -> Refusal {
@@ -349,6 +376,7 @@ impl Machine for Balance {
             }
             Input::Sampled(sample) => self.sampled(now, &sample, out),
             Input::Request { token, role, request } => self.request(now, token, role, request, out),
+            Input::Marks(marks) => self.learn(marks),
             Input::Maintenance(names) if running => self.maintain(now, names),
             Input::Maintenance(_) => {}
             Input::Tell(event) => out.push(Effect::Event(event)),

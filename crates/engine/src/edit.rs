@@ -18,6 +18,7 @@ use crate::{
     EditOrder, Effect, Followed, Operation, ProgramFailure, Token,
     balance::{Balance, ending, wanted},
     program::{After, difference},
+    service::Cover,
     words,
 };
 use evenkeel_api::{
@@ -133,7 +134,7 @@ impl Balance {
         for key in whole {
             self.reconsider(now, *key);
             let have = self.program.in_force().services.get(key);
-            difference(*key, have, wanted(&self.services, &self.watches, key), changes, &mut removals);
+            difference(*key, have, wanted(&self.services, &self.watches, &self.marks, key), changes, &mut removals);
         }
         changes.append(&mut removals);
     }
@@ -209,9 +210,10 @@ impl Balance {
         for key in keys {
             let Some(service) = self.services.get_mut(&key) else { continue };
             service.restate(now, &self.watches);
-            let by_file = !service.is_by_edit();
+            // That nobody answers for a service that is being made is no news, unless it was told before.
+            let covered = !service.is_by_edit() || service.cover != Cover::Servers;
             self.program.touch(key);
-            if by_file {
+            if covered {
                 self.cover(now, key);
             }
         }

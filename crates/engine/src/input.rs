@@ -4,7 +4,7 @@ use crate::{CheckId, Overrides, Token};
 use evenkeel_api::{DataplaneStatus, Request, Role, table::Edit};
 use evenkeel_dataplane::{Counters, Table};
 use evenkeel_health::Verdict;
-use evenkeel_model::{Cluster, ServiceKey};
+use evenkeel_model::{Cluster, Match, ServiceKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -35,7 +35,12 @@ pub struct Start {
     pub maintenance: BTreeSet<String>,
     /// Services that are observed and not in `cluster` are kept, whoever made them. Else only those that clients made are.
     pub keep_all: bool,
+    /// What the host's own rules give marks to; as [`Input::Marks`] later.
+    pub marks: HostMarks,
 }
+
+/// What the host's own rules give firewall marks to, for the services by mark that say nothing themselves.
+pub type HostMarks = BTreeMap<ServiceKey, Vec<Match>>;
 
 /// Edits of the table, one client's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,6 +131,8 @@ pub enum Input {
         /// For what.
         request: Request,
     },
+    /// The host's own rules were read again: what they give marks to now, all of it.
+    Marks(HostMarks),
     /// The names of all files in the maintenance directory.
     Maintenance(BTreeSet<String>),
     /// Something the runtime has seen that is only told on: attachments, next hops, a full table, a failed command.

@@ -80,16 +80,18 @@ impl Rates {
         self.round = self.round.wrapping_add(1);
     }
 
-    /// The sums as they are now. What was not counted in the round before has no rate yet.
+    /// The sums as they are now.
     pub fn count(&mut self, service: ServiceKey, real_server: Option<SocketAddr>, now: &Counters) {
         let round = self.round;
+        // What is there in the first round has counted for nobody knows how long; what comes later has counted from 0.
+        let begin = |now: u64| Estimate::begin(if round == 1 { now } else { 0 });
         let begin = || Entry {
             round,
-            connections: Estimate::begin(now.connections),
-            packets_in: Estimate::begin(now.packets_in),
-            packets_out: Estimate::begin(now.packets_out),
-            bytes_in: Estimate::begin(now.bytes_in),
-            bytes_out: Estimate::begin(now.bytes_out),
+            connections: begin(now.connections),
+            packets_in: begin(now.packets_in),
+            packets_out: begin(now.packets_out),
+            bytes_in: begin(now.bytes_in),
+            bytes_out: begin(now.bytes_out),
         };
         let entry = self.entries.entry((service, real_server)).or_insert_with(begin);
         entry.round = round;
@@ -174,7 +176,15 @@ mod tests {
         assert_eq!(rates.rate(key(2), None), Rate::default());
         assert_eq!(rates.entries.len(), 1);
         rates.zero(Some(&key(1)));
-        round(&mut rates, &[(1, 3)]);
+        round(&mut rates, &[(1, 0)]);
         assert_eq!(rates.rate(key(1), None), Rate::default());
+    }
+
+    #[test]
+    fn whoever_is_new_has_counted_from_0() {
+        let mut rates = Rates::default();
+        round(&mut rates, &[]);
+        round(&mut rates, &[(1, 800)]);
+        assert_eq!(rates.rate(key(1), None).connections, 100);
     }
 }

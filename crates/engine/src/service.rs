@@ -146,6 +146,11 @@ impl Service {
         }
     }
 
+    /// Whether what has its mark is for the host's own rules to say: no file does, and clients have no words for it.
+    pub(crate) fn asks_the_host(&self) -> bool {
+        self.key.mark().is_some() && (self.options.matches.is_empty() || self.is_by_edit())
+    }
+
     /// A client made it, and no file names it.
     pub(crate) fn is_by_edit(&self) -> bool {
         self.options.note.by_edit

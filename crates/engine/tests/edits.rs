@@ -327,6 +327,23 @@ fn an_instance_without_files_takes_over_whatever_it_finds() {
 }
 
 #[test]
+fn a_service_of_a_client_that_was_told_to_be_down_is_told_to_be_up_again() {
+    let mut bed = Bed::running(&cluster(Vec::new()));
+    make(&mut bed, vec![add(MADE), add_server(MADE, ONE, 1)]);
+    bed.done(Request::Drain {
+        server: ONE.into(),
+        for_s: None,
+        until_idle: false,
+        deadline_s: None,
+        keep: 0,
+        force: true,
+    });
+    assert!(bed.events().iter().any(|event| matches!(event, Event::ServiceDown { .. })));
+    make(&mut bed, vec![add_server(MADE, TWO, 1)]);
+    assert!(bed.events().iter().any(|event| matches!(event, Event::ServiceUp { .. })));
+}
+
+#[test]
 fn a_drain_of_what_a_client_added_is_undone_with_its_weight_even_after_kill_9() {
     let mut bed = made();
     bed.done(Request::Drain {
@@ -464,7 +481,7 @@ fn a_drain_with_a_deadline_ends_what_is_left_and_says_how_many() {
     assert_eq!(bed.reply(token), None);
     bed.pass(Duration::from_millis(1));
     let Some(Reply::Done { message }) = bed.reply(token) else { panic!("not done") };
-    assert_eq!(message, "web/real-1 is drained: 19 connections not over after 1m00s ended");
+    assert_eq!(message, "web/real-1 is drained: its deadline has passed after 1m00s, 19 connections ended");
     bed.log.clear();
     bed.pass(Duration::from_secs(5));
     assert!(!bed.log.contains(&Effect::Sample), "nobody waits any longer");

@@ -45,6 +45,15 @@ pub(crate) enum Call {
     },
     /// A part of the connections.
     Parts(Parts),
+    /// All that were to be ended are.
+    Ended {
+        /// Which connections.
+        filter: ConnectionFilter,
+        /// How many.
+        ended: u64,
+        /// Takes the sentence that tells it.
+        reply: oneshot::Sender<String>,
+    },
 }
 
 /// Which part of the connections is wanted. A client asks for one part after the other, each when it has read the one
@@ -55,10 +64,21 @@ pub(crate) struct Parts {
     pub filter: ConnectionFilter,
     /// Where the part begins; 0 at first.
     pub from: u64,
-    /// The connections themselves are not wanted.
-    pub only_count: bool,
+    /// What is done with them.
+    pub task: Task,
     /// Takes the part.
     pub reply: oneshot::Sender<Result<Part, Refusal>>,
+}
+
+/// What is done with connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// They are listed.
+    List,
+    /// They are only counted.
+    Count,
+    /// They are ended, and counted.
+    End,
 }
 
 /// A part of the connections.

@@ -15,6 +15,7 @@ use crate::{
     forwarding::KernelForwarding,
     instances::Instances,
     mail::{Letter, Post},
+    marks::Learned,
     network::Network,
     path::PacketPath,
     probes::{Report, ToProbes},
@@ -56,6 +57,9 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) warnings: Warnings,
     pub(crate) firewall: mpsc::Sender<firewall::Found>,
+    /// What the host's rules give marks to, once that was asked for.
+    pub(crate) learned: Option<Learned>,
+    pub(crate) marks: mpsc::Sender<Learned>,
     pub(crate) callers: Callers,
     /// The command line decides on the size of the connection table, so the files do not.
     pub(crate) connections_overridden: bool,
@@ -78,6 +82,8 @@ pub(crate) struct Warnings {
     pub(crate) standing: Vec<String>,
     /// Rules of the firewall that are bypassed.
     pub(crate) firewall: Vec<String>,
+    /// Rules that set marks and are not followed.
+    pub(crate) marks: Vec<String>,
     /// What only a restart changes.
     pub(crate) restart: Option<String>,
 }
@@ -213,8 +219,8 @@ impl Core {
         sample.dataplane.attachments = self.path.attachments();
         sample.next_hops = self.network.next_hops();
         sample.unreachable = self.network.unreachable();
-        let Warnings { standing, firewall, restart } = &self.warnings;
-        sample.warnings = standing.iter().chain(firewall).chain(restart).cloned().collect();
+        let Warnings { standing, firewall, marks, restart } = &self.warnings;
+        sample.warnings = standing.iter().chain(firewall).chain(marks).chain(restart).cloned().collect();
         sample.warnings.extend(self.doors.complaints().chain(self.doors.doubts()));
         sample.warnings.extend(self.path.frailty());
         sample.warnings.extend(self.forwarding.trouble().map(str::to_owned));
@@ -239,16 +245,17 @@ fn count(
     only: Option<&ServiceKey>,
     into: &mut BTreeMap<ServiceKey, ServerSample>,
 ) -> io::Result<()> {
-    path.counters(&mut |key, real_server, counters| {
-        if only.is_some_and(|only| *only != key) {
-            return;
-        }
+    let mut sink = |key, real_server, counters| {
         let service = into.entry(key).or_default();
         match real_server {
             None => service.total = counters,
             Some(address) => drop(service.real_servers.insert(address, counters)),
         }
-    })
+    };
+    match only {
+        Some(key) => path.counters_of(key, &mut sink),
+        None => path.counters(&mut sink),
+    }
 }
 
 /// Whom a probe talks to.

@@ -57,6 +57,11 @@ pub fn open(need: &Need) -> Result<Opened, String> {
     Ok(Opened { path, adopted, warnings: size.into_iter().collect() })
 }
 
+/// Whether a killed daemon has left something serving, which the next one takes over.
+pub fn has_leftovers(runtime_dir: &Path) -> bool {
+    holds_pins(&mount_point(runtime_dir))
+}
+
 /// Removes what a killed daemon has left serving. False: there was nothing.
 pub fn remove_leftovers(runtime_dir: &Path) -> Result<bool, String> {
     let mount = mount_point(runtime_dir);
@@ -110,6 +115,14 @@ impl Dataplane for EbpfPath {
 
     fn counters(&mut self, sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters)) -> io::Result<()> {
         self.plane.counters(sink)
+    }
+
+    fn counters_of(
+        &mut self,
+        service: &ServiceKey,
+        sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters),
+    ) -> io::Result<()> {
+        self.plane.counters_of(service, sink)
     }
 
     fn drops(&mut self, sink: &mut dyn FnMut(&'static str, u64)) -> io::Result<()> {

@@ -21,6 +21,8 @@ struct Uses {
 pub(crate) struct Follows {
     servers: BTreeMap<IpAddr, Uses>,
     destinations: BTreeMap<Prefix, usize>,
+    /// Where the packets go that the host's own rules give a mark.
+    marked: BTreeSet<Prefix>,
 }
 
 /// What has come or gone by an edit.
@@ -40,7 +42,8 @@ pub(crate) type Made = (ServiceKey, Vec<(SocketAddr, Forwarding)>);
 impl Follows {
     /// All that a cluster has, and what clients have made beside it.
     pub(crate) fn of(cluster: &Cluster, made: impl Iterator<Item = Made>) -> Follows {
-        let mut follows = Follows { servers: servers(cluster), destinations: destinations(cluster) };
+        let mut follows =
+            Follows { servers: servers(cluster), destinations: destinations(cluster), marked: BTreeSet::new() };
         let mut made = made.peekable();
         if made.peek().is_none() {
             return follows;
@@ -124,7 +127,14 @@ impl Follows {
 
     /// Where the packets go that are to be taken: virtual addresses, and what has a mark.
     pub(crate) fn destinations(&self) -> BTreeSet<Prefix> {
-        self.destinations.keys().copied().collect()
+        self.destinations.keys().chain(&self.marked).copied().collect()
+    }
+
+    /// The host's own rules give marks to packets that go there; whether that is new.
+    pub(crate) fn mark(&mut self, marked: BTreeSet<Prefix>) -> bool {
+        let is_new = self.marked != marked;
+        self.marked = marked;
+        is_new
     }
 }
 

@@ -23,6 +23,7 @@ mod interfaces;
 mod limits;
 pub mod log;
 mod mail;
+mod marks;
 pub mod memory;
 mod network;
 mod path;
@@ -34,6 +35,6 @@ mod watch;
 
 pub use configuration::{Configuration, Loader};
 pub use daemon::{Failure, Need, Opened, Opener, Options, run};
-pub use ebpf::{open as open_ebpf, remove_leftovers};
+pub use ebpf::{has_leftovers, open as open_ebpf, remove_leftovers};
 pub use path::{Door, PacketPath};
 pub use watch::SourceFile;

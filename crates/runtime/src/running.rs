@@ -15,6 +15,7 @@ use crate::{
     instances::Instances,
     limits,
     mail::Post,
+    marks::{self, Learned},
     network::{Network, localise},
     path::PacketPath,
     probes::{Probes, Report},
@@ -58,6 +59,7 @@ pub(crate) struct Running {
     seen: mpsc::Receiver<Seen>,
     told: mpsc::Receiver<Event>,
     firewall: mpsc::Receiver<Found>,
+    marks: mpsc::Receiver<Learned>,
     signals: Signals,
     beat: Interval,
     watchdog: Option<Interval>,
@@ -111,6 +113,7 @@ impl Running {
         let (events, _) = broadcast::channel(FEED);
         let (calls_in, calls) = mpsc::channel(CALLS);
         let (look, firewall) = mpsc::channel(4);
+        let (learn, marks) = mpsc::channel(4);
         let (watched, looked_at) = tokio::sync::watch::channel(Watched::default());
         let (seen_in, seen) = mpsc::channel(16);
         tokio::task::spawn_local(watch::watch(looked_at, seen_in));
@@ -145,6 +148,8 @@ impl Running {
             settings: options.first.cluster.settings,
             warnings: Warnings { standing, ..Warnings::default() },
             firewall: look,
+            learned: None,
+            marks: learn,
             callers: Callers::default(),
             connections_overridden: options.connections.is_some(),
             serving: false,
@@ -162,6 +167,7 @@ impl Running {
             seen,
             told,
             firewall,
+            marks,
             signals,
             beat: every(Duration::from_secs(1)),
             watchdog: sd_notify::watchdog_enabled().map(|limit| every(limit / 2)),
@@ -199,13 +205,21 @@ impl Running {
             (*key, service.real_servers.iter().map(|(address, server)| (*address, server.forwarding)).collect())
         });
         core.follows = Follows::of(&cluster, made);
+        let learned = marks::are_asked_for(&cluster, &observed).then(marks::look);
+        if let Some(learned) = &learned {
+            core.follows.mark(learned.destinations());
+            core.warnings.marks.clone_from(&learned.unfollowed);
+            learned.unfollowed.iter().for_each(|text| core.say(Severity::Warning, text));
+        }
+        let marks = learned.as_ref().map(|learned| learned.marks.clone()).unwrap_or_default();
+        core.learned = learned;
         core.network.follow(&core.follows);
         core.resolve();
         core.doors.want(&cluster.settings, &core.follows);
         core.forward();
         core.look_at_firewall(&cluster);
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
-        core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all })));
+        core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all, marks })));
         self.await_next_hops().await;
         let core = &mut self.core;
         core.settle(Look::Anew);
@@ -271,6 +285,7 @@ impl Running {
                 Some((purpose, result)) = self.readings.recv() => core.read_is_done(purpose, result),
                 Some(seen) = self.seen.recv() => core.seen(seen),
                 Some(found) = self.firewall.recv() => core.firewall_seen(found),
+                Some(learned) = self.marks.recv() => core.marks_learned(learned),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
                 _ = self.beat.tick() => core.beat(),

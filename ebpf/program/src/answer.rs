@@ -3,10 +3,11 @@
 use crate::{
     Verdict, atomic,
     connection::{self, Found, expired, is_busy},
-    forward::{account_out, age},
-    ip::{ETHERNET, Packet, read, write},
+    forward::{NO_SLOT, account_out, age},
+    fragment,
+    ip::{ETHERNET, FIRST, Packet, read, write},
     maps, pair,
-    plan::{ANSWER, Place, Plan, bounds, ingress},
+    plan::{ANSWER, ANSWER_PART, Place, Plan, bounds, ingress},
 };
 use aya_ebpf::{
     bindings::{
@@ -53,6 +54,34 @@ pub fn plan<const K: usize>(
         flags: packet.flags as u32,
         slot: found.number(),
         port: 0,
+        part: packet.part as u32,
+        spare: 0,
+        source: [0; 4],
+        destination: [0; 4],
+    })?;
+    Ok(Verdict::rewrite())
+}
+
+/// Writes down a later fragment of an answer of real server `dest`, with the addresses that the first one got.
+#[inline(always)]
+pub fn part<const K: usize>(packet: &Packet, dest: u32, place: &mut Place) -> Result<Verdict, Reason> {
+    place.write(Plan {
+        then: 0,
+        hash: 0,
+        kind: ANSWER_PART,
+        family: if K == KEY4 { 4 } else { 6 },
+        dest,
+        bytes: packet.bytes,
+        network: 0,
+        transport: packet.transport,
+        protocol: 0,
+        ports: 0,
+        inner: 0,
+        flags: 0,
+        slot: NO_SLOT,
+        port: 0,
+        part: packet.part as u32,
+        spare: 0,
         source: [0; 4],
         destination: [0; 4],
     })?;
@@ -90,6 +119,9 @@ pub unsafe extern "C" fn evenkeel_answer6(plan: *mut Plan) -> u64 {
 #[inline(always)]
 fn try_complete<const K: usize>(plan: &mut Plan) -> u64 {
     const UNKNOWN: u64 = Reason::NotOurs as u64 + 1;
+    if plan.kind == ANSWER_PART {
+        return if fragment::answered(plan).is_ok() { 0 } else { UNKNOWN };
+    }
     let Some(back) = pair::slot::<K>(plan.slot) else { return UNKNOWN };
     // SAFETY: words of a slot.
     let (value, last) = unsafe { (atomic::read(back.add(1)), atomic::read(back.add(1 + K))) };
@@ -121,6 +153,9 @@ fn try_complete<const K: usize>(plan: &mut Plan) -> u64 {
             plan.source = [(word(2) >> 32) as u32, word(2) as u32, (word(3) >> 32) as u32, word(3) as u32];
             plan.destination = [(word(0) >> 32) as u32, word(0) as u32, (word(1) >> 32) as u32, word(1) as u32];
         }
+    }
+    if plan.part == FIRST as u32 && fragment::comes_from(plan).is_err() {
+        return Reason::BadFragment as u64 + 1;
     }
     0
 }

@@ -1,13 +1,14 @@
-//! Makes a connection: for which service, whether it may be, to which real server (PP-4, PP-8, PP-11, PP-12, PP-14, PP-17,
-//! PP-33, PP-37).
+//! Makes a connection: to which real server, and where in the table (PP-13, PP-14, PP-33, PP-37).
 //!
 //! What happens once for each connection runs in global functions, which are verified by themselves, whatever state their
 //! callers are in. They are steps that one short function takes in turn, so that no two of their stacks lie on top of each
 //! other. What they tell each other stands in [`New`].
 
 use crate::{
-    Frame, atomic,
-    connection::{bucket, direction, opens, row, stride, unload, weigh},
+    Frame,
+    admit::admit,
+    atomic,
+    connection::{bucket, direction, row, stride, unload, weigh},
     forward::{NO_SLOT, Target},
     insert,
     ip::{Packet, TCP, UDP},
@@ -19,12 +20,10 @@ use crate::{
     },
 };
 use evenkeel_abi::{
-    ACL_DENY, DEST_FULLNAT, DEST_NAT, Load, Reason, SERVICE_ACL, SERVICE_DEFAULT_DENY, SERVICE_LIMITED,
-    SERVICE_ONE_PACKET, SERVICE_PERSISTENT, SERVICE_SIP, SERVICE_SLOPPY, ServiceKey,
+    DEST_FULLNAT, DEST_NAT, Load, Reason, SERVICE_LIMITED, SERVICE_ONE_PACKET, SERVICE_PERSISTENT, SERVICE_SIP,
     flow::{self, KEY4},
     sctp,
     state::State,
-    tcp,
 };
 
 /// [`New::reuse`]: the flow has no slot.
@@ -302,28 +301,6 @@ fn keep<const K: usize>(new: &mut New<K>) -> u64 {
 }
 
 #[inline(always)]
-fn admit<const K: usize>(new: &mut New<K>) -> Result<(), Reason> {
-    if new.service == NO_SERVICE {
-        let Some(service) = by_address(new) else { return Err(refuse(new, Reason::NotOurs)) };
-        new.service = service;
-    }
-    let service = maps::SERVICES.get_ptr(new.service).ok_or(Reason::Internal)?;
-    // SAFETY: an element of the array.
-    let flags = unsafe { (&raw const (*service).flags).read_volatile() };
-    new.service_flags = flags;
-    if new.bad != 0 {
-        return Err(Reason::from_number(new.bad - 1));
-    }
-    if !may_open(new, flags) {
-        return Err(refuse(new, Reason::NoConnection));
-    }
-    if !answerable(&new.key) {
-        return Err(Reason::BadSource);
-    }
-    if flags & SERVICE_ACL != 0 && is_denied(new, flags) { Err(Reason::Denied) } else { Ok(()) }
-}
-
-#[inline(always)]
 fn choose<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
     let service = maps::SERVICES.get_ptr_mut(new.service).ok_or(Reason::Internal)?;
     schedule::choose(new, service).ok_or(Reason::NoServer)
@@ -341,23 +318,9 @@ fn prepare<const K: usize>(new: &mut New<K>) -> Result<u32, Reason> {
     if new.reuse == NOTHING { Ok(ABSENT) } else { renew(new) }
 }
 
-/// Whether the packet makes a connection of a service with these flags (PP-11, PP-12).
-#[inline(always)]
-fn may_open<const K: usize>(new: &New<K>, flags: u32) -> bool {
-    if opens(new.protocol as u8, new.flags as u8) {
-        return true;
-    }
-    let ends = if new.protocol == sctp::PROTOCOL as u32 {
-        new.flags == sctp::EVENT_ABORT
-    } else {
-        new.flags as u8 & tcp::RST != 0
-    };
-    flags & SERVICE_SLOPPY != 0 && !ends
-}
-
 /// What becomes of a packet that makes no connection: the one that is given up for it goes all the same (PP-33).
 #[inline(always)]
-fn refuse<const K: usize>(new: &New<K>, reason: Reason) -> Reason {
+pub fn refuse<const K: usize>(new: &New<K>, reason: Reason) -> Reason {
     if new.reuse == GIVEN_UP
         && let Some(word) = reused(new)
     {
@@ -405,63 +368,4 @@ fn renew<const K: usize>(new: &mut New<K>) -> Result<u32, Reason> {
     // SAFETY: as above.
     new.value = unsafe { atomic::read(word) };
     if flow::state(new.value) == State::Dead as u32 { Err(Reason::Contended) } else { Ok(THEIRS) }
-}
-
-/// The service of a packet's destination, protocol and port, or of its destination and protocol.
-#[inline(always)]
-fn by_address<const K: usize>(new: &New<K>) -> Option<u32> {
-    let mut key =
-        ServiceKey { address: [0; 16], port: (new.ports >> 16) as u16, protocol: new.protocol as u8, family: 4 };
-    let words = (&raw mut key.address).cast::<u32>();
-    // SAFETY: four words of the 16 bytes, which start the structure and are aligned as it is.
-    unsafe {
-        if K == KEY4 {
-            words.write(new.key[0] as u32);
-        } else {
-            key.family = 6;
-            words.write((new.key[2] >> 32) as u32);
-            words.add(1).write(new.key[2] as u32);
-            words.add(2).write((new.key[3] >> 32) as u32);
-            words.add(3).write(new.key[3] as u32);
-        }
-    }
-    // SAFETY: the value is copied out at once.
-    let id = unsafe { maps::SERVICE_IDS.get(&key).copied() };
-    if id.is_some() {
-        return id;
-    }
-    key.port = 0;
-    // SAFETY: as above.
-    unsafe { maps::SERVICE_IDS.get(&key).copied() }
-}
-
-/// Whether the service's lists deny the source (PP-17).
-#[inline(always)]
-fn is_denied<const K: usize>(new: &New<K>, flags: u32) -> bool {
-    let id = new.service;
-    let (source, bits) = if K == KEY4 {
-        ([id, (new.key[0] >> 32) as u32, 0, 0, 0], 64)
-    } else {
-        let (high, low) = (new.key[0], new.key[1]);
-        ([id, (high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32], 160)
-    };
-    let rule = maps::ACL.get(&aya_ebpf::btf_maps::lpm_trie::Key::new(bits, source)).copied();
-    match rule {
-        Some(rule) => rule & ACL_DENY != 0,
-        None => flags & SERVICE_DEFAULT_DENY != 0,
-    }
-}
-
-/// Whether the source is one that an answer can be sent to (PP-8).
-#[inline(always)]
-fn answerable<const K: usize>(key: &[u64; K]) -> bool {
-    if K == KEY4 {
-        let (source, destination) = ((key[0] >> 32) as u32, key[0] as u32);
-        let first = source as u8;
-        source != destination && first != 0 && first != 127 && first < 224
-    } else {
-        let loopback_or_none = key[0] == 0 && (key[1] == 0 || key[1] == 1u32.to_be() as u64);
-        let same = key[0] == key[2] && key[1] == key[3];
-        !same && !loopback_or_none && (key[0] >> 32) as u8 != 0xff
-    }
 }

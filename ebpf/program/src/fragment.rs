@@ -4,12 +4,12 @@
 //! the map is in functions of their own.
 
 use crate::{
-    Frame, Verdict,
+    Frame, Verdict, answer,
     extension::Headers,
     forward::{self, NO_SLOT, Target},
     ip::{ETHERNET, ICMP, ICMPV6, LATER, Packet},
     maps,
-    plan::Place,
+    plan::{Place, Plan},
 };
 use evenkeel_abi::{
     Reason,
@@ -74,6 +74,24 @@ pub fn goes(dest: u32) -> Result<(), Reason> {
     if evenkeel_fragment_note(dest) != 0 { Err(Reason::BadFragment) } else { Ok(()) }
 }
 
+/// Notes that it is an answer, with the addresses of its plan.
+#[inline(always)]
+pub fn comes_from(plan: &Plan) -> Result<(), Reason> {
+    let Some(question) = scratch() else { return Err(Reason::Internal) };
+    // SAFETY: this CPU's own element.
+    unsafe { ((*question).to.source, (*question).to.destination) = (plan.source, plan.destination) };
+    if evenkeel_fragment_answer(plan.dest) != 0 { Err(Reason::BadFragment) } else { Ok(()) }
+}
+
+/// Gives a plan the addresses that the first fragment of an answer got, which has been asked about and found.
+#[inline(always)]
+pub fn answered(plan: &mut Plan) -> Result<(), Reason> {
+    let Some(question) = scratch() else { return Err(Reason::Internal) };
+    // SAFETY: as above.
+    (plan.source, plan.destination) = unsafe { ((*question).to.source, (*question).to.destination) };
+    Ok(())
+}
+
 /// Sends a later fragment on, which has been asked about. `flow`: its addresses, without ports.
 #[inline(always)]
 pub fn later<const K: usize>(
@@ -96,11 +114,14 @@ pub fn later<const K: usize>(
     if found & FOUND == 0 {
         return Err(Reason::EarlyFragment);
     }
-    if found as u32 == PASSED || found & ANSWER != 0 {
+    if found as u32 == PASSED {
         return Err(Reason::NotOurs);
     }
     let (part, transport) = (LATER, headers.transport);
     let packet = Packet { ports: 0, protocol: 0, flags: 0, part, bytes, transport, answer_only: false, bad: None };
+    if found & ANSWER != 0 {
+        return answer::part::<K>(&packet, found as u32, plan);
+    }
     let target = Target::of(found as u32, 0, NO_SLOT)?;
     forward::finish::<K>(frame, &packet, flow, 0, target, plan)
 }
@@ -118,6 +139,19 @@ fn fresh(trace: *mut Trace) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn evenkeel_fragment_note(dest: u32) -> u64 {
+    note(dest, 0)
+}
+
+/// Notes that the first fragment, which is asked about, is an answer of real server `dest`, see [`evenkeel_fragment_note`]. The addresses
+/// it gets stand beside the question.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn evenkeel_fragment_answer(dest: u32) -> u64 {
+    note(dest, 1)
+}
+
+#[inline(always)]
+fn note(dest: u32, answer: u32) -> u64 {
     let Some(question) = scratch() else { return 1 };
     // SAFETY: this CPU's own element.
     let (key, to) = unsafe { (&*(&raw const (*question).key), &mut *(&raw mut (*question).to)) };
@@ -130,7 +164,7 @@ pub extern "C" fn evenkeel_fragment_note(dest: u32) -> u64 {
             return (before != dest && dest != PASSED) as u64;
         }
     }
-    *to = Trace { seen: maps::now(), dest, answer: 0, interface: 0, source: [0; 4], destination: [0; 4] };
+    (to.seen, to.dest, to.answer, to.interface) = (maps::now(), dest, answer, 0);
     // A full map makes room of its own.
     let _ = maps::FRAGMENTS.insert(key, &*to, 0);
     0
@@ -149,5 +183,10 @@ pub extern "C" fn evenkeel_fragment_find() -> u64 {
     // SAFETY: an element of the map.
     let (dest, answer) =
         unsafe { ((&raw const (*trace).dest).read_volatile(), (&raw const (*trace).answer).read_volatile()) };
-    FOUND | if answer != 0 { ANSWER } else { 0 } | dest as u64
+    if answer != 0 {
+        // SAFETY: as above.
+        unsafe { ((*question).to.source, (*question).to.destination) = ((*trace).source, (*trace).destination) };
+        return FOUND | ANSWER | dest as u64;
+    }
+    FOUND | dest as u64
 }

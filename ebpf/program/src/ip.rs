@@ -152,7 +152,11 @@ fn ipv4(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     let mut headers = Headers { transport: header as u32, protocol, part: WHOLE };
     // More fragments, or an offset.
     if fragment & 0xff3f != 0 {
-        headers.part = extension::part4(fragment, bytes.wrapping_sub(header as u32))?;
+        headers.part = match extension::part4(fragment, bytes.wrapping_sub(header as u32)) {
+            // Somebody else's: it was only looked at as it may be an error.
+            Err(_) if answer_only && protocol == ICMP => return Err(Reason::NotOurs),
+            part => part?,
+        };
         // SAFETY: as above.
         fragment::ask4(source, destination, unsafe { read(ip + 4) }, protocol);
         if headers.part == LATER {

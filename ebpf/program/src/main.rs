@@ -10,6 +10,7 @@
     reason = "the BPF target has no atomics in core; the intrinsics compile to BPF instructions"
 )]
 
+mod admit;
 mod answer;
 mod atomic;
 mod connect;

@@ -24,6 +24,9 @@ pub const ERROR_ANSWER: u32 = 3;
 /// To the real server, wrapped (PP-46).
 pub const TUNNEL: u32 = 4;
 
+/// A later fragment of an answer (PP-50), whose addresses are known.
+pub const ANSWER_PART: u32 = 8;
+
 /// Where a plan is put.
 pub struct Place;
 
@@ -80,6 +83,10 @@ pub struct Plan {
     pub slot: u32,
     /// As [`crate::forward::Target::port`].
     pub port: u32,
+    /// As [`crate::ip::Packet::part`].
+    pub part: u32,
+    /// No hole.
+    pub spare: u32,
     /// The addresses it gets; IPv4: the first word.
     pub source: [u32; 4],
     pub destination: [u32; 4],

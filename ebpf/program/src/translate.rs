@@ -53,6 +53,8 @@ pub fn plan<const K: usize>(
         flags: packet.flags as u32,
         slot: target.slot,
         port: target.port,
+        part: packet.part as u32,
+        spare: 0,
         source,
         destination: [0; 4],
     })?;
@@ -119,7 +121,8 @@ fn to_server<const K: usize>(plan: &mut Plan) -> Result<(), Reason> {
     if flags & DEST_FULLNAT != 0 {
         if plan.slot != NO_SLOT {
             from = pair::own::<K>(plan).ok_or(Reason::Contended)?;
-        } else if plan.port != 0 {
+        } else if plan.port != 0 || plan.protocol == 0 {
+            // A later fragment has no ports.
             // SAFETY: as above.
             plan.source = unsafe { (&raw const (*dest).own).read_volatile() };
             from = plan.port;

@@ -64,6 +64,8 @@ pub fn plan<const K: usize>(
         flags: 0,
         slot: 0,
         port: 0,
+        part: packet.part as u32,
+        spare: 0,
         source: [0; 4],
         destination: [0; 4],
     };

@@ -120,7 +120,9 @@ impl fmt::Display for Event {
             Event::DrainEnded { service, server, after_s, ended, late } => {
                 let (after, ended) = (lasting(*after_s), connections(*ended));
                 match late {
-                    true => write!(f, "{service}/{server} is drained: {ended} not over after {after} ended"),
+                    true => {
+                        write!(f, "{service}/{server} is drained: its deadline has passed after {after}, {ended} ended")
+                    }
                     false => write!(f, "{service}/{server} is drained after {after}: {ended} left ended"),
                 }
             }

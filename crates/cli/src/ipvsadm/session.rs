@@ -36,6 +36,7 @@ impl Session {
 
     /// The table, or one service of it; `None` where there is no such service.
     pub(super) fn table(&mut self, key: Option<Key>) -> Result<Option<Table>, Fault> {
+        self.wake()?;
         let Some(client) = &mut self.client else {
             let empty = Table { timeouts: TIMEOUTS, ..Table::default() };
             return Ok(Some(empty).filter(|_| key.is_none()));
@@ -52,6 +53,7 @@ impl Session {
         if edits.is_empty() {
             return Ok(None);
         }
+        self.wake()?;
         if self.client.is_none() {
             match edits.iter().enumerate().find_map(|(index, edit)| of_nothing(index, edit)) {
                 Some(Nothing::Fails(error)) => return Ok(Some(error)),
@@ -77,6 +79,7 @@ impl Session {
 
     /// Shows every connection until told enough.
     pub(super) fn connections(&mut self, show: &mut dyn FnMut(&ConnectionEntry) -> bool) -> Result<(), Fault> {
+        self.wake()?;
         let Some(client) = &mut self.client else { return Ok(()) };
         let request = Request::Connections { filter: ConnectionFilter::default() };
         client.send(&request).map_err(|t| unreachable(&t))?;
@@ -90,6 +93,14 @@ impl Session {
                 other => return Err(unexpected(other)),
             }
         }
+    }
+
+    /// What a killed instance has left serving is nobody's: one is started that takes it over.
+    fn wake(&mut self) -> Result<(), Fault> {
+        if self.client.is_none() && evenkeel_runtime::has_leftovers(&self.runtime_dir) {
+            return self.start();
+        }
+        Ok(())
     }
 
     fn start(&mut self) -> Result<(), Fault> {

@@ -157,3 +157,28 @@ pub(crate) fn connections(plane: &mut EbpfDataplane) -> Vec<Connection> {
 pub(crate) fn template(plane: &mut EbpfDataplane) -> Option<Connection> {
     connections(plane).into_iter().find(|connection| connection.is_template)
 }
+
+/// A TCP segment between IPv6 addresses.
+pub(crate) fn tcp6_to(source: &str, port: u16, to: (&str, u16), flags: u8) -> Vec<u8> {
+    let octets = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+    let mut frame = vec![2, 0, 0, 0, 0, 0xee, 2, 0, 0, 0, 0, 0xcc, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 6, 64];
+    frame.extend(octets(source));
+    frame.extend(octets(to.0));
+    frame.extend(port.to_be_bytes());
+    frame.extend(to.1.to_be_bytes());
+    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+    frame
+}
+
+/// Round robin of a service of IPv6, over fd00::N.
+pub(crate) fn serve6(plane: &mut EbpfDataplane, key: ServiceKey, options: ServiceOptions, servers: &[u8]) {
+    let server = |last: u8| SocketAddr::new(format!("fd00::{last:x}").parse().unwrap(), 80);
+    let mut changes = vec![Change::AddService(key, options)];
+    changes.extend(servers.iter().map(|last| Change::AddRealServer(key, server(*last), weighing(1))));
+    plane.apply(&changes).unwrap();
+    for last in servers {
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination: [2, 0, 0, 0, 0, *last] };
+        plane.next_hop(server(*last).ip(), hop).unwrap();
+    }
+}

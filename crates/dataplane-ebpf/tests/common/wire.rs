@@ -56,6 +56,13 @@ fn sum(parts: &[&[u8]]) -> u16 {
     sum as u16
 }
 
+/// Makes the checksum of an IPv4 header.
+pub(crate) fn seal(header: &mut [u8]) {
+    header[10..12].fill(0);
+    let sum = !sum(&[header]);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// RFC 9260 appendix A, a bit at a time.
 fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = !0u32;

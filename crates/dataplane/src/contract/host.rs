@@ -167,6 +167,15 @@ impl Host {
             }
         };
         must(self.plane.counters(&mut sink), "cannot read counters");
+        let mut alone = None;
+        let mut sink = |key, address, counters| {
+            assert_eq!(key, wanted.0, "only this service was asked for");
+            if address == wanted.1 {
+                alone = Some(counters);
+            }
+        };
+        must(self.plane.counters_of(&wanted.0, &mut sink), "cannot read counters");
+        assert_eq!(alone, found, "one service counts as all do");
         found
     }
 

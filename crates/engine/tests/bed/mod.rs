@@ -5,8 +5,8 @@
 use evenkeel_api::{Event, RefusalCode, Reply, Request, Role, Status, table::Edit};
 use evenkeel_dataplane::{self as dataplane, Change, Table};
 use evenkeel_engine::{
-    Balance, CheckId, EditOrder, Effect, Exit, Followed, Input, Operation, Overrides, ProbeOrder, ProgramFailure,
-    Sample, Setup, Start, Token,
+    Balance, CheckId, EditOrder, Effect, Exit, Followed, HostMarks, Input, Operation, Overrides, ProbeOrder,
+    ProgramFailure, Sample, Setup, Start, Token,
 };
 use evenkeel_health::{Reason, Verdict};
 use evenkeel_machine::{Instant, Machine, Outbox};
@@ -55,6 +55,8 @@ pub struct Bed {
     pub followed: Vec<Followed>,
     /// What an instance without files does.
     pub keep_all: bool,
+    /// What the host's rules give marks to at the next start.
+    pub marks: HostMarks,
     tokens: u64,
 }
 
@@ -80,6 +82,7 @@ impl Bed {
             connections: 0,
             followed: Vec::new(),
             keep_all: false,
+            marks: HostMarks::new(),
             tokens: 0,
         }
     }
@@ -99,6 +102,7 @@ impl Bed {
             overrides: self.stored.clone(),
             maintenance: BTreeSet::new(),
             keep_all: self.keep_all,
+            marks: self.marks.clone(),
         };
         self.handle(Input::Start(Box::new(start)));
     }

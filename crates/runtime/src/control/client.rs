@@ -1,7 +1,7 @@
 //! The conversation with one client.
 
 use super::{
-    Call, Limits, Part, Parts, Service,
+    Call, Limits, Part, Parts, Service, Task,
     clients::{ClientId, Clients},
     greeting,
 };
@@ -61,6 +61,7 @@ impl Client {
                 }
                 Ok(Request::Connections { filter }) => self.connections(stream, filter).await?,
                 Ok(Request::Count { filter }) => self.count(stream, filter).await?,
+                Ok(Request::Flush { filter }) => self.flush(stream, filter).await?,
                 Ok(request) => {
                     let reply = match self.join(&mut joined, request, line.len()) {
                         Ok(request) => self.ask(request).await?,
@@ -103,7 +104,7 @@ impl Client {
     async fn connections(&self, stream: &mut UnixStream, filter: ConnectionFilter) -> Result<(), Over> {
         let mut from = Some(0);
         while let Some(begin) = from {
-            let part = match self.part(filter, begin, false).await? {
+            let part = match self.part(filter, begin, Task::List).await? {
                 Ok(part) => part,
                 Err(refusal) => return self.send(stream, &Reply::Refused(refusal)).await,
             };
@@ -121,22 +122,43 @@ impl Client {
     }
 
     async fn count(&self, stream: &mut UnixStream, filter: ConnectionFilter) -> Result<(), Over> {
+        let reply = match self.through(filter, Task::Count).await? {
+            Ok(connections) => Reply::Counted { connections },
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        self.send(stream, &reply).await
+    }
+
+    async fn flush(&self, stream: &mut UnixStream, filter: ConnectionFilter) -> Result<(), Over> {
+        let reply = match self.through(filter, Task::End).await? {
+            Ok(ended) => {
+                let (reply, told) = oneshot::channel();
+                self.service.calls.send(Call::Ended { filter, ended, reply }).await.map_err(|_| Over)?;
+                Reply::Done { message: told.await.map_err(|_| Over)? }
+            }
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        self.send(stream, &reply).await
+    }
+
+    /// Goes through all parts and counts.
+    async fn through(&self, filter: ConnectionFilter, task: Task) -> Result<Result<u64, Refusal>, Over> {
         let (mut from, mut connections) = (Some(0), 0);
         while let Some(begin) = from {
-            match self.part(filter, begin, true).await? {
+            match self.part(filter, begin, task).await? {
                 Ok(part) => {
                     connections += part.count;
                     from = part.next;
                 }
-                Err(refusal) => return self.send(stream, &Reply::Refused(refusal)).await,
+                Err(refusal) => return Ok(Err(refusal)),
             }
         }
-        self.send(stream, &Reply::Counted { connections }).await
+        Ok(Ok(connections))
     }
 
-    async fn part(&self, filter: ConnectionFilter, from: u64, only_count: bool) -> Result<Result<Part, Refusal>, Over> {
+    async fn part(&self, filter: ConnectionFilter, from: u64, task: Task) -> Result<Result<Part, Refusal>, Over> {
         let (reply, answer) = oneshot::channel();
-        let parts = Parts { filter, from, only_count, reply };
+        let parts = Parts { filter, from, task, reply };
         self.service.calls.send(Call::Parts(parts)).await.map_err(|_| Over)?;
         answer.await.map_err(|_| Over)
     }

@@ -42,7 +42,8 @@ async fn bed(limits: Limits, uid: u32, text: String) -> Bed {
                     let status = Status { node: text.clone(), ..Status::default() };
                     let _ = reply.send(Reply::Status(Box::new(status)));
                 }
-                Call::Parts(parts) => drop(parts.reply.send(Ok(part(parts.from, parts.only_count)))),
+                Call::Parts(parts) => drop(parts.reply.send(Ok(part(parts.from, parts.task != Task::List)))),
+                Call::Ended { ended, reply, .. } => drop(reply.send(format!("{ended} ended"))),
             }
         }
     });
@@ -305,6 +306,8 @@ async fn connections_come_in_lines_until_the_one_that_is_the_last() {
         assert_eq!((seen, lines), (PARTS * IN_A_PART, 7));
         let counted = ask(&mut client, "{\"count\":{}}").await;
         assert_eq!(counted, Reply::Counted { connections: PARTS * IN_A_PART });
+        let ended = ask(&mut client, "{\"flush\":{\"filter\":{}}}").await;
+        assert_eq!(ended, Reply::Done { message: format!("{} ended", PARTS * IN_A_PART) });
     };
     LocalSet::new().run_until(talk).await;
 }

@@ -24,6 +24,12 @@ impl Core {
         let (request, role, reply) = match call {
             Call::Request { request, role, reply } => (request, role, reply),
             Call::Parts(parts) => return self.connections(parts),
+            Call::Ended { filter, ended, reply } => {
+                let message = self.ended(&filter, ended);
+                // Gone when the client has hung up.
+                let _ = reply.send(message);
+                return;
+            }
         };
         let Some(token) = self.callers.admit(reply, matches!(request, Request::Stop {})) else { return };
         match request {
@@ -32,10 +38,6 @@ impl Core {
             Request::Edit { edits, atomic, .. } => self.edit(token, edits, atomic),
             Request::Table { service } => {
                 let reply = self.table(service.as_ref());
-                self.callers.answer(token, reply);
-            }
-            Request::Flush { filter } => {
-                let reply = self.flush_connections(&filter);
                 self.callers.answer(token, reply);
             }
             Request::Status { .. }
@@ -47,7 +49,8 @@ impl Core {
             | Request::Disable { .. }
             | Request::Enable { .. }
             | Request::Connections { .. }
-            | Request::Count { .. } => self.tell(Input::Request { token, role, request }),
+            | Request::Count { .. }
+            | Request::Flush { .. } => self.tell(Input::Request { token, role, request }),
         }
     }
 
@@ -99,6 +102,7 @@ impl Core {
         self.follow(&cluster);
         self.follow_instances(&cluster.settings.execute);
         self.tell(Input::Reload { cluster: Box::new(cluster), token });
+        self.look_at_marks();
     }
 
     /// Makes the node-wide settings true: where to log, what to look at, where to attach.
@@ -118,6 +122,9 @@ impl Core {
     fn follow(&mut self, cluster: &Cluster) {
         self.look_at_firewall(cluster);
         self.follows = Follows::of(cluster, self.engine.made_by_clients());
+        if let Some(learned) = &self.learned {
+            self.follows.mark(learned.destinations());
+        }
         self.network.follow(&self.follows);
         self.resolve();
         self.doors.want(&cluster.settings, &self.follows);

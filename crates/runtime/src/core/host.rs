@@ -1,7 +1,11 @@
 //! What the host does to the daemon: its firewall, its routes and neighbours, its interfaces; and the daily round.
 
 use super::Core;
-use crate::{doors::Look, firewall};
+use crate::{
+    doors::Look,
+    firewall,
+    marks::{self, Learned},
+};
 use evenkeel_api::{Event, Severity};
 use evenkeel_engine::Input;
 use evenkeel_model::Cluster;
@@ -34,6 +38,33 @@ impl Core {
         }
         for text in unseen.iter().filter(|text| !before.contains(text)) {
             self.say(Severity::Warning, text);
+        }
+    }
+
+    /// Looks what the host's rules give marks to, if a service depends on it; told by [`Core::marks_learned`].
+    pub(crate) fn look_at_marks(&mut self) {
+        if self.engine.asks_the_host() {
+            marks::look_aside(self.marks.clone());
+        }
+    }
+
+    /// The host's rules have been read.
+    pub(crate) fn marks_learned(&mut self, learned: Learned) {
+        if self.learned.as_ref() == Some(&learned) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.warnings.marks, learned.unfollowed.clone());
+        for text in learned.unfollowed.iter().filter(|text| !before.contains(text)) {
+            self.say(Severity::Warning, text);
+        }
+        let is_new = self.follows.mark(learned.destinations());
+        let marks = learned.marks.clone();
+        self.learned = Some(learned);
+        self.tell(Input::Marks(marks));
+        if is_new {
+            let settings = self.settings.clone();
+            self.doors.want(&settings, &self.follows);
+            self.settle(Look::Anew);
         }
     }
 
@@ -117,6 +148,7 @@ impl Core {
         }
         if self.beats.is_multiple_of(RETRY) {
             self.settle(Look::Mend);
+            self.look_at_marks();
         }
         if self.beats.is_multiple_of(AUDIT) {
             match self.path.observe() {

@@ -1,7 +1,7 @@
 //! The table and the connections for clients: what only reads is answered here, edits are the engine's.
 
 use super::{Core, count};
-use crate::control::{Part, Parts};
+use crate::control::{Part, Parts, Task};
 use crate::doors::Look;
 use evenkeel_api::{
     Event, Refusal, RefusalCode, Reply, Severity,
@@ -27,6 +27,9 @@ impl Core {
         };
         let own = self.network.own_of(&edits.iter().filter_map(address).collect::<BTreeSet<_>>());
         self.tell(Input::Edit(EditOrder { token, edits, atomic, own }));
+        if self.learned.is_none() {
+            self.look_at_marks();
+        }
     }
 
     /// The table, or one service of it.
@@ -50,47 +53,46 @@ impl Core {
 
     /// A part of the connections. The client asks for the next when it has read this one.
     pub(crate) fn connections(&mut self, parts: Parts) {
-        let Parts { filter, from, only_count, reply } = parts;
+        let Parts { filter, from, task, reply } = parts;
         let part = plane_filter(&filter).and_then(|filter| {
-            let mut part = Part::default();
-            let engine = &self.engine;
-            // Most connections in a row are of the same service.
-            let mut last: Option<(ServiceKey, String)> = None;
-            let read = self.path.connections(&filter, from, &mut |connection| {
-                part.count += 1;
-                if !only_count {
-                    let name = match &last {
-                        Some((key, name)) if *key == connection.service => name.clone(),
-                        Some(_) | None => engine.service_name(&connection.service),
-                    };
-                    last = Some((connection.service, name.clone()));
-                    part.entries.push(entry(&connection, name));
+            let part = match task {
+                Task::End => {
+                    self.path.flush_part(&filter, from).map(|(count, next)| Part { count, next, ..Part::default() })
                 }
-                true
-            });
-            part.next =
-                read.map_err(|e| Refusal::new(RefusalCode::Failed, format!("the connections could not be read: {e}")))?;
-            Ok(part)
+                Task::List | Task::Count => self.part(&filter, from, task == Task::List),
+            };
+            part.map_err(|e| Refusal::new(RefusalCode::Failed, format!("the connections cannot be reached: {e}")))
         });
         // Gone when the client has hung up.
         let _ = reply.send(part);
     }
 
-    /// Ends connections.
-    pub(crate) fn flush_connections(&mut self, filter: &ConnectionFilter) -> Reply {
-        let ended = plane_filter(filter).and_then(|filter| {
-            let failed = |e| Refusal::new(RefusalCode::Failed, format!("the connections could not be ended: {e}"));
-            self.path.flush(&filter).map_err(failed)
-        });
-        match ended {
-            Ok(ended) => {
-                let event = Event::Flushed { which: self.which(filter), ended };
-                let message = event.to_string();
-                self.tell(Input::Tell(event));
-                Reply::Done { message }
+    fn part(&mut self, filter: &dataplane::ConnectionFilter, from: u64, listed: bool) -> io::Result<Part> {
+        let mut part = Part::default();
+        let engine = &self.engine;
+        // Most connections in a row are of the same service.
+        let mut last: Option<(ServiceKey, String)> = None;
+        part.next = self.path.connections(filter, from, &mut |connection| {
+            part.count += 1;
+            if listed {
+                let name = match &last {
+                    Some((key, name)) if *key == connection.service => name.clone(),
+                    Some(_) | None => engine.service_name(&connection.service),
+                };
+                last = Some((connection.service, name.clone()));
+                part.entries.push(entry(&connection, name));
             }
-            Err(refusal) => Reply::Refused(refusal),
-        }
+            true
+        })?;
+        Ok(part)
+    }
+
+    /// Connections were ended for a client: the sentence that tells it.
+    pub(crate) fn ended(&mut self, filter: &ConnectionFilter, ended: u64) -> String {
+        let event = Event::Flushed { which: self.which(filter), ended };
+        let message = event.to_string();
+        self.tell(Input::Tell(event));
+        message
     }
 
     /// `of web to 192.0.2.2:80 from 198.51.100.7`.
