@@ -63,6 +63,15 @@ pub const fn own_port(hash: u64, attempt: u32, first: u16, last: u16) -> u16 {
     first.wrapping_add(((mixed >> 32) as u32 % ports) as u16)
 }
 
+/// How many other slots of a `maglev` table are tried for a flow whose own is an overloaded real server's.
+pub const MAGLEV_PROBES: u32 = 1024;
+
+/// One of them: the flow's slot when its hash is mixed with the number of the try, from 0.
+#[inline(always)]
+pub const fn maglev_probe(hash: u64, number: u32, slots: u32) -> u32 {
+    maglev_slot(absorb(hash, number as u64), slots)
+}
+
 /// Slots of the kernel's `mh` table (CONFIG_IP_VS_MH_TAB_INDEX 12).
 pub const MH_SLOTS: u32 = 4093;
 /// First key of the kernel's `mh`.
@@ -107,4 +116,13 @@ pub const fn hsiphash(word: u32, key: [u64; 2]) -> u32 {
 #[inline(always)]
 pub const fn mh_slot(address: u32, port: u16) -> u32 {
     hsiphash(address.wrapping_add(port as u32), MH_KEY1) % MH_SLOTS
+}
+
+/// Buckets of the kernel's `sh` and `dh` tables.
+pub const SH_BUCKETS: u32 = 256;
+
+/// A client's bucket in the kernel's `sh` table, of its address and port as for [`mh_slot`]; a destination's in that of `dh`.
+#[inline(always)]
+pub const fn sh_bucket(address: u32, port: u16) -> u32 {
+    address.wrapping_add(port as u32).wrapping_mul(0x61c8_8647) >> 24
 }

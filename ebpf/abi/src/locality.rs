@@ -12,8 +12,8 @@ pub struct Destination {
     pub address: [u32; 4],
 }
 
-/// Most real servers of one destination's set.
-pub const SET: usize = 14;
+/// Most real servers of one destination's set; a power of two, so that a mask bounds an index.
+pub const SET: usize = 16;
 
 /// Value of the map `LOCALITY`. `lblc` uses the first member only.
 #[repr(C)]
@@ -27,7 +27,7 @@ pub struct Servers {
     pub count: u32,
     /// 0.
     pub spare: u32,
-    /// Their indices; those past `count` mean nothing.
+    /// Their indices, who joined last last; those past `count` mean nothing.
     pub members: [u32; SET],
 }
 

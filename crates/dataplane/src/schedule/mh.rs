@@ -1,6 +1,6 @@
 //! The kernel's `mh` (PP-21): Maglev hashing over 4093 slots (net/netfilter/ipvs/ip_vs_mh.c), slot for slot.
 
-use super::{Member, gcd};
+use super::{Member, fold, gcd};
 use evenkeel_abi::{
     CELL_EMPTY,
     hash::{MH_KEY1, MH_KEY2, MH_SLOTS, hsiphash, mh_slot},
@@ -51,22 +51,32 @@ pub fn slot(client: IpAddr, port: Option<u16>) -> u32 {
     mh_slot(fold(client), port.unwrap_or(0))
 }
 
+/// Who serves a client: an index into the members that `table` was made of. With `fallback` the slots of the client's number
+/// plus the number of its own slot, plus 1, plus 2 and so on are tried, as the kernel does it, until one leads to somebody
+/// usable.
+pub fn choose(
+    table: &[u32],
+    client: IpAddr,
+    port: Option<u16>,
+    fallback: bool,
+    usable: impl Fn(u32) -> bool,
+) -> Option<u32> {
+    let at = |slot: u32| table.get(slot as usize).copied().filter(|index| *index != CELL_EMPTY);
+    let own = slot(client, port);
+    let first = at(own)?;
+    if usable(first) {
+        return Some(first);
+    }
+    let number = fold(client).wrapping_add(u32::from(port.unwrap_or(0)));
+    let others = (0..MH_SLOTS).filter_map(|offset| at(mh_slot(number.wrapping_add((own + offset) % MH_SLOTS), 0)));
+    others.filter(|_| fallback).find(|index| usable(*index))
+}
+
 impl Walk {
     fn new(member: &Member, divisor: u32, shift: u32) -> Walk {
         let word = fold(member.address.ip()).wrapping_add(u32::from(member.address.port()));
         // A weight too small to count after scaling still gets one slot in a turn.
         let turns = ((member.last_weight / divisor) >> shift).max(u32::from(member.last_weight > 0));
         Walk { at: hsiphash(word, MH_KEY1) % MH_SLOTS, skip: hsiphash(word, MH_KEY2) % (MH_SLOTS - 1) + 1, turns }
-    }
-}
-
-/// The address as one number in host order; IPv6: its four words folded.
-fn fold(address: IpAddr) -> u32 {
-    match address {
-        IpAddr::V4(address) => address.to_bits(),
-        IpAddr::V6(address) => {
-            let bits = address.to_bits();
-            (bits ^ bits >> 32 ^ bits >> 64 ^ bits >> 96) as u32
-        }
     }
 }

@@ -6,6 +6,13 @@ pub fn choose(length: usize, cursor: u64) -> Option<(usize, u64)> {
     Some((index, cursor.wrapping_add(1)))
 }
 
+/// The same where some are overloaded (PP-32): those are passed over. The cursor stays when there is nobody.
+pub fn choose_usable(length: usize, cursor: u64, usable: impl Fn(usize) -> bool) -> Option<(usize, u64)> {
+    let (first, _) = choose(length, cursor)?;
+    let index = (first..length).chain(0..first).find(|index| usable(*index))?;
+    Some((index, index as u64 + 1))
+}
+
 /// The cursor after the usable list `old` has become `new`: behind the one chosen last or, where that is gone, behind
 /// the nearest before it that is left. A position at the end of the list stays its head, whoever that is now.
 pub fn adjust<T: PartialEq>(old: &[T], cursor: u64, new: &[T]) -> u64 {
@@ -33,6 +40,16 @@ mod tests {
     fn each_is_chosen_in_turn() {
         assert_eq!(run(&['c', 'b', 'a'], 0, 7).0, "cbacbac");
         assert_eq!(choose(0, 5), None);
+    }
+
+    #[test]
+    fn the_overloaded_are_passed_over_and_the_turn_goes_on_behind_the_chosen_one() {
+        let without = |gone: usize| move |index: usize| index != gone;
+        assert_eq!(choose_usable(3, 4, without(1)), Some((2, 3)));
+        assert_eq!(choose_usable(3, 3, without(1)), Some((0, 1)));
+        assert_eq!(choose_usable(3, 5, without(2)), Some((0, 1)));
+        assert_eq!(choose_usable(3, 5, |_| false), None);
+        assert_eq!(choose_usable(0, 5, |_| true), None);
     }
 
     #[test]

@@ -29,22 +29,29 @@ pub fn rounds(weights: &[u32]) -> Rounds {
 
 /// Who is next, and where wrr stands after it; `None` when there is nobody.
 pub fn choose(weights: &[u32], cursor: Cursor) -> Option<(usize, Cursor)> {
+    choose_usable(weights, cursor, |_| true)
+}
+
+/// The same where some are overloaded (PP-32): those are passed over, but their weights count for the rounds.
+pub fn choose_usable(weights: &[u32], cursor: Cursor, usable: impl Fn(usize) -> bool) -> Option<(usize, Cursor)> {
     let Rounds { step, largest } = rounds(weights);
-    let mut round = cursor.weight;
-    let mut first = cursor.position;
+    let in_round = |first: usize, round: u32| {
+        let found = |(index, weight): &(usize, &u32)| **weight >= round.max(1) && usable(*index);
+        weights.iter().enumerate().skip(first).find(found).map(|(index, _)| index)
+    };
+    let at = |index: usize, round: u32| Some((index, Cursor { position: index + 1, weight: round }));
     if largest == 0 {
         return None;
     }
-    loop {
-        let found = weights.iter().enumerate().skip(first).find(|(_, weight)| **weight >= round.max(1));
-        if let Some((index, _)) = found {
-            return Some((index, Cursor { position: index + 1, weight: round }));
-        }
-        // Below the largest weight somebody is found, so this ends within two rounds.
-        round = if round > step { round - step } else { largest };
-        first = 0;
-        round = round.min(largest);
+    if let Some(index) = in_round(cursor.position, cursor.weight) {
+        return at(index, cursor.weight);
     }
+    // The next round in which there is somebody, without walking those in between.
+    let heaviest = weights.iter().enumerate().filter(|(index, _)| usable(*index)).map(|(_, w)| *w).max()?;
+    let below = |round: u32| round - round.saturating_sub(heaviest).div_ceil(step).saturating_mul(step).min(round);
+    let next = below(cursor.weight.saturating_sub(step).min(largest));
+    let round = if next > 0 { next } else { below(largest) };
+    in_round(0, round).and_then(|index| at(index, round))
 }
 
 /// Where wrr stands after the list or a weight has changed, `weights` being the new ones.
