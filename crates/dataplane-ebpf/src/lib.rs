@@ -41,7 +41,6 @@ mod sums;
 mod sweep;
 #[cfg(feature = "traffic")]
 mod traffic;
-mod unbuilt;
 pub mod unwrap;
 
 pub use attach::{Attach, Attachment, Mode};

@@ -31,6 +31,7 @@ pub(crate) const NAMES: [&str; 19] = [
     "FLOWS4",
     "FLOWS6",
     "ACL",
+    "LOCALITY",
     "FRAGMENTS",
     "SCRATCH",
     "EARLY",

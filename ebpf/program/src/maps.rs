@@ -1,8 +1,6 @@
 //! The maps and the settings the loader writes before the program is verified.
 
-use crate::{connect::New, fragment::Question, plan::Plan, too_big::Budget};
-use crate::connect::New;
-use crate::schedule::Choice;
+use crate::{connect::New, fragment::Question, plan::Plan, schedule::Choice, too_big::Budget};
 use aya_ebpf::{
     Global,
     btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
@@ -15,8 +13,9 @@ use evenkeel_abi::{
     flow::{Bucket, KEY4, KEY6, Slot4, Slot6},
     fragment::{EARLY_BYTES, FRAGMENT_ENTRIES, Fragment, Trace},
     hash::Secret,
-    limit, mark, sip,
+    limit,
     locality::{Destination, LOCALITY_ENTRIES, Servers},
+    mark, sip,
     state::{NEXT, ROWS, STATES},
     unwrap,
 };

@@ -60,8 +60,7 @@ pub fn choose<const K: usize>(new: &New<K>) -> Option<u32> {
     } else {
         let address = [(key[2] >> 32) as u32, key[2] as u32, (key[3] >> 32) as u32, key[3] as u32];
         choice.destination = Destination { service, family: 6, address };
-        choice.source =
-            u32::from_be((key[0] >> 32) as u32 ^ key[0] as u32 ^ (key[1] >> 32) as u32 ^ key[1] as u32);
+        choice.source = u32::from_be((key[0] >> 32) as u32 ^ key[0] as u32 ^ (key[1] >> 32) as u32 ^ key[1] as u32);
     }
     (choice.hash, choice.now, choice.port) = (new.hash, new.now, u16::from_be(new.ports as u16) as u32);
     let chosen = evenkeel_choose();

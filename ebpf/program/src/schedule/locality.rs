@@ -217,7 +217,8 @@ extern "C" fn evenkeel_locality_learn(kind: u32, dest: u32) -> u32 {
         // SAFETY: a value of the map.
         Some(servers) if kind == SCHED_LBLCR => unsafe { join(servers, dest, choice.now) },
         _ => {
-            choice.servers = Servers { seen: choice.now, changed: choice.now, count: 1, spare: 0, members: [dest; SET] };
+            choice.servers =
+                Servers { seen: choice.now, changed: choice.now, count: 1, spare: 0, members: [dest; SET] };
             // Where it cannot be remembered it serves all the same.
             let _ = maps::LOCALITY.insert(&choice.destination, &choice.servers, 0);
         }
