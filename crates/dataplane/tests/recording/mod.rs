@@ -1,5 +1,7 @@
 //! Recordings of what the IPVS of a real kernel chose, event by event (`golden/schedulers/kernel-*.txt`).
 
+pub mod rules;
+
 use evenkeel_model::{HashFlags, Scheduler};
 use std::net::IpAddr;
 
@@ -11,9 +13,9 @@ pub enum Event {
     /// Another weight or other thresholds.
     Edit(Server),
     /// A real server is removed.
-    Remove(u8),
+    Remove(u16),
     /// The first packet of a connection: UDP, or a SYN. `None`: it was dropped.
-    Open(Flow, Option<u8>),
+    Open(Flow, Option<u16>),
     /// ACK and FIN: FIN_WAIT.
     Finish(Flow),
     /// ACK and RST: CLOSE.
@@ -27,7 +29,7 @@ pub enum Event {
 /// A real server as it is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Server {
-    pub host: u8,
+    pub host: u16,
     pub weight: u32,
     pub upper: u32,
     pub lower: u32,
@@ -63,8 +65,11 @@ impl Recording {
         self.address(["10.6", "fd06"], u16::from(number))
     }
 
-    pub fn server(&self, host: u8) -> IpAddr {
-        let text = if self.v6 { format!("fd77::{host}") } else { format!("10.77.0.{host}") };
+    pub fn server(&self, host: u16) -> IpAddr {
+        let text = match self.v6 {
+            true => format!("fd77::{host}"),
+            false => format!("10.77.{}.{}", host >> 8, host & 255),
+        };
         text.parse().expect("an address")
     }
 
@@ -91,7 +96,7 @@ fn event(line: &str) -> Event {
     let (kind, rest) = line.split_once(' ').expect("an event");
     let server = || {
         let n = numbers(rest);
-        Server { host: n[0] as u8, weight: n[1], upper: n[2], lower: n[3] }
+        Server { host: n[0] as u16, weight: n[1], upper: n[2], lower: n[3] }
     };
     let flow = |text: &str| {
         let n = numbers(text);
