@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 pub(crate) const HEADER: &str = "HEADER";
 
 /// Names of all maps, and so of their pins.
-pub(crate) const NAMES: [&str; 19] = [
+pub(crate) const NAMES: [&str; 20] = [
     HEADER,
     "SETTINGS",
     "FILTER",
