@@ -8,7 +8,6 @@ use crate::{
     options,
     plane::EbpfDataplane,
     state::{Entry, abi_key, folded},
-    unbuilt,
 };
 use evenkeel_abi as abi;
 use evenkeel_dataplane::{ApplyError, Change, ServiceOptions};
@@ -46,7 +45,6 @@ impl EbpfDataplane {
     }
 
     fn apply_one(&mut self, change: &Change) -> io::Result<()> {
-        unbuilt::refuse(change)?;
         match change {
             Change::AddService(key, options) => self.add_service(key, options),
             Change::EditService(key, options) => self.edit_service(key, options),

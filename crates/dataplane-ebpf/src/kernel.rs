@@ -209,6 +209,30 @@ pub(crate) fn interface_name(index: u32) -> Option<String> {
     std::ffi::CStr::from_bytes_until_nul(&name).ok().map(|n| n.to_string_lossy().into_owned())
 }
 
+/// Sends a frame out of an interface as it stands.
+pub(crate) fn send_frame(interface: u32, frame: &[u8]) -> io::Result<()> {
+    // SAFETY: no pointer is passed.
+    let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
+    if socket < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a descriptor the kernel has just made for us.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: all zeroes is a value of it.
+    let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    to.sll_family = libc::AF_PACKET as u16;
+    to.sll_ifindex = i32::try_from(interface).map_err(io::Error::other)?;
+    if let Some([high, low]) = frame.get(12..14) {
+        to.sll_protocol = u16::from_ne_bytes([*high, *low]);
+    }
+    let (bytes, length) = (frame.as_ptr().cast(), size_of::<libc::sockaddr_ll>() as u32);
+    // SAFETY: the frame and the address outlive the call, and their lengths are given.
+    let sent = unsafe {
+        libc::sendto(socket.as_raw_fd(), bytes, frame.len(), libc::MSG_DONTWAIT, (&raw const to).cast(), length)
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Returns when every program run that had begun is over.
 pub(crate) fn wait_for_programs() -> io::Result<()> {
     const GLOBAL: libc::c_long = 1;

@@ -15,9 +15,11 @@ mod clients;
 mod clock;
 mod connections;
 mod detach;
+mod early;
 mod error;
 mod filter;
 mod flush;
+mod fragments;
 mod hops;
 mod kernel;
 mod mapped;
@@ -41,12 +43,12 @@ mod sums;
 mod sweep;
 #[cfg(feature = "traffic")]
 mod traffic;
-mod unbuilt;
 pub mod unwrap;
 
 pub use attach::{Attach, Attachment, Mode};
 pub use detach::remove_leftovers;
 pub use error::Error;
+pub use fragments::Settled;
 pub use open::{Opened, Options};
 pub use plane::EbpfDataplane;
 pub use run::{Door, Outcome, Runner};

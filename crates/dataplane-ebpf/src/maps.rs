@@ -3,11 +3,12 @@
 use crate::{error::Error, error::root_cause, mapped::Mapped};
 use aya::{
     Ebpf,
-    maps::{HashMap, LpmTrie, Map, MapData},
+    maps::{HashMap, LpmTrie, Map, MapData, RingBuf},
 };
 use evenkeel_abi::{
     Counters, Dest, DestInfo, Drops, Filter, Header, Load, Service, ServiceInfo, ServiceKey, Settings,
     flow::{Bucket, Slot4, Slot6},
+    fragment::{Fragment, Trace},
 };
 use std::os::fd::AsFd;
 
@@ -15,7 +16,7 @@ use std::os::fd::AsFd;
 pub(crate) const HEADER: &str = "HEADER";
 
 /// Names of all maps, and so of their pins.
-pub(crate) const NAMES: [&str; 19] = [
+pub(crate) const NAMES: [&str; 20] = [
     HEADER,
     "SETTINGS",
     "FILTER",
@@ -31,6 +32,7 @@ pub(crate) const NAMES: [&str; 19] = [
     "FLOWS4",
     "FLOWS6",
     "ACL",
+    "LOCALITY",
     "FRAGMENTS",
     "SCRATCH",
     "EARLY",
@@ -81,6 +83,10 @@ pub(crate) struct Maps {
     pub(crate) acl: LpmTrie<MapData, [u32; 5], u32>,
     /// Keys and values as words, see `abi::mark`.
     pub(crate) marks: LpmTrie<MapData, [u32; 5], [u32; 2]>,
+    /// Notes of first fragments.
+    pub(crate) fragments: HashMap<MapData, [u8; size_of::<Fragment>()], [u8; size_of::<Trace>()]>,
+    /// Fragments that came before them.
+    pub(crate) early: RingBuf<MapData>,
 }
 
 impl Maps {
@@ -120,6 +126,8 @@ impl Maps {
             flows6: array(object, "FLOWS6", sizes.buckets)?,
             acl: LpmTrie::try_from(take(object, "ACL")?).map_err(wrong)?,
             marks: LpmTrie::try_from(take(object, "MARKS")?).map_err(wrong)?,
+            fragments: HashMap::try_from(take(object, "FRAGMENTS")?).map_err(wrong)?,
+            early: RingBuf::try_from(take(object, "EARLY")?).map_err(wrong)?,
         })
     }
 }

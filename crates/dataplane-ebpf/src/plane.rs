@@ -4,6 +4,7 @@ use crate::{
     attach::Links,
     clients::Clients,
     clock::Clock,
+    early::Early,
     maps::{Maps, Sizes},
     marks, options, servers, sources,
     state::{State, dest_address, model_key},
@@ -38,13 +39,15 @@ pub struct EbpfDataplane {
     pub(crate) lingers: [u32; 2],
     /// Who has connections, as sweeps have found.
     pub(crate) clients: Clients,
+    /// Fragments that came before the first one of their packet.
+    pub(crate) early: Early,
 }
 
 impl EbpfDataplane {
     pub(crate) fn new(object: Ebpf, maps: Maps, clock: Clock, sizes: Sizes, pins: Option<PathBuf>) -> Self {
         let state = State::new(sizes);
-        let (links, clients) = (Links::default(), Clients::default());
-        EbpfDataplane { object, maps, clock, sizes, state, links, pins, swept: 0, lingers: LINGERS, clients }
+        let (links, clients, early) = (Links::default(), Clients::default(), Early::default());
+        EbpfDataplane { object, maps, clock, sizes, state, links, pins, swept: 0, lingers: LINGERS, clients, early }
     }
 }
 

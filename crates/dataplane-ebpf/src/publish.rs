@@ -7,14 +7,14 @@ use crate::{
     plane::EbpfDataplane,
     room,
     state::{dest_address, scheduler_number},
-    unbuilt,
 };
 use evenkeel_abi::{CELL_EMPTY, Cursor, LEVEL_CELLS, LIST_HEAD_CELLS, List};
-use evenkeel_dataplane::schedule::{Member, maglev, mh, rr, wrr};
+use evenkeel_dataplane::schedule::{Member, dh, failover, maglev, mh, rr, sh, twos, wrr};
 use evenkeel_model::{Scheduler, ServiceKey};
 use std::{io, mem};
 
 /// A list that is ready to be written.
+#[derive(Default)]
 struct Draft {
     /// Elements, as [`List::length`] counts them.
     length: usize,
@@ -111,27 +111,32 @@ impl EbpfDataplane {
         let scheduler = entry.options.scheduler;
         let members: Vec<(u32, Member)> =
             entry.members.iter().rev().map(|dest| (*dest, self.member_of(*dest))).collect();
-        let usable: Vec<u32> = members.iter().filter(|(_, m)| m.is_usable()).map(|(dest, _)| *dest).collect();
+        let usable: Vec<(u32, u32)> =
+            members.iter().filter(|(_, m)| m.is_usable()).map(|(dest, m)| (*dest, m.weight)).collect();
         let draft = match scheduler {
             Scheduler::RoundRobin => self.round_robin(service, &entry.listed, &usable),
-            Scheduler::WeightedRoundRobin => self.weighted(service, entry.weight, &members),
-            Scheduler::MaglevHash(_) => slots(&members, mh::table),
-            Scheduler::Maglev => slots(&members, |m| maglev::table(m, self.maps.header.get(0).secret)),
+            Scheduler::WeightedRoundRobin => self.weighted(service, entry.weight, &usable),
             Scheduler::LeastConnections
             | Scheduler::WeightedLeastConnections
             | Scheduler::ShortestExpectedDelay
             | Scheduler::NeverQueue
             | Scheduler::LocalityLeastConnections
-            | Scheduler::LocalityLeastConnectionsReplicated
-            | Scheduler::DestinationHash
-            | Scheduler::SourceHash(_)
-            | Scheduler::WeightedFailover
-            | Scheduler::WeightedOverflow
-            | Scheduler::PowerOfTwo => return Err(unbuilt::unsupported(&format!("the scheduler {scheduler}"))),
+            | Scheduler::LocalityLeastConnectionsReplicated => plain(usable.iter().copied()),
+            Scheduler::WeightedFailover | Scheduler::WeightedOverflow => {
+                let order = failover::order(&usable, |(_, weight)| *weight);
+                plain(order.into_iter().map(|place| usable[place]))
+            }
+            Scheduler::PowerOfTwo => at_random(&usable),
+            // A table all of whose real servers have weight 0 leads nobody anywhere.
+            _ if usable.is_empty() => Draft::default(),
+            Scheduler::SourceHash(_) => slots(&members, sh::table),
+            Scheduler::DestinationHash => slots(&members, dh::table),
+            Scheduler::MaglevHash(_) => slots(&members, mh::table),
+            Scheduler::Maglev => slots(&members, |m| maglev::table(m, self.maps.header.get(0).secret)),
         };
         self.write(service, scheduler, draft)?;
         if let Some(entry) = self.state.entries.get_mut(&service) {
-            entry.listed = usable;
+            entry.listed = usable.into_iter().map(|(dest, _)| dest).collect();
             entry.weight = None;
         }
         Ok(())
@@ -174,16 +179,14 @@ impl EbpfDataplane {
         unsafe { word(&raw mut (*element).cursor).load(PUBLISH) }
     }
 
-    fn round_robin(&self, service: u32, listed: &[u32], usable: &[u32]) -> Draft {
-        let cursor = rr::adjust(listed, self.cursor(service), usable);
-        let mut cells = vec![0; LIST_HEAD_CELLS as usize];
-        cells.extend(usable.iter().map(|dest| u64::from(*dest)));
-        Draft { length: usable.len(), cells, cursor: Some(cursor) }
+    fn round_robin(&self, service: u32, listed: &[u32], usable: &[(u32, u32)]) -> Draft {
+        let dests: Vec<u32> = usable.iter().map(|(dest, _)| *dest).collect();
+        let cursor = rr::adjust(listed, self.cursor(service), &dests);
+        Draft { cursor: Some(cursor), ..plain(usable.iter().copied()) }
     }
 
-    fn weighted(&self, service: u32, stepped: Option<u32>, members: &[(u32, Member)]) -> Draft {
-        let usable: Vec<_> = members.iter().filter(|(_, m)| m.is_usable()).collect();
-        let weights: Vec<u32> = usable.iter().map(|(_, m)| m.weight).collect();
+    fn weighted(&self, service: u32, stepped: Option<u32>, usable: &[(u32, u32)]) -> Draft {
+        let weights: Vec<u32> = usable.iter().map(|(_, weight)| *weight).collect();
         let (rounds, levels) = (wrr::rounds(&weights), wrr::levels(&weights));
         let mut cells = vec![u64::from(rounds.largest) | u64::from(rounds.step) << 32];
         let mut first = LIST_HEAD_CELLS + LEVEL_CELLS * levels.len() as u32;
@@ -193,7 +196,7 @@ impl EbpfDataplane {
             cells.push(u64::from(level.floor));
             first += length;
         }
-        cells.extend(levels.iter().flat_map(|level| &level.members).map(|place| u64::from(usable[*place].0)));
+        cells.extend(levels.iter().flat_map(|level| &level.members).map(|place| member_cell(usable[*place])));
         let weight = stepped.unwrap_or_else(|| Cursor::unpack(self.cursor(service)).weight);
         let cw = wrr::adjust(wrr::Cursor { position: 0, weight }, &weights).weight;
         let level = u16::try_from(wrr::level_of(&levels, cw)).unwrap_or(0);
@@ -217,6 +220,27 @@ impl EbpfDataplane {
 
 fn no_room() -> io::Error {
     io::Error::other("no room for another scheduler's table; stop and start the instance to make more")
+}
+
+/// The cell of a real server in a list: its index, and its weight in the upper half.
+fn member_cell((dest, weight): (u32, u32)) -> u64 {
+    u64::from(dest) | u64::from(weight) << 32
+}
+
+/// A list without anything in its head.
+fn plain(members: impl Iterator<Item = (u32, u32)>) -> Draft {
+    let mut cells = vec![0; LIST_HEAD_CELLS as usize];
+    cells.extend(members.map(member_cell));
+    Draft { length: cells.len() - LIST_HEAD_CELLS as usize, cells, cursor: None }
+}
+
+/// twos: the sum of the weights, and of those up to each real server.
+fn at_random(usable: &[(u32, u32)]) -> Draft {
+    let weights: Vec<u32> = usable.iter().map(|(_, weight)| *weight).collect();
+    let sums = twos::sums(&weights);
+    let mut draft = plain(usable.iter().zip(&sums).map(|((dest, _), sum)| (*dest, *sum)));
+    draft.cells[0] = u64::from(sums.last().copied().unwrap_or(0));
+    draft
 }
 
 /// The cells of a hash table, two slots in each.

@@ -1,12 +1,18 @@
 //! How many cells a service's list or table takes, as the layouts of `abi::List` say.
 
-use evenkeel_abi::{CELL_LIMIT, LEVEL_CELLS, LIST_HEAD_CELLS, hash::MH_SLOTS};
+use evenkeel_abi::{
+    CELL_LIMIT, LEVEL_CELLS, LIST_HEAD_CELLS,
+    hash::{MH_SLOTS, SH_BUCKETS},
+};
 use evenkeel_dataplane::schedule::maglev;
 use evenkeel_model::Scheduler;
 use std::collections::BTreeMap;
 
 /// Real servers of a service by weight: how many have each.
 pub(crate) type Weights = BTreeMap<u32, u32>;
+
+/// Real servers that a choice looks at.
+const LIST_LIMIT: u64 = 65_536;
 
 /// Real servers that wrr can count in `abi::Cursor`.
 const WRR_LIMIT: u64 = 65_535;
@@ -28,23 +34,12 @@ pub(crate) fn reweigh(weights: &mut Weights, from: Option<u32>, to: Option<u32>)
 pub(crate) fn cells_for(scheduler: Scheduler, weights: &Weights) -> Result<u32, String> {
     let usable = || weights.range(1..).rev();
     let count: u64 = usable().map(|(_, count)| u64::from(*count)).sum();
+    let slots = |slots: u32| u64::from(slots.div_ceil(2));
     let cells = match scheduler {
-        Scheduler::MaglevHash(_) if !weights.is_empty() => u64::from(MH_SLOTS.div_ceil(2)),
-        Scheduler::MaglevHash(_) => 0,
-        // `unbuilt` refuses these.
-        Scheduler::LeastConnections
-        | Scheduler::WeightedLeastConnections
-        | Scheduler::ShortestExpectedDelay
-        | Scheduler::NeverQueue
-        | Scheduler::LocalityLeastConnections
-        | Scheduler::LocalityLeastConnectionsReplicated
-        | Scheduler::DestinationHash
-        | Scheduler::SourceHash(_)
-        | Scheduler::WeightedFailover
-        | Scheduler::WeightedOverflow
-        | Scheduler::PowerOfTwo => 0,
-        Scheduler::RoundRobin | Scheduler::WeightedRoundRobin | Scheduler::Maglev if count == 0 => 0,
-        Scheduler::Maglev => u64::from(maglev::SLOTS.div_ceil(2)),
+        _ if count == 0 => 0,
+        Scheduler::MaglevHash(_) => slots(MH_SLOTS),
+        Scheduler::SourceHash(_) | Scheduler::DestinationHash => slots(SH_BUCKETS),
+        Scheduler::Maglev => slots(maglev::SLOTS),
         Scheduler::RoundRobin => u64::from(LIST_HEAD_CELLS) + count,
         Scheduler::WeightedRoundRobin if count > WRR_LIMIT => {
             return Err(format!(
@@ -60,6 +55,20 @@ pub(crate) fn cells_for(scheduler: Scheduler, weights: &Weights) -> Result<u32, 
             };
             u64::from(LIST_HEAD_CELLS) + usable().map(level).sum::<u64>()
         }
+        _ if count > LIST_LIMIT => {
+            return Err(format!(
+                "{scheduler} takes at most {LIST_LIMIT} real servers in a service; rr, mh and maglev take more"
+            ));
+        }
+        Scheduler::LeastConnections
+        | Scheduler::WeightedLeastConnections
+        | Scheduler::ShortestExpectedDelay
+        | Scheduler::NeverQueue
+        | Scheduler::LocalityLeastConnections
+        | Scheduler::LocalityLeastConnectionsReplicated
+        | Scheduler::WeightedFailover
+        | Scheduler::WeightedOverflow
+        | Scheduler::PowerOfTwo => u64::from(LIST_HEAD_CELLS) + count,
     };
     Ok(u32::try_from(cells).unwrap_or(CELL_LIMIT))
 }
@@ -71,7 +80,7 @@ mod tests {
     #[test]
     fn nobody_usable_takes_no_cells() {
         let quiesced = Weights::from([(0, 3)]);
-        for scheduler in [Scheduler::RoundRobin, Scheduler::WeightedRoundRobin, Scheduler::Maglev] {
+        for scheduler in Scheduler::ALL {
             assert_eq!(cells_for(scheduler, &quiesced), Ok(0));
         }
     }

@@ -194,7 +194,7 @@ fn extent_of(maps: &Maps, list: abi::List) -> Option<Extent> {
     }
     let cell = |index: u32| ((index as usize) < maps.cells.len()).then(|| maps.cells.get(index));
     let count = match list.kind {
-        abi::SCHED_RR => abi::LIST_HEAD_CELLS + list.length,
+        abi::SCHED_MH | abi::SCHED_MAGLEV | abi::SCHED_SH | abi::SCHED_DH => list.length.div_ceil(2),
         abi::SCHED_WRR => {
             let ends = (0..list.length).map(|level| {
                 let at = list.offset + abi::LIST_HEAD_CELLS + level * abi::LEVEL_CELLS;
@@ -203,7 +203,7 @@ fn extent_of(maps: &Maps, list: abi::List) -> Option<Extent> {
             });
             ends.max().unwrap_or(0)
         }
-        _ => list.length.div_ceil(2),
+        _ => abi::LIST_HEAD_CELLS + list.length,
     };
     Some(Extent { offset: list.offset, count })
 }

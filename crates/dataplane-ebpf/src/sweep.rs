@@ -141,7 +141,7 @@ impl EbpfDataplane {
             }
             return;
         }
-        let is_over = idle > self.lasts(seen, settings) as i32;
+        let is_over = idle > self.lasts(seen, settings) as i32 || self.is_bereft(seen);
         if (is_over || clients.wanted)
             && let Some(whole) = self.see::<K>(slot).filter(|now| now.value == seen)
         {
@@ -154,6 +154,18 @@ impl EbpfDataplane {
                 self.note_client(clients, &whole);
             }
         }
+    }
+
+    /// Whether it is a template of a real server that was removed and has no connections any more: it leads nowhere, and
+    /// would keep the real server for as long as it lasts.
+    fn is_bereft(&self, value: u64) -> bool {
+        let dest = flow::dest(value) % self.sizes.dests;
+        if flow::state(value) != State::Template as u32 || self.maps.loads.get(dest).connections != 0 {
+            return false;
+        }
+        let info = self.maps.dest_infos.at(dest);
+        // SAFETY: a field of an element of the array.
+        unsafe { (&raw const (*info).member).read_volatile() == 0 }
     }
 
     /// Frees real servers that were removed and have had no connection for a while, and services without any.

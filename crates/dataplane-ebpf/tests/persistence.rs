@@ -193,3 +193,21 @@ fn a_call_stays_with_its_real_server_wherever_it_comes_from() {
     assert_eq!(say(&mut plane, 8, &far), Fate::To(12));
     assert_eq!(say(&mut plane, 9, &far), Fate::To(11), "beyond what is looked at");
 }
+
+#[test]
+fn templates_of_a_removed_real_server_do_not_outlive_its_connections() {
+    let Some(mut plane) = plane(4096) else { return };
+    let web = key(Protocol::Tcp, 80);
+    serve(&mut plane, web, persistent(Persistence::LONGEST_TIMEOUT, 32), &[11, 12]);
+    assert_eq!(tcp(&mut plane, client(8, 1), SYN), Fate::To(12));
+    let persistent = |plane: &mut EbpfDataplane| counters(plane, web, None).persistent;
+    plane.apply(&[Change::RemoveRealServer(web, server(12))]).unwrap();
+    (0..8).for_each(|_| plane.sweep().unwrap());
+    assert_eq!(persistent(&mut plane), 1, "it comes back with its clients while it has connections");
+    plane.elapse(61).unwrap();
+    (0..16).for_each(|_| plane.sweep().unwrap());
+    assert_eq!(persistent(&mut plane), 0);
+    let mut servers = Vec::new();
+    plane.counters(&mut |_, address, _| servers.extend(address)).unwrap();
+    assert_eq!(servers, [server(11)], "the other one is forgotten");
+}

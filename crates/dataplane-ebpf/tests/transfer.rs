@@ -276,3 +276,37 @@ fn every_tunnel_carries_megabytes_through_both_doors() {
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
+
+/// The same upload with nothing done, with the MSS cut by the real server, and with the MTU set by hand.
+#[test]
+fn an_upload_of_100_megabytes_needs_no_mtu_set_by_hand() {
+    if !root() {
+        return;
+    }
+    for door in [Attach::Tcx, Attach::Xdp] {
+        let bed = Bed::new(if door == Attach::Tcx { "u" } else { "v" });
+        let pins = Pins::new("upload");
+        let _peer = (door == Attach::Xdp).then(|| prepare_xdp(&bed));
+        unwrapping(&bed, &pins, None);
+        let mut plane = plane(&bed);
+        plane.attach("e0", door).unwrap();
+        let services = services(&mut plane);
+        let (_, to) = services[0];
+        for what in ["nothing done", "MSS cut", "MTU by hand"] {
+            match what {
+                "MSS cut" => unwrapping(&bed, &pins, Some((1408, 1388))),
+                "MTU by hand" => {
+                    unwrapping(&bed, &pins, None);
+                    bed.within("s", "ip route change default via 10.3.0.1 advmss 1440");
+                }
+                _ => {}
+            }
+            bed.within("c", "ip route flush cache");
+            let took = transfer(&bed, to, 100).unwrap();
+            eprintln!("{door:?} 100 MB, {what}: {took:?}");
+        }
+        plane.remove_all().unwrap();
+        bed.enter("s");
+        unwrap::remove(&pins.0.join("realserver")).unwrap();
+    }
+}

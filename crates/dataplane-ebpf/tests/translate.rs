@@ -59,7 +59,12 @@ fn network() {
 
 /// A director with virtual service ports 80 and 81 of every protocol, whose real servers have port 8080.
 fn director(method: Forwarding, servers: &[u16]) -> EbpfDataplane {
-    let (connections, services, real_servers) = (1 << 16, 16, 64);
+    director_for(1 << 16, method, servers)
+}
+
+/// The same, with a table for so many connections.
+fn director_for(connections: u32, method: Forwarding, servers: &[u16]) -> EbpfDataplane {
+    let (services, real_servers) = (16, 64);
     let options =
         Options { pins: None, connections, services, real_servers, cells: 1 << 18, timeouts: TIMEOUT_SECONDS };
     let (mut plane, _) = EbpfDataplane::open(&options).unwrap();
@@ -403,6 +408,40 @@ fn fragments_are_translated_both_ways() {
         assert_eq!((back.from, back.to), (asked.to, asked.from), "{method:?} {door:?}");
         assert_eq!(back.payload, answer.payload);
         back.verify();
+    }
+}
+
+#[test]
+fn a_full_table_gives_both_slots_of_half_open_connections_away() {
+    if !root() {
+        return;
+    }
+    network();
+    for (method, v6) in [Forwarding::Nat, Forwarding::FullNat].into_iter().flat_map(|m| FAMILIES.map(|v6| (m, v6))) {
+        let mut plane = director_for(512, method, &[11]);
+        let runner = plane.runner(Door::Xdp).unwrap();
+        let mut latest = Vec::new();
+        for port in 10_000..20_000 {
+            let outcome = runner.run(&request(v6, TCP, port, SYN).frame(), 1).unwrap();
+            if went(Door::Xdp, outcome.code) {
+                latest.push(Segment::read(&outcome.frame));
+            }
+        }
+        assert!(latest.len() > 9_000, "{method:?}: {} of 10000 found room", latest.len());
+        // Whatever is left is whole: every connection has its way back, and no way back leads elsewhere.
+        let left = connections(&mut plane);
+        assert!(left.len() > 256, "{method:?}: {} connections", left.len());
+        let mut answered = 0;
+        for sent in latest.iter().rev() {
+            let outcome = plane.run(Door::Xdp, &answer_to(sent, SYN | ACK).frame(), 1).unwrap();
+            if went(Door::Xdp, outcome.code) {
+                let client = Segment::read(&outcome.frame).to;
+                assert!(left.iter().any(|c| c.client == client), "{method:?}: {client} has no connection");
+                answered += 1;
+            }
+        }
+        // Of FullNAT a port may have been given again.
+        assert!(answered >= left.len(), "{method:?}: {answered} answers for {} connections", left.len());
     }
 }
 

@@ -46,7 +46,7 @@ pub const FRAGMENT_ENTRIES: u32 = 16_384;
 pub const EARLY_BYTES: u32 = 1 << 20;
 
 /// Longest frame that the ring takes.
-pub const EARLY_FRAME: usize = 2048 - 8;
+pub const EARLY_FRAME: usize = 2048;
 
 /// Element of the ring `EARLY`.
 #[repr(C)]

@@ -63,6 +63,15 @@ pub const fn own_port(hash: u64, attempt: u32, first: u16, last: u16) -> u16 {
     first.wrapping_add(((mixed >> 32) as u32 % ports) as u16)
 }
 
+/// How many other slots of a `maglev` table are tried for a flow whose own is an overloaded real server's.
+pub const MAGLEV_PROBES: u32 = 1024;
+
+/// One of them: the flow's slot when its hash is mixed with the number of the try, from 0.
+#[inline(always)]
+pub const fn maglev_probe(hash: u64, number: u32, slots: u32) -> u32 {
+    maglev_slot(absorb(hash, number as u64), slots)
+}
+
 /// Slots of the kernel's `mh` table (CONFIG_IP_VS_MH_TAB_INDEX 12).
 pub const MH_SLOTS: u32 = 4093;
 /// First key of the kernel's `mh`.

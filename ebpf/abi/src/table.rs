@@ -130,15 +130,16 @@ pub struct Service {
 
 /// A range of `CELLS`.
 ///
-/// - rr: `length` real servers; after [`LIST_HEAD_CELLS`] cells one cell each, newest first: its index.
+/// - rr, lc, wlc, sed, nq, lblc and lblcr: `length` real servers; after [`LIST_HEAD_CELLS`] cells one cell each, newest
+///   first: its index, and its weight in the upper half.
+/// - fo and ovf: the same, heaviest first, of equal weights newest first.
+/// - twos: the same as rr, but the upper half is the sum of the weights up to and with its own; the head cell holds the sum of
+///   all. Where that is more than 32 bits hold, weights are scaled down.
 /// - wrr: `length` levels. The head cell holds `mw` and, in the upper half, the step. Then [`LEVEL_CELLS`] cells a level,
 ///   heaviest first: its real servers as a `List` relative to `offset`, and the largest weight below it (0 for the last).
 ///   A level's real servers, newest first, are cells as for rr: all whose weight reaches it.
 /// - mh, maglev, sh and dh: `length` slots, two in a cell, each a real server's index or [`CELL_EMPTY`]. mh with its 4093,
 ///   maglev 65537, sh and dh 256 slots.
-/// - lc, wlc, sed, nq, lblc, lblcr, ovf and twos: `length` real servers; after [`LIST_HEAD_CELLS`] cells one cell each,
-///   newest first: its index, and its weight in the upper half. twos: the head cell holds the sum of the weights.
-/// - fo: as these, heaviest first, of equal weights newest first.
 ///
 /// Only real servers of a weight above 0 are in lists; tables say of themselves whom they hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

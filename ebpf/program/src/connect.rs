@@ -179,8 +179,6 @@ steps! {
     evenkeel_connect4, evenkeel_connect6 => try_connect;
     /// Finds the service of a packet, and whether it may make a connection of it.
     evenkeel_admit4, evenkeel_admit6 => |new| encode(admit(new).map(|()| 0));
-    /// Chooses the real server.
-    evenkeel_choose4, evenkeel_choose6 => |new| encode(choose(new));
     /// Changes the slot that the connection has already: [`OURS`], [`THEIRS`] or [`ABSENT`]; [`PAIR`] for a translated one.
     evenkeel_prepare4, evenkeel_prepare6 => |new| encode(prepare(new));
     /// Puts what is made into a slot of its own: [`OURS`] or [`THEIRS`].
@@ -252,11 +250,8 @@ fn try_connect<const K: usize>(new: &mut New<K>) -> u64 {
         }
     }
     if !known {
-        let chosen = step!(evenkeel_choose4, evenkeel_choose6, new);
-        if chosen >> 32 != 0 {
-            return chosen;
-        }
-        new.dest = chosen as u32;
+        let Some(chosen) = schedule::choose(new) else { return code(Reason::NoServer) };
+        new.dest = chosen;
         if flags & SERVICE_PERSISTENT != 0 {
             let kept = keep(new);
             if kept >> 32 != 0 {
@@ -279,6 +274,7 @@ fn try_connect<const K: usize>(new: &mut New<K>) -> u64 {
             return put;
         }
         weigh(new.dest, Load::of(flow::state(new.fresh)));
+        schedule::made(new.service_flags, new.dest);
     }
     if let Some(counters) = maps::counters(new.dest) {
         // SAFETY: this CPU's own element.
@@ -298,12 +294,6 @@ fn keep<const K: usize>(new: &mut New<K>) -> u64 {
     // SAFETY: an element of this CPU's own.
     let put = put(unsafe { &mut *template });
     if put >> 32 != 0 { put } else { step!(evenkeel_kept4, evenkeel_kept6, new) }
-}
-
-#[inline(always)]
-fn choose<const K: usize>(new: &New<K>) -> Result<u32, Reason> {
-    let service = maps::SERVICES.get_ptr_mut(new.service).ok_or(Reason::Internal)?;
-    schedule::choose(new, service).ok_or(Reason::NoServer)
 }
 
 /// Says what the connection's slot is to hold, and changes the slot it has already.

@@ -9,11 +9,13 @@ use crate::{
     forward::{self, NO_SLOT, Target},
     ip::{ETHERNET, ICMP, ICMPV6, LATER, Packet},
     maps,
-    plan::{Place, Plan},
+    plan::{Place, Plan, bounds, ingress},
 };
+use aya_ebpf::{bindings::__sk_buff, helpers::generated as helpers};
+use core::ffi::c_void;
 use evenkeel_abi::{
     Reason,
-    fragment::{Fragment, PASSED, Trace},
+    fragment::{EARLY_FRAME, Early, Fragment, PASSED, Trace},
 };
 
 /// A fragment and what to do with it. It lies in this CPU's element of `maps::SCRATCH`: the stack has no room for it.
@@ -124,6 +126,40 @@ pub fn later<const K: usize>(
     }
     let target = Target::of(found as u32, 0, NO_SLOT)?;
     forward::finish::<K>(frame, &packet, flow, 0, target, plan)
+}
+
+/// Gives the daemon the frame of a fragment that came before its first one. Where the ring has no room it is lost.
+#[inline(never)]
+pub fn hand_over<const TC: bool>(context: *mut c_void) {
+    let (data, end) = bounds::<TC>(context);
+    // SAFETY: a field of the context.
+    let length = if TC { unsafe { (*context.cast::<__sk_buff>()).len } } else { (end - data) as u32 };
+    if length == 0 || length > EARLY_FRAME as u32 {
+        return;
+    }
+    let interface = ingress::<TC>(context);
+    let length = 1 + maps::bounded::<{ EARLY_FRAME as u32 - 1 }>(length - 1) as u32;
+    let ring = (&raw const maps::EARLY).cast_mut().cast();
+    // SAFETY: the map is a ring; what it gives has the size that was asked for, and is given back below.
+    unsafe {
+        let early: *mut Early = helpers::bpf_ringbuf_reserve(ring, size_of::<Early>() as u64, 0).cast();
+        if early.is_null() {
+            return;
+        }
+        (*early).interface = interface;
+        (*early).length = length;
+        let frame = (&raw mut (*early).frame).cast();
+        let failed = if TC {
+            helpers::bpf_skb_load_bytes(context, 0, frame, length)
+        } else {
+            helpers::bpf_xdp_load_bytes(context.cast(), 0, frame, length)
+        };
+        if failed == 0 {
+            helpers::bpf_ringbuf_submit(early.cast(), 0);
+        } else {
+            helpers::bpf_ringbuf_discard(early.cast(), 0);
+        }
+    }
 }
 
 /// Whether a note is in force.

@@ -175,6 +175,10 @@ pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
     let action = match verdict.kind() {
         DELIVER => xdp_action::XDP_PASS,
         BACK => xdp_action::XDP_TX,
+        _ if verdict.value() == Reason::EarlyFragment as u32 => {
+            fragment::hand_over::<false>(ctx.as_ptr());
+            return drop_xdp(Reason::EarlyFragment);
+        }
         _ if end_in(verdict.value()) => xdp_action::XDP_PASS,
         _ => return xdp_action::XDP_DROP,
     };
@@ -231,6 +235,11 @@ pub fn evenkeel_tc(ctx: TcContext) -> i32 {
         // SAFETY: as above.
         BACK => unsafe { helpers::bpf_redirect(plan::ingress::<true>(ctx.as_ptr()), 0) as i32 },
         RESOLVE => resolve(verdict.value()),
+        _ if verdict.value() == Reason::EarlyFragment as u32 => {
+            fragment::hand_over::<true>(ctx.as_ptr());
+            maps::count(Reason::EarlyFragment);
+            TC_ACT_SHOT as i32
+        }
         _ if end_in(verdict.value()) => TC_ACT_UNSPEC,
         _ => TC_ACT_SHOT as i32,
     }

@@ -1,6 +1,6 @@
 //! The maps and the settings the loader writes before the program is verified.
 
-use crate::{connect::New, fragment::Question, plan::Plan, too_big::Budget};
+use crate::{connect::New, fragment::Question, plan::Plan, schedule::Choice, too_big::Budget};
 use aya_ebpf::{
     Global,
     btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
@@ -13,7 +13,9 @@ use evenkeel_abi::{
     flow::{Bucket, KEY4, KEY6, Slot4, Slot6},
     fragment::{EARLY_BYTES, FRAGMENT_ENTRIES, Fragment, Trace},
     hash::Secret,
-    limit, mark, sip,
+    limit,
+    locality::{Destination, LOCALITY_ENTRIES, Servers},
+    mark, sip,
     state::{NEXT, ROWS, STATES},
     unwrap,
 };
@@ -84,6 +86,12 @@ pub fn new<const K: usize>(index: u32) -> Option<*mut New<K>> {
         NEW6.get_ptr_mut(index).map(|new| new.cast())
     }
 }
+/// What `lblc` and `lblcr` remember.
+#[btf_map]
+pub static LOCALITY: LruHashMap<Destination, Servers, { LOCALITY_ENTRIES as usize }> = LruHashMap::new();
+/// Where schedulers take notes.
+#[btf_map]
+pub static CHOICE: PerCpuArray<Choice, 1> = PerCpuArray::new();
 
 /// Where the fragments of packets go.
 #[btf_map]

@@ -189,6 +189,8 @@ fn try_wrap<const TC: bool>(context: *mut c_void, plan: &Plan) -> Result<Verdict
         write4(data, end, dest, &outer, payload, class)
     };
     let seed = seed.ok_or(Reason::Internal)?;
+    // RFC 2784 2.3: over the GRE header and the payload, without a pseudo header.
+    let seed = if outer.protocol == GRE { 0 } else { seed };
     let at = data + ETHERNET + if outer.v6 { 40 } else { 20 };
     write_shim(at, end, dest, &outer, plan, seed, sum as u64).ok_or(Reason::Internal)?;
     Ok(Verdict::from_raw(plan.then))
@@ -315,7 +317,6 @@ fn write_shim(
             if at + 8 > end {
                 return None;
             }
-            // RFC 2784 2.3: over the GRE header and the payload, without a pseudo header.
             // SAFETY: just checked.
             unsafe { write(at + 4, !fold(inner_sum + first as u64) as u32) };
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     extension::evenkeel_unknown,
-    ip::{ETHERNET, IPV4, IPV6, may_be_ours, read, write},
+    ip::{ETHERNET, ICMP, ICMPV6, IPV4, IPV6, may_answer, may_be_ours, read, write},
     plan::bounds,
 };
 use aya_ebpf::helpers::generated as helpers;
@@ -38,16 +38,20 @@ fn untag(context: *mut c_void) -> u32 {
     }
     // SAFETY: just checked.
     let (tag, kind): (u16, u16) = unsafe { (read(data + 14), read(data + 16)) };
-    let folded: u32 = if kind == IPV4 {
+    // SAFETY: a word of the packet at each, checked below.
+    let word = |at: usize| unsafe { read::<u32>(at) };
+    let four = |at: usize| word(at) ^ word(at + 4) ^ word(at + 8) ^ word(at + 12);
+    let (protocol, from, to): (u8, u32, u32) = if kind == IPV4 {
         // SAFETY: as above.
-        unsafe { read(ip + 16) }
+        (unsafe { read(ip + 9) }, word(ip + 12), word(ip + 16))
     } else if kind == IPV6 && ip + 40 <= end {
         // SAFETY: just checked.
-        unsafe { read::<u32>(ip + 24) ^ read::<u32>(ip + 28) ^ read::<u32>(ip + 32) ^ read::<u32>(ip + 36) }
+        (unsafe { read(ip + 6) }, four(ip + 8), four(ip + 24))
     } else {
         return 0;
     };
-    if !may_be_ours(folded) {
+    // As `ip::ipv4` and `ip::ipv6` choose.
+    if !may_be_ours(to) && !may_answer(from) && protocol != ICMP && protocol != ICMPV6 {
         return 0;
     }
     // SAFETY: within what was checked.

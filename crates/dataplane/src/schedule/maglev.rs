@@ -7,7 +7,7 @@
 use super::Member;
 use evenkeel_abi::{
     CELL_EMPTY,
-    hash::{Secret, flow6},
+    hash::{MAGLEV_PROBES, Secret, flow6, maglev_probe, maglev_slot},
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -37,6 +37,14 @@ pub fn table(members: &[Member], secret: Secret) -> Vec<u32> {
         }
     }
     fill.table
+}
+
+/// Who serves a flow of this hash: an index into the members that `table` was made of. Where that one is not usable the slots
+/// of up to 1024 hashes that are made of the flow's are tried.
+pub fn choose(table: &[u32], hash: u64, usable: impl Fn(u32) -> bool) -> Option<u32> {
+    let at = |slot: u32| table.get(slot as usize).copied().filter(|index| *index != CELL_EMPTY);
+    let others = (0..MAGLEV_PROBES).map(|number| maglev_probe(hash, number, SLOTS));
+    std::iter::once(maglev_slot(hash, SLOTS)).chain(others).filter_map(at).find(|index| usable(*index))
 }
 
 /// A real server's walk through its permutation.

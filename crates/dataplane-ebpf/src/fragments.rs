@@ -1,0 +1,79 @@
+//! Sends fragments on that came before their first one (docs/adr/0010).
+//!
+//! The XDP program rewrites them as it would have in time - by program test run, whatever the doors are - and they leave
+//! by a packet socket.
+
+use crate::{error::Error, kernel, plane::EbpfDataplane, run::Door};
+use evenkeel_abi::{
+    DEST_RESOLVED,
+    fragment::{EARLY_FRAME, Fragment, PASSED, Trace},
+};
+use std::time::Instant;
+
+const KEY: usize = size_of::<Fragment>();
+const VALUE: usize = size_of::<Trace>();
+/// Fragments that one call takes from the ring: all it can hold.
+const MOST: usize = 1024;
+const XDP_TX: u32 = 3;
+const XDP_REDIRECT: u32 = 4;
+
+/// What has become of early fragments in one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Sent on.
+    pub sent: usize,
+    /// Given up: there was no room, nobody to send them to, or the first fragment went to the host's own stack.
+    pub lost: usize,
+    /// Packets of which some are held still.
+    pub waiting: usize,
+}
+
+impl EbpfDataplane {
+    /// Takes the fragments that came before the first one of their packet, and sends on those whose first one has come since. To be
+    /// called often: every 10 ms while the last call said that some wait, else every 100 ms. Costs a look at a shared page
+    /// when there are none.
+    pub fn settle_fragments(&mut self) -> Result<Settled, Error> {
+        let (now, mut settled) = (Instant::now(), Settled::default());
+        for _ in 0..MOST {
+            let Some(item) = self.maps.early.next() else { break };
+            let frame = frame(&item).map(<[u8]>::to_vec);
+            drop(item);
+            settled.lost += usize::from(!frame.is_some_and(|frame| self.early.hold(now, frame)));
+        }
+        for key in self.early.waiting(now) {
+            let Some(trace) = self.trace(&key) else { continue };
+            if trace.dest == PASSED || trace.answer != 0 {
+                settled.lost += self.early.release(&key).len();
+                continue;
+            }
+            let dest = self.maps.dests.get(trace.dest.min(self.sizes.dests - 1));
+            if dest.flags & DEST_RESOLVED == 0 {
+                continue;
+            }
+            for frame in self.early.release(&key) {
+                let outcome = self.run(Door::Xdp, &frame, 1)?;
+                let goes = outcome.code == XDP_TX || outcome.code == XDP_REDIRECT;
+                let sent = goes && kernel::send_frame(dest.interface, &outcome.frame).is_ok();
+                settled.sent += usize::from(sent);
+                settled.lost += usize::from(!sent);
+            }
+        }
+        settled.waiting = self.early.waiting(now).len();
+        Ok(settled)
+    }
+
+    /// What is noted of a packet's first fragment.
+    fn trace(&self, key: &Fragment) -> Option<Trace> {
+        // SAFETY: plain data without padding, of that many bytes.
+        let key: [u8; KEY] = unsafe { std::mem::transmute(*key) };
+        let value: [u8; VALUE] = self.maps.fragments.get(&key, 0).ok()?;
+        // SAFETY: as above; every pattern of bits is a value.
+        Some(unsafe { std::mem::transmute::<[u8; VALUE], Trace>(value) })
+    }
+}
+
+/// The frame in an element of the ring, see `abi::fragment::Early`.
+fn frame(item: &[u8]) -> Option<&[u8]> {
+    let length = u32::from_ne_bytes(item.get(4..8)?.try_into().ok()?) as usize;
+    item.get(8..8 + length.min(EARLY_FRAME))
+}
