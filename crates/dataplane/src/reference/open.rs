@@ -40,6 +40,7 @@ impl Memory {
         }
         if let Some(server) = self.servers.get_mut(&server) {
             server.counters.connections += 1;
+            server.fill();
         }
         Ok((server, inside))
     }

@@ -96,11 +96,19 @@ impl Server {
         self.is_member && self.member.is_usable()
     }
 
-    /// PP-32, with the connections it has now.
+    /// PP-32: a connection is to be made, of whichever real server.
     fn judge(&mut self) {
         let Thresholds { upper, lower } = self.thresholds;
-        let connections = u64::from(self.counters.active) + u64::from(self.counters.inactive);
-        self.is_overloaded = thresholds::is_overloaded(self.is_overloaded, connections, upper, lower);
+        self.is_overloaded = thresholds::is_still_overloaded(self.is_overloaded, self.load(), upper, lower);
+    }
+
+    /// PP-32: one of its own has been made.
+    pub(super) fn fill(&mut self) {
+        self.is_overloaded |= thresholds::is_reached(self.load(), self.thresholds.upper);
+    }
+
+    fn load(&self) -> u64 {
+        u64::from(self.counters.active) + u64::from(self.counters.inactive)
     }
 
     fn loaded(&self) -> Loaded {
