@@ -6,11 +6,7 @@ use crate::{
     plane::EbpfDataplane,
 };
 use aya::maps::HashMap;
-use evenkeel_abi::{
-    Reason, flow,
-    fragment::{Fragment, Trace},
-    hash::Secret,
-};
+use evenkeel_abi::{Reason, flow, hash::Secret};
 use evenkeel_dataplane::reference::{Door, Sighting, Traffic, Verdict};
 use std::io;
 
@@ -50,12 +46,8 @@ impl EbpfDataplane {
 impl EbpfDataplane {
     /// Moves the notes of first fragments back in time.
     fn age_fragments(&mut self, ticks: u32) -> io::Result<()> {
-        const KEY: usize = size_of::<Fragment>();
-        const NOTE: usize = size_of::<Trace>();
-        let missing = || io::Error::other("the object has no map of fragments");
-        let map = self.object.map_mut("FRAGMENTS").ok_or_else(missing)?;
-        let mut notes = HashMap::<_, [u8; KEY], [u8; NOTE]>::try_from(map).map_err(io::Error::other)?;
-        let keys: Vec<[u8; KEY]> = notes.keys().filter_map(Result::ok).collect();
+        let notes = &mut self.maps.fragments;
+        let keys: Vec<_> = notes.keys().filter_map(Result::ok).collect();
         for key in keys {
             let Ok(mut note) = notes.get(&key, 0) else { continue };
             let seen = u32::from_ne_bytes([note[0], note[1], note[2], note[3]]).wrapping_sub(ticks);

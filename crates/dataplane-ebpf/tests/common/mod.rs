@@ -25,6 +25,7 @@ const BUILT: &[&[Topic]] = &[
         Topic::Tunnels,
         Topic::TooBig,
     ],
+    &[Topic::Direct, Topic::Schedulers, Topic::Thresholds],
     &[Topic::Direct, Topic::Limits, Topic::Marks],
     &[Topic::Direct, Topic::Nat, Topic::FullNat, Topic::Errors],
 ];

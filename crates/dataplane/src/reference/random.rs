@@ -34,7 +34,8 @@ impl Random {
                     .chain(port::SCHEDULED)
                     .collect(),
                 Topic::Vlan => vec![port::VLAN],
-                Topic::Schedulers => port::LATER.collect(),
+                // What twos chooses does not show where the packet is dropped.
+                Topic::Schedulers => port::LATER.rev().skip(1).collect(),
                 Topic::Thresholds => port::FULL.collect(),
                 Topic::Gone => vec![port::GIVING_UP, port::WAITING],
                 Topic::Behaviour => vec![port::SLOPPY, port::KEEPING],

@@ -14,7 +14,7 @@ fn ports(topics: &[Topic]) -> Vec<u16> {
     let of = |topic: &Topic| -> Vec<u16> {
         match topic {
             Topic::Direct => port::SCHEDULED.to_vec(),
-            Topic::Schedulers => port::LATER.collect(),
+            Topic::Schedulers => port::LATER.rev().skip(1).collect(),
             Topic::Thresholds => port::FULL.collect(),
             Topic::Gone => vec![port::GIVING_UP, port::GIVING_UP, port::WAITING],
             Topic::Behaviour => vec![port::KEEPING],
@@ -87,7 +87,11 @@ fn service(reference: &mut Memory, topics: &[Topic], rng: &mut Rng) -> io::Resul
                 [ExpireGone::Never, ExpireGone::Udp, ExpireGone::All][rng.below(3) as usize];
         }
         Topic::Persistence => options.behaviour.expire_quiescent_template ^= true,
-        Topic::Schedulers => options.scheduler = Scheduler::ALL[rng.below(Scheduler::ALL.len() as u64) as usize],
+        Topic::Schedulers => {
+            let known = Scheduler::ALL.into_iter().filter(|scheduler| *scheduler != Scheduler::PowerOfTwo);
+            options.scheduler =
+                known.clone().nth(rng.below(known.count() as u64) as usize).unwrap_or(options.scheduler);
+        }
         _ => return Ok(None),
     }
     Ok(Some(Change::EditService(key, options)))
