@@ -3,7 +3,6 @@
 
 #[path = "common/host.rs"]
 mod host;
-#[allow(dead_code, missing_docs, unreachable_pub, reason = "the other crate's tests use all of it")]
 #[path = "../../dataplane/tests/recording/mod.rs"]
 mod recording;
 

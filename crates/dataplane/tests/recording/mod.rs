@@ -1,6 +1,6 @@
 //! Recordings of what the IPVS of a real kernel chose, event by event (`golden/schedulers/kernel-*.txt`).
 
-#![allow(unreachable_pub, reason = "tests of two packages include it")]
+#![allow(unreachable_pub, dead_code, reason = "tests of two packages include it")]
 
 pub mod rules;
 
