@@ -1,5 +1,7 @@
 //! Recordings of what the IPVS of a real kernel chose, event by event (`golden/schedulers/kernel-*.txt`).
 
+#![allow(unreachable_pub, dead_code, reason = "tests of two packages include it")]
+
 pub mod rules;
 
 use evenkeel_model::{HashFlags, Scheduler};
