@@ -172,6 +172,11 @@ impl PacketPath for EbpfPath {
         "ebpf"
     }
 
+    fn settle_fragments(&mut self) -> io::Result<bool> {
+        let settled = self.plane.settle_fragments().map_err(io::Error::other)?;
+        Ok(settled.waiting > 0)
+    }
+
     fn attach(&mut self, interface: &str, door: Door) -> Result<Attachment, String> {
         let door = match door {
             Door::Auto => Attach::Auto,

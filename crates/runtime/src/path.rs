@@ -2,7 +2,7 @@
 
 use evenkeel_api::Attachment;
 use evenkeel_dataplane::Dataplane;
-use std::{fmt, str::FromStr};
+use std::{fmt, io, str::FromStr};
 
 /// Which front door to attach by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,12 @@ impl fmt::Display for Door {
 pub trait PacketPath: Dataplane {
     /// The word of the status contract: `ebpf`.
     fn kind(&self) -> &'static str;
+
+    /// Sends on the fragments that came before the first one of their packet (PP-50); whether some wait still. To be called
+    /// ten times a second, and a hundred times while some wait.
+    fn settle_fragments(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// Takes the packets of an interface. One that is attached already stays as it is, where the door fits; an error is
     /// a sentence fragment that reads well after "cannot attach to eth0:".

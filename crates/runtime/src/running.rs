@@ -269,6 +269,7 @@ impl Running {
 
     /// The loop.
     pub(crate) async fn until_the_end(&mut self) {
+        let mut fragments = Instant::now();
         while self.core.exit.is_none() {
             let core = &mut self.core;
             let due = core.due_at();
@@ -288,6 +289,7 @@ impl Running {
                 Some(learned) = self.marks.recv() => core.marks_learned(learned),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
+                () = sleep_until(fragments) => fragments = Instant::now() + core.settle_fragments(),
                 _ = self.beat.tick() => core.beat(),
                 () = tick(&mut self.watchdog) => notify(&[NotifyState::Watchdog]),
                 word = self.signals.next() => match word {

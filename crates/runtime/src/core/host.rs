@@ -9,6 +9,7 @@ use crate::{
 use evenkeel_api::{Event, Severity};
 use evenkeel_engine::Input;
 use evenkeel_model::Cluster;
+use std::time::Duration;
 
 /// Seconds between two audits of the data plane's table.
 const AUDIT: u64 = 60;
@@ -16,6 +17,10 @@ const AUDIT: u64 = 60;
 const ESTIMATE: u64 = 2;
 /// Seconds between two looks whether every attachment is in place.
 const RETRY: u64 = 10;
+/// How often fragments are looked for that came before their first one.
+const BETWEEN_FRAGMENTS: Duration = Duration::from_millis(100);
+const WHILE_FRAGMENTS_WAIT: Duration = Duration::from_millis(10);
+const AFTER_TROUBLE: Duration = Duration::from_secs(10);
 /// Seconds between two complaints about a full table.
 const COMPLAINT: u64 = 10;
 
@@ -154,6 +159,18 @@ impl Core {
             match self.path.observe() {
                 Ok(table) => self.tell(Input::Observed(table)),
                 Err(e) => self.say(Severity::Error, &format!("the data plane's table could not be read: {e}")),
+            }
+        }
+    }
+
+    /// Sends on what came before the first fragment of its packet. After the time it returns it is to be called again.
+    pub(crate) fn settle_fragments(&mut self) -> Duration {
+        match self.path.settle_fragments() {
+            Ok(true) => WHILE_FRAGMENTS_WAIT,
+            Ok(false) => BETWEEN_FRAGMENTS,
+            Err(e) => {
+                self.say(Severity::Error, &format!("fragments could not be sent on: {e}"));
+                AFTER_TROUBLE
             }
         }
     }
