@@ -1,6 +1,8 @@
 //! Virtual cables made fit for the native XDP door: a network card of which this kernel has none would need neither the
 //! program on its peer nor the checksums computed there.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::process::Command;
 
