@@ -303,7 +303,8 @@ fn small_commands_do_what_they_say() {
     assert!(text(&bed.call(&["completion", "bash"]).stdout).contains("complete"));
     assert!(text(&bed.call(&["realserver", "script", "192.0.2.1"]).stdout).contains("192.0.2.1"));
     assert_eq!(bed.code(&["nonsense"]), 2);
-    assert_eq!(bed.code(&["ipvsadm", "-L"]), 1);
+    assert_eq!(bed.code(&["ipvsadm", "-L"]), 0);
+    assert_eq!(bed.code(&["keepalived", "-n"]), 1);
 }
 
 #[test]
