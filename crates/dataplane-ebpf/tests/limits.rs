@@ -8,7 +8,7 @@ use evenkeel_dataplane::{Dataplane, ServiceOptions, reference::Traffic};
 use evenkeel_dataplane_ebpf::EbpfDataplane;
 use evenkeel_model::{Behaviour, Persistence, PersistenceEngine, Protocol};
 use frames::{ACK, Fate, SYN, client, connections, counters, key, plane, round_robin, send, serve, tcp, tcp_to, udp};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn limited(new_rate: Option<u32>, source_rate: Option<u32>) -> ServiceOptions {
     ServiceOptions { behaviour: Behaviour { new_rate, source_rate, ..Behaviour::default() }, ..round_robin() }
@@ -89,6 +89,9 @@ fn flooder(number: u32) -> ([u8; 4], u16) {
     ([203, a, b, c], 1024 + (number % 50_000) as u16)
 }
 
+/// The longest tick a kernel has.
+const TICK: Duration = Duration::from_millis(10);
+
 const OTHER: ([u8; 4], u16) = ([192, 0, 2, 1], 443);
 
 fn flood_with(options: ServiceOptions) {
@@ -112,6 +115,8 @@ fn flood_with(options: ServiceOptions) {
             }
             assert_eq!(say(&mut plane, late, SYN), Fate::To(12), "after {number}");
             late += 1;
+            // The longest idle is told by the kernel's tick: a whole flood within one would leave it to chance.
+            std::thread::sleep(TICK);
         }
     }
     for port in 0..late - 1 {
