@@ -2,6 +2,7 @@
 
 use crate::{
     Door as Run,
+    clients::Clients,
     mapped::{PUBLISH, word},
     plane::EbpfDataplane,
 };
@@ -115,6 +116,8 @@ impl Traffic for EbpfDataplane {
             self.age::<4>(self.maps.flows4.at(index).cast(), ticks);
             self.age::<8>(self.maps.flows6.at(index).cast(), ticks);
         }
+        // What sweeps have seen is as long ago.
+        self.clients = Clients::default();
         self.age_fragments(ticks)?;
         self.age_budgets(ticks)
     }

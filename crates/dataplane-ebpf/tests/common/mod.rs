@@ -27,6 +27,8 @@ const BUILT: &[&[Topic]] = &[
     ],
     &[Topic::Direct, Topic::Schedulers, Topic::Thresholds],
     &[Topic::Direct, Topic::Limits, Topic::Marks],
+    &[Topic::Direct, Topic::Persistence, Topic::OnePacket, Topic::Gone],
+    &[Topic::Direct, Topic::Persistence, Topic::Sip],
     &[Topic::Direct, Topic::Nat, Topic::FullNat, Topic::Errors],
 ];
 

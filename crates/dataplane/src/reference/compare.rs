@@ -63,8 +63,9 @@ pub fn run<T: Traffic>(plane: &mut T, topics: &[Topic], secret: Secret, seed: u6
             let seconds = LAPSES[rng.below(5) as usize];
             plane.elapse(seconds).map_err(failed)?;
             reference.elapse(seconds).map_err(failed)?;
-            // Whole passes, also of a sweep that is spread over calls.
-            for _ in 0..8 {
+            // Whole passes, also of a sweep that is spread over calls: one for connections, one for the templates that
+            // they have kept, one for the real servers that these have kept.
+            for _ in 0..12 {
                 plane.sweep().and_then(|()| reference.sweep()).map_err(failed)?;
             }
         }

@@ -118,31 +118,36 @@ impl Memory {
         Ok(())
     }
 
-    /// Ends templates whose timeout has passed and keeps those whose clients have connections.
+    /// Ends templates whose timeout has passed, and those of removed real servers without connections; keeps those whose
+    /// clients have connections.
     pub(super) fn sweep_templates(&mut self) {
         let names: Vec<TemplateName> = self.table.templates.keys().cloned().collect();
         for name in names {
             let Some(template) = self.table.templates.get(&name).copied() else { continue };
-            let seconds = self.template_seconds(&name, &template);
-            let left = self.clock.left(template.seen, seconds);
-            if left > REST {
+            if self.is_ended(&name, &template) || self.is_bereft(&template) {
+                self.table.remove_template(&mut self.servers, &name);
                 continue;
             }
-            let is_its = |flow: &Flow, server: ServerId| {
-                let service = self.servers.get(&server).map(|server| server.service);
-                service == Some(name.service) && name.client.is(flow.client.ip())
-            };
-            let is_in_use = self
-                .table
-                .iter()
-                .any(|(flow, connection)| is_its(flow, connection.server) && !self.is_over(connection));
-            if is_in_use {
+            let seconds = self.template_seconds(&name, &template);
+            if self.clock.left(template.seen, seconds) <= REST && self.has_connections(&name) {
                 let rest = self.clock.ticks(seconds.saturating_sub(REST));
                 let seen = self.clock.now.saturating_sub(rest);
                 self.table.templates.insert(name, Template { seen: seen.max(template.seen), ..template });
-            } else if self.is_ended(&name, &template) {
-                self.table.remove_template(&mut self.servers, &name);
             }
         }
+    }
+
+    /// Whether the client of a template has connections to its service.
+    fn has_connections(&self, name: &TemplateName) -> bool {
+        self.table.iter().any(|(flow, connection)| {
+            let service = self.servers.get(&connection.server).map(|server| server.service);
+            service == Some(name.service) && name.client.is(flow.client.ip()) && !self.is_over(connection)
+        })
+    }
+
+    /// Whether it leads to a removed real server that has no connections any more.
+    fn is_bereft(&self, template: &Template) -> bool {
+        let has = |server: &super::servers::Server| server.counters.active > 0 || server.counters.inactive > 0;
+        self.servers.get(&template.server).is_none_or(|server| !server.is_member && !has(server))
     }
 }

@@ -233,11 +233,11 @@ impl Laying {
         let network = if self.v6 { 64 } else { 24 };
         let host = if self.v6 { 128 } else { 32 };
         let rr = || ServiceOptions::new(Scheduler::RoundRobin);
-        let by_network = ServiceOptions { persistence: Some(persistence(400, network)), ..rr() };
+        let by_network = ServiceOptions { persistence: Some(persistence(407, network)), ..rr() };
         let behaviour = Behaviour { expire_quiescent_template: true, ..Behaviour::default() };
-        let fickle = ServiceOptions { persistence: Some(persistence(400, host)), behaviour, ..rr() };
+        let fickle = ServiceOptions { persistence: Some(persistence(407, host)), behaviour, ..rr() };
         self.shared(port::PERSISTENT, &by_network).shared(port::FICKLE, &fickle);
-        let every = ServiceOptions { persistence: Some(persistence(700, host)), ..rr() };
+        let every = ServiceOptions { persistence: Some(persistence(715, host)), ..rr() };
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             let key = ServiceKey::new(persistent_address(self.v6), protocol, 0);
             self.add(key, every.clone(), self.several(0));
@@ -248,7 +248,7 @@ impl Laying {
     fn sip(&mut self) -> &mut Laying {
         let host = if self.v6 { 128 } else { 32 };
         let engine = PersistenceEngine::Sip;
-        let persistence = Some(Persistence { engine, ..persistence(400, host) });
+        let persistence = Some(Persistence { engine, ..persistence(407, host) });
         let options = ServiceOptions { persistence, ..ServiceOptions::new(Scheduler::RoundRobin) };
         self.add(self.key(Protocol::Udp, port::SIP), options, self.several(port::SIP))
     }
@@ -258,7 +258,7 @@ impl Laying {
         self.add(self.key(Protocol::Udp, port::ONE_PACKET), options.clone(), self.several(port::ONE_PACKET));
         if topics.contains(&Topic::Persistence) {
             let host = if self.v6 { 128 } else { 32 };
-            let options = ServiceOptions { persistence: Some(persistence(400, host)), ..options };
+            let options = ServiceOptions { persistence: Some(persistence(407, host)), ..options };
             let number = port::ONE_PACKET_PERSISTENT;
             self.add(self.key(Protocol::Udp, number), options, self.several(number));
         }
