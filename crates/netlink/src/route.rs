@@ -11,6 +11,8 @@ use crate::{
 };
 
 const RTMSG: usize = 12;
+/// sizeof(struct rtnexthop)
+const RTNEXTHOP: usize = 8;
 const RTAX_MTU: u16 = 2;
 const RTNH_F_ONLINK: u32 = 4;
 /// RTM_F_CLONED: an entry of the route cache, not of a table.
@@ -61,6 +63,8 @@ pub struct RouteEntry {
     pub table: u32,
     /// The gateway is on the link although no prefix says so.
     pub onlink: bool,
+    /// Of several next hops: the interfaces and routers of all but the first. Read only; no route is made with them.
+    pub more_gateways: Vec<(u32, IpAddr)>,
 }
 
 impl RouteEntry {
@@ -75,6 +79,7 @@ impl RouteEntry {
             metric: None,
             table: u32::from(libc::RT_TABLE_MAIN),
             onlink: false,
+            more_gateways: Vec::new(),
         }
     }
 
@@ -247,7 +252,7 @@ fn read(message: Message<'_>) -> Option<RouteEntry> {
             libc::RTA_TABLE => entry.table = u32_at(value, 0)?,
             libc::RTA_PREFSRC => entry.source = address(value),
             libc::RTA_PRIORITY => entry.metric = u32_at(value, 0),
-            libc::RTA_MULTIPATH => first_hop(&mut entry, value),
+            libc::RTA_MULTIPATH => hops(&mut entry, value),
             _ => read_hop(&mut entry, kind, value),
         }
     }
@@ -264,11 +269,20 @@ fn read_hop(entry: &mut RouteEntry, kind: u16, value: &[u8]) {
     }
 }
 
-/// struct rtnexthop: length, flags, hops, ifindex, then attributes of its own.
-fn first_hop(entry: &mut RouteEntry, value: &[u8]) {
-    let length = u16_at(value, 0).map_or(0, usize::from);
-    entry.ifindex = u32_at(value, 4);
-    for (kind, value) in attributes(value.get(..length).unwrap_or_default(), 8) {
-        read_hop(entry, kind, value);
+/// struct rtnexthop, one after the other: length, flags, hops, ifindex, then attributes of its own.
+fn hops(entry: &mut RouteEntry, mut value: &[u8]) {
+    let mut is_first = true;
+    while let Some(length) = u16_at(value, 0).map(usize::from).filter(|length| *length >= RTNEXTHOP) {
+        let mut hop = RouteEntry::new(entry.destination);
+        hop.ifindex = u32_at(value, 4);
+        for (kind, value) in attributes(value.get(..length).unwrap_or_default(), RTNEXTHOP) {
+            read_hop(&mut hop, kind, value);
+        }
+        if std::mem::take(&mut is_first) {
+            (entry.ifindex, entry.gateway) = (hop.ifindex, hop.gateway);
+        } else {
+            entry.more_gateways.extend(hop.ifindex.zip(hop.gateway));
+        }
+        value = value.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
 }

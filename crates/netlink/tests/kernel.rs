@@ -153,6 +153,17 @@ fn addresses_and_routes_come_and_go_and_are_looked_up() {
     assert_eq!(way(&mut netlink, "fd02::1"), None);
     assert!(netlink.routes().expect("routes").iter().any(|r| r.gateway == Some(ip("10.1.0.253"))));
 
+    let several = ["10.1.0.3", "10.1.0.4", "fd00::3", "fd00::4"];
+    for (to, gateways) in [("10.8.0.0/16", &several[..2]), ("fd08::/64", &several[2..])] {
+        let name = one.name.as_str();
+        let hops = gateways.iter().flat_map(|gateway| ["nexthop", "via", gateway]);
+        let made = Command::new("ip").args(["-n", name, "route", "add", to]).args(hops).status().expect("ip runs");
+        assert!(made.success());
+        let routes = netlink.routes().expect("routes");
+        let route = routes.iter().find(|r| r.gateway == Some(ip(gateways[0]))).expect("the first of them");
+        assert_eq!((route.ifindex, &route.more_gateways[..]), (Some(eth0), &[(eth0, ip(gateways[1]))][..]));
+    }
+
     netlink.delete_route(&RouteEntry::default_via(ip("10.1.0.253"))).expect("delete");
     assert_eq!(way(&mut netlink, "192.0.2.1"), None);
     netlink.delete_address(&Address::new(eth0, ip("10.1.0.1"), 24)).expect("delete v4");
