@@ -1,5 +1,6 @@
 //! The host's network as the daemon follows it: interfaces for the doors, next hops for the real servers.
 
+mod gateways;
 mod ground;
 mod hops;
 
@@ -17,6 +18,7 @@ use evenkeel_netlink::{
     Address, Event, Link, LinkKind, Monitor, NeighbourSocket, Netlink, RouteKind,
     nexthop::{Heard, Input, NextHops, Output},
 };
+use gateways::Gateways;
 use ground::Ground;
 use hops::Hops;
 use std::{
@@ -47,6 +49,7 @@ pub(crate) struct Network {
     addresses: Vec<Address>,
     ground: Ground,
     hops: Hops,
+    gateways: Gateways,
     trouble: Option<String>,
 }
 
@@ -80,6 +83,7 @@ impl Network {
             addresses: Vec::new(),
             ground: Ground::default(),
             hops: Hops::default(),
+            gateways: Gateways::default(),
             trouble,
         };
         network.read_facts()?;
@@ -123,6 +127,7 @@ impl Network {
                 if self.ground.note(&event) {
                     self.hops.recheck();
                 }
+                self.gateways.note(self.clock.now(), &event);
                 self.tell(Input::Event(event));
             }
             heard.into_iter().for_each(|heard| self.tell(Input::Heard(heard)));
@@ -132,13 +137,35 @@ impl Network {
 
     /// When [`Network::due`] next wants to be called.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.machine.deadline()
+        [self.machine.deadline(), self.gateways.deadline()].into_iter().flatten().min()
     }
 
     /// Asks those whose time has come.
     pub(crate) fn due(&mut self) {
         self.machine.handle_timeout(self.clock.now(), &mut self.out);
         self.carry_out();
+        self.use_gateways();
+    }
+
+    /// Keeps the gateways known to the kernel that answers may leave by, of IPv4 and of IPv6.
+    pub(crate) fn keep_gateways(&mut self, families: [bool; 2]) {
+        self.gateways.want(self.clock.now(), families);
+        self.use_gateways();
+    }
+
+    fn use_gateways(&mut self) {
+        let now = self.clock.now();
+        if self.gateways.reads(now) {
+            match self.netlink.routes() {
+                Ok(routes) => self.gateways.routes(&routes),
+                // They are read again with the next turn.
+                Err(e) => self.trouble = Some(format!("cannot read the routes that answers take: {e}")),
+            }
+        }
+        for (ifindex, ip) in self.gateways.due(now) {
+            // On an interface that is down, say: it is tried again.
+            drop(self.netlink.resolve(ifindex, ip));
+        }
     }
 
     /// Watches the way to one more real server.

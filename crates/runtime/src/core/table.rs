@@ -150,19 +150,17 @@ impl Core {
             open &= self.doors.add(*destination, &self.host);
         }
         self.resolve();
-        if !new.translated.is_empty() {
-            self.forward();
-        }
         let translated = !(new.translated.is_empty() && gone.translated.is_empty());
-        if translated && self.answers_changed() {
-            open = false;
+        if translated {
+            self.forward();
+            open &= !self.answers_changed();
         }
         if !open {
             self.settle(Look::New);
         }
     }
 
-    /// Has the kernel forward where answers of real servers need it.
+    /// Has the kernel forward where answers of real servers need it, and know the gateways they may leave by.
     pub(crate) fn forward(&mut self) {
         // A table in memory has no answers.
         if self.path.kind() != "ebpf" {
@@ -170,6 +168,7 @@ impl Core {
         }
         let (ipv4, ipv6) =
             (self.follows.translated().any(|ip| ip.is_ipv4()), self.follows.translated().any(|ip| ip.is_ipv6()));
+        self.network.keep_gateways([ipv4, ipv6]);
         for text in self.forwarding.want(ipv4, ipv6) {
             self.say(Severity::Warning, &text);
         }
