@@ -146,8 +146,10 @@ fn through(door: &str, cells: &[Cell]) {
         return;
     }
     let mut bed = Bed::new(|options| options.plan = Plan::lab().with_inside(1));
-    if door == "xdp" {
-        native::prepare(&bed, &[("eth0", "router"), (INNER, "inside-1")]);
+    match door {
+        "xdp" => native::prepare(&bed, &[("eth0", "router"), (INNER, "inside-1")]),
+        "generic" => native::segment(&bed, &[("eth0", "router")]),
+        _ => {}
     }
     unwrap_at_the_second(&bed);
     let plan = bed.options().plan.clone();
