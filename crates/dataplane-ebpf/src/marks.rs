@@ -277,8 +277,9 @@ impl EbpfDataplane {
                 kept.insert(abi::filter_bit(seen.key[0] as u32));
             }
             if let Some(seen) = self.see::<KEY6>(slot).filter(|seen| by_mark(self.service_of(flow::dest(seen.value)))) {
-                let folded = seen.key[2] ^ seen.key[3];
-                kept.insert(abi::filter_bit((folded >> 32) as u32 ^ folded as u32));
+                let [high, low] = [seen.key[2], seen.key[3]];
+                let destination = [(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32];
+                kept.insert(abi::filter_bit(abi::fold6(&destination)));
             }
         }
         self.state.marks.kept.extend(kept);

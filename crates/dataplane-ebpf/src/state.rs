@@ -283,7 +283,8 @@ pub(crate) fn words(address: IpAddr) -> [u32; 4] {
 
 /// What the address filter hashes.
 pub(crate) fn folded(address: IpAddr) -> u32 {
-    words(address).into_iter().fold(0, |a, b| a ^ b)
+    let words = words(address);
+    if address.is_ipv4() { words[0] } else { abi::fold6(&words) }
 }
 
 fn family(family: Family) -> u8 {

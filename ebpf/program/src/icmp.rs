@@ -10,21 +10,34 @@ use crate::{
 use evenkeel_abi::{
     Reason,
     flow::{self, KEY4, KEY6},
-    hash,
+    hash, sctp,
     state::State,
 };
 
-/// Swaps the ports of a quoted packet, which went the other way.
+/// Whether a protocol's header begins with ports.
 #[inline(always)]
-fn turned(ports: u32) -> u32 {
-    ports >> 16 | ports << 16
+pub fn has_ports(protocol: u8) -> bool {
+    protocol == TCP || protocol == UDP || protocol == sctp::PROTOCOL
+}
+
+/// The ports at `at` of a quoted packet, which went the other way, swapped; 0 where its protocol has none.
+#[inline(always)]
+fn ports(frame: &Frame, at: usize, protocol: u8) -> Result<u32, Reason> {
+    if !has_ports(protocol) {
+        return if at > frame.end { Err(Reason::NotOurs) } else { Ok(0) };
+    }
+    if at + 4 > frame.end {
+        return Err(Reason::NotOurs);
+    }
+    // SAFETY: just checked.
+    Ok(unsafe { read::<u32>(at) }.rotate_left(16))
 }
 
 /// `at`: the ICMP header; `bytes`: the IP length.
 #[inline(always)]
 pub fn ipv4(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Verdict, Reason> {
-    // ICMP header, quoted IP header, its ports.
-    if at + 8 + 20 + 4 > frame.end {
+    // ICMP header, quoted IP header.
+    if at + 8 + 20 > frame.end || bytes + ETHERNET as u32 > frame.length {
         return Err(Reason::NotOurs);
     }
     let inner = at + 8;
@@ -37,16 +50,10 @@ pub fn ipv4(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Ve
     let destination: u32 = unsafe { read(frame.data + 14 + 16) };
     let is_error = kind == 3 || kind == 11 || kind == 12;
     let header = (version as usize & 15) << 2;
-    let is_transport = protocol == TCP || protocol == UDP;
-    if !is_error || version >> 4 != 4 || header < 20 || fragment & 0xff1f != 0 || !is_transport || source != destination
-    {
+    if !is_error || version >> 4 != 4 || header < 20 || fragment & 0xff1f != 0 || source != destination {
         return Err(Reason::NotOurs);
     }
-    if inner + header + 4 > frame.end {
-        return Err(Reason::NotOurs);
-    }
-    // SAFETY: just checked.
-    let ports = turned(unsafe { read(inner + header) });
+    let ports = ports(frame, inner + header, protocol)?;
     let key = [(client as u64) << 32 | source as u64, flow::ports(ports, protocol)];
     let quoted = Quoted { at, bytes, ports, protocol, transport: (inner + header - frame.data - ETHERNET) as u32 };
     relay::<KEY4>(frame, quoted, &key, hash::flow4(maps::secret(), &key), plan)
@@ -55,7 +62,7 @@ pub fn ipv4(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Ve
 /// `at`: the ICMPv6 header; `bytes`: the IP length.
 #[inline(always)]
 pub fn ipv6(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Verdict, Reason> {
-    if at + 8 + 40 + 4 > frame.end {
+    if at + 8 + 40 > frame.end || bytes + ETHERNET as u32 > frame.length {
         return Err(Reason::NotOurs);
     }
     let inner = at + 8;
@@ -64,11 +71,10 @@ pub fn ipv6(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Ve
     // SAFETY: as above, and the outer header was checked before.
     let (source, client, destination) = unsafe { (words(inner + 8), words(inner + 24), words(frame.data + 14 + 24)) };
     let is_error = kind >= 1 && kind <= 4;
-    if !is_error || version >> 4 != 6 || (protocol != TCP && protocol != UDP) || source != destination {
+    if !is_error || version >> 4 != 6 || source != destination {
         return Err(Reason::NotOurs);
     }
-    // SAFETY: checked above.
-    let ports = turned(unsafe { read(inner + 40) });
+    let ports = ports(frame, inner + 40, protocol)?;
     let key = key6(client, source, flow::ports(ports, protocol));
     let quoted = Quoted { at, bytes, ports, protocol, transport: (inner + 40 - frame.data - ETHERNET) as u32 };
     relay::<KEY6>(frame, quoted, &key, hash::flow6(maps::secret(), &key), plan)

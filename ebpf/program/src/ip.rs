@@ -6,7 +6,7 @@ use crate::{
     fragment, icmp, maps,
     plan::Place,
 };
-use evenkeel_abi::{FILTER_WORDS, Reason, filter_bit, flow, sctp, tcp};
+use evenkeel_abi::{FILTER_WORDS, Reason, filter_bit, flow, fold6, sctp, tcp};
 
 pub const ETHERNET: usize = 14;
 pub const TCP: u8 = 6;
@@ -125,7 +125,7 @@ unsafe fn has_bit(words: *const u64, folded: u32) -> bool {
 /// The four words of an IPv6 address as the filter knows it.
 #[inline(always)]
 pub fn folded(address: &[u32; 4]) -> u32 {
-    address[0] ^ address[1] ^ address[2] ^ address[3]
+    fold6(address)
 }
 
 #[inline(always)]
@@ -152,6 +152,9 @@ fn ipv4(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
     let mut headers = Headers { transport: header as u32, protocol, part: WHOLE };
     // More fragments, or an offset.
     if fragment & 0xff3f != 0 {
+        if (header + ETHERNET) as u32 > frame.length {
+            return Err(Reason::NotOurs);
+        }
         headers.part = match extension::part4(fragment, bytes.wrapping_sub(header as u32)) {
             // Somebody else's: it was only looked at as it may be an error.
             Err(_) if answer_only && protocol == ICMP => return Err(Reason::NotOurs),
@@ -279,7 +282,10 @@ fn transport(frame: &Frame, headers: &Headers, bytes: u32) -> Result<Packet, Rea
         let bad = if too_long || header + 16 > bytes { Some(wrong_length(part)) } else { None };
         return Ok(Packet { ports, flags: sctp::event(chunk) as u8, bad, ..packet });
     }
-    let bad = if too_long || header > bytes { Some(Reason::BadLength) } else { None };
+    if header + ETHERNET as u32 > frame.length {
+        return Err(Reason::NotOurs);
+    }
+    let bad = if too_long || header > bytes { Some(wrong_length(part)) } else { None };
     Ok(Packet { bad, ..packet })
 }
 

@@ -6,6 +6,7 @@
 use crate::{
     Verdict, crc32c,
     forward::{NO_SLOT, Target},
+    icmp::has_ports,
     ip::{ETHERNET, Packet, TCP, UDP, ports, read, write},
     maps, pair,
     plan::{ERROR_ANSWER, ERROR_FORWARD, Place, Plan, bounds},
@@ -121,8 +122,8 @@ fn to_server<const K: usize>(plan: &mut Plan) -> Result<(), Reason> {
     if flags & DEST_FULLNAT != 0 {
         if plan.slot != NO_SLOT {
             from = pair::own::<K>(plan).ok_or(Reason::Contended)?;
-        } else if plan.port != 0 || plan.protocol == 0 {
-            // A later fragment has no ports.
+        } else if plan.port != 0 || !has_ports(plan.protocol as u8) {
+            // Nor has a later fragment any.
             // SAFETY: as above.
             plan.source = unsafe { (&raw const (*dest).own).read_volatile() };
             from = plan.port;
@@ -243,12 +244,16 @@ fn error<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> O
     let icmp = base + maps::bounded::<TRANSPORT>(plan.transport);
     let transport = base + maps::bounded::<TRANSPORT>(plan.inner);
     let length = if K == KEY4 { 20 } else { 40 };
-    if ip + length > end || icmp + 8 + length > end || transport + 4 > end {
+    if ip + length > end || icmp + 8 + length > end {
+        return None;
+    }
+    let named = has_ports(plan.protocol as u8);
+    if named && transport + 4 > end {
         return None;
     }
     let quoted = icmp + 8;
     let mut sum = Change(0);
-    // SAFETY: both IP headers, the ICMP header and the quoted ports have just been checked.
+    // SAFETY: both IP headers, the ICMP header and the quoted ports, where there are any, have just been checked.
     unsafe {
         // A router on the way to the client keeps its name; the real server's and those behind the director are hidden.
         let source = if plan.kind == ERROR_ANSWER { Some(&plan.source) } else { None };
@@ -262,27 +267,29 @@ fn error<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> O
         if K == KEY4 {
             sum.replace(inner_checksum as u32, read::<u16>(quoted + 10) as u32);
         }
-        let turned = plan.ports >> 16 | plan.ports << 16;
-        let old = ports(transport);
-        write(transport, turned as u16);
-        write(transport + 2, plan.ports as u16);
-        sum.replace(old, turned);
-        inner.replace(old, turned);
-        let checksum = match plan.protocol as u8 {
-            TCP => 16,
-            UDP => 6,
-            _ => 0,
-        };
-        // Routers need not quote as much.
-        let room = (plan.inner + checksum + 2) <= plan.network + plan.bytes;
-        let at = transport + maps::bounded::<31>(checksum);
-        if checksum != 0 && room && at + 2 <= end {
-            let old: u16 = read(at);
-            if checksum == 16 || old != 0 {
-                let new = inner.apply(old);
-                let new = if checksum == 6 && new == 0 { 0xffff } else { new };
-                write(at, new);
-                sum.replace(old as u32, new as u32);
+        if named {
+            let turned = plan.ports >> 16 | plan.ports << 16;
+            let old = ports(transport);
+            write(transport, turned as u16);
+            write(transport + 2, plan.ports as u16);
+            sum.replace(old, turned);
+            inner.replace(old, turned);
+            let checksum = match plan.protocol as u8 {
+                TCP => 16,
+                UDP => 6,
+                _ => 0,
+            };
+            // Routers need not quote as much.
+            let room = (plan.inner + checksum + 2) <= plan.network + plan.bytes;
+            let at = transport + maps::bounded::<31>(checksum);
+            if checksum != 0 && room && at + 2 <= end {
+                let old: u16 = read(at);
+                if checksum == 16 || old != 0 {
+                    let new = inner.apply(old);
+                    let new = if checksum == 6 && new == 0 { 0xffff } else { new };
+                    write(at, new);
+                    sum.replace(old as u32, new as u32);
+                }
             }
         }
         write(icmp + 2, sum.apply(read(icmp + 2)));

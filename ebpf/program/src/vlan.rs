@@ -2,7 +2,7 @@
 
 use crate::{
     extension::evenkeel_unknown,
-    ip::{ETHERNET, ICMP, ICMPV6, IPV4, IPV6, may_answer, may_be_ours, read, write},
+    ip::{ETHERNET, ICMP, ICMPV6, IPV4, IPV6, folded, may_answer, may_be_ours, read, write},
     plan::bounds,
 };
 use aya_ebpf::helpers::generated as helpers;
@@ -40,7 +40,7 @@ fn untag(context: *mut c_void) -> u32 {
     let (tag, kind): (u16, u16) = unsafe { (read(data + 14), read(data + 16)) };
     // SAFETY: a word of the packet at each, checked below.
     let word = |at: usize| unsafe { read::<u32>(at) };
-    let four = |at: usize| word(at) ^ word(at + 4) ^ word(at + 8) ^ word(at + 12);
+    let four = |at: usize| folded(&[word(at), word(at + 4), word(at + 8), word(at + 12)]);
     let (protocol, from, to): (u8, u32, u32) = if kind == IPV4 {
         // SAFETY: as above.
         (unsafe { read(ip + 9) }, word(ip + 12), word(ip + 16))

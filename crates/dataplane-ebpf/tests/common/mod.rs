@@ -24,12 +24,15 @@ const BUILT: &[&[Topic]] = &[
         Topic::Behaviour,
         Topic::Tunnels,
         Topic::TooBig,
+        Topic::Errors,
+        Topic::OtherErrors,
     ],
     &[Topic::Direct, Topic::Schedulers, Topic::Thresholds],
-    &[Topic::Direct, Topic::Limits, Topic::Marks],
+    &[Topic::Direct, Topic::Limits, Topic::Marks, Topic::OtherErrors],
     &[Topic::Direct, Topic::Persistence, Topic::OnePacket, Topic::Gone],
     &[Topic::Direct, Topic::Persistence, Topic::Sip],
-    &[Topic::Direct, Topic::Nat, Topic::FullNat, Topic::Errors],
+    &[Topic::Direct, Topic::Sctp, Topic::Nat, Topic::FullNat, Topic::Errors, Topic::OtherErrors],
+    &[Topic::Direct, Topic::Nat, Topic::FullNat, Topic::Fragments, Topic::AnswerFragments],
 ];
 
 /// What is compared; `EVENKEEL_TOPICS` names others, with commas between them.

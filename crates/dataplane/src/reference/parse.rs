@@ -155,7 +155,7 @@ impl skip::Head {
                 (Event::Other, stated >= 8 && room >= if is_first { 8 } else { stated })
             }
             SCTP => (Event::Sctp(*payload.get(12)?), room >= 16),
-            _ => (Event::Other, true),
+            _ => (Event::Other, self.bytes >= self.transport),
         };
         let fault = match event {
             _ if too_long || !fits => Some(if is_first { Reason::BadFragment } else { Reason::BadLength }),

@@ -21,6 +21,9 @@ pub(in crate::reference) struct Quoted {
 /// What the error quotes; `None`: it is no error about a packet that the rules know.
 pub(super) fn error(head: &Head, ip: &[u8]) -> Option<Quoted> {
     let [kind] = array(ip, head.transport)?;
+    if head.bytes > ip.len() {
+        return None;
+    }
     let at = head.transport + 8;
     let quoted = ip.get(at..)?;
     let [first] = array(quoted, 0)?;
