@@ -14,7 +14,7 @@ use crate::summary::{Reader, Summary};
 use crate::{install, lab};
 
 /// The whole of `cargo test` on two cores, a build from nothing included; a test that hangs ends here.
-const TEST_LIMIT: Duration = Duration::from_secs(22 * 60);
+const TEST_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// Every fuzz target runs for this long: it shows that the target works, finding things is for longer runs.
 const FUZZ_SECONDS: u32 = 5;
 /// The coverage instrumentation libFuzzer feeds on; the stable compiler has it without the address sanitizer.

@@ -11,8 +11,8 @@ use evenkeel_model::Timeouts;
 const FRAGMENT_SECONDS: u32 = 30;
 /// Seconds that lblc and lblcr remember a destination (PP-31).
 const LOCALITY_SECONDS: u32 = 86_400;
-/// Ports that FullNAT gives clients (PP-44).
-const PORTS: (u16, u16) = (32_768, 60_999);
+/// Ports that FullNAT gives clients (PP-44): below those that Linux gives its own connections, such as those of checks.
+const PORTS: (u16, u16) = (4_096, 32_767);
 
 /// As it is at first.
 pub(crate) fn fresh(timeouts: &[u32; STATES]) -> Result<Settings, Error> {

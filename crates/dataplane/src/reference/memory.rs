@@ -62,7 +62,7 @@ impl Memory {
             locality: Locality::default(),
             notes: Notes::default(),
             budgets: Budgets::default(),
-            ports: (32_768, 60_999),
+            ports: (4_096, 32_767),
             lot: None,
             drops: [0; Reason::SLOTS],
         }
