@@ -21,7 +21,7 @@ usage: cargo xtask COMMAND
   test                  install what is missing, then run every check and test
   build-ebpf [--check]  build the eBPF object, or check that the committed one is what its sources give
   tidy                  dependency directions, unsafe code, paths of this machine
-  bench                 measure, and write docs/benchmarks.md
+  bench [NAME...]       measure, all or some, and write docs/benchmarks.md
 ";
 
 fn main() -> ExitCode {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         ["build-ebpf"] => ebpf::build(),
         ["build-ebpf", "--check"] => ebpf::check().map(|checked| println!("{checked}")),
         ["tidy"] => tidy::run().map(|checks| println!("tidy: {checks} checks passed")),
-        ["bench"] => bench::run(),
+        ["bench", names @ ..] => bench::run(names),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;
