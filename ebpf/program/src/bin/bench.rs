@@ -1,13 +1,15 @@
 //! Programs the packet benchmark measures with: a driver, an empty program, and the floor to compare with.
 //!
 //! Repeating one packet in a program test run measures nothing: from the second repetition on the program sees its own
-//! output. The driver restores the headers and picks the flow of this repetition before it calls the program under test.
+//! output. The driver takes off what was put in front, restores the headers and picks the flow of this repetition before
+//! it calls the program under test.
 #![no_std]
 #![no_main]
 
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{Array, HashMap, LruHashMap, PerCpuArray, ProgramArray},
+    helpers::generated::bpf_xdp_adjust_head,
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
@@ -16,14 +18,20 @@ use aya_ebpf::{
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Drive {
-    /// Flow of a repetition: `(counter * stride) & mask`.
+    /// Flow of a repetition: `base + (counter * stride & mask)`.
     counter: u64,
     stride: u32,
     mask: u32,
+    base: u32,
+    /// The flow's bits that are its client; those from `shift` on are its port.
+    clients: u32,
+    shift: u32,
     /// 4 or 6; 0 leaves the flow as it is.
     family: u32,
-    /// Host order; the flow's high bits are added.
+    /// Of client 0, host order.
     address: u32,
+    /// Of the frame, before anything is put in front.
+    length: u32,
     /// The frame's first 80 bytes, as words from byte 2 on: the IP header is then aligned.
     head: [u32; 20],
 }
@@ -36,8 +44,17 @@ static TARGET: ProgramArray<1> = ProgramArray::new();
 /// Restores the headers, picks a flow and goes on to the program under test.
 #[xdp]
 pub fn drive(ctx: XdpContext) -> u32 {
-    let (data, end) = (ctx.data(), ctx.data_end());
+    let (mut data, mut end) = (ctx.data(), ctx.data_end());
     let Some(drive) = DRIVE.get_ptr_mut(0) else { return xdp_action::XDP_ABORTED };
+    // SAFETY: an element of the array.
+    let grown = (end - data) as i64 - unsafe { (*drive).length } as i64;
+    if grown != 0 {
+        // SAFETY: the context; pointers into the packet are read anew.
+        if unsafe { bpf_xdp_adjust_head(ctx.ctx, grown as i32) } != 0 {
+            return xdp_action::XDP_ABORTED;
+        }
+        (data, end) = (ctx.data(), ctx.data_end());
+    }
     // SAFETY: the benchmark runs one test at a time; the packet's bounds are compared before each access.
     unsafe {
         if data + 78 > end {
@@ -56,10 +73,11 @@ pub fn drive(ctx: XdpContext) -> u32 {
         for index in 0..16 {
             word(index);
         }
-        let flow = ((*drive).counter as u32).wrapping_mul((*drive).stride) & (*drive).mask;
+        let nth = ((*drive).counter as u32).wrapping_mul((*drive).stride) & (*drive).mask;
+        let flow = (*drive).base.wrapping_add(nth);
         (*drive).counter += 1;
-        let address = ((*drive).address + (flow >> 15)).to_be();
-        let port = (1024 + (flow & 0x7fff) as u16).to_be();
+        let address = (*drive).address.wrapping_add(flow & (*drive).clients).to_be();
+        let port = (1024 + (flow.wrapping_shr((*drive).shift) & 0x7fff) as u16).to_be();
         if (*drive).family == 4 {
             *((data + 26) as *mut u32) = address;
             half(34, port);
@@ -76,6 +94,17 @@ pub fn drive(ctx: XdpContext) -> u32 {
 /// What the driver itself costs.
 #[xdp]
 pub fn empty(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_TX
+}
+
+/// Puts an IPv4 header's length in front, as a tunnel does, and nothing in it: what it costs more than [`empty`] is that and
+/// the driver's taking it off.
+#[xdp]
+pub fn grow(ctx: XdpContext) -> u32 {
+    // SAFETY: the context; no pointer into the packet is used after this.
+    if unsafe { bpf_xdp_adjust_head(ctx.ctx, -20) } != 0 {
+        return xdp_action::XDP_ABORTED;
+    }
     xdp_action::XDP_TX
 }
 
