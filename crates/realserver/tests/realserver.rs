@@ -11,7 +11,7 @@ use std::{
     process::{self, Command, Stdio},
 };
 
-use evenkeel_netlink::{Address, MacAddress, NeighbourSocket, Netlink, VethEnd, nexthop::Question};
+use evenkeel_netlink::{Address, Event, MacAddress, Monitor, NeighbourSocket, Netlink, VethEnd, nexthop::Question};
 use evenkeel_os::{Namespace, Sysctl, child::start_in};
 use evenkeel_realserver::{Error, Finding, Report, Status, Step, down, script, status, up};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -24,13 +24,17 @@ struct Host {
     name: String,
     namespace: Namespace,
     netlink: Netlink,
+    monitor: Monitor,
+    /// Interfaces and addresses that the kernel has told of.
+    told: Vec<(u32, IpAddr)>,
 }
 
 impl Host {
     fn new(name: String) -> Host {
         let namespace = Namespace::create(&name).expect("create a namespace");
         let netlink = Netlink::open_in(namespace.as_fd()).expect("netlink");
-        Host { name, namespace, netlink }
+        let monitor = Monitor::open_in(namespace.as_fd()).expect("monitor");
+        Host { name, namespace, netlink, monitor, told: Vec::new() }
     }
 
     fn index(&mut self, name: &str) -> u32 {
@@ -45,6 +49,24 @@ impl Host {
         self.netlink.set_up(index, true).expect("up");
         for (address, prefix) in addresses {
             self.netlink.add_address(&Address::new(index, ip(address), *prefix)).expect("address");
+        }
+    }
+
+    /// Waits until an address is in force: the kernel does not join the group of an IPv6 address until it is idle, and not
+    /// without a carrier, and tells of the address then.
+    fn await_address(&mut self, interface: &str, address: &str) {
+        let wanted = (self.index(interface), ip(address));
+        while !self.told.contains(&wanted) {
+            let limit = rustix::time::Timespec { tv_sec: 10, tv_nsec: 0 };
+            let ready = poll(&mut [PollFd::new(&self.monitor, PollFlags::IN)], Some(&limit)).expect("poll");
+            assert_ne!(ready, 0, "{address} is not in force on {interface}");
+            for event in self.monitor.read_events().expect("events") {
+                match event {
+                    Event::Address(added) => self.told.push((added.ifindex, added.address)),
+                    Event::AddressGone(gone) => self.told.retain(|one| *one != (gone.ifindex, gone.address)),
+                    _ => {}
+                }
+            }
         }
     }
 }
@@ -82,6 +104,8 @@ impl Bed {
         server.set_up("lo", &[]);
         server.set_up("eth0", &[("10.7.0.2", 24), ("fd07::2", 64)]);
         neighbour.set_up("eth0", &[("10.7.0.1", 24), ("fd07::1", 64)]);
+        server.await_address("eth0", "fd07::2");
+        neighbour.await_address("eth0", "fd07::1");
         Some(Bed { server, neighbour, directory: tempfile::tempdir().expect("a directory") })
     }
 
@@ -225,6 +249,7 @@ fn without_the_parameters_the_vip_would_be_answered_for() {
     let eth0 = bed.server.index("eth0");
     bed.server.netlink.delete_address(&Address::new(lo, ip(V6), 128)).expect("delete");
     bed.server.netlink.add_address(&Address::new(eth0, ip(V6), 128)).expect("add");
+    bed.server.await_address("eth0", V6);
     assert!(bed.answers_v6(), "the question of the other tests can be answered");
 }
 
