@@ -18,6 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Of every service: FullNAT gives each of their ports one client, and needs as many for a million.
 const SERVERS: u8 = 200;
+/// Most rounds of new connections: each makes directors and fills them anew.
+const ROUNDS_OF_NEW: usize = 5;
 const SIZES: [(&str, u32); 3] = [("1 flow", 1), ("8k flows", 8192), ("1M flows", MILLION)];
 
 struct Method {
@@ -171,15 +173,32 @@ pub(crate) fn section(bench: &mut Bench, effort: Effort) {
          driver takes off again from a tunnel's packet is not counted. Addresses, ports and checksums of the last frame of\n\
          every run are verified, and that the packets before it were counted for real servers.\n"
     );
-    println!("Established connections, {packets} packets a round:\n");
+    println!(
+        "Of a tunnel's difference {:.0} ns are `bpf_xdp_adjust_head`, measured by itself. Established connections, {packets}\n\
+         packets a round:\n",
+        adjusting(bench, effort)
+    );
     table(&SIZES.map(|(_, flows)| established(bench, effort, flows)));
     println!(
         "\nNew connections beside so many established ones, of their clients (1, 8192 and 8192), round robin; the\n\
-         persistent service finds each client's template. {} connections a round, {} beside 1 flow:\n",
+         persistent service finds each client's template. {} rounds of {} connections, of {} beside 1 flow, each in a\n\
+         director of its own:\n",
+        rounds.min(ROUNDS_OF_NEW),
         newcomers(MILLION).count,
         newcomers(1).count
     );
     table(&SIZES.map(|(_, flows)| new(bench, effort, flows)));
+}
+
+/// Nanoseconds to put a header's length in front: half of what the programs of [`Method::beside`] differ by.
+fn adjusting(bench: &mut Bench, effort: Effort) -> f64 {
+    let (frame, flows) = (tcp4([10, 0, 0, 100], ACK), known(1));
+    let mut of = |program: &str| {
+        bench.aim(program);
+        bench.run(&frame, flows, effort.packets).nanoseconds
+    };
+    let mut samples: Vec<f64> = (0..effort.rounds).map(|_| (of("grow") - of("empty")) / 2.0).collect();
+    median(&mut samples)
 }
 
 /// Medians by size and method.
@@ -217,7 +236,7 @@ fn established(bench: &mut Bench, effort: Effort, flows: u32) -> Vec<f64> {
 fn new(bench: &mut Bench, effort: Effort, flows: u32) -> Vec<f64> {
     let (methods, fresh) = (methods(), newcomers(flows));
     let mut samples = vec![Vec::new(); methods.len()];
-    for _ in 0..effort.rounds {
+    for _ in 0..effort.rounds.min(ROUNDS_OF_NEW) {
         for (at, method) in methods.iter().enumerate() {
             let (mut plane, door) = method.serving(bench, flows);
             samples[at].push(method.net(bench, &door, &method.frame(SYN), fresh, fresh.count));
