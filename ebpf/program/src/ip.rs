@@ -157,7 +157,7 @@ fn ipv4(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
         }
         headers.part = match extension::part4(fragment, bytes.wrapping_sub(header as u32)) {
             // Somebody else's: it was only looked at as it may be an error.
-            Err(_) if answer_only && protocol == ICMP => return Err(Reason::NotOurs),
+            Err(_) if answer_only && protocol == ICMP && !may_answer(source) => return Err(Reason::NotOurs),
             part => part?,
         };
         // SAFETY: as above.
