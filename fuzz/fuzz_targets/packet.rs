@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use evenkeel_abi::{hash::Secret, tcp::TIMEOUT_SECONDS};
+use evenkeel_abi::{hash::Secret, state::TIMEOUT_SECONDS};
 use evenkeel_dataplane::{
     Capabilities,
     reference::{Door, Memory, Topic, Traffic, bed},
