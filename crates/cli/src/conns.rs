@@ -73,14 +73,14 @@ pub(crate) fn flush(runtime_dir: &Path, arguments: &FlushArgs) -> Result<ExitCod
             eprintln!("{message}");
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err(Trouble::failed("the daemon gave another answer than flush asks for")),
+        _ => Err(Trouble::other_answer("flush")),
     }
 }
 
 fn counted(client: &mut Client, filter: ConnectionFilter) -> Result<u64, Trouble> {
     match client.ask_patiently(&Request::Count { filter })? {
         Reply::Counted { connections } => Ok(connections),
-        _ => Err(Trouble::failed("the daemon gave another answer than conns asks for")),
+        _ => Err(Trouble::other_answer("conns")),
     }
 }
 
@@ -89,7 +89,7 @@ fn filter(client: &mut Client, arguments: &FilterArgs) -> Result<ConnectionFilte
     let mut filter = ConnectionFilter { client: arguments.client, ..ConnectionFilter::default() };
     let mut services = |service: Option<String>| match client.ask(&Request::Status { service })? {
         Reply::Status(status) => Ok(status.services),
-        _ => Err(Trouble::failed("the daemon gave another answer than status asks for")),
+        _ => Err(Trouble::other_answer("status")),
     };
     if let Some(name) = &arguments.service {
         let found = services(Some(name.clone()))?;

@@ -20,6 +20,11 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const NO_PERMISSION: u8 = 4;
 
 impl Trouble {
+    /// The daemon answers something that `what`, as the command line has it, does not ask for.
+    pub(crate) fn other_answer(what: &str) -> Trouble {
+        Trouble::failed(format!("the daemon gave another answer than {what} asks for"))
+    }
+
     /// It was tried and failed.
     pub(crate) fn failed(text: impl Into<String>) -> Trouble {
         Trouble { status: FAILED, text: text.into() }

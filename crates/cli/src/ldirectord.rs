@@ -261,20 +261,10 @@ fn reload(instance: &Instance) -> Result<ExitCode, Trouble> {
     let reply = Client::connect(&instance.runtime_dir)
         .and_then(|mut client| client.ask_patiently(&Request::Reload {}))
         .map_err(|trouble| Trouble { status: FAILED, ..trouble })?;
-    match reply {
-        Reply::Done { .. } => Ok(ExitCode::SUCCESS),
-        Reply::Status(_)
-        | Reply::Plan { .. }
-        | Reply::Table(_)
-        | Reply::NotEdited(_)
-        | Reply::Connections { .. }
-        | Reply::Counted { .. }
-        | Reply::Event(_)
-        | Reply::Missed { .. }
-        | Reply::Refused(_) => {
-            Err(Trouble { status: FAILED, text: "the daemon gave another answer than reload asks for".to_owned() })
-        }
-    }
+    let Reply::Done { .. } = reply else {
+        return Err(Trouble { status: FAILED, ..Trouble::other_answer("reload") });
+    };
+    Ok(ExitCode::SUCCESS)
 }
 
 fn start(instance: &Instance, debug: bool) -> Result<ExitCode, Trouble> {

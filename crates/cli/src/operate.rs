@@ -48,21 +48,7 @@ pub(crate) fn enable(runtime_dir: &Path, arguments: TargetArg) -> Result<ExitCod
 fn carry_out(runtime_dir: &Path, request: &Request, patiently: bool) -> Result<ExitCode, Trouble> {
     let mut client = Client::connect(runtime_dir)?;
     let reply = if patiently { client.ask_patiently(request)? } else { client.ask(request)? };
-    match reply {
-        Reply::Done { message } => {
-            eprintln!("{message}");
-            Ok(ExitCode::SUCCESS)
-        }
-        Reply::Status(_)
-        | Reply::Plan { .. }
-        | Reply::Table(_)
-        | Reply::NotEdited(_)
-        | Reply::Connections { .. }
-        | Reply::Counted { .. }
-        | Reply::Event(_)
-        | Reply::Missed { .. }
-        | Reply::Refused(_) => {
-            Err(Trouble::failed(format!("the daemon gave another answer than {} asks for", request.name())))
-        }
-    }
+    let Reply::Done { message } = reply else { return Err(Trouble::other_answer(request.name())) };
+    eprintln!("{message}");
+    Ok(ExitCode::SUCCESS)
 }

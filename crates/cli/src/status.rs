@@ -16,20 +16,8 @@ pub(crate) fn status(runtime_dir: &Path, arguments: &StatusArgs) -> Result<ExitC
     if arguments.watch {
         return watch(&mut client, arguments.json);
     }
-    let status = match client.ask(&Request::Status { service: arguments.service.clone() })? {
-        Reply::Status(status) => *status,
-        Reply::Done { .. }
-        | Reply::Plan { .. }
-        | Reply::Table(_)
-        | Reply::NotEdited(_)
-        | Reply::Connections { .. }
-        | Reply::Counted { .. }
-        | Reply::Event(_)
-        | Reply::Missed { .. }
-        | Reply::Refused(_) => {
-            return Err(Trouble::failed("the daemon gave another answer than status asks for"));
-        }
-    };
+    let reply = client.ask(&Request::Status { service: arguments.service.clone() })?;
+    let Reply::Status(status) = reply else { return Err(Trouble::other_answer("status")) };
     if arguments.brief {
         let (line, code) = brief(&status);
         print(&format!("{line}\n"))?;

@@ -45,7 +45,7 @@ pub(crate) fn end(runtime_dir: &Path) -> Result<Ended, Trouble> {
     };
     match client.ask_patiently(&Request::Stop {}) {
         Ok(Reply::Done { .. }) => {}
-        Ok(_) => return Err(Trouble::failed("the daemon gave another answer than stop asks for")),
+        Ok(_) => return Err(Trouble::other_answer("stop")),
         // It may have ended before the answer was read.
         Err(trouble) if trouble.status != NO_PERMISSION && is_gone(&pid) => {}
         Err(trouble) => return Err(trouble),
