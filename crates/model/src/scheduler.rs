@@ -88,26 +88,6 @@ impl Scheduler {
         }
     }
 
-    /// Whether the weights of the real servers change anything but 0 and not 0.
-    pub fn heeds_weight(self) -> bool {
-        match self {
-            Scheduler::RoundRobin | Scheduler::LeastConnections => false,
-            Scheduler::WeightedRoundRobin
-            | Scheduler::WeightedLeastConnections
-            | Scheduler::ShortestExpectedDelay
-            | Scheduler::NeverQueue
-            | Scheduler::LocalityLeastConnections
-            | Scheduler::LocalityLeastConnectionsReplicated
-            | Scheduler::DestinationHash
-            | Scheduler::SourceHash(_)
-            | Scheduler::MaglevHash(_)
-            | Scheduler::Maglev
-            | Scheduler::WeightedFailover
-            | Scheduler::WeightedOverflow
-            | Scheduler::PowerOfTwo => true,
-        }
-    }
-
     /// The flags of `sh` and `mh`; none for all others.
     pub fn flags(self) -> Option<HashFlags> {
         match self {
