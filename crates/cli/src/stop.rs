@@ -44,14 +44,28 @@ pub(crate) fn end(runtime_dir: &Path) -> Result<Ended, Trouble> {
         Err(trouble) => return end_without_answer(runtime_dir, &pid, trouble),
     };
     match client.ask_patiently(&Request::Stop {}) {
-        Ok(Reply::Done { .. }) => {}
-        Ok(_) => return Err(Trouble::other_answer("stop")),
+        Ok(Reply::Done { .. }) => {
+            wait_until_gone(&pid)?;
+            Ok(Ended::Daemon)
+        }
+        Ok(_) => Err(Trouble::other_answer("stop")),
         // It may have ended before the answer was read.
-        Err(trouble) if trouble.status != NO_PERMISSION && is_gone(&pid) => {}
-        Err(trouble) => return Err(trouble),
+        Err(trouble) if trouble.status != NO_PERMISSION && is_gone(&pid) => after_the_end(runtime_dir, &pid),
+        Err(trouble) => Err(trouble),
     }
-    wait_until_gone(&pid)?;
-    Ok(Ended::Daemon)
+}
+
+/// A daemon is gone that has not said it would end: one that was killed, and took its time to die, has removed nothing.
+fn after_the_end(runtime_dir: &Path, pid: &Path) -> Result<Ended, Trouble> {
+    // An orderly end takes the file away.
+    let was_killed = matches!(PidFile::holder(pid), Ok(Holder::Stale | Holder::Unproven(_)));
+    if was_killed && remove_leftovers(runtime_dir)? { Ok(Ended::Leftovers) } else { Ok(Ended::Daemon) }
+}
+
+fn remove_leftovers(runtime_dir: &Path) -> Result<bool, Trouble> {
+    evenkeel_runtime::remove_leftovers(runtime_dir).map_err(|why| {
+        Trouble::failed(format!("cannot remove what a killed daemon has left: {why} (evenkeel {VERSION})"))
+    })
 }
 
 fn end_without_answer(runtime_dir: &Path, pid: &Path, trouble: Trouble) -> Result<Ended, Trouble> {
@@ -59,21 +73,15 @@ fn end_without_answer(runtime_dir: &Path, pid: &Path, trouble: Trouble) -> Resul
         return Err(trouble);
     }
     match PidFile::signal(pid, Signal::TERM) {
-        // It starts just now, or its socket was removed behind its back.
+        // It starts just now, is dying, or its socket was removed behind its back.
         Ok(true) => {
             wait_until_gone(pid)?;
-            return Ok(Ended::Daemon);
+            return after_the_end(runtime_dir, pid);
         }
         Ok(false) => {}
         Err(e) => return Err(Trouble::failed(format!("cannot end the daemon: {e}"))),
     }
-    match evenkeel_runtime::remove_leftovers(runtime_dir) {
-        Ok(true) => Ok(Ended::Leftovers),
-        Ok(false) => Err(trouble),
-        Err(why) => {
-            Err(Trouble::failed(format!("cannot remove what a killed daemon has left: {why} (evenkeel {VERSION})")))
-        }
-    }
+    if remove_leftovers(runtime_dir)? { Ok(Ended::Leftovers) } else { Err(trouble) }
 }
 
 fn is_gone(pid: &Path) -> bool {

@@ -151,6 +151,18 @@ fn stop_removes_what_a_killed_daemon_has_left() {
 }
 
 #[test]
+fn stop_removes_what_a_daemon_leaves_that_is_still_dying() {
+    let Some(bed) = Bed::new("dying") else { return };
+    for _ in 0..5 {
+        let mut daemon = bed.run();
+        daemon.kill().unwrap();
+        assert_eq!(bed.code(&["stop"]), Some(0));
+        assert!(!bed.pins().exists(), "it was killed and has removed nothing itself");
+        daemon.wait().unwrap();
+    }
+}
+
+#[test]
 fn an_interface_that_is_made_anew_is_attached_again_and_no_other() {
     let Some(bed) = Bed::new("anew") else { return };
     let mut daemon = bed.run();
