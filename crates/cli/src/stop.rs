@@ -15,9 +15,9 @@ use std::{
 };
 
 /// What a daemon may take to end after it has said so.
-const LAST_STEPS: Duration = Duration::from_secs(10);
+pub(crate) const LAST_STEPS: Duration = Duration::from_secs(10);
 /// Between two looks whether it has.
-const LOOK: Duration = Duration::from_millis(20);
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// What there was to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,8 @@ fn end_without_answer(runtime_dir: &Path, pid: &Path, trouble: Trouble) -> Resul
     if remove_leftovers(runtime_dir)? { Ok(Ended::Leftovers) } else { Err(trouble) }
 }
 
-fn is_gone(pid: &Path) -> bool {
+/// Whether no process holds the file.
+pub(crate) fn is_gone(pid: &Path) -> bool {
     !matches!(PidFile::holder(pid), Ok(Holder::Running(_)))
 }
 

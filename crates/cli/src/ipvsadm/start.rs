@@ -5,6 +5,7 @@ use crate::{
     client::Client,
     exit::{FAILED, Trouble},
     ldirectord, run,
+    stop::{LAST_STEPS, LOOK, is_gone},
 };
 use evenkeel_api::RefusalCode;
 use evenkeel_os::{Herald, RuntimeDir, Side, close_inherited, detach};
@@ -12,7 +13,8 @@ use evenkeel_runtime::{Configuration, Options};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// What the daemon may take until it serves.
@@ -43,9 +45,17 @@ pub(super) fn start(runtime_dir: &Path) -> Result<Started, Trouble> {
     let prepared = RuntimeDir::prepare(&directory).map_err(failed)?;
     let lock = prepared.wait_for(LOCK).map_err(failed)?;
     // Who was first has started one meanwhile.
-    match Client::connect(&directory) {
-        Err(trouble) if trouble.status == RefusalCode::NotRunning.exit_status() => {}
-        connected => return connected.map(Started::Caller),
+    let end = Instant::now() + LAST_STEPS;
+    loop {
+        match Client::connect(&directory) {
+            Err(trouble) if trouble.status == RefusalCode::NotRunning.exit_status() => {}
+            connected => return connected.map(Started::Caller),
+        }
+        // A process that has the directory and does not answer starts just now, or was killed and is still dying.
+        if is_gone(&directory.join("pid")) || Instant::now() > end {
+            break;
+        }
+        thread::sleep(LOOK);
     }
     match detach().map_err(failed)? {
         Side::Caller(waiter) => {
