@@ -131,9 +131,11 @@ impl Bed {
                 command.starts_with("ipvsadm") && environment.windows(here.len()).any(|part| part == here)
             })
             .unwrap_or_else(|| panic!("nobody serves {}", socket.display()));
-        let session = |pid: i32| {
-            let pid = rustix::process::Pid::from_raw(pid);
-            rustix::process::getsid(pid).unwrap().as_raw_nonzero().get()
+        // By /proc: a session whose leader is outside of a container's process numbers is 0, which getsid cannot give.
+        let session = |pid: i32| -> i32 {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            let (_, fields) = stat.rsplit_once(") ").unwrap();
+            fields.split(' ').nth(3).unwrap().parse().unwrap()
         };
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))
             .unwrap()
