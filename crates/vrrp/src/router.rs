@@ -1,0 +1,182 @@
+//! All instances of one node: their timers in one place, and their sync groups.
+//!
+//! A sync group becomes master only when each of its members would, and yields when one of them has to; a broken member
+//! keeps all of them out.
+
+use crate::{Input, Instance, Output, Role, Settings, timers::Timers};
+use evenkeel_machine::{Instant, Machine, Outbox};
+
+/// Names an instance of a [`Router`]: its place, 0 and up.
+pub type Place = usize;
+
+/// The instances of one node.
+#[derive(Debug, Default)]
+pub struct Router {
+    members: Vec<Member>,
+    groups: Vec<Vec<Place>>,
+    timers: Timers,
+    /// Of one instance at a time; kept so that nothing is allocated.
+    said: Outbox<Output>,
+}
+
+#[derive(Clone, Debug)]
+struct Member {
+    instance: Instance,
+    group: Option<usize>,
+    candidate: bool,
+}
+
+impl Router {
+    /// One without instances.
+    pub fn new() -> Router {
+        Router::default()
+    }
+
+    /// Adds an instance that belongs to no group.
+    pub fn add(&mut self, settings: Settings) -> Place {
+        let place = self.members.len();
+        let instance = Instance::new(Settings { grouped: false, ..settings });
+        self.members.push(Member { instance, group: None, candidate: false });
+        self.timers.grow(place);
+        place
+    }
+
+    /// Adds a group of instances of `settings`; gives their places.
+    pub fn add_group(&mut self, settings: impl IntoIterator<Item = Settings>) -> Vec<Place> {
+        let group = self.groups.len();
+        let mut places = Vec::new();
+        for settings in settings {
+            let place = self.members.len();
+            let instance = Instance::new(Settings { grouped: true, ..settings });
+            self.members.push(Member { instance, group: Some(group), candidate: false });
+            self.timers.grow(place);
+            places.push(place);
+        }
+        self.groups.push(places.clone());
+        places
+    }
+
+    /// The instance at `place`.
+    pub fn instance(&self, place: Place) -> Option<&Instance> {
+        self.members.get(place).map(|member| &member.instance)
+    }
+
+    /// How many instances there are.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Tells one instance something and carries what it says to `out` and to its group.
+    fn tell(&mut self, now: Instant, place: Place, input: Option<Input>, out: &mut Outbox<(Place, Output)>) {
+        let Some(member) = self.members.get_mut(place) else { return };
+        match input {
+            Some(input) => member.instance.handle(now, input, &mut self.said),
+            None => member.instance.handle_timeout(now, &mut self.said),
+        }
+        self.timers.set(place, member.instance.deadline());
+        let mut turned = None;
+        while let Some(output) = self.said.pop() {
+            match output {
+                Output::Candidate => member.candidate = true,
+                Output::Turned { to, .. } => {
+                    member.candidate = false;
+                    turned = Some(to);
+                    out.push((place, output));
+                }
+                Output::Advertise { .. }
+                | Output::Hold { .. }
+                | Output::Release
+                | Output::Announce { .. }
+                | Output::Noticed(_) => out.push((place, output)),
+            }
+        }
+        // A candidate that hears a better router waits again.
+        member.candidate &= member.instance.is_candidate();
+        let Some(group) = member.group else { return };
+        match turned {
+            Some(Role::Backup | Role::Stopped | Role::Fault | Role::Leaving) => self.follow(now, group, place, out),
+            Some(Role::Master) | None => {}
+        }
+        self.elect(now, group, out);
+    }
+
+    /// After the member at `place` has turned from being master, or into a fault.
+    fn follow(&mut self, now: Instant, group: usize, place: Place, out: &mut Outbox<(Place, Output)>) {
+        for at in 0..self.groups.get(group).map_or(0, Vec::len) {
+            let Some(&other) = self.groups.get(group).and_then(|places| places.get(at)) else { continue };
+            let masters = self.members.get(other).is_some_and(|member| member.instance.role() == Role::Master);
+            if other != place && masters {
+                self.tell(now, other, Some(Input::GroupYields), out);
+            }
+        }
+    }
+
+    /// Makes the group master when all its members are candidates.
+    fn elect(&mut self, now: Instant, group: usize, out: &mut Outbox<(Place, Output)>) {
+        let Some(places) = self.groups.get(group) else { return };
+        let all = places.iter().all(|&place| self.members.get(place).is_some_and(|member| member.candidate));
+        if !all {
+            return;
+        }
+        for at in 0..places.len() {
+            let Some(&place) = self.groups.get(group).and_then(|places| places.get(at)) else { continue };
+            if let Some(member) = self.members.get_mut(place) {
+                member.candidate = false;
+            }
+            self.tell(now, place, Some(Input::GroupElected), out);
+        }
+    }
+
+    /// Tells the other members of a group whether one of them is broken.
+    fn spread_fault(&mut self, now: Instant, place: Place, out: &mut Outbox<(Place, Output)>) {
+        let Some(group) = self.members.get(place).and_then(|member| member.group) else { return };
+        for at in 0..self.groups.get(group).map_or(0, Vec::len) {
+            let Some(places) = self.groups.get(group) else { return };
+            let Some(&other) = places.get(at) else { continue };
+            let broken = |place: &Place| self.members.get(*place).is_some_and(|member| member.instance.is_broken());
+            let others_broken = places.iter().any(|third| *third != other && broken(third));
+            if other != place {
+                self.tell(now, other, Some(Input::GroupBroken(others_broken)), out);
+            }
+        }
+    }
+}
+
+impl Machine for Router {
+    type Input = (Place, Input);
+    type Output = (Place, Output);
+
+    fn handle(&mut self, now: Instant, (place, input): (Place, Input), out: &mut Outbox<(Place, Output)>) {
+        self.tell(now, place, Some(input), out);
+        match input {
+            Input::Broken(_) | Input::Address(_) => self.spread_fault(now, place, out),
+            Input::Start { .. }
+            | Input::Stop { .. }
+            | Input::Heard(_)
+            | Input::GroupBroken(_)
+            | Input::Adjust(_)
+            | Input::Ready(_)
+            | Input::GroupElected
+            | Input::GroupYields
+            | Input::Unreachable(_)
+            | Input::Announce => {}
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant, out: &mut Outbox<(Place, Output)>) {
+        // Each instance once: one that is due again at once is not waited for.
+        for _ in 0..self.members.len() {
+            let Some(place) = self.timers.due(now) else { return };
+            self.tell(now, place, None, out);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.timers.first()
+    }
+}

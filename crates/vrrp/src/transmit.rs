@@ -1,0 +1,73 @@
+//! The packets of a master.
+
+use crate::{
+    authentication::{self, Authentication},
+    checksum::Form,
+    codec::{AuthenticationType, PROTOCOL, Prepared},
+    receive::Terms,
+};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Internetwork control (RFC 791 3.1), as keepalived marks its packets.
+const SERVICE: u8 = 0xc0;
+const HEADER: usize = 20;
+
+/// Makes the packets of one instance in a buffer that it keeps.
+#[derive(Clone, Debug)]
+pub struct Transmitter {
+    message: Prepared,
+    authentication: Authentication,
+    packet: Vec<u8>,
+    identification: u16,
+    sequence: u32,
+}
+
+impl Transmitter {
+    /// `None` where the terms hold more addresses than a message can, 255.
+    pub fn new(terms: &Terms) -> Option<Transmitter> {
+        let (kind, password) = match terms.authentication {
+            Authentication::None => (AuthenticationType::None, [0; 8]),
+            Authentication::Password(password) => (AuthenticationType::Password, password),
+            // The key stays at home.
+            Authentication::Header(_) => (AuthenticationType::Header, [0; 8]),
+        };
+        let message = Prepared::new(terms.version, terms.vrid, terms.interval, &terms.addresses, kind, password)?;
+        Some(Transmitter {
+            message,
+            authentication: terms.authentication,
+            packet: Vec::new(),
+            identification: 0,
+            sequence: 0,
+        })
+    }
+
+    /// An IPv4 packet, header and all, for a socket with `IP_HDRINCL`.
+    pub fn ipv4(&mut self, priority: u8, form: Form, source: Ipv4Addr, destination: Ipv4Addr, ttl: u8) -> &[u8] {
+        let message = self.message.with_priority(priority, form, source.into(), destination.into());
+        let (protocol, before) = match self.authentication {
+            Authentication::Header(_) => (authentication::PROTOCOL, authentication::LENGTH),
+            Authentication::None | Authentication::Password(_) => (PROTOCOL, 0),
+        };
+        self.identification = self.identification.wrapping_add(1).max(1);
+        // At most 20 + 24 + 8 + 255 addresses of 4 bytes + 8.
+        let length = u16::try_from(HEADER + before + message.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let [i0, i1] = self.identification.to_be_bytes();
+        self.packet.clear();
+        self.packet.extend([0x45, SERVICE, length[0], length[1], i0, i1, 0, 0, ttl, protocol, 0, 0]);
+        self.packet.extend(source.octets());
+        self.packet.extend(destination.octets());
+        if let Authentication::Header(key) = self.authentication {
+            self.sequence = self.sequence.wrapping_add(1);
+            let unicast = !destination.is_multicast();
+            let header = authentication::header(key, source, self.sequence, &self.packet, message, unicast);
+            self.packet.extend(header);
+        }
+        self.packet.extend(message);
+        &self.packet
+    }
+
+    /// What follows an IPv6 header.
+    pub fn ipv6(&mut self, priority: u8, source: IpAddr, destination: IpAddr) -> &[u8] {
+        self.message.with_priority(priority, Form::PseudoHeader, source, destination)
+    }
+}
