@@ -11,7 +11,8 @@ pub struct Rounds {
     pub burst: u8,
     /// Until the same once more (`garp_master_delay`); 0: not again.
     pub again_after: Duration,
-    /// Between refreshes for as long as it is master (`garp_master_refresh`); 0: none.
+    /// Between refreshes for as long as it is master (`garp_master_refresh`); 0: none. They repair what nobody noticed:
+    /// a master that died while the link was split, a switch that forgot.
     pub refresh: Duration,
     /// Rounds of a refresh (`garp_master_refresh_repeat`).
     pub refresh_burst: u8,
@@ -22,12 +23,12 @@ pub struct Rounds {
 }
 
 impl Default for Rounds {
-    /// As keepalived has them.
+    /// As keepalived has them, but for the refresh, which it leaves out.
     fn default() -> Rounds {
         Rounds {
             burst: 5,
             again_after: Duration::from_secs(5),
-            refresh: Duration::ZERO,
+            refresh: Duration::from_secs(60),
             refresh_burst: 1,
             contested_burst: 5,
             contested_again_after: Duration::from_secs(5),

@@ -232,7 +232,10 @@ enum State {
     Backup(Waiting),
     Master(Mastery),
     /// A master until `until`.
-    Leaving { lease: lease::Lease, until: Instant },
+    Leaving {
+        lease: lease::Lease,
+        until: Instant,
+    },
 }
 
 /// A backup's patience.
@@ -250,6 +253,8 @@ struct Waiting {
     master: Option<IpAddr>,
     /// While a lower master is borne: until when.
     preempt_at: Option<Instant>,
+    /// The link may take this router for the master: a better one is to be told so, that it announces itself.
+    owes_word: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,7 +359,8 @@ impl Instance {
     /// Begins to wait for `intervals` of `interval`.
     fn wait(&mut self, now: Instant, intervals: u8, interval: Duration, why: Why, out: &mut Outbox<Output>) {
         let pending = Pending::Silence { intervals };
-        let waiting = Waiting { interval, since: now, pending, late: 0, master: None, preempt_at: None };
+        let waiting =
+            Waiting { interval, since: now, pending, late: 0, master: None, preempt_at: None, owes_word: false };
         self.turn(State::Backup(waiting), why, out);
     }
 
@@ -403,8 +409,19 @@ impl Instance {
         }
     }
 
-    fn heard_as_backup(&mut self, now: Instant, mut waiting: Waiting, heard: Heard) {
+    /// A silent loser: the winner does not know that there was another.
+    fn owe_word(&mut self) {
+        if let State::Backup(waiting) = &mut self.state {
+            waiting.owes_word = true;
+        }
+    }
+
+    fn heard_as_backup(&mut self, now: Instant, mut waiting: Waiting, heard: Heard, out: &mut Outbox<Output>) {
         let own = self.priority().get();
+        if waiting.owes_word && (heard.priority, Some(heard.source)) > (own, self.address) {
+            out.push(Output::Advertise { priority: own });
+            waiting.owes_word = false;
+        }
         if heard.priority == 0 {
             // RFC 9568 6.4.2 (425). Only the master's own last word counts.
             if waiting.master.is_none_or(|master| master == heard.source) {
@@ -487,6 +504,7 @@ impl Instance {
             if silent >= self.settings.interval * u32::from(self.settings.down_adverts) {
                 out.push(Output::Release);
                 self.wait(now, 1, self.settings.interval, Why::Frozen { silent }, out);
+                self.owe_word();
             }
         }
     }
@@ -549,6 +567,7 @@ impl Instance {
             Some(_) => {
                 out.push(Output::Release);
                 self.begin(now, Why::Started, out);
+                self.owe_word();
             }
             None => self.begin(now, Why::Started, out),
         }
@@ -571,7 +590,7 @@ impl Instance {
 
     fn hear(&mut self, now: Instant, heard: Heard, out: &mut Outbox<Output>) {
         match self.state {
-            State::Backup(waiting) => self.heard_as_backup(now, waiting, heard),
+            State::Backup(waiting) => self.heard_as_backup(now, waiting, heard, out),
             State::Master(mastery) => self.heard_as_master(now, mastery, heard, out),
             State::Leaving { .. } if heard.priority > 0 => {
                 out.push(Output::Release);

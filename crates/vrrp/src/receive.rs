@@ -72,7 +72,11 @@ impl<'a> Packet<'a> {
         let fixed: &[u8; 20] = bytes.first_chunk().ok_or(Reason::Header)?;
         let words = usize::from(fixed[0] & 0xf) * 4;
         let total = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
-        if fixed[0] >> 4 != 4 || words < fixed.len() || total < words || !matches!(fixed[9], PROTOCOL | authentication::PROTOCOL) {
+        if fixed[0] >> 4 != 4
+            || words < fixed.len()
+            || total < words
+            || !matches!(fixed[9], PROTOCOL | authentication::PROTOCOL)
+        {
             return Err(Reason::Header);
         }
         let (header, payload) = bytes.get(..total).ok_or(Reason::Length)?.split_at(words);
@@ -195,13 +199,11 @@ impl Receiver {
             Reach::Unicast { .. } if packet.destination.is_multicast() => Err(Reason::Destination),
             Reach::Multicast if packet.hops != Some(255) => Err(Reason::Hops),
             Reach::Multicast => Ok(()),
-            Reach::Unicast { peers, check_source } => {
-                match peers.iter().find(|peer| peer.address == packet.source) {
-                    Some(peer) if packet.hops.is_some_and(|hops| !peer.hops.contains(&hops)) => Err(Reason::Hops),
-                    None if *check_source => Err(Reason::Source),
-                    Some(_) | None => Ok(()),
-                }
-            }
+            Reach::Unicast { peers, check_source } => match peers.iter().find(|peer| peer.address == packet.source) {
+                Some(peer) if packet.hops.is_some_and(|hops| !peer.hops.contains(&hops)) => Err(Reason::Hops),
+                None if *check_source => Err(Reason::Source),
+                Some(_) | None => Ok(()),
+            },
         }
     }
 

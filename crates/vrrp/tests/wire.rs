@@ -104,7 +104,8 @@ fn judged(kind: &str, change: impl Fn(&mut Vec<u8>), set: impl Fn(&mut Terms)) -
 /// Makes the checksum of a multicast version 3 message right again, without a pseudo header.
 fn sum_again(bytes: &mut [u8]) {
     bytes[26..28].fill(0);
-    let mut sum: u32 = bytes[20..].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0))).sum();
+    let mut sum: u32 =
+        bytes[20..].chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0))).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -141,24 +142,49 @@ fn each_mistake_has_its_reason() {
     failed(summed(&|bytes| bytes[25] = 0), Reason::Interval);
     failed(v3(&|bytes| bytes[15] = 2), Reason::Looped);
     failed(judged("v3", |_| {}, |terms| terms.addresses.truncate(1)), Reason::Addresses);
-    failed(judged("v3", |_| {}, |terms| terms.reach = Reach::Unicast { peers: Vec::new(), check_source: false }), Reason::Destination);
+    failed(
+        judged("v3", |_| {}, |terms| terms.reach = Reach::Unicast { peers: Vec::new(), check_source: false }),
+        Reason::Destination,
+    );
     failed(judged("v3-unicast", |_| {}, |terms| terms.reach = Reach::Multicast), Reason::Destination);
-    failed(judged("v3-unicast", |_| {}, |terms| terms.reach = Reach::Unicast { peers: Vec::new(), check_source: true }), Reason::Source);
+    failed(
+        judged("v3-unicast", |_| {}, |terms| terms.reach = Reach::Unicast { peers: Vec::new(), check_source: true }),
+        Reason::Source,
+    );
     let near = |terms: &mut Terms| {
         let peer = Peer { address: source("v3"), hops: 0..=254 };
         terms.reach = Reach::Unicast { peers: vec![peer], check_source: true };
     };
     failed(judged("v3-unicast", |_| {}, near), Reason::Hops);
     // RFC 3768 7.1 and RFC 2338.
-    failed(judged("v2-none", |_| {}, |terms| terms.interval = AdvertInterval::new(VrrpVersion::Two, Duration::from_secs(2)).unwrap()), Reason::Interval);
+    failed(
+        judged(
+            "v2-none",
+            |_| {},
+            |terms| terms.interval = AdvertInterval::new(VrrpVersion::Two, Duration::from_secs(2)).unwrap(),
+        ),
+        Reason::Interval,
+    );
     failed(judged("v2-none", |_| {}, |terms| terms.version = VrrpVersion::Three), Reason::Version);
     failed(judged("v3", |_| {}, |terms| terms.version = VrrpVersion::Two), Reason::Version);
-    failed(judged("v2-pass", |_| {}, |terms| terms.authentication = Authentication::Password(*b"another1")), Reason::Authentication);
+    failed(
+        judged("v2-pass", |_| {}, |terms| terms.authentication = Authentication::Password(*b"another1")),
+        Reason::Authentication,
+    );
     failed(judged("v2-pass", |_| {}, |terms| terms.authentication = Authentication::None), Reason::AuthenticationType);
-    failed(judged("v2-none", |_| {}, |terms| terms.authentication = Authentication::Password(*b"secretpw")), Reason::AuthenticationType);
-    failed(judged("v2-pass", |_| {}, |terms| terms.authentication = Authentication::Header(*b"secretpw")), Reason::AuthenticationType);
+    failed(
+        judged("v2-none", |_| {}, |terms| terms.authentication = Authentication::Password(*b"secretpw")),
+        Reason::AuthenticationType,
+    );
+    failed(
+        judged("v2-pass", |_| {}, |terms| terms.authentication = Authentication::Header(*b"secretpw")),
+        Reason::AuthenticationType,
+    );
     failed(judged("v2-ah", |_| {}, |terms| terms.authentication = Authentication::None), Reason::AuthenticationType);
-    failed(judged("v2-ah", |_| {}, |terms| terms.authentication = Authentication::Header(*b"another1")), Reason::Authentication);
+    failed(
+        judged("v2-ah", |_| {}, |terms| terms.authentication = Authentication::Header(*b"another1")),
+        Reason::Authentication,
+    );
     failed(judged("v2-ah", |bytes| bytes[35] ^= 1, |_| {}), Reason::Authentication);
     failed(judged("v2-ah", |bytes| bytes.truncate(30), |_| {}), Reason::Length);
 }
@@ -167,7 +193,8 @@ fn each_mistake_has_its_reason() {
 fn a_packet_with_an_authentication_header_counts_once() {
     let mut receiver = Receiver::new(terms("v2-ah"));
     let packets = recorded("v2-ah");
-    let mut hear = |at: usize| receiver.receive(&packet(&packets[at]).unwrap(), own("v2-ah")).map(|heard| heard.priority);
+    let mut hear =
+        |at: usize| receiver.receive(&packet(&packets[at]).unwrap(), own("v2-ah")).map(|heard| heard.priority);
     assert_eq!(hear(0), Ok(100));
     assert_eq!(hear(1), Ok(100));
     assert_eq!(hear(1), Err(Reason::Replay));
