@@ -33,8 +33,8 @@ pub fn matches(bytes: &[u8], form: Form, source: IpAddr, destination: IpAddr) ->
     (form == Form::PseudoHeader || source.is_ipv4()) && sum(bytes, form, source, destination) == 0
 }
 
-/// Writes the checksum of `form` into `bytes`.
-pub(crate) fn write(bytes: &mut [u8], form: Form, source: IpAddr, destination: IpAddr) {
+/// Writes the checksum of `form` into `bytes`; too few bytes for one are left alone.
+pub fn write(bytes: &mut [u8], form: Form, source: IpAddr, destination: IpAddr) {
     if let Some(place) = bytes.get_mut(AT) {
         place.fill(0);
         let sum = sum(bytes, form, source, destination);

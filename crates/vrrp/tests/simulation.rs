@@ -4,6 +4,8 @@
 //! and the wire is whole, the address is not without an owner for longer than an election takes; and when all is quiet
 //! the link knows the owner.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use evenkeel_machine::{Instant, Machine, Outbox, Rng};
 use evenkeel_model::Priority;
 use evenkeel_vrrp::{Heard, Input, Instance, Output, Preempt, Role, Rounds, Settings, lease};

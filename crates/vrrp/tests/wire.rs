@@ -1,5 +1,7 @@
 //! Packets of real routers are understood, and ours are theirs, byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use evenkeel_model::{AdvertInterval, Vrid, VrrpVersion};
 use evenkeel_vrrp::{Authentication, Heard, Packet, Peer, Reach, Reason, Receiver, Terms, Transmitter, checksum::Form};
 use std::{net::IpAddr, time::Duration};

@@ -1,0 +1,73 @@
+//! Any bytes as packets of a link, with time between them: each is heard or has a reason, and the election goes on.
+
+#![no_main]
+
+use evenkeel_machine::{Instant, Machine, Outbox};
+use evenkeel_model::{AdvertInterval, Priority, Vrid, VrrpVersion};
+use evenkeel_vrrp::{
+    Authentication, Input, Instance, Packet, Preempt, Reach, Receiver, Role, Rounds, Settings, Terms, checksum,
+};
+use std::{net::IpAddr, time::Duration};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let Some((&[kind, priority], mut rest)) = bytes.split_first_chunk() else { return };
+    let ipv6 = kind & 1 != 0;
+    let version = if kind & 2 != 0 && !ipv6 { VrrpVersion::Two } else { VrrpVersion::Three };
+    let address = |last| if ipv6 { IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, last]) } else { IpAddr::from([10, 9, 7, last as u8]) };
+    let authentication = match (version, kind & 0xc) {
+        (VrrpVersion::Two, 4) => Authentication::Password(*b"secretpw"),
+        (VrrpVersion::Two, 8) => Authentication::Header(*b"secretpw"),
+        _ => Authentication::None,
+    };
+    let terms = Terms {
+        version,
+        vrid: Vrid::new(51).expect("not 0"),
+        interval: AdvertInterval::DEFAULT,
+        addresses: vec![address(100), address(101)],
+        authentication,
+        reach: Reach::Multicast,
+    };
+    let mut receiver = Receiver::new(terms);
+    let mut instance = Instance::new(Settings {
+        priority: Priority::new(priority).unwrap_or(Priority::DEFAULT),
+        interval: Duration::from_secs(1),
+        down_adverts: 3,
+        preempt: if kind & 16 != 0 { Preempt::No } else { Preempt::After(Duration::ZERO) },
+        answer_lower: true,
+        rounds: Rounds::default(),
+        grouped: false,
+    });
+    let own = address(2);
+    let mut out = Outbox::new();
+    let mut now = Instant::START;
+    instance.handle(now, Input::Address(Some(own)), &mut out);
+    instance.handle(now, Input::Start { since_renewal: None }, &mut out);
+    while let Some((&[wait, length, how], more)) = rest.split_first_chunk() {
+        let (packet, more) = more.split_at(more.len().min(length.into()));
+        rest = more;
+        now = now + Duration::from_millis(u64::from(wait) * 40);
+        let mut packet = packet.to_vec();
+        // A fuzzer does not guess checksums.
+        let message = if ipv6 { 0 } else { 20 };
+        if how & 1 != 0 && packet.len() >= message + 8 {
+            let group = if ipv6 { "ff02::12".parse().expect("an address") } else { checksum::GROUP_V4.into() };
+            let form =
+                if version == VrrpVersion::Two { checksum::Form::MessageOnly } else { checksum::Form::PseudoHeader };
+            checksum::write(&mut packet[message..], form, address(9), group);
+        }
+        let read = if ipv6 {
+            Ok(Packet::ipv6(address(9), "ff02::12".parse().expect("an address"), Some(255), &packet))
+        } else {
+            Packet::ipv4(&packet)
+        };
+        if let Ok(heard) = read.and_then(|packet| receiver.receive(&packet, own)) {
+            instance.handle(now, Input::Heard(heard), &mut out);
+        }
+        if instance.deadline().is_some_and(|due| due <= now) {
+            instance.handle_timeout(now, &mut out);
+        }
+        while out.pop().is_some() {}
+        assert!(matches!(instance.role(), Role::Backup | Role::Master));
+        assert!(instance.deadline().is_some(), "an election never stands still");
+    }
+});
