@@ -1,6 +1,9 @@
 //! Addresses of the host.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use crate::{
     error::Error,
@@ -10,6 +13,8 @@ use crate::{
 
 const IFA_PROTO: u16 = 11;
 const IFADDR: usize = 8;
+/// Seconds that an address without a lifetime has.
+const FOREVER: u32 = u32::MAX;
 
 /// An address on an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,8 @@ pub struct Address {
     pub secondary: bool,
     /// The broadcast address of an IPv4 address.
     pub broadcast: Option<Ipv4Addr>,
+    /// For how long it stays, in whole seconds; `None`: until somebody deletes it. Of one that is read: what is left.
+    pub lifetime: Option<Duration>,
 }
 
 impl Address {
@@ -53,6 +60,7 @@ impl Address {
             duplicate: false,
             secondary: false,
             broadcast: None,
+            lifetime: None,
         }
     }
 
@@ -76,6 +84,11 @@ impl Address {
         if let Some(broadcast) = self.broadcast {
             request = request.address(libc::IFA_BROADCAST, broadcast.into());
         }
+        if let Some(lifetime) = self.lifetime {
+            // struct ifa_cacheinfo: preferred, valid, and two times that only the kernel writes.
+            let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(FOREVER - 1).to_ne_bytes();
+            request = request.attribute(libc::IFA_CACHEINFO, &[seconds, seconds, [0; 4], [0; 4]].concat());
+        }
         request
     }
 
@@ -94,6 +107,12 @@ impl Netlink {
     pub fn add_address(&mut self, address: &Address) -> Result<(), Error> {
         let request = address.request(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
         self.change(&format!("add {}", address.text()), request)
+    }
+
+    /// Adds an address, or gives the one that is there this lifetime and these options.
+    pub fn hold_address(&mut self, address: &Address) -> Result<(), Error> {
+        let request = address.request(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_REPLACE);
+        self.change(&format!("hold {}", address.text()), request)
     }
 
     /// Deletes the address with this interface, value and prefix length.
@@ -125,6 +144,10 @@ pub(crate) fn read_address(message: Message<'_>) -> Option<Address> {
                 if let Some(IpAddr::V4(broadcast)) = address(value) {
                     found.broadcast = Some(broadcast);
                 }
+            }
+            libc::IFA_CACHEINFO => {
+                let valid = u32_at(value, 4).filter(|seconds| *seconds != FOREVER);
+                found.lifetime = valid.map(|seconds| Duration::from_secs(seconds.into()));
             }
             IFA_PROTO => found.protocol = u8_at(value, 0).filter(|protocol| *protocol != 0),
             _ => {}

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "packet socket addresses and filters are not in rustix")]
 
-mod codec;
+pub(crate) mod codec;
 
 use std::{
     io,
@@ -27,8 +27,8 @@ use crate::{
 const BATCH: usize = 512;
 /// More than any frame that can be an answer.
 const FRAME: usize = 2048;
-const ARP: u16 = 0x0806;
-const IPV6: u16 = 0x86dd;
+pub(crate) const ARP: u16 = 0x0806;
+pub(crate) const IPV6: u16 = 0x86dd;
 
 /// A pair of packet sockets for ARP and neighbour discovery. Its file descriptor is readable when answers wait; it
 /// never blocks.
@@ -118,7 +118,7 @@ impl AsFd for NeighbourSocket {
 }
 
 /// Whether an error is weather: the interface is down, gone or its queue is full.
-fn is_passing(error: &io::Error) -> bool {
+pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::ENETDOWN | libc::ENODEV | libc::ENXIO | libc::ENOBUFS | libc::EAGAIN | libc::ENETUNREACH)
@@ -137,16 +137,22 @@ fn read(protocol: u16, packet: &[u8], from: &libc::sockaddr_ll) -> Option<Heard>
 /// One instruction of a classic filter: code, jump if true, jump if false, operand.
 type Instruction = (u32, u8, u8, u32);
 
-/// A packet socket for one protocol on all interfaces, without the Ethernet header.
-fn packet_socket(protocol: u16, filter: &[Instruction]) -> io::Result<OwnedFd> {
+/// A packet socket that only sends.
+pub(crate) fn sending_socket() -> io::Result<OwnedFd> {
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    // SAFETY: no pointer is passed. Protocol 0: nothing is received before the filter is in place.
+    // SAFETY: no pointer is passed. Protocol 0 receives nothing.
     let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call above just made this descriptor, and nothing else owns it.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A packet socket for one protocol on all interfaces, without the Ethernet header.
+fn packet_socket(protocol: u16, filter: &[Instruction]) -> io::Result<OwnedFd> {
+    // Nothing is received before the filter is in place.
+    let socket = sending_socket()?;
     if !filter.is_empty() {
         attach(&socket, filter)?;
     }
@@ -191,7 +197,7 @@ fn link_address(protocol: u16, ifindex: u32, to: Option<MacAddress>) -> libc::so
     address
 }
 
-fn send_to(socket: &OwnedFd, protocol: u16, ifindex: u32, to: MacAddress, packet: &[u8]) -> io::Result<()> {
+pub(crate) fn send_to(socket: &OwnedFd, protocol: u16, ifindex: u32, to: MacAddress, packet: &[u8]) -> io::Result<()> {
     let address = link_address(protocol, ifindex, Some(to));
     // SAFETY: both pointers and lengths describe values that live across the call.
     let sent = unsafe {

@@ -5,6 +5,7 @@
 //! [`NeighbourSocket`] its ears. The messages are our own (`message`): five kinds with one framing, read without trust.
 
 mod address;
+mod announce;
 mod discovery;
 mod error;
 mod ethtool;
@@ -18,8 +19,10 @@ pub mod nexthop;
 mod qdisc;
 mod route;
 mod socket;
+mod vrrp;
 
 pub use address::Address;
+pub use announce::Announcer;
 pub use discovery::NeighbourSocket;
 pub use error::Error;
 pub use link::{Link, LinkKind, VethEnd, XdpMode};
@@ -29,3 +32,4 @@ pub use neighbour::{Neighbour, NeighbourState};
 pub use netfilter::nf_tables;
 pub use route::{Route, RouteEntry, RouteKind};
 pub use socket::Netlink;
+pub use vrrp::{Received, VrrpSocket};

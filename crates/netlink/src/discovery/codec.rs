@@ -14,7 +14,11 @@ const IPV6_HEADER: usize = 40;
 const ICMPV6: u8 = 58;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
+const ROUTER: u8 = 0x80;
 const SOLICITED: u8 = 0x40;
+const OVERRIDE: u8 = 0x20;
+/// All nodes of the link (RFC 4291 2.7.1).
+pub(crate) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const OPTION_SOURCE: u8 = 1;
 const OPTION_TARGET: u8 = 2;
 
@@ -27,6 +31,22 @@ pub(super) fn arp_request(source_mac: MacAddress, source: Option<Ipv4Addr>, targ
     packet.extend([0; 6]);
     packet.extend(target.octets());
     packet
+}
+
+/// The announcement that `address` is at `mac` (RFC 5227 3): a request for itself, as keepalived sends it.
+pub(crate) fn gratuitous_arp(mac: MacAddress, address: Ipv4Addr) -> Vec<u8> {
+    arp_request(mac, Some(address), address)
+}
+
+/// The announcement that `address` is at `mac`, to all nodes (RFC 4861 7.2.6): unsolicited, to override what they know,
+/// of a router where `router`.
+pub(crate) fn unsolicited_advertisement(mac: MacAddress, address: Ipv6Addr, router: bool) -> Vec<u8> {
+    let flags = OVERRIDE | if router { ROUTER } else { 0 };
+    let mut message = vec![ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
+    message.extend(address.octets());
+    message.extend([OPTION_TARGET, 1]);
+    message.extend(mac.0);
+    icmpv6(address, ALL_NODES, message)
 }
 
 /// Who an ARP packet says its sender is.
@@ -57,7 +77,11 @@ pub(super) fn solicitation(
         message.extend([OPTION_SOURCE, 1]);
         message.extend(source_mac.0);
     }
-    let source = source.unwrap_or(Ipv6Addr::UNSPECIFIED);
+    icmpv6(source.unwrap_or(Ipv6Addr::UNSPECIFIED), destination, message)
+}
+
+/// An IPv6 packet with `message`, whose checksum is written here.
+fn icmpv6(source: Ipv6Addr, destination: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
     let sum = checksum(source, destination, &message);
     if let Some(field) = message.get_mut(2..4) {
         field.copy_from_slice(&sum.to_be_bytes());
@@ -124,7 +148,7 @@ pub(super) fn solicited_node(target: Ipv6Addr) -> Ipv6Addr {
 }
 
 /// The Ethernet address of an IPv6 group (RFC 2464 7).
-pub(super) fn group_mac(group: Ipv6Addr) -> MacAddress {
+pub(crate) fn group_mac(group: Ipv6Addr) -> MacAddress {
     let [.., a, b, c, d] = group.octets();
     MacAddress([0x33, 0x33, a, b, c, d])
 }
@@ -147,6 +171,14 @@ fn checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_announcement_says_who_has_the_address() {
+        let four = Ipv4Addr::new(10, 0, 0, 9);
+        assert_eq!(read_arp(&gratuitous_arp(OURS, four)), Some((four.into(), OURS)));
+        let six: Ipv6Addr = "fd00::9".parse().expect("v6");
+        assert_eq!(read_advertisement(&unsolicited_advertisement(OURS, six, true), THEIRS), Some((six.into(), OURS)));
+    }
 
     const OURS: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
     const THEIRS: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);

@@ -1,0 +1,50 @@
+//! Telling a link where an address is: gratuitous ARP and unsolicited neighbour advertisements.
+
+use std::{
+    io,
+    net::IpAddr,
+    os::fd::{BorrowedFd, OwnedFd},
+};
+
+use crate::{
+    discovery::{ARP, IPV6, codec, is_passing, send_to, sending_socket},
+    error::Error,
+    mac::MacAddress,
+    socket::in_namespace,
+};
+
+/// A packet socket that announces addresses on any interface. It never blocks.
+#[derive(Debug)]
+pub struct Announcer {
+    socket: OwnedFd,
+}
+
+impl Announcer {
+    /// Opens it in the caller's network namespace.
+    pub fn open() -> Result<Announcer, Error> {
+        let socket = sending_socket().map_err(|e| Error::new("open a socket to announce addresses", e))?;
+        Ok(Announcer { socket })
+    }
+
+    /// Opens it in the network namespace behind `namespace`.
+    pub fn open_in(namespace: BorrowedFd<'_>) -> Result<Announcer, Error> {
+        in_namespace(namespace, Announcer::open)
+    }
+
+    /// Says once on interface `ifindex` that `address` is at `mac`; `router` is the flag of IPv6. What the interface
+    /// cannot take just now is lost.
+    pub fn announce(&self, ifindex: u32, mac: MacAddress, address: IpAddr, router: bool) -> Result<(), Error> {
+        let sent = match address {
+            IpAddr::V4(address) => {
+                let packet = codec::gratuitous_arp(mac, address);
+                send_to(&self.socket, ARP, ifindex, MacAddress::BROADCAST, &packet)
+            }
+            IpAddr::V6(address) => {
+                let packet = codec::unsolicited_advertisement(mac, address, router);
+                send_to(&self.socket, IPV6, ifindex, codec::group_mac(codec::ALL_NODES), &packet)
+            }
+        };
+        let failed = |e: io::Error| Error::new(format!("announce {address} on interface {ifindex}"), e);
+        sent.or_else(|e| if is_passing(&e) { Ok(()) } else { Err(failed(e)) })
+    }
+}
