@@ -3,20 +3,18 @@
 #![no_main]
 
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::{AdvertInterval, Priority, Vrid, VrrpVersion};
-use evenkeel_vrrp::{
-    Authentication, Input, Instance, Packet, Preempt, Reach, Receiver, Role, Rounds, Settings, Terms, checksum,
-};
+use evenkeel_model::vrrp::{AdvertInterval, Authentication, Preempt, Priority, Reach, Rounds, Version, Vrid};
+use evenkeel_vrrp::{Input, Instance, Packet, Receiver, Role, Settings, Terms, checksum};
 use std::{net::IpAddr, time::Duration};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&[kind, priority], mut rest)) = bytes.split_first_chunk() else { return };
     let ipv6 = kind & 1 != 0;
-    let version = if kind & 2 != 0 && !ipv6 { VrrpVersion::Two } else { VrrpVersion::Three };
+    let version = if kind & 2 != 0 && !ipv6 { Version::Two } else { Version::Three };
     let address = |last| if ipv6 { IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, last]) } else { IpAddr::from([10, 9, 7, last as u8]) };
     let authentication = match (version, kind & 0xc) {
-        (VrrpVersion::Two, 4) => Authentication::Password(*b"secretpw"),
-        (VrrpVersion::Two, 8) => Authentication::Header(*b"secretpw"),
+        (Version::Two, 4) => Authentication::Password(*b"secretpw"),
+        (Version::Two, 8) => Authentication::Header(*b"secretpw"),
         _ => Authentication::None,
     };
     let terms = Terms {
@@ -52,7 +50,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         if how & 1 != 0 && packet.len() >= message + 8 {
             let group = if ipv6 { "ff02::12".parse().expect("an address") } else { checksum::GROUP_V4.into() };
             let form =
-                if version == VrrpVersion::Two { checksum::Form::MessageOnly } else { checksum::Form::PseudoHeader };
+                if version == Version::Two { checksum::Form::MessageOnly } else { checksum::Form::PseudoHeader };
             checksum::write(&mut packet[message..], form, address(9), group);
         }
         let read = if ipv6 {

@@ -9,7 +9,7 @@ mod cluster;
 mod forwarding;
 mod scheduler;
 mod service;
-mod vrrp;
+pub mod vrrp;
 
 pub use address::{Prefix, PrefixError};
 pub use check::{Body, Check, Http, HttpMethod, Probe, Rhythm, Script, StatusSet};
@@ -22,4 +22,3 @@ pub use scheduler::{HashFlags, Scheduler, SchedulerError};
 pub use service::{
     Family, Match, MatchError, Persistence, PersistenceEngine, Protocol, ServiceKey, Thresholds, Weight,
 };
-pub use vrrp::{AdvertInterval, Priority, Vrid, VrrpVersion};

@@ -1,6 +1,6 @@
-//! What a VRRP instance is called and how it is told from others.
+//! A VRRP instance as it was configured: who it is, what it owns when it is master, and how it plays its part.
 
-use std::{fmt, num::NonZeroU8, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroU8, ops::RangeInclusive, time::Duration};
 
 /// Number of a virtual router on its link, 1 to 255 (RFC 9568 5.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,19 +62,19 @@ impl fmt::Display for Priority {
 
 /// The versions of VRRP that are spoken; they never mix on one virtual router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum VrrpVersion {
+pub enum Version {
     /// RFC 3768: IPv4, whole seconds, a password or none. Keepalived's default.
     Two,
     /// RFC 9568 and 5798: IPv4 and IPv6, hundredths of a second.
     Three,
 }
 
-impl VrrpVersion {
+impl Version {
     /// As it stands in a packet.
     pub fn number(self) -> u8 {
         match self {
-            VrrpVersion::Two => 2,
-            VrrpVersion::Three => 3,
+            Version::Two => 2,
+            Version::Three => 3,
         }
     }
 }
@@ -89,10 +89,10 @@ impl AdvertInterval {
 
     /// `None` where the version cannot say it: version 2 whole seconds from 1 to 255, version 3 hundredths from 10 ms
     /// to 40.95 s.
-    pub fn new(version: VrrpVersion, interval: Duration) -> Option<AdvertInterval> {
+    pub fn new(version: Version, interval: Duration) -> Option<AdvertInterval> {
         let (unit, most) = match version {
-            VrrpVersion::Two => (Duration::from_secs(1), 255),
-            VrrpVersion::Three => (Duration::from_millis(10), 4095),
+            Version::Two => (Duration::from_secs(1), 255),
+            Version::Three => (Duration::from_millis(10), 4095),
         };
         let whole = interval.as_nanos().is_multiple_of(unit.as_nanos());
         let units = interval.as_nanos() / unit.as_nanos();
@@ -102,6 +102,171 @@ impl AdvertInterval {
     /// The time.
     pub fn get(self) -> Duration {
         self.0
+    }
+}
+
+/// Bytes of a password or key, padded with zeros.
+pub const SECRET: usize = 8;
+
+/// What routers of one virtual router prove to each other; the same on all of them. Version 2 only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// Nothing.
+    None,
+    /// They know the password, which stands in each message (RFC 2338 5.3.10).
+    Password([u8; SECRET]),
+    /// They know the key of an IP authentication header.
+    Header([u8; SECRET]),
+}
+
+impl fmt::Debug for Authentication {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Authentication::None => "None",
+            Authentication::Password(_) => "Password(..)",
+            Authentication::Header(_) => "Header(..)",
+        })
+    }
+}
+
+/// How the routers of a virtual router reach each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// By the group of all VRRP routers of the link.
+    Multicast,
+    /// By a list.
+    Unicast {
+        /// Everybody else.
+        peers: Vec<Peer>,
+        /// Whether others than `peers` are ignored.
+        check_source: bool,
+    },
+}
+
+/// A router that is reached by unicast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Hop limits its packets may arrive with.
+    pub hops: RangeInclusive<u8>,
+}
+
+/// Whether and when a router replaces a master of lower priority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preempt {
+    /// Never.
+    No,
+    /// After it has seen one for so long.
+    After(Duration),
+}
+
+/// How often and when a master announces its addresses: keepalived's `garp_master_*` words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rounds {
+    /// Back to back on becoming master (`garp_master_repeat`).
+    pub burst: u8,
+    /// Until the same once more (`garp_master_delay`); 0: not again.
+    pub again_after: Duration,
+    /// Between refreshes for as long as it is master (`garp_master_refresh`); 0: none. They repair what nobody noticed:
+    /// a master that died while the link was split, a switch that forgot.
+    pub refresh: Duration,
+    /// Rounds of a refresh (`garp_master_refresh_repeat`).
+    pub refresh_burst: u8,
+    /// After a lower master was heard (`garp_lower_prio_repeat`).
+    pub contested_burst: u8,
+    /// Until the same once more (`garp_lower_prio_delay`); 0: not again.
+    pub contested_again_after: Duration,
+}
+
+impl Default for Rounds {
+    /// As keepalived has them, but for the refresh, which it leaves out.
+    fn default() -> Rounds {
+        Rounds {
+            burst: 5,
+            again_after: Duration::from_secs(5),
+            refresh: Duration::from_secs(60),
+            refresh_burst: 1,
+            contested_burst: 5,
+            contested_again_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// An address that moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vip {
+    /// The address.
+    pub address: IpAddr,
+    /// Leading bits that are on the link.
+    pub prefix: u8,
+    /// Where it is put; `None`: where the instance speaks.
+    pub interface: Option<String>,
+    /// Label of an IPv4 address.
+    pub label: Option<String>,
+}
+
+/// A VRRP instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// As the operator calls it.
+    pub name: String,
+    /// Where it speaks.
+    pub interface: String,
+    /// Number of its virtual router.
+    pub vrid: Vrid,
+    /// Of the protocol.
+    pub version: Version,
+    /// In elections.
+    pub priority: Priority,
+    /// Between its advertisements as master.
+    pub interval: AdvertInterval,
+    /// Intervals without an advertisement after which a master counts as gone, 1 to 100.
+    pub down_adverts: u8,
+    /// Whether it replaces a lower master.
+    pub preempt: Preempt,
+    /// The addresses it advertises, at least one, of one family.
+    pub addresses: Vec<Vip>,
+    /// Addresses that move along without being advertised.
+    pub excluded: Vec<Vip>,
+    /// Of version 2.
+    pub authentication: Authentication,
+    /// How it reaches the others.
+    pub reach: Reach,
+    /// Address it sends from; `None`: the first fitting one of the interface.
+    pub source: Option<IpAddr>,
+    /// When it announces its addresses.
+    pub rounds: Rounds,
+    /// The sync group it belongs to.
+    pub group: Option<String>,
+}
+
+impl Instance {
+    /// An instance with nothing but what must be said; the rest as keepalived has it.
+    pub fn new(name: String, interface: String, vrid: Vrid, version: Version, addresses: Vec<Vip>) -> Instance {
+        Instance {
+            name,
+            interface,
+            vrid,
+            version,
+            priority: Priority::DEFAULT,
+            interval: AdvertInterval::DEFAULT,
+            down_adverts: 3,
+            preempt: Preempt::After(Duration::ZERO),
+            addresses,
+            excluded: Vec::new(),
+            authentication: Authentication::None,
+            reach: Reach::Multicast,
+            source: None,
+            rounds: Rounds::default(),
+            group: None,
+        }
+    }
+
+    /// Whether it speaks IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        self.addresses.first().is_some_and(|vip| vip.address.is_ipv6())
     }
 }
 
@@ -121,9 +286,9 @@ mod tests {
     #[test]
     fn an_interval_is_what_a_packet_can_say() {
         let of = |version, millis| AdvertInterval::new(version, Duration::from_millis(millis)).is_some();
-        assert!(of(VrrpVersion::Two, 1000) && of(VrrpVersion::Two, 255_000));
-        assert!(!of(VrrpVersion::Two, 1500) && !of(VrrpVersion::Two, 256_000) && !of(VrrpVersion::Two, 0));
-        assert!(of(VrrpVersion::Three, 10) && of(VrrpVersion::Three, 40_950));
-        assert!(!of(VrrpVersion::Three, 5) && !of(VrrpVersion::Three, 40_960) && !of(VrrpVersion::Three, 15));
+        assert!(of(Version::Two, 1000) && of(Version::Two, 255_000));
+        assert!(!of(Version::Two, 1500) && !of(Version::Two, 256_000) && !of(Version::Two, 0));
+        assert!(of(Version::Three, 10) && of(Version::Three, 40_950));
+        assert!(!of(Version::Three, 5) && !of(Version::Three, 40_960) && !of(Version::Three, 15));
     }
 }

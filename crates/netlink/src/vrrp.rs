@@ -144,10 +144,8 @@ impl VrrpSocket {
         to.sin6_family = libc::AF_INET6 as libc::sa_family_t;
         to.sin6_addr.s6_addr = destination.octets();
         to.sin6_scope_id = self.ifindex;
-        let from = libc::in6_pktinfo {
-            ipi6_addr: libc::in6_addr { s6_addr: source.octets() },
-            ipi6_ifindex: self.ifindex,
-        };
+        let from =
+            libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: source.octets() }, ipi6_ifindex: self.ifindex };
         let mut part = libc::iovec { iov_base: packet.as_ptr().cast_mut().cast(), iov_len: packet.len() };
         let mut ancillary = Ancillary([0; ANCILLARY]);
         let size = size_of::<libc::in6_pktinfo>() as libc::c_uint;

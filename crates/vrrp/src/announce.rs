@@ -2,39 +2,8 @@
 //! advertisements (RFC 4861 7.2.6), on the schedule of keepalived's `garp_master_*` words.
 
 use evenkeel_machine::Instant;
+use evenkeel_model::vrrp::Rounds;
 use std::time::Duration;
-
-/// How often and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rounds {
-    /// Back to back on becoming master (`garp_master_repeat`).
-    pub burst: u8,
-    /// Until the same once more (`garp_master_delay`); 0: not again.
-    pub again_after: Duration,
-    /// Between refreshes for as long as it is master (`garp_master_refresh`); 0: none. They repair what nobody noticed:
-    /// a master that died while the link was split, a switch that forgot.
-    pub refresh: Duration,
-    /// Rounds of a refresh (`garp_master_refresh_repeat`).
-    pub refresh_burst: u8,
-    /// After a lower master was heard (`garp_lower_prio_repeat`).
-    pub contested_burst: u8,
-    /// Until the same once more (`garp_lower_prio_delay`); 0: not again.
-    pub contested_again_after: Duration,
-}
-
-impl Default for Rounds {
-    /// As keepalived has them, but for the refresh, which it leaves out.
-    fn default() -> Rounds {
-        Rounds {
-            burst: 5,
-            again_after: Duration::from_secs(5),
-            refresh: Duration::from_secs(60),
-            refresh_burst: 1,
-            contested_burst: 5,
-            contested_again_after: Duration::from_secs(5),
-        }
-    }
-}
 
 /// What is still to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

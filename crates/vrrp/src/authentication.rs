@@ -2,7 +2,8 @@
 //! HMAC-MD5-96 of RFC 2403, as RFC 2338 5.3.6 asked and keepalived still speaks). Both are readable or weak; they are
 //! here for peers that insist.
 
-use crate::{Reason, codec::PASSWORD};
+use crate::Reason;
+use evenkeel_model::vrrp::SECRET;
 use hmac::{Hmac, Mac};
 use md5::Md5;
 use std::net::Ipv4Addr;
@@ -14,28 +15,6 @@ pub(crate) const LENGTH: usize = 24;
 const DIGEST: std::ops::Range<usize> = 12..LENGTH;
 /// Length in words of 4 bytes, less 2 (RFC 2402 2.2).
 const PAYLOAD_LENGTH: u8 = 4;
-
-/// What routers of one virtual router prove to each other; the same on all of them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Authentication {
-    /// Nothing.
-    None,
-    /// They know the password, which stands in each message.
-    Password([u8; PASSWORD]),
-    /// They know the key of an authentication header.
-    Header([u8; PASSWORD]),
-}
-
-impl std::fmt::Debug for Authentication {
-    /// Without the secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Authentication::None => "None",
-            Authentication::Password(_) => "Password(..)",
-            Authentication::Header(_) => "Header(..)",
-        })
-    }
-}
 
 /// The fields of an authentication header that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +34,7 @@ pub(crate) fn split(payload: &[u8]) -> Result<(Header, &[u8]), Reason> {
 }
 
 /// Whether `header` proves that who sent the packet knows `key`. `ip` is the IPv4 header as it came.
-pub(crate) fn proves(header: &Header, key: [u8; PASSWORD], ip: &[u8], payload: &[u8], unicast: bool) -> bool {
+pub(crate) fn proves(header: &Header, key: [u8; SECRET], ip: &[u8], payload: &[u8], unicast: bool) -> bool {
     let mut mac = keyed(key);
     mac.update(&immutable(ip, unicast));
     let (head, rest) = payload.split_at(payload.len().min(LENGTH));
@@ -69,7 +48,7 @@ pub(crate) fn proves(header: &Header, key: [u8; PASSWORD], ip: &[u8], payload: &
 
 /// The header that authenticates `message` in a packet that begins with `ip`.
 pub(crate) fn header(
-    key: [u8; PASSWORD],
+    key: [u8; SECRET],
     source: Ipv4Addr,
     sequence: u32,
     ip: &[u8],
@@ -90,7 +69,7 @@ pub(crate) fn header(
     header
 }
 
-fn keyed(key: [u8; PASSWORD]) -> Hmac<Md5> {
+fn keyed(key: [u8; SECRET]) -> Hmac<Md5> {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
     Hmac::new_from_slice(&key).expect("HMAC takes keys of any length")
 }

@@ -10,7 +10,7 @@
 //! ```
 
 use crate::{Reason, checksum};
-use evenkeel_model::{AdvertInterval, Vrid, VrrpVersion};
+use evenkeel_model::vrrp::{AdvertInterval, SECRET, Version, Vrid};
 use std::{net::IpAddr, time::Duration};
 
 /// IP protocol number of VRRP.
@@ -18,8 +18,6 @@ pub const PROTOCOL: u8 = 112;
 /// The only type there is.
 const ADVERTISEMENT: u8 = 1;
 const HEADER: usize = 8;
-/// Bytes of the password that end a message of version 2, used or not.
-pub const PASSWORD: usize = 8;
 
 /// How a message of version 2 says it is authenticated (RFC 2338 5.3.6; later versions say none).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub enum AuthenticationType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// As the first byte says.
-    pub version: VrrpVersion,
+    pub version: Version,
     /// The virtual router it is about.
     pub vrid: Vrid,
     /// 0: the master leaves.
@@ -47,7 +45,7 @@ pub struct Message<'a> {
     /// Of version 2; 0 in version 3.
     pub authentication: u8,
     /// Of version 2; zeros in version 3.
-    pub password: [u8; PASSWORD],
+    pub password: [u8; SECRET],
     /// As sent.
     pub checksum: u16,
     /// In the order of the sender's configuration.
@@ -93,8 +91,8 @@ impl<'a> Message<'a> {
         let (header, rest) = bytes.split_first_chunk::<HEADER>().ok_or(Reason::Length)?;
         let [kind, vrid, priority, count, first, second, high, low] = *header;
         let version = match kind >> 4 {
-            2 if !ipv6 => VrrpVersion::Two,
-            3 => VrrpVersion::Three,
+            2 if !ipv6 => Version::Two,
+            3 => Version::Three,
             _ => return Err(Reason::Version),
         };
         if kind & 0xf != ADVERTISEMENT {
@@ -108,19 +106,19 @@ impl<'a> Message<'a> {
             false => Addresses::Four(addresses.as_chunks().0),
         };
         let (authentication, interval, password) = match version {
-            VrrpVersion::Two => {
+            Version::Two => {
                 let password = *rest.first_chunk().ok_or(Reason::Length)?;
-                if rest.len() > PASSWORD {
+                if rest.len() > SECRET {
                     return Err(Reason::Length);
                 }
                 (first, Duration::from_secs(second.into()), password)
             }
-            VrrpVersion::Three => {
+            Version::Three => {
                 if !rest.is_empty() {
                     return Err(Reason::Length);
                 }
                 let hundredths = u16::from_be_bytes([first & 0xf, second]);
-                (0, Duration::from_millis(10) * u32::from(hundredths), [0; PASSWORD])
+                (0, Duration::from_millis(10) * u32::from(hundredths), [0; SECRET])
             }
         };
         let checksum = u16::from_be_bytes([high, low]);
@@ -129,8 +127,8 @@ impl<'a> Message<'a> {
 }
 
 /// How long a message of `count` addresses is.
-pub fn length(version: VrrpVersion, ipv6: bool, count: usize) -> usize {
-    let trailing = if version == VrrpVersion::Two { PASSWORD } else { 0 };
+pub fn length(version: Version, ipv6: bool, count: usize) -> usize {
+    let trailing = if version == Version::Two { SECRET } else { 0 };
     HEADER + count * if ipv6 { 16 } else { 4 } + trailing
 }
 
@@ -143,21 +141,21 @@ pub struct Prepared {
 impl Prepared {
     /// A message of priority 0 about `addresses`; `None` for more than a message can count, which is 255.
     pub fn new(
-        version: VrrpVersion,
+        version: Version,
         vrid: Vrid,
         interval: AdvertInterval,
         addresses: &[IpAddr],
         authentication: AuthenticationType,
-        password: [u8; PASSWORD],
+        password: [u8; SECRET],
     ) -> Option<Prepared> {
         let count = u8::try_from(addresses.len()).ok()?;
         let mut bytes = vec![version.number() << 4 | ADVERTISEMENT, vrid.get(), 0, count];
         let units = |unit: Duration| u16::try_from(interval.get().as_nanos() / unit.as_nanos()).ok();
         match version {
-            VrrpVersion::Two => {
+            Version::Two => {
                 bytes.extend([authentication as u8, u8::try_from(units(Duration::from_secs(1))?).ok()?]);
             }
-            VrrpVersion::Three => bytes.extend((units(Duration::from_millis(10))? & 0xfff).to_be_bytes()),
+            Version::Three => bytes.extend((units(Duration::from_millis(10))? & 0xfff).to_be_bytes()),
         }
         bytes.extend([0, 0]);
         for address in addresses {
@@ -166,7 +164,7 @@ impl Prepared {
                 IpAddr::V6(sixteen) => bytes.extend(sixteen.octets()),
             }
         }
-        if version == VrrpVersion::Two {
+        if version == Version::Two {
             bytes.extend(password);
         }
         Some(Prepared { bytes })

@@ -14,13 +14,9 @@
 //! successor speaks; one that loses an election says a last word, so that the winner announces the addresses anew; the
 //! addresses carry a lease that ends before a peer may claim them; a timer that comes late starts no election.
 
-use crate::{
-    Heard,
-    announce::{Announcements, Rounds},
-    lease,
-};
+use crate::{Heard, announce::Announcements, lease};
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::Priority;
+use evenkeel_model::vrrp::{Preempt, Priority, Rounds};
 use std::{net::IpAddr, time::Duration};
 
 /// How often an election is put off in a row because this router itself was late.
@@ -46,15 +42,6 @@ pub struct Settings {
     pub rounds: Rounds,
     /// In a sync group a timer only makes it a candidate; the group decides.
     pub grouped: bool,
-}
-
-/// Whether and when a router replaces a master of lower priority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preempt {
-    /// Never.
-    No,
-    /// After it has seen one for so long.
-    After(Duration),
 }
 
 /// What an instance is told.

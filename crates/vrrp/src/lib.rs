@@ -24,10 +24,8 @@ mod router;
 mod timers;
 mod transmit;
 
-pub use announce::Rounds;
-pub use authentication::Authentication;
-pub use instance::{Input, Instance, LATE, LATE_BOUND, Notice, Output, Preempt, Role, Settings, Why};
+pub use instance::{Input, Instance, LATE, LATE_BOUND, Notice, Output, Role, Settings, Why};
 pub use reason::Reason;
-pub use receive::{Heard, Packet, Peer, Reach, Receiver, SENDERS, Terms};
+pub use receive::{Heard, Packet, Receiver, SENDERS, Terms};
 pub use router::{Place, Router};
 pub use transmit::Transmitter;

@@ -1,13 +1,12 @@
 //! What has to be right of an advertisement before the election hears of it (RFC 9568 7.1, RFC 3768 7.1).
 
 use crate::{
-    Reason,
-    authentication::{self, Authentication},
+    Reason, authentication,
     checksum::{self, Form},
     codec::{AuthenticationType, Message, PROTOCOL},
 };
-use evenkeel_model::{AdvertInterval, Vrid, VrrpVersion};
-use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
+use evenkeel_model::vrrp::{AdvertInterval, Authentication, Reach, Version, Vrid};
+use std::{net::IpAddr, time::Duration};
 
 /// Senders whose sequence numbers and checksum form are remembered; the one heard longest ago makes room.
 pub const SENDERS: usize = 16;
@@ -16,7 +15,7 @@ pub const SENDERS: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Of the protocol.
-    pub version: VrrpVersion,
+    pub version: Version,
     /// The number on the link.
     pub vrid: Vrid,
     /// Of this router when it is master; in version 2, of all.
@@ -27,29 +26,6 @@ pub struct Terms {
     pub authentication: Authentication,
     /// Who is listened to.
     pub reach: Reach,
-}
-
-/// How the routers of a virtual router reach each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// By the group of all VRRP routers of the link.
-    Multicast,
-    /// By a list.
-    Unicast {
-        /// Everybody else.
-        peers: Vec<Peer>,
-        /// Whether others than `peers` are ignored.
-        check_source: bool,
-    },
-}
-
-/// A router that is reached by unicast.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// Its address.
-    pub address: IpAddr,
-    /// Hop limits its packets may arrive with.
-    pub hops: RangeInclusive<u8>,
 }
 
 /// A packet as the kernel hands it over.
@@ -162,7 +138,7 @@ impl Receiver {
         }
         let form = self.judge_checksum(bytes, packet)?;
         self.judge_authentication(&message, header.as_ref(), packet)?;
-        if message.version == VrrpVersion::Two && message.interval != self.terms.interval.get() {
+        if message.version == Version::Two && message.interval != self.terms.interval.get() {
             return Err(Reason::Interval);
         }
         if message.interval.is_zero() {
@@ -180,7 +156,7 @@ impl Receiver {
     /// In which form the checksum to `address`, or to the group for `None`, is sent: as it was last heard from there,
     /// else as keepalived and FRR have it.
     pub fn form(&self, address: Option<IpAddr>) -> Form {
-        if self.terms.version == VrrpVersion::Two {
+        if self.terms.version == Version::Two {
             return Form::MessageOnly;
         }
         let known = self.senders.iter().flatten().filter(|sender| address.is_none_or(|peer| peer == sender.address));
@@ -210,9 +186,9 @@ impl Receiver {
     fn judge_checksum(&self, bytes: &[u8], packet: &Packet<'_>) -> Result<Form, Reason> {
         match self.terms.version {
             // RFC 3768 5.3.8: over the message.
-            VrrpVersion::Two => checksum::matches(bytes, Form::MessageOnly, packet.source, packet.destination)
+            Version::Two => checksum::matches(bytes, Form::MessageOnly, packet.source, packet.destination)
                 .then_some(Form::MessageOnly),
-            VrrpVersion::Three => checksum::recognize(bytes, packet.source, packet.destination),
+            Version::Three => checksum::recognize(bytes, packet.source, packet.destination),
         }
         .ok_or(Reason::Checksum)
     }
@@ -223,7 +199,7 @@ impl Receiver {
         header: Option<&authentication::Header>,
         packet: &Packet<'_>,
     ) -> Result<(), Reason> {
-        if message.version == VrrpVersion::Three {
+        if message.version == Version::Three {
             return Ok(());
         }
         let (wanted, proved) = match (self.terms.authentication, header) {

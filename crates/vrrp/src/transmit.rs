@@ -1,11 +1,12 @@
 //! The packets of a master.
 
 use crate::{
-    authentication::{self, Authentication},
+    authentication,
     checksum::Form,
     codec::{AuthenticationType, PROTOCOL, Prepared},
     receive::Terms,
 };
+use evenkeel_model::vrrp::Authentication;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Internetwork control (RFC 791 3.1), as keepalived marks its packets.

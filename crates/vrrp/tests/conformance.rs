@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::Priority;
-use evenkeel_vrrp::{Heard, Input, Instance, Output, Preempt, Role, Rounds, Settings};
+use evenkeel_model::vrrp::{Preempt, Priority, Rounds};
+use evenkeel_vrrp::{Heard, Input, Instance, Output, Role, Settings};
 use std::{net::IpAddr, time::Duration};
 
 const CASES: &str = include_str!("../../../tests/conformance/vrrp/rfc9568.txt");

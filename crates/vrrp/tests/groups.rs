@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::Priority;
-use evenkeel_vrrp::{Heard, Input, Output, Place, Preempt, Role, Rounds, Router, Settings};
+use evenkeel_model::vrrp::{Preempt, Priority, Rounds};
+use evenkeel_vrrp::{Heard, Input, Output, Place, Role, Router, Settings};
 use std::{net::IpAddr, time::Duration};
 
 fn settings(priority: u8) -> Settings {

@@ -7,8 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use evenkeel_machine::{Instant, Machine, Outbox, Rng};
-use evenkeel_model::Priority;
-use evenkeel_vrrp::{Heard, Input, Instance, Output, Preempt, Role, Rounds, Settings, lease};
+use evenkeel_model::vrrp::{Preempt, Priority, Rounds};
+use evenkeel_vrrp::{Heard, Input, Instance, Output, Role, Settings, lease};
 use std::{cmp::Reverse, collections::BinaryHeap, net::IpAddr, time::Duration};
 
 const MILLI: Duration = Duration::from_millis(1);

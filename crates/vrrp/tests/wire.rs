@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use evenkeel_model::{AdvertInterval, Vrid, VrrpVersion};
-use evenkeel_vrrp::{Authentication, Heard, Packet, Peer, Reach, Reason, Receiver, Terms, Transmitter, checksum::Form};
+use evenkeel_model::vrrp::{AdvertInterval, Authentication, Peer, Reach, Version, Vrid};
+use evenkeel_vrrp::{Heard, Packet, Reason, Receiver, Terms, Transmitter, checksum::Form};
 use std::{net::IpAddr, time::Duration};
 
 const RECORDED: &str = include_str!("../../../tests/conformance/vrrp/keepalived-2.2.7.txt");
@@ -20,7 +20,7 @@ fn recorded(kind: &str) -> Vec<Vec<u8>> {
 }
 
 fn terms(kind: &str) -> Terms {
-    let version = if kind.starts_with("v2") { VrrpVersion::Two } else { VrrpVersion::Three };
+    let version = if kind.starts_with("v2") { Version::Two } else { Version::Three };
     let addresses = match kind {
         "v3-ipv6" => ["fe80::100", "2001:db8::100"],
         _ => ["10.9.7.100", "10.9.7.101"],
@@ -163,12 +163,12 @@ fn each_mistake_has_its_reason() {
         judged(
             "v2-none",
             |_| {},
-            |terms| terms.interval = AdvertInterval::new(VrrpVersion::Two, Duration::from_secs(2)).unwrap(),
+            |terms| terms.interval = AdvertInterval::new(Version::Two, Duration::from_secs(2)).unwrap(),
         ),
         Reason::Interval,
     );
-    failed(judged("v2-none", |_| {}, |terms| terms.version = VrrpVersion::Three), Reason::Version);
-    failed(judged("v3", |_| {}, |terms| terms.version = VrrpVersion::Two), Reason::Version);
+    failed(judged("v2-none", |_| {}, |terms| terms.version = Version::Three), Reason::Version);
+    failed(judged("v3", |_| {}, |terms| terms.version = Version::Two), Reason::Version);
     failed(
         judged("v2-pass", |_| {}, |terms| terms.authentication = Authentication::Password(*b"another1")),
         Reason::Authentication,
