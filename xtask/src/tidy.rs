@@ -53,6 +53,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("evenkeel-os", Layer::Kernel),
     ("evenkeel-dataplane-ebpf", Layer::Backend),
     ("evenkeel-dataplane-ipvs", Layer::Backend),
+    ("evenkeel-ha", Layer::Backend),
     ("evenkeel-lab", Layer::Backend),
     ("evenkeel-probe", Layer::Backend),
     ("evenkeel-realserver", Layer::Backend),

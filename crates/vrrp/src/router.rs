@@ -32,28 +32,19 @@ impl Router {
         Router::default()
     }
 
-    /// Adds an instance that belongs to no group.
-    pub fn add(&mut self, settings: Settings) -> Place {
+    /// Adds an instance, to the sync group of this number where it belongs to one.
+    pub fn add(&mut self, settings: Settings, group: Option<usize>) -> Place {
         let place = self.members.len();
-        let instance = Instance::new(Settings { grouped: false, ..settings });
-        self.members.push(Member { instance, group: None, candidate: false });
+        let instance = Instance::new(Settings { grouped: group.is_some(), ..settings });
+        self.members.push(Member { instance, group, candidate: false });
         self.timers.grow(place);
-        place
-    }
-
-    /// Adds a group of instances of `settings`; gives their places.
-    pub fn add_group(&mut self, settings: impl IntoIterator<Item = Settings>) -> Vec<Place> {
-        let group = self.groups.len();
-        let mut places = Vec::new();
-        for settings in settings {
-            let place = self.members.len();
-            let instance = Instance::new(Settings { grouped: true, ..settings });
-            self.members.push(Member { instance, group: Some(group), candidate: false });
-            self.timers.grow(place);
-            places.push(place);
+        if let Some(group) = group {
+            if self.groups.len() <= group {
+                self.groups.resize_with(group + 1, Vec::new);
+            }
+            self.groups[group].push(place);
         }
-        self.groups.push(places.clone());
-        places
+        place
     }
 
     /// The instance at `place`.

@@ -29,8 +29,9 @@ impl Bed {
     /// A group of two and one router beside it, all begun.
     fn new() -> Bed {
         let mut router = Router::new();
-        router.add_group([settings(100), settings(120)]);
-        router.add(settings(100));
+        router.add(settings(100), Some(0));
+        router.add(settings(120), Some(0));
+        router.add(settings(100), None);
         let mut bed = Bed { router, now: Instant::START, out: Outbox::new() };
         for place in 0..3 {
             bed.tell(place, Input::Address(Some(own())));
@@ -126,7 +127,7 @@ fn two_things_broken_are_both_to_be_mended() {
 #[test]
 fn owners_in_a_group_wait_for_each_other_only() {
     let mut router = Router::new();
-    let places = router.add_group([settings(255), settings(255)]);
+    let places = [0, 1].map(|_| router.add(settings(255), Some(0)));
     let mut out = Outbox::new();
     for &place in &places {
         router.handle(Instant::START, (place, Input::Address(Some(own()))), &mut out);
@@ -143,7 +144,7 @@ fn a_thousand_instances_keep_their_own_time() {
     let mut router = Router::new();
     let mut out = Outbox::new();
     for place in 0..1000 {
-        router.add(settings(u8::try_from(1 + place % 254).unwrap()));
+        router.add(settings(u8::try_from(1 + place % 254).unwrap()), None);
         router.handle(Instant::START, (place, Input::Address(Some(own()))), &mut out);
         router.handle(Instant::START, (place, Input::Start { since_renewal: None }), &mut out);
     }

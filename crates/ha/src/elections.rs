@@ -1,0 +1,382 @@
+//! The loop: what has come is heard first, then what is due is done, then everything is carried out.
+
+use crate::{
+    Command, News,
+    addresses::Addresses,
+    events::Events,
+    links::Links,
+    member::{self, Member},
+};
+use evenkeel_machine::{Machine, Outbox};
+use evenkeel_model::vrrp;
+use evenkeel_netlink::{Event, Monitor, VrrpSocket};
+use evenkeel_vrrp::{Input, Output, Packet, Place, Reason, Role, Router, lease};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    os::fd::OwnedFd,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+/// Packets read from one socket before timers have their turn.
+const BATCH: usize = 256;
+/// How often one kind of dropped advertisement is told.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// Kinds of dropped advertisements that are counted apart; more are dropped without a word.
+const KINDS: usize = 256;
+/// Keys of what the loop waits for besides sockets.
+const WAKE: u64 = u64::MAX - 1;
+const MONITOR: u64 = u64::MAX - 2;
+
+/// A socket and what it hears.
+struct Wire {
+    socket: VrrpSocket,
+    ifindex: u32,
+    ipv6: bool,
+    header: bool,
+}
+
+/// Everything the thread owns.
+pub(crate) struct Elections {
+    router: Router,
+    members: Vec<Member>,
+    wires: Vec<Wire>,
+    links: Links,
+    addresses: Addresses,
+    monitor: Monitor,
+    events: Events,
+    wake: Arc<OwnedFd>,
+    commands: mpsc::Receiver<Command>,
+    tell: Box<dyn FnMut(News) + Send>,
+    out: Outbox<(Place, Output)>,
+    dropped: HashMap<(Place, IpAddr, Reason), Tally>,
+    buffer: Vec<u8>,
+    readable: Vec<u64>,
+    stopping: bool,
+}
+
+/// Advertisements of a kind that were dropped.
+struct Tally {
+    count: u64,
+    told: evenkeel_machine::Instant,
+}
+
+impl Elections {
+    /// Makes everything that can fail.
+    pub(crate) fn prepare(
+        instances: Vec<vrrp::Instance>,
+        wake: Arc<OwnedFd>,
+        commands: mpsc::Receiver<Command>,
+        tell: Box<dyn FnMut(News) + Send>,
+    ) -> Result<Elections, String> {
+        let events = Events::open()?;
+        // Listening before looking: nothing that changes in between is missed.
+        let monitor = Monitor::open().map_err(|e| e.to_string())?;
+        let mut addresses = Addresses::open().map_err(|e| e.to_string())?;
+        let (links, known) = addresses.look().map_err(|e| e.to_string())?;
+        events.add(&*wake, WAKE)?;
+        events.add(&monitor, MONITOR)?;
+        let mut router = Router::new();
+        let mut groups: Vec<String> = Vec::new();
+        let mut members = Vec::new();
+        for instance in instances {
+            let group = instance.group.as_ref().map(|name| {
+                groups.iter().position(|known| known == name).unwrap_or_else(|| {
+                    groups.push(name.clone());
+                    groups.len() - 1
+                })
+            });
+            let name = instance.name.clone();
+            let member = Member::new(instance).ok_or_else(|| format!("{name} has more than 255 addresses"))?;
+            router.add(member.settings(), group);
+            members.push(member);
+        }
+        Ok(Elections {
+            router,
+            members,
+            wires: Vec::new(),
+            links: Links { links, addresses: known },
+            addresses,
+            monitor,
+            events,
+            wake,
+            commands,
+            tell,
+            out: Outbox::new(),
+            dropped: HashMap::new(),
+            buffer: vec![0; member::longest_packet()],
+            readable: Vec::new(),
+            stopping: false,
+        })
+    }
+
+    /// Until everything is handed over.
+    pub(crate) fn run(mut self) {
+        for refused in [evenkeel_os::be_realtime(), evenkeel_os::lock_memory()] {
+            if let Err(e) = refused {
+                let text = format!("cannot {e}: on a busy machine advertisements may be late");
+                (self.tell)(News::Trouble(text));
+            }
+        }
+        self.start();
+        loop {
+            self.carry_out();
+            if self.stopping && self.is_stopped() {
+                return;
+            }
+            if let Err(why) = self.turn() {
+                (self.tell)(News::Trouble(why));
+                // Nothing can be waited for any more: the addresses go while they can.
+                return self.give_up();
+            }
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let role = |place| self.router.instance(place).map(evenkeel_vrrp::Instance::role);
+        (0..self.members.len()).all(|place| role(place) == Some(Role::Stopped))
+    }
+
+    fn handle(&mut self, place: Place, input: Input) {
+        self.router.handle(self.events.now(), (place, input), &mut self.out);
+    }
+
+    fn start(&mut self) {
+        self.look_at_links();
+        for place in 0..self.members.len() {
+            self.handle(place, Input::Ready(false));
+            let since_renewal = self.since_renewal(place);
+            self.handle(place, Input::Start { since_renewal });
+        }
+    }
+
+    /// How long ago a former run renewed the addresses of this instance: the kernel tells what is left of their
+    /// lifetime, in whole seconds, so that it may be a second less.
+    fn since_renewal(&self, place: Place) -> Option<Duration> {
+        let member = self.members.get(place)?;
+        let length = lease::length(member.instance.interval.get(), member.instance.down_adverts);
+        let left = |vip: &vrrp::Vip| {
+            let ours = |address: &&evenkeel_netlink::Address| {
+                address.address == vip.address && address.protocol == Some(crate::PROTOCOL)
+            };
+            self.links.addresses.iter().find(ours).and_then(|address| address.lifetime)
+        };
+        let left = member.vips().filter_map(left).min()?;
+        Some(length.saturating_sub(left))
+    }
+
+    /// One turn of the loop.
+    fn turn(&mut self) -> Result<(), String> {
+        let mut readable = std::mem::take(&mut self.readable);
+        let waited = self.events.wait(self.router.deadline(), &mut readable);
+        for &key in &readable {
+            match key {
+                MONITOR => self.hear_links(),
+                WAKE => self.take_commands(),
+                wire => self.hear(usize::try_from(wire).unwrap_or(usize::MAX)),
+            }
+        }
+        self.readable = readable;
+        waited?;
+        let now = self.events.now();
+        if self.router.deadline().is_some_and(|due| due <= now) {
+            self.router.handle_timeout(now, &mut self.out);
+        }
+        Ok(())
+    }
+
+    fn take_commands(&mut self) {
+        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
+        while let Ok(command) = self.commands.try_recv() {
+            for place in 0..self.members.len() {
+                let input = match command {
+                    Command::Ready(ready) => Input::Ready(ready),
+                    Command::Stop => {
+                        self.stopping = true;
+                        Input::Stop { patience: self.members[place].patience() }
+                    }
+                };
+                self.handle(place, input);
+            }
+        }
+    }
+
+    /// Reads what waits on a wire and hands it to the instances it is about.
+    fn hear(&mut self, wire: usize) {
+        for _ in 0..BATCH {
+            let Some(Wire { socket, ifindex, ipv6, header }) = self.wires.get(wire) else { return };
+            let (ifindex, ipv6, header) = (*ifindex, *ipv6, *header);
+            let received = match socket.receive(&mut self.buffer) {
+                Ok(Some(received)) => received,
+                Ok(None) => return,
+                Err(e) => return (self.tell)(News::Trouble(e.to_string())),
+            };
+            let now = self.events.now();
+            let bytes = self.buffer.get(..received.length).unwrap_or_default();
+            let packet = if ipv6 {
+                let (Some(source), Some(destination)) = (received.source, received.destination) else { continue };
+                Packet::ipv6(source, destination, received.hops, bytes)
+            } else {
+                // What is not even a packet of ours is nobody's.
+                let Ok(packet) = Packet::ipv4(bytes) else { continue };
+                packet
+            };
+            let Some(vrid) = packet.vrid() else { continue };
+            for place in 0..self.members.len() {
+                let Some(member) = self.members.get_mut(place) else { continue };
+                let concerns = member.instance.vrid == vrid
+                    && member.ifindex == Some(ifindex)
+                    && member.instance.is_ipv6() == ipv6
+                    && member.has_header() == header;
+                let (true, Some(own)) = (concerns, member.source) else { continue };
+                match member.receiver.receive(&packet, own) {
+                    Ok(heard) => self.router.handle(now, (place, Input::Heard(heard)), &mut self.out),
+                    Err(reason) => count_dropped(&mut self.dropped, &mut self.tell, now, place, packet.source, reason),
+                }
+            }
+        }
+    }
+
+    fn hear_links(&mut self) {
+        match self.monitor.read_events() {
+            Ok(events) => {
+                let mut changed = false;
+                for event in events {
+                    changed |= match event {
+                        Event::Overrun => self.look_anew(),
+                        event => self.links.take(event),
+                    };
+                }
+                if changed {
+                    self.look_at_links();
+                    self.restore_addresses();
+                }
+            }
+            Err(e) => (self.tell)(News::Trouble(e.to_string())),
+        }
+    }
+
+    fn look_anew(&mut self) -> bool {
+        match self.addresses.look() {
+            Ok((links, addresses)) => self.links = Links { links, addresses },
+            Err(e) => (self.tell)(News::Trouble(e.to_string())),
+        }
+        true
+    }
+
+    /// Tells each instance how its interface stands, and opens the sockets it needs.
+    fn look_at_links(&mut self) {
+        for place in 0..self.members.len() {
+            let Some(member) = self.members.get_mut(place) else { continue };
+            let link = self.links.named(&member.instance.interface);
+            let running = link.is_some_and(|link| link.running);
+            let ifindex = link.map(|link| link.index);
+            let source = self.links.source(&member.instance);
+            let moved = std::mem::replace(&mut member.ifindex, ifindex) != ifindex;
+            let spoke = std::mem::replace(&mut member.source, source);
+            let (ipv6, header) = (member.instance.is_ipv6(), member.has_header());
+            if let (true, Some(ifindex)) = (moved, ifindex) {
+                self.open_wire(ifindex, ipv6, header);
+            }
+            if spoke != source {
+                self.handle(place, Input::Address(source));
+            }
+            self.handle(place, Input::Broken(!running));
+        }
+    }
+
+    fn open_wire(&mut self, ifindex: u32, ipv6: bool, header: bool) {
+        let known = |wire: &Wire| (wire.ifindex, wire.ipv6, wire.header) == (ifindex, ipv6, header);
+        if self.wires.iter().any(known) {
+            return;
+        }
+        let opened = VrrpSocket::open(ifindex, ipv6, header).map_err(|e| e.to_string());
+        let opened = opened.and_then(|socket| self.events.add(&socket, self.wires.len() as u64).map(|()| socket));
+        match opened {
+            Ok(socket) => self.wires.push(Wire { socket, ifindex, ipv6, header }),
+            Err(why) => (self.tell)(News::Trouble(why)),
+        }
+    }
+
+    /// Puts back addresses that somebody took from a master.
+    fn restore_addresses(&mut self) {
+        for place in 0..self.members.len() {
+            let Some(member) = self.members.get(place) else { continue };
+            let Some(lease) = member.holds else { continue };
+            let there = |vip: &vrrp::Vip| self.links.addresses.iter().any(|known| known.address == vip.address);
+            if !member.vips().all(there) {
+                self.out.push((place, Output::Hold { lease }));
+                self.out.push((place, Output::Announce { rounds: member.instance.rounds.burst }));
+            }
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let mut refused = Vec::new();
+        while let Some((place, output)) = self.out.pop() {
+            let Some(member) = self.members.get_mut(place) else { continue };
+            match output {
+                Output::Advertise { priority } => advertise(member, &self.wires, priority, &mut refused),
+                Output::Hold { lease } => {
+                    self.addresses.hold(member, &self.links.links, lease, &mut refused);
+                    member.holds = Some(lease);
+                }
+                Output::Release => {
+                    self.addresses.release(member, &self.links.links, &mut refused);
+                    member.holds = None;
+                }
+                Output::Announce { rounds } => {
+                    self.addresses.announce(member, &self.links.links, rounds, &mut refused);
+                }
+                Output::Candidate => {}
+                Output::Turned { from, to, why } => {
+                    let priority = self.router.instance(place).map_or(0, |instance| instance.priority().get());
+                    (self.tell)(News::Turned { instance: place, from, to, why, priority });
+                }
+                Output::Noticed(notice) => (self.tell)(News::Noticed { instance: place, notice }),
+            }
+        }
+        for e in refused {
+            (self.tell)(News::Trouble(e.to_string()));
+        }
+    }
+
+    fn give_up(&mut self) {
+        for place in 0..self.members.len() {
+            self.handle(place, Input::Stop { patience: Duration::ZERO });
+        }
+        self.carry_out();
+    }
+}
+
+fn advertise(member: &mut Member, wires: &[Wire], priority: u8, refused: &mut Vec<evenkeel_netlink::Error>) {
+    let (ifindex, ipv6, header) = (member.ifindex, member.instance.is_ipv6(), member.has_header());
+    let fits = |wire: &&Wire| (Some(wire.ifindex), wire.ipv6, wire.header) == (ifindex, ipv6, header);
+    let Some(wire) = wires.iter().find(fits) else { return };
+    member.advertise(priority, |bytes, source, destination| {
+        refused.extend(wire.socket.send(bytes, source, destination).err());
+    });
+}
+
+/// Counts a dropped advertisement, and tells of the first of its kind and then of one a minute.
+fn count_dropped(
+    dropped: &mut HashMap<(Place, IpAddr, Reason), Tally>,
+    tell: &mut dyn FnMut(News),
+    now: evenkeel_machine::Instant,
+    place: Place,
+    source: IpAddr,
+    reason: Reason,
+) {
+    let kind = (place, source, reason);
+    if dropped.len() >= KINDS && !dropped.contains_key(&kind) {
+        return;
+    }
+    let first = !dropped.contains_key(&kind);
+    let tally = dropped.entry(kind).or_insert(Tally { count: 0, told: now });
+    tally.count += 1;
+    if first || now - tally.told >= TOLD_EVERY {
+        tell(News::Dropped { instance: place, source, reason, count: tally.count });
+        *tally = Tally { count: 0, told: now };
+    }
+}

@@ -1,0 +1,119 @@
+//! The thread that holds elections: sockets, addresses and timers of VRRP.
+//!
+//! Advertisements never wait for a slow check, a client or a reload: everything that times them runs here, on one
+//! thread of real-time priority with one epoll loop. The rest of the daemon speaks to it in [`Command`]s and hears
+//! [`News`].
+//!
+//! ```text
+//!  daemon ──Command──► wake ─┐
+//!  links, addresses ─────────┼──► loop ──► vrrp::Router ──► sockets, addresses, announcements
+//!  packets ──────────────────┤      │
+//!  timer (CLOCK_BOOTTIME) ───┘      └──News──► daemon
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod addresses;
+mod elections;
+mod events;
+mod links;
+mod member;
+
+use evenkeel_model::vrrp;
+use evenkeel_vrrp::{Notice, Reason, Role, Why};
+use rustix::event::{EventfdFlags, eventfd};
+use std::{
+    net::IpAddr,
+    os::fd::OwnedFd,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
+
+pub use addresses::PROTOCOL;
+
+/// Commands that may wait for the thread.
+const COMMANDS: usize = 16;
+
+/// What the thread is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Whether this node may replace a working master: its services are loaded and checked.
+    Ready(bool),
+    /// Give up all mastership, each as gently as its protocol allows, and end.
+    Stop,
+}
+
+/// What the thread has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// An instance has another part now.
+    Turned {
+        /// Its place in the configuration.
+        instance: usize,
+        /// What it was.
+        from: Role,
+        /// What it is.
+        to: Role,
+        /// Why.
+        why: Why,
+        /// The priority it has, tracking included.
+        priority: u8,
+    },
+    /// Something an operator should know of an instance.
+    Noticed {
+        /// Its place in the configuration.
+        instance: usize,
+        /// What.
+        notice: Notice,
+    },
+    /// The first advertisement that was dropped for this reason from this source, or the first for a while.
+    Dropped {
+        /// The instance's place in the configuration.
+        instance: usize,
+        /// Who sent it.
+        source: IpAddr,
+        /// Why it was dropped.
+        reason: Reason,
+        /// How many of them since it was last told.
+        count: u64,
+    },
+    /// Something did not work; the text is a sentence fragment that reads well after "VRRP: ".
+    Trouble(String),
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Ha {
+    commands: mpsc::SyncSender<Command>,
+    wake: Arc<OwnedFd>,
+    thread: JoinHandle<()>,
+}
+
+/// Begins to hold elections for `instances` in the caller's network namespace. `tell` is called on the thread and must
+/// not block.
+pub fn start(instances: Vec<vrrp::Instance>, tell: impl FnMut(News) + Send + 'static) -> Result<Ha, String> {
+    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+    let wake = Arc::new(wake.map_err(|e| format!("make an event descriptor: {e}"))?);
+    let (commands, orders) = mpsc::sync_channel(COMMANDS);
+    let elections = elections::Elections::prepare(instances, Arc::clone(&wake), orders, Box::new(tell))?;
+    let thread = thread::Builder::new().name("ha".into()).spawn(move || elections.run());
+    let thread = thread.map_err(|e| format!("start the thread for elections: {e}"))?;
+    Ok(Ha { commands, wake, thread })
+}
+
+impl Ha {
+    /// Tells the thread something; it is forgotten where too much waits.
+    pub fn tell(&self, command: Command) {
+        if self.commands.try_send(command).is_ok() {
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Ends the thread and waits until all addresses are handed over or removed.
+    pub fn stop(self) {
+        // There is room for it: nothing else is sent any more, and the thread reads.
+        let _ = self.commands.send(Command::Stop);
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        let _ = self.thread.join();
+    }
+}

@@ -1,0 +1,110 @@
+//! One VRRP instance with all that the election does not know: where it speaks, and which addresses move with it.
+
+use evenkeel_model::vrrp::{self, Reach};
+use evenkeel_vrrp::{Receiver, Settings, Terms, Transmitter, checksum, codec};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+/// All VRRP routers of a link (RFC 9568 5.1.2.2).
+const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+/// RFC 9568 5.1.1.3: what a receiver insists on.
+const HOPS: u8 = 255;
+/// The longest a leaving master waits for its successor.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(3);
+
+/// An instance and its wires.
+pub(crate) struct Member {
+    pub(crate) instance: vrrp::Instance,
+    pub(crate) receiver: Receiver,
+    transmitter: Transmitter,
+    /// Index of the interface it speaks on, once that is there.
+    pub(crate) ifindex: Option<u32>,
+    /// The address it sends from.
+    pub(crate) source: Option<IpAddr>,
+    /// Whether it holds its addresses, and for how long each time.
+    pub(crate) holds: Option<Duration>,
+}
+
+impl Member {
+    /// `None` where a message cannot hold so many addresses.
+    pub(crate) fn new(instance: vrrp::Instance) -> Option<Member> {
+        let terms = Terms {
+            version: instance.version,
+            vrid: instance.vrid,
+            interval: instance.interval,
+            addresses: instance.addresses.iter().map(|vip| vip.address).collect(),
+            authentication: instance.authentication,
+            reach: instance.reach.clone(),
+        };
+        let transmitter = Transmitter::new(&terms)?;
+        let receiver = Receiver::new(terms);
+        Some(Member { instance, receiver, transmitter, ifindex: None, source: None, holds: None })
+    }
+
+    /// What its election is held by.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            priority: self.instance.priority,
+            interval: self.instance.interval.get(),
+            down_adverts: self.instance.down_adverts,
+            preempt: self.instance.preempt,
+            answer_lower: true,
+            rounds: self.instance.rounds,
+            grouped: false,
+        }
+    }
+
+    /// How long its addresses are kept for a successor: backups wait less than an interval after the last word.
+    pub(crate) fn patience(&self) -> Duration {
+        (self.instance.interval.get() + Duration::from_millis(100)).min(LONGEST_FAREWELL)
+    }
+
+    /// Every address that moves with it.
+    pub(crate) fn vips(&self) -> impl Iterator<Item = &vrrp::Vip> {
+        self.instance.addresses.iter().chain(&self.instance.excluded)
+    }
+
+    /// Hands an advertisement of `priority` for each destination to `send`, with where it comes from and goes to.
+    pub(crate) fn advertise(&mut self, priority: u8, mut send: impl FnMut(&[u8], IpAddr, IpAddr)) {
+        let Some(source) = self.source else { return };
+        match &self.instance.reach {
+            Reach::Multicast => {
+                let group = if source.is_ipv4() { checksum::GROUP_V4.into() } else { GROUP_V6.into() };
+                let form = self.receiver.form(None);
+                send(packet(&mut self.transmitter, priority, form, source, group), source, group);
+            }
+            Reach::Unicast { peers, .. } => {
+                for peer in peers {
+                    let form = self.receiver.form(Some(peer.address));
+                    let bytes = packet(&mut self.transmitter, priority, form, source, peer.address);
+                    send(bytes, source, peer.address);
+                }
+            }
+        }
+    }
+
+    /// Whether its packets begin with an authentication header.
+    pub(crate) fn has_header(&self) -> bool {
+        matches!(self.instance.authentication, vrrp::Authentication::Header(_))
+    }
+}
+
+fn packet(
+    transmitter: &mut Transmitter,
+    priority: u8,
+    form: checksum::Form,
+    source: IpAddr,
+    destination: IpAddr,
+) -> &[u8] {
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => transmitter.ipv4(priority, form, source, destination, HOPS),
+        (source, destination) => transmitter.ipv6(priority, source, destination),
+    }
+}
+
+/// The longest packet of VRRP: 255 IPv6 addresses, or IPv4 ones with both headers.
+pub(crate) fn longest_packet() -> usize {
+    codec::length(vrrp::Version::Three, true, 255) + 64
+}
