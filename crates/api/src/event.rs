@@ -302,6 +302,19 @@ pub enum Event {
         /// The rule, as the host prints it.
         rule: String,
     },
+    /// A VRRP instance of this node has another part.
+    RoleChanged {
+        /// Name of the instance.
+        instance: String,
+        /// `init`, `backup`, `master` or `fault`: what it was.
+        from: String,
+        /// What it is.
+        to: String,
+        /// Why.
+        why: String,
+        /// The addresses it holds as master.
+        addresses: Vec<String>,
+    },
     /// A program that was to be told something failed.
     CommandFailed {
         /// The program and its arguments.
@@ -355,12 +368,14 @@ impl Event {
             | Event::MaintenanceBegan { .. }
             | Event::MaintenanceEnded { .. }
             | Event::NextHopFound { .. } => Severity::Info,
+            Event::RoleChanged { to, .. } if to != "fault" => Severity::Info,
             Event::DrainEnded { late: false, .. } => Severity::Info,
             Event::DrainEnded { late: true, .. }
             | Event::ServerDown { .. }
             | Event::TableRepaired { .. }
             | Event::AttachmentChanged { .. }
             | Event::NextHopLost { .. }
+            | Event::RoleChanged { .. }
             | Event::FirewallBypassed { .. }
             | Event::CommandFailed { .. }
             | Event::MailFailed { .. }

@@ -84,6 +84,12 @@ codes! {
         has fewer than its lower one, so the lower one cannot be above the upper one.";
     SCHED_FLAGS = "E0227": "sh and mh have the flags sh-port, sh-fallback, mh-port and mh-fallback. The kernel stores \
         flag-1 to flag-3 for any scheduler, most of which they mean nothing to.";
+    VRRP_TWICE = "E0240": "Two VRRP instances claim the same virtual router on one interface, or the same address. \
+        keepalived refuses the second.";
+    VRRP_FAMILY = "E0241": "A VRRP instance moves addresses of one family; of IPv6 the first should be link-local.";
+    VRRP_VERSION = "E0242": "Version 2 of VRRP is for IPv4, counts whole seconds and may have a password; version 3 has \
+        IPv6 and hundredths of a second, and no password.";
+    SYNC_GROUP = "E0243": "A sync group keeps several instances together; one of its own does nothing.";
     PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, tcp (connect), \
         ping and external programs.";
     LATER = "E0309": "This part of the file is read by a later release.";

@@ -3,8 +3,10 @@
 //! A draft's services are complete and in range; what only the whole can tell (duplicates, settings that contradict
 //! each other, weights without effect) is judged here, for every format alike.
 
+mod elections;
+
 use crate::codes;
-use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight};
+use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight, vrrp};
 use evenkeel_source::{Code, Diagnostic, Label, Span, Spanned};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -20,6 +22,18 @@ pub(crate) struct Draft {
     pub(crate) services: Vec<ServiceDraft>,
     /// Services that were written but could not be read; they keep E0220 quiet.
     pub(crate) broken_services: usize,
+    pub(crate) vrrp: Vec<VrrpDraft>,
+}
+
+/// A VRRP instance and where its parts were written.
+pub(crate) struct VrrpDraft {
+    pub(crate) instance: vrrp::Instance,
+    pub(crate) name: Span,
+    pub(crate) vrid: Span,
+    /// One for each address.
+    pub(crate) addresses: Vec<Span>,
+    /// Something of it could not be read, which is reported already.
+    pub(crate) broken: bool,
 }
 
 /// Node-wide settings, each with its place.
@@ -72,6 +86,7 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     }
     into.services.extend(other.services);
     into.broken_services += other.broken_services;
+    into.vrrp.extend(other.vrrp);
 }
 
 fn setting<T: PartialEq + Debug>(
@@ -99,6 +114,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
         report_real_servers(service, out);
         report_weights(service, out);
     }
+    elections::report(&draft.vrrp, out);
     let settings = draft.settings;
     Cluster {
         settings: Settings {
@@ -115,6 +131,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             timeouts: settings.timeouts.map(|s| s.value).unwrap_or_default(),
         },
         services: draft.services.into_iter().map(|s| s.service).collect(),
+        vrrp: draft.vrrp.into_iter().filter(|v| !v.broken).map(|v| v.instance).collect(),
     }
 }
 

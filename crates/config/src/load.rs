@@ -111,7 +111,7 @@ fn load_inputs(
             merge(&mut draft, one, &mut out);
         }
     }
-    let nothing = draft.services.is_empty() && draft.broken_services == 0;
+    let nothing = draft.services.is_empty() && draft.broken_services == 0 && draft.vrrp.is_empty();
     let cluster = resolve(draft, &mut out);
     if nothing && !has_error(&out) {
         let d = Diagnostic::without_place(Severity::Warning, codes::EMPTY, "no virtual service is configured");

@@ -336,7 +336,8 @@ fn unique(mut cluster: Cluster) -> Cluster {
 }
 
 fn cluster() -> impl Strategy<Value = Cluster> {
-    (settings(), vec(service(), 0..4)).prop_map(|(settings, services)| unique(Cluster { settings, services }))
+    (settings(), vec(service(), 0..4))
+        .prop_map(|(settings, services)| unique(Cluster { settings, services, vrrp: vec![] }))
 }
 
 proptest! {

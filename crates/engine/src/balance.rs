@@ -134,6 +134,12 @@ impl Balance {
         self.book.store(now)
     }
 
+    /// Whether every real server that is checked has been checked once.
+    pub fn is_checked(&self) -> bool {
+        let unchecked = |server: &crate::service::Server| server.state == evenkeel_api::ServerState::Unchecked;
+        !self.services.values().any(|service| service.servers.iter().any(unchecked))
+    }
+
     /// Whether a service takes its packets from the host's own MARK rules.
     pub fn asks_the_host(&self) -> bool {
         self.services.values().any(Service::asks_the_host)

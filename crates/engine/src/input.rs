@@ -1,7 +1,7 @@
 //! What the engine is told.
 
 use crate::{CheckId, Overrides, Token};
-use evenkeel_api::{DataplaneStatus, Request, Role, table::Edit};
+use evenkeel_api::{DataplaneStatus, HaStatus, Request, Role, table::Edit};
 use evenkeel_dataplane::{Counters, Table};
 use evenkeel_health::Verdict;
 use evenkeel_model::{Cluster, Match, ServiceKey};
@@ -163,6 +163,8 @@ pub struct Sample {
     pub unreachable: BTreeSet<IpAddr>,
     /// What the operator should know, one sentence each (host firewall, crash not survived).
     pub warnings: Vec<String>,
+    /// Failover groups and how they stand.
+    pub ha: Vec<HaStatus>,
 }
 
 /// Counters of one service.

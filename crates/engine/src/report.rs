@@ -29,7 +29,7 @@ impl Balance {
             node: self.setup.node.clone(),
             uptime_s: (now - self.began).as_secs(),
             dataplane: sample.dataplane.clone(),
-            ha: Vec::new(),
+            ha: sample.ha.clone(),
             services,
             config: api::ConfigStatus {
                 ok: self.config.error.is_none(),

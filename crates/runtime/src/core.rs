@@ -10,6 +10,7 @@ use crate::{
     commands::{self, Commands},
     configuration::Reader,
     doors::{Doors, Numbered},
+    elections::Elections,
     firewall,
     follows::Follows,
     forwarding::KernelForwarding,
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) doors: Doors,
     /// What files and clients name.
     pub(crate) follows: Follows,
+    /// VRRP.
+    pub(crate) elections: Elections,
     /// The interfaces as they were last looked at.
     pub(crate) host: Vec<Numbered>,
     pub(crate) rates: Rates,
@@ -217,6 +220,7 @@ impl Core {
         });
         sample.dataplane.kind = self.path.kind().to_owned();
         sample.dataplane.attachments = self.path.attachments();
+        sample.ha = self.elections.status(self.clock.now());
         sample.next_hops = self.network.next_hops();
         sample.unreachable = self.network.unreachable();
         let Warnings { standing, firewall, marks, restart } = &self.warnings;

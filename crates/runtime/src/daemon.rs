@@ -103,7 +103,8 @@ async fn serve(mut options: Options, open: Opener) -> Result<(), Failure> {
     let _claim = Claim::make(&options)?;
     let limit = limits::raise();
     let services = std::mem::take(&mut options.first.cluster.services);
-    let cluster = Cluster { settings: options.first.cluster.settings.clone(), services };
+    let vrrp = std::mem::take(&mut options.first.cluster.vrrp);
+    let cluster = Cluster { settings: options.first.cluster.settings.clone(), services, vrrp };
     let opened = open(&need(&options, &cluster)).map_err(|why| format!("cannot open the packet path: {why}"))?;
     let Opened { path, adopted, warnings } = opened;
     let warnings = limit.into_iter().chain(warnings).collect();

@@ -13,6 +13,7 @@ mod core;
 mod daemon;
 mod doors;
 mod ebpf;
+mod elections;
 pub mod files;
 mod firewall;
 mod follows;

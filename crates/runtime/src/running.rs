@@ -9,6 +9,7 @@ use crate::{
     core::{Core, Warnings, fits},
     daemon::{Failure, Options},
     doors::{Doors, Look},
+    elections::Elections,
     firewall::Found,
     follows::Follows,
     forwarding::KernelForwarding,
@@ -25,6 +26,7 @@ use crate::{
 };
 use evenkeel_api::{Event, Severity};
 use evenkeel_engine::{Balance, Exit, Input, Rates, Setup, Start, kept};
+use evenkeel_ha::News;
 use evenkeel_machine::Outbox;
 use evenkeel_model::Cluster;
 use evenkeel_probe::Prober;
@@ -60,6 +62,7 @@ pub(crate) struct Running {
     told: mpsc::Receiver<Event>,
     firewall: mpsc::Receiver<Found>,
     marks: mpsc::Receiver<Learned>,
+    news: mpsc::Receiver<News>,
     signals: Signals,
     beat: Interval,
     watchdog: Option<Interval>,
@@ -133,6 +136,7 @@ impl Running {
             network,
             doors: Doors::new(options.interfaces, options.door),
             follows: Follows::default(),
+            elections: Elections::default(),
             host: Vec::new(),
             rates: Rates::default(),
             forwarding: KernelForwarding::in_directory(&options.runtime_dir),
@@ -168,6 +172,7 @@ impl Running {
             told,
             firewall,
             marks,
+            news: mpsc::channel(1).1,
             signals,
             beat: every(Duration::from_secs(1)),
             watchdog: sd_notify::watchdog_enabled().map(|limit| every(limit / 2)),
@@ -219,6 +224,7 @@ impl Running {
         core.forward();
         core.look_at_firewall(&cluster);
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
+        let vrrp = cluster.vrrp.clone();
         core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all, marks })));
         self.await_next_hops().await;
         let core = &mut self.core;
@@ -237,6 +243,7 @@ impl Running {
         self.listen()?;
         self.core.follow_instances(&execute);
         self.core.serving = true;
+        self.news = self.core.elections.start(&vrrp, self.core.clock.now())?;
         notify(&[NotifyState::Ready]);
         if let Some(ready) = self.ready.take() {
             ready();
@@ -287,6 +294,7 @@ impl Running {
                 Some(seen) = self.seen.recv() => core.seen(seen),
                 Some(found) = self.firewall.recv() => core.firewall_seen(found),
                 Some(learned) = self.marks.recv() => core.marks_learned(learned),
+                Some(news) = self.news.recv() => core.hear_election(news),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
                 () = sleep_until(fragments) => fragments = Instant::now() + core.settle_fragments(),
@@ -309,7 +317,12 @@ impl Running {
     /// Removes what was added, lets programs and mails end, and answers those who asked for the end.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         notify(&[NotifyState::Stopping]);
-        let Running { mut core, workers, clients, .. } = self;
+        let Running { mut core, workers, clients, mut news, .. } = self;
+        // Before the packet path goes: traffic comes here until a successor has the addresses.
+        core.elections.stop().await;
+        while let Ok(one) = news.try_recv() {
+            core.hear_election(one);
+        }
         let Exit { left, failed } = core.exit.unwrap_or(Exit { left: 0, failed: false });
         let refused = core.instances.stop(&core.commands);
         for why in &refused {

@@ -181,6 +181,13 @@ impl fmt::Display for Event {
                  and deny lists"
             ),
             Event::CommandFailed { command, why } => write!(f, "`{command}` failed: {why}"),
+            Event::RoleChanged { instance, from: _, to, why, addresses } => {
+                write!(f, "{instance} is {to} now: {why}.")?;
+                match to.as_str() {
+                    "master" => write!(f, "  It has {}", addresses.join(", ")),
+                    _ => Ok(()),
+                }
+            }
             Event::MailFailed { to, why } => write!(f, "mail to {to} was not sent: {why}"),
             Event::MailsDropped { changes } => {
                 write!(f, "{} told by no mail: too many at once", count(*changes, "change"))

@@ -1,4 +1,4 @@
-//! The native TOML: `[service.NAME]`, `[mark.N]`, `[settings]` and `[alert.mail]`. Unknown keys are errors, and every mistake of a
+//! The native TOML: `[service.NAME]`, `[mark.N]`, `[vrrp.NAME]`, `[settings]` and `[alert.mail]`. Unknown keys are errors, and every mistake of a
 //! file is reported with its place.
 
 pub(crate) mod check;
@@ -6,6 +6,7 @@ mod method;
 mod reader;
 mod service;
 mod units;
+mod vrrp;
 mod write;
 
 use crate::{
@@ -23,9 +24,13 @@ pub use write::to_toml;
 
 const ROOT: Keys = Keys {
     of: "a file",
-    known: &["service", "mark", "settings", "alert"],
+    known: &["service", "mark", "vrrp", "settings", "alert"],
     later: &["cluster", "vip", "group", "fence", "web", "api", "metrics", "log", "network", "include"],
-    instead: &[("virtual_server", "write [service.NAME]"), ("services", "write [service.NAME]")],
+    instead: &[
+        ("virtual_server", "write [service.NAME]"),
+        ("services", "write [service.NAME]"),
+        ("vrrp_instance", "write [vrrp.NAME]"),
+    ],
 };
 
 const SETTINGS: Keys = Keys {
@@ -107,6 +112,14 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
                 Some(service) => draft.services.push(service),
                 None => draft.broken_services += 1,
             }
+        }
+    }
+    if let Some(instances) = root.table("vrrp", out) {
+        for (name, table) in instances.tables(out) {
+            if out.len() > crate::load::MOST_DIAGNOSTICS {
+                break;
+            }
+            draft.vrrp.extend(vrrp::read(name, &table, out));
         }
     }
     // As they stand in the file, services by mark among the others.

@@ -34,6 +34,9 @@ pub fn to_toml(cluster: &Cluster) -> String {
     for one in &cluster.services {
         service(one, shared.is_some(), &mut text);
     }
+    for instance in &cluster.vrrp {
+        super::vrrp::write(instance, &mut text);
+    }
     text
 }
 
@@ -43,7 +46,7 @@ fn shared_alerts(cluster: &Cluster) -> Option<&Alerts> {
     cluster.services.iter().all(|s| s.alerts.as_ref() == Some(first)).then_some(first)
 }
 
-fn line(text: &mut String, key: &str, value: &str) {
+pub(super) fn line(text: &mut String, key: &str, value: &str) {
     // Writing into a String cannot fail.
     let _ = writeln!(text, "{key} = {value}");
 }
@@ -52,7 +55,7 @@ fn path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-fn list<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
+pub(super) fn list<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
     let items: Vec<String> = texts.into_iter().map(|text| quoted(text)).collect();
     format!("[{}]", items.join(", "))
 }

@@ -474,7 +474,7 @@ pub fn service(name: &str, vip: &str, real_servers: Vec<RealServer>) -> Service 
 }
 
 pub fn cluster(services: Vec<Service>) -> Cluster {
-    Cluster { settings: Settings::default(), services }
+    Cluster { settings: Settings::default(), services, vrrp: Vec::new() }
 }
 
 /// An address of the host itself.

@@ -3,11 +3,13 @@
 use super::Core;
 use crate::{
     doors::Look,
+    elections::Told,
     firewall,
     marks::{self, Learned},
 };
 use evenkeel_api::{Event, Severity};
 use evenkeel_engine::Input;
+use evenkeel_ha::News;
 use evenkeel_model::Cluster;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ const RETRY: u64 = 10;
 const BETWEEN_FRAGMENTS: Duration = Duration::from_millis(100);
 const WHILE_FRAGMENTS_WAIT: Duration = Duration::from_millis(10);
 const AFTER_TROUBLE: Duration = Duration::from_secs(10);
+/// Seconds after which this node may replace a working master although not every real server has been checked.
+const READY: u64 = 10;
 /// Seconds between two complaints about a full table.
 const COMPLAINT: u64 = 10;
 
@@ -53,6 +57,15 @@ impl Core {
         }
     }
 
+    /// The thread that holds elections has news.
+    pub(crate) fn hear_election(&mut self, news: News) {
+        match self.elections.take(news, self.clock.now()) {
+            Some(Told::Event(event)) => self.publish(event),
+            Some(Told::Line(severity, text)) => self.say(severity, &text),
+            None => {}
+        }
+    }
+
     /// The host's rules have been read.
     pub(crate) fn marks_learned(&mut self, learned: Learned) {
         if self.learned.as_ref() == Some(&learned) {
@@ -74,9 +87,15 @@ impl Core {
     }
 
     fn only_a_restart_changes(&self, cluster: &Cluster) -> Option<String> {
-        let (have, want) = (self.path.capabilities().connections, cluster.settings.connections?);
-        (have != want && !self.connections_overridden)
-            .then(|| format!("the connection table keeps its size of {have} until a restart; the files say {want}"))
+        let have = self.path.capabilities().connections;
+        let size = cluster.settings.connections.filter(|want| *want != have && !self.connections_overridden);
+        let size = size
+            .map(|want| format!("the connection table keeps its size of {have} until a restart; the files say {want}"));
+        let vrrp = self.elections.difference(&cluster.vrrp).filter(|_| self.serving);
+        match (size, vrrp) {
+            (Some(size), Some(vrrp)) => Some(format!("{size}; {vrrp}")),
+            (size, vrrp) => size.or(vrrp),
+        }
     }
 
     /// Tells the data plane how the real servers are reached, as far as that is new.
@@ -138,6 +157,9 @@ impl Core {
     /// Once a second: old connections go, a full table is told, attachments that failed or were taken away are made again.
     pub(crate) fn beat(&mut self) {
         self.beats += 1;
+        if self.elections.await_readiness() && (self.engine.is_checked() || self.beats >= READY) {
+            self.elections.ready();
+        }
         if let Err(e) = self.path.sweep() {
             self.say(Severity::Error, &format!("old connections could not be removed: {e}"));
         }

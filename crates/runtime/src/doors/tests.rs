@@ -19,7 +19,7 @@ fn host(interfaces: &[(&str, u32)]) -> Vec<Numbered> {
 
 fn cluster(interfaces: &[&str]) -> Cluster {
     let interfaces = interfaces.iter().map(|i| (*i).to_owned()).collect();
-    Cluster { settings: Settings { interfaces, ..Settings::default() }, services: vec![] }
+    Cluster { settings: Settings { interfaces, ..Settings::default() }, services: vec![], vrrp: vec![] }
 }
 
 fn want(doors: &mut Doors, cluster: &Cluster) {

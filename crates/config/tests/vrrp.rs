@@ -1,0 +1,109 @@
+//! `[vrrp.NAME]`: what it means, and what is said about mistakes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{brief, errors, golden, native, rendered};
+use evenkeel_config::to_toml;
+use evenkeel_model::vrrp::{Authentication, Preempt, Reach, Version};
+use std::time::Duration;
+
+#[test]
+fn an_instance_needs_an_interface_a_number_and_addresses() {
+    let loaded = native("[vrrp.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"192.168.1.150\"]\n");
+    assert_eq!(brief(&loaded), Vec::<String>::new());
+    let cluster = loaded.cluster.unwrap();
+    let instance = &cluster.vrrp[0];
+    assert_eq!((instance.name.as_str(), instance.interface.as_str(), instance.vrid.get()), ("web", "eth0", 51));
+    assert_eq!((instance.priority.get(), instance.version, instance.down_adverts), (100, Version::Three, 3));
+    assert_eq!((instance.interval.get(), instance.preempt), (Duration::from_secs(1), Preempt::After(Duration::ZERO)));
+    assert_eq!((instance.addresses[0].prefix, &instance.reach), (32, &Reach::Multicast));
+}
+
+const ALL: &str = r#"
+[vrrp.four]
+interface = "eth0"
+vrid = 51
+version = 2
+priority = 150
+interval = "2s"
+preempt = "1m"
+addresses = ["192.168.1.150/24", "192.168.1.151/32"]
+password = "1111"
+peers = ["192.168.1.136"]
+source = "192.168.1.135"
+group = "both"
+
+[vrrp.six]
+interface = "eth0"
+vrid = 51
+interval = "100ms"
+preempt = false
+addresses = ["fe80::150/64", "2001:db8::150/64"]
+group = "both"
+"#;
+
+#[test]
+fn everything_can_be_said_and_is_written_as_it_reads() {
+    let loaded = native(ALL);
+    assert_eq!(brief(&loaded), Vec::<String>::new());
+    let cluster = loaded.cluster.unwrap();
+    let [four, six] = cluster.vrrp.as_slice() else { panic!("two instances") };
+    assert_eq!(four.authentication, Authentication::Password(*b"1111\0\0\0\0"));
+    assert_eq!(four.preempt, Preempt::After(Duration::from_secs(60)));
+    assert!(matches!(&four.reach, Reach::Unicast { peers, check_source: true } if peers.len() == 1));
+    assert_eq!((six.preempt, six.interval.get()), (Preempt::No, Duration::from_millis(100)));
+    assert_eq!(native(&to_toml(&cluster)).cluster, Some(cluster));
+}
+
+#[test]
+fn mistakes_are_all_reported_with_their_places() {
+    let loaded = native(
+        r#"
+[vrrp.empty]
+
+[vrrp.wrong]
+interface = ""
+vrid = 0
+version = 4
+priority = 256
+interval = "5ms"
+preempt = "soon"
+addresses = ["192.168.1.300", "192.168.1.1/33", "192.168.1.2", "fe80::1"]
+password = "far too long"
+peers = ["nobody", "fe80::2"]
+source = "here"
+virtual_router_id = 3
+
+[vrrp.old]
+interface = "eth0"
+vrid = 1
+version = 2
+interval = "1500ms"
+addresses = ["fe80::1/64"]
+
+[vrrp.new]
+interface = "eth0"
+vrid = 2
+version = 3
+password = "1111"
+addresses = ["2001:db8::1/64"]
+peers = []
+
+[vrrp.first]
+interface = "eth0"
+vrid = 7
+addresses = ["10.0.0.1"]
+group = "one"
+
+[vrrp.second]
+interface = "eth0"
+vrid = 7
+addresses = ["10.0.0.1", "10.0.0.2"]
+"#,
+    );
+    assert!(loaded.cluster.is_none());
+    assert!(errors(&loaded).len() >= 15, "{:?}", errors(&loaded));
+    golden("tests/golden/vrrp-mistakes.txt", &rendered(&loaded));
+}
