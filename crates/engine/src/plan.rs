@@ -39,7 +39,25 @@ pub fn plan(observed: &Table, cluster: &Cluster) -> Vec<PlanLine> {
     };
     let named = named_by(cluster);
     let services = observed.services.iter().filter(|(key, service)| concerns(&service.options, key, &named));
-    compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster)
+    let mut lines = elections(cluster);
+    lines.extend(compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster));
+    lines
+}
+
+/// The VRRP instances that would be begun, and the addresses they would hold.
+fn elections(cluster: &Cluster) -> Vec<PlanLine> {
+    let mut lines = Vec::new();
+    for instance in &cluster.vrrp {
+        let (vrid, interface, priority) = (instance.vrid, &instance.interface, instance.priority);
+        let text = format!("{}: virtual router {vrid} on {interface}, priority {priority}", instance.name);
+        lines.push(line(PlanAction::Add, "vrrp", false, text));
+        for vip in instance.addresses.iter().chain(&instance.excluded) {
+            let interface = vip.interface.as_ref().unwrap_or(interface);
+            let text = format!("{}/{} on {interface} as master", vip.address, vip.prefix);
+            lines.push(line(PlanAction::Add, "address", true, text));
+        }
+    }
+    lines
 }
 
 /// What a reload with `cluster` would change.

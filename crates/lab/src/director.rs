@@ -33,7 +33,8 @@ pub struct Director {
 }
 
 impl Director {
-    pub(crate) fn new(node: Arc<Node>, program: PathBuf, directory: &Path) -> Self {
+    /// One that is not started yet; its runtime directory and log are in `directory`.
+    pub fn new(node: Arc<Node>, program: PathBuf, directory: &Path) -> Self {
         let (runtime, log) = (directory.join("director"), directory.join("director.log"));
         Self { node, program, runtime, log, process: None }
     }

@@ -19,6 +19,7 @@ mod real_server;
 mod record;
 mod report;
 mod serve;
+mod stage;
 pub mod topology;
 mod tour;
 
@@ -35,6 +36,7 @@ pub use process::Process;
 pub use real_server::WebServer;
 pub use report::{Exchange, Report, alternates};
 pub use serve::serve;
+pub use stage::Stage;
 pub use topology::{INNER, Plan};
 
 /// `evenkeel lab`.

@@ -18,7 +18,7 @@ pub struct Process {
 
 impl Process {
     /// Takes charge of `child`; `what` names it in messages.
-    pub(crate) fn new(what: impl Into<String>, child: Child) -> Self {
+    pub fn new(what: impl Into<String>, child: Child) -> Self {
         Self { what: what.into(), child, ended: None }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Health, health};
 use crate::terminal::{Tone, paint};
-use evenkeel_api::{RealServerStatus, ServerState, ServiceStatus, Status, lasting};
+use evenkeel_api::{HaStatus, RealServerStatus, ServerState, ServiceStatus, Status, lasting};
 use evenkeel_source::Colour;
 use std::{fmt::Write, time::Duration};
 
@@ -72,7 +72,25 @@ fn head(status: &Status, colour: Colour) -> String {
         let _ = writeln!(text, "  packets not forwarded: {}", drops.join(", "));
     }
     text.push('\n');
+    for group in &status.ha {
+        text.push_str(&failover(group, colour));
+    }
+    if !status.ha.is_empty() {
+        text.push('\n');
+    }
     text
+}
+
+/// One failover group and how it stands.
+fn failover(group: &HaStatus, colour: Colour) -> String {
+    let state = match group.state.as_str() {
+        "master" => paint("MASTER", Tone::Good, colour),
+        "fault" => paint("FAULT", Tone::Bad, colour),
+        other => other.to_owned(),
+    };
+    let HaStatus { name, priority, addresses, since_s, reason, .. } = group;
+    let (since, addresses) = (lasting(*since_s), addresses.join(", "));
+    format!("FAILOVER  {name}  {state} for {since}: {reason}  priority {priority}  {addresses}\n")
 }
 
 struct Row {

@@ -1,0 +1,392 @@
+//! Two directors and a client on one switch, and a probe that pings the VIP.
+
+use evenkeel_lab::{
+    Director, Node, Process, Stage,
+    topology::{Interface, Kind, Node as Place, Topology},
+};
+use evenkeel_lab_tests::{LIMIT, alone, program, unique_name};
+use rustix::{
+    net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, recv, sendto, socket},
+    process::Signal,
+};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// How the two speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    V2Password,
+    V3,
+    V3Unicast,
+    V3Ipv6,
+}
+
+/// Who plays a director.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Player {
+    Evenkeel,
+    Keepalived,
+}
+
+/// Whether Debian's keepalived is there; says so where not.
+pub(crate) fn has_keepalived() -> bool {
+    let there = Command::new("keepalived").arg("--version").stderr(Stdio::null()).status().is_ok();
+    if !there {
+        println!("skipped: needs keepalived (apt install keepalived)");
+    }
+    there
+}
+
+/// The first is the better one.
+const PRIORITIES: [u8; 2] = [150, 100];
+const NAMES: [&str; 2] = ["d1", "d2"];
+
+enum Seat {
+    Evenkeel(Box<Director>),
+    Keepalived(Option<Process>),
+}
+
+/// The two and what is around them.
+pub(crate) struct Pair {
+    stage: Stage,
+    seats: [Seat; 2],
+    wire: Wire,
+    _alone: MutexGuard<'static, ()>,
+}
+
+fn v4(last: u8) -> IpAddr {
+    IpAddr::from([10, 79, 0, last])
+}
+
+fn v6(last: u16) -> IpAddr {
+    IpAddr::from(Ipv6Addr::new(0xfd79, 0, 0, 0, 0, 0, 0, last))
+}
+
+impl Pair {
+    pub(crate) fn new(wire: Wire, players: [Player; 2]) -> Pair {
+        let alone = alone();
+        let cable = |name: &str, last: u8| Place {
+            name: name.into(),
+            interfaces: vec![Interface {
+                name: "eth0".into(),
+                kind: Kind::Cable {
+                    node: "switch".into(),
+                    peer: name.into(),
+                    bridge: Some("br0".into()),
+                    peer_addresses: Vec::new(),
+                },
+                addresses: vec![(v4(last), 24), (v6(last.into()), 64)],
+            }],
+            ..Place::default()
+        };
+        let switch = Place {
+            name: "switch".into(),
+            interfaces: vec![Interface { name: "br0".into(), kind: Kind::Bridge, addresses: Vec::new() }],
+            ..Place::default()
+        };
+        let topology = Topology { nodes: vec![switch, cable("d1", 1), cable("d2", 2), cable("client", 9)] };
+        let stage = Stage::raise(&unique_name(), &topology).expect("the stage is built");
+        let seats = [0, 1].map(|at| {
+            let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
+            let directory = stage.directory().join(NAMES[at]);
+            std::fs::create_dir(&directory).expect("a directory can be made");
+            match players[at] {
+                Player::Evenkeel => Seat::Evenkeel(Box::new(Director::new(node, program(), &directory))),
+                Player::Keepalived => Seat::Keepalived(None),
+            }
+        });
+        Pair { stage, seats, wire, _alone: alone }
+    }
+
+    fn node(&self, name: &str) -> &Arc<Node> {
+        self.stage.node(name).expect("it is there")
+    }
+
+    fn vip(&self) -> IpAddr {
+        if self.wire == Wire::V3Ipv6 { v6(0x100) } else { v4(100) }
+    }
+
+    fn file(&self, at: usize, name: &str) -> PathBuf {
+        self.stage.directory().join(NAMES[at]).join(name)
+    }
+
+    fn native(&self, at: usize) -> String {
+        let (vip, priority) = (self.vip(), PRIORITIES[at]);
+        let mut text = format!("[vrrp.pair]\ninterface = \"eth0\"\nvrid = 51\npriority = {priority}\n");
+        text += &match self.wire {
+            Wire::V2Password => format!("version = 2\npassword = \"1111\"\naddresses = [\"{vip}/24\"]\n"),
+            Wire::V3 => format!("interval = \"1s\"\naddresses = [\"{vip}/24\"]\n"),
+            Wire::V3Unicast => {
+                format!("addresses = [\"{vip}/24\"]\npeers = [\"{}\"]\n", v4(if at == 0 { 2 } else { 1 }))
+            }
+            Wire::V3Ipv6 => format!("addresses = [\"fe80::100/64\", \"{vip}/64\"]\n"),
+        };
+        text
+    }
+
+    fn keepalived(&self, at: usize) -> String {
+        let (vip, priority) = (self.vip(), PRIORITIES[at]);
+        let version = if self.wire == Wire::V2Password { 2 } else { 3 };
+        let more = match self.wire {
+            Wire::V2Password => "authentication {\n auth_type PASS\n auth_pass 1111\n }\n".to_owned(),
+            Wire::V3Unicast => format!("unicast_peer {{\n {}\n }}\n", v4(if at == 0 { 2 } else { 1 })),
+            Wire::V3 | Wire::V3Ipv6 => String::new(),
+        };
+        let vips = match self.wire {
+            Wire::V3Ipv6 => format!("fe80::100/64\n {vip}/64"),
+            _ => format!("{vip}/24"),
+        };
+        format!(
+            "global_defs {{\n vrrp_version {version}\n}}\nvrrp_instance pair {{\n state BACKUP\n interface eth0\n \
+             virtual_router_id 51\n priority {priority}\n advert_int 1\n {more} virtual_ipaddress {{\n {vips}\n }}\n}}\n"
+        )
+    }
+
+    pub(crate) fn start(&mut self, at: usize) {
+        let (native, keepalived) = (self.native(at), self.keepalived(at));
+        let file = |name: &str| self.file(at, name);
+        let node = Arc::clone(self.node(NAMES[at]));
+        let started = match &self.seats[at] {
+            Seat::Evenkeel(_) => {
+                let path = file("pair.toml");
+                std::fs::write(&path, native).expect("the file is written");
+                Ok(path)
+            }
+            Seat::Keepalived(_) => {
+                let path = file("keepalived.conf");
+                std::fs::write(&path, keepalived).expect("the file is written");
+                let mut command = Command::new("keepalived");
+                command.args(["-P", "-n", "-l", "-D", "-G", "-f"]).arg(&path);
+                for (option, name) in [("-p", "pid"), ("-r", "vrrp"), ("-b", "bfd"), ("-c", "checkers")] {
+                    command.arg(option).arg(file(name));
+                }
+                let log = std::fs::File::create(file("log")).expect("a log");
+                command.stdin(Stdio::null()).stdout(log).stderr(Stdio::null());
+                Err(Process::new("keepalived", node.spawn(command).expect("keepalived starts")))
+            }
+        };
+        match (&mut self.seats[at], started) {
+            (Seat::Evenkeel(director), Ok(path)) => {
+                director.start(&[path.to_str().expect("a plain path")]).expect("evenkeel starts");
+            }
+            (Seat::Keepalived(process), Err(started)) => *process = Some(started),
+            (Seat::Evenkeel(_), Err(_)) | (Seat::Keepalived(_), Ok(_)) => unreachable!("a seat starts its own player"),
+        }
+    }
+
+    /// An orderly end, waited for.
+    pub(crate) fn stop(&mut self, at: usize) {
+        match &mut self.seats[at] {
+            Seat::Evenkeel(director) => {
+                assert!(director.terminate().expect("evenkeel ends").success(), "{}", director.log());
+            }
+            Seat::Keepalived(process) => {
+                if let Some(mut process) = process.take() {
+                    process.signal(Signal::TERM).expect("keepalived is told");
+                    process.wait(LIMIT).expect("keepalived ends");
+                }
+            }
+        }
+    }
+
+    pub(crate) fn kill(&mut self, at: usize) {
+        if let Seat::Evenkeel(director) = &mut self.seats[at] {
+            director.kill().expect("it is killed");
+        }
+    }
+
+    /// What `status --json` of an evenkeel says.
+    pub(crate) fn status(&self, at: usize) -> String {
+        match &self.seats[at] {
+            Seat::Evenkeel(director) => director.status_json().unwrap_or_default(),
+            Seat::Keepalived(_) => String::new(),
+        }
+    }
+
+    pub(crate) fn wait_role(&self, at: usize, role: &str) {
+        let wanted = format!("\"state\":\"{role}\"");
+        self.wait(&format!("{} was {role}", NAMES[at]), || self.status(at).replace(' ', "").contains(&wanted));
+    }
+
+    /// Waits until this one is a backup that has heard the master: a second of silence would be told.
+    pub(crate) fn wait_heard(&self, at: usize) {
+        self.wait_role(at, "backup");
+    }
+
+    fn holds(&self, at: usize) -> bool {
+        let mut command = Command::new("ip");
+        command.args(["-o", "addr", "show", "dev", "eth0", "to", &self.vip().to_string()]);
+        !self.node(NAMES[at]).output(command).expect("ip runs").is_empty()
+    }
+
+    /// Who has the VIP.
+    pub(crate) fn owners(&self) -> Vec<usize> {
+        (0..2).filter(|&at| self.holds(at)).collect()
+    }
+
+    pub(crate) fn wait_owners(&self, wanted: &[usize]) {
+        self.wait(&format!("the VIP was at {wanted:?}"), || self.owners() == wanted);
+    }
+
+    /// Every other set of owners that was seen before `wanted` had it.
+    pub(crate) fn watch_owners_until(&self, wanted: &[usize]) -> Vec<Vec<usize>> {
+        let mut seen = Vec::new();
+        self.wait(&format!("the VIP was at {wanted:?}"), || {
+            let owners = self.owners();
+            let done = owners == wanted;
+            if !done && !seen.contains(&owners) {
+                seen.push(owners);
+            }
+            done
+        });
+        seen
+    }
+
+    fn wait(&self, what: &str, mut good: impl FnMut() -> bool) {
+        let until = Instant::now() + LIMIT;
+        while !good() {
+            assert!(Instant::now() < until, "never {what}: {:?} {}", self.owners(), self.tell());
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    fn tell(&self) -> String {
+        let of = |at: usize| match &self.seats[at] {
+            Seat::Evenkeel(director) => director.log(),
+            Seat::Keepalived(_) => std::fs::read_to_string(self.file(at, "log")).unwrap_or_default(),
+        };
+        format!("{}\n----\n{}", of(0), of(1))
+    }
+
+    /// The switch passes nothing between the two; the client hears both.
+    pub(crate) fn split(&self) {
+        self.isolate("on");
+    }
+
+    pub(crate) fn heal(&self) {
+        self.isolate("off");
+    }
+
+    fn isolate(&self, state: &str) {
+        for port in NAMES {
+            let mut command = Command::new("ip");
+            command.args(["link", "set", "dev", port, "type", "bridge_slave", "isolated", state]);
+            self.node("switch").output(command).expect("the port is set");
+        }
+    }
+
+    /// Begins to ping the VIP from the client.
+    pub(crate) fn probe(&self) -> Probe {
+        Probe::start(self.node("client"), self.vip())
+    }
+}
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report {
+    pub(crate) sent: u32,
+    pub(crate) lost: u32,
+    /// The longest time in which every request stayed without an answer.
+    pub(crate) longest: Duration,
+}
+
+/// Pings every 2 ms until it is told to stop.
+pub(crate) struct Probe {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU32>,
+    thread: JoinHandle<Report>,
+}
+
+const PACE: Duration = Duration::from_millis(2);
+const REQUEST: u8 = 8;
+const REPLY: u8 = 0;
+
+impl Probe {
+    fn start(client: &Node, vip: IpAddr) -> Probe {
+        assert!(vip.is_ipv4(), "the probe speaks ICMP");
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (told, count) = (Arc::clone(&stop), Arc::clone(&sent));
+        let thread = client.run(move || {
+            let socket = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP)).expect("a raw socket");
+            std::thread::spawn(move || ping(&socket, vip, &told, &count))
+        });
+        Probe { stop, sent, thread: thread.expect("the client lives") }
+    }
+
+    /// Waits until so many were sent.
+    pub(crate) fn wait_for(&self, count: u32) {
+        while self.sent.load(Ordering::Relaxed) < count {
+            std::thread::park_timeout(PACE);
+        }
+    }
+
+    pub(crate) fn stop(self) -> Report {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the probe ends")
+    }
+}
+
+fn ping(socket: &rustix::fd::OwnedFd, vip: IpAddr, stop: &AtomicBool, count: &AtomicU32) -> Report {
+    let answered: Mutex<Vec<bool>> = Mutex::new(Vec::new());
+    let begun = Instant::now();
+    let mut sent_at: Vec<Instant> = Vec::new();
+    let mut buffer = [0; 128];
+    let mut take = |answered: &mut Vec<bool>| {
+        while let Ok((length, _)) = recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
+            // An IPv4 header without options, then type, code, checksum, identifier, sequence.
+            if length >= 28 && buffer[20] == REPLY && buffer[24..26] == [0xe, 0x4b] {
+                let sequence = usize::from(u16::from_be_bytes([buffer[26], buffer[27]]));
+                // The sequence wraps; only the last half of it can still be answered.
+                let last = answered.len().wrapping_sub(1);
+                let index = last.wrapping_sub(last.wrapping_sub(sequence) & 0xffff);
+                if let Some(place) = answered.get_mut(index) {
+                    *place = true;
+                }
+            }
+        }
+    };
+    while !stop.load(Ordering::Relaxed) {
+        let sequence = u16::try_from(sent_at.len() & 0xffff).expect("16 bits");
+        let mut packet = [REQUEST, 0, 0, 0, 0xe, 0x4b, 0, 0];
+        packet[6..8].copy_from_slice(&sequence.to_be_bytes());
+        let sum: u32 = packet.chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+        let sum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap_or(0);
+        packet[2..4].copy_from_slice(&sum.to_be_bytes());
+        sent_at.push(Instant::now());
+        let mut list = answered.lock().expect("one thread");
+        list.push(false);
+        // While nobody answers ARP this fails, which is a loss like any other.
+        let _ = sendto(socket, &packet, SendFlags::DONTWAIT, &SocketAddr::new(vip, 0));
+        take(&mut list);
+        drop(list);
+        count.fetch_add(1, Ordering::Relaxed);
+        std::thread::park_timeout(PACE);
+    }
+    let until = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < until {
+        take(&mut answered.lock().expect("one thread"));
+        std::thread::park_timeout(PACE);
+    }
+    let answered = answered.into_inner().expect("one thread");
+    let mut last = begun;
+    let mut longest = Duration::ZERO;
+    for (at, _) in sent_at.iter().zip(&answered).filter(|(_, answered)| **answered) {
+        longest = longest.max(*at - last);
+        last = *at;
+    }
+    let lost = answered.iter().filter(|answered| !**answered).count();
+    Report {
+        sent: u32::try_from(answered.len()).unwrap_or(u32::MAX),
+        lost: u32::try_from(lost).unwrap_or(u32::MAX),
+        longest,
+    }
+}

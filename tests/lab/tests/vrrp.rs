@@ -1,0 +1,113 @@
+//! VRRP with real packets: two directors on one switch, evenkeel or keepalived, and a client that counts what it loses.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod pair;
+
+use evenkeel_lab_tests::can_run;
+use pair::{Pair, Player, Wire};
+use std::time::Duration;
+
+/// Everything a pair may speak.
+const WIRES: [Wire; 4] = [Wire::V2Password, Wire::V3, Wire::V3Unicast, Wire::V3Ipv6];
+
+#[test]
+fn two_evenkeels_hand_over_without_losing_a_packet() {
+    if !can_run() {
+        return;
+    }
+    let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
+    pair.start(0);
+    pair.wait_owners(&[0]);
+    pair.start(1);
+    pair.wait_heard(1);
+    let probe = pair.probe();
+    pair.stop(0);
+    pair.wait_owners(&[1]);
+    // It comes back and takes over again, as its priority says.
+    pair.start(0);
+    pair.wait_owners(&[0]);
+    let report = probe.stop();
+    assert!(report.sent > 1000, "{report:?}");
+    assert!(report.longest < Duration::from_millis(200), "{report:?}");
+}
+
+#[test]
+fn a_dead_daemon_leaves_no_address_for_ever() {
+    if !can_run() {
+        return;
+    }
+    let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
+    pair.start(0);
+    pair.wait_owners(&[0]);
+    pair.start(1);
+    pair.wait_heard(1);
+    pair.kill(0);
+    // First nobody or the dead one alone, then the other alone: never both.
+    let seen = pair.watch_owners_until(&[1]);
+    assert!(!seen.contains(&vec![0, 1]), "{seen:?}");
+    assert_eq!(pair.owners(), [1]);
+}
+
+#[test]
+fn a_crashed_master_goes_on_where_it_was() {
+    if !can_run() {
+        return;
+    }
+    let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
+    pair.start(0);
+    pair.wait_owners(&[0]);
+    pair.start(1);
+    pair.wait_heard(1);
+    let probe = pair.probe();
+    pair.kill(0);
+    pair.start(0);
+    pair.wait_role(0, "master");
+    let status = pair.status(0);
+    assert!(status.contains("as the run before had left them"), "{status}");
+    let report = probe.stop();
+    assert_eq!(report.lost, 0, "{report:?}");
+    assert_eq!(pair.owners(), [0]);
+}
+
+#[test]
+fn a_healed_split_leaves_one_master_that_the_link_knows() {
+    if !can_run() {
+        return;
+    }
+    let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
+    pair.start(0);
+    pair.wait_owners(&[0]);
+    pair.start(1);
+    pair.wait_heard(1);
+    pair.split();
+    pair.wait_owners(&[0, 1]);
+    pair.heal();
+    pair.wait_owners(&[0]);
+    let probe = pair.probe();
+    probe.wait_for(300);
+    let report = probe.stop();
+    assert!(report.longest < Duration::from_millis(200), "{report:?}");
+}
+
+#[test]
+fn a_keepalived_is_relieved_and_relieves() {
+    if !can_run() || !pair::has_keepalived() {
+        return;
+    }
+    for wire in WIRES {
+        for players in [[Player::Evenkeel, Player::Keepalived], [Player::Keepalived, Player::Evenkeel]] {
+            let mut pair = Pair::new(wire, players);
+            pair.start(1);
+            pair.wait_owners(&[1]);
+            // The better one takes over.
+            pair.start(0);
+            pair.wait_owners(&[0]);
+            // And is followed when it leaves.
+            pair.stop(0);
+            pair.wait_owners(&[1]);
+            pair.start(0);
+            pair.wait_owners(&[0]);
+        }
+    }
+}
