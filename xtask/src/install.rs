@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iproute2", "an independent view of links and addresses"),
     ("ipvsadm", "comparison with the kernel's tables"),
     ("iptables", "host firewall rules"),
+    ("keepalived", "the other router of VRRP"),
     ("ldirectord", "comparison with ldirectord"),
     ("nftables", "host firewall rules"),
     ("perl", "comparison of regular expressions"),

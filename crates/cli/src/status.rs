@@ -88,7 +88,10 @@ fn health(service: &ServiceStatus) -> Health {
 
 /// One line and an exit status, as Nagios and its kin want them.
 fn brief(status: &Status) -> (String, u8) {
-    let worst = status.services.iter().map(health).max().unwrap_or(Health::Fine);
+    let faults: Vec<&str> = status.ha.iter().filter(|g| g.state == "fault").map(|g| g.name.as_str()).collect();
+    let least = if faults.is_empty() { Health::Fine } else { Health::Degraded };
+    let faults = if faults.is_empty() { String::new() } else { format!("; VRRP fault: {}", faults.join(", ")) };
+    let worst = status.services.iter().map(health).max().unwrap_or(Health::Fine).max(least);
     let named = |wanted: Health| {
         let names = status.services.iter().filter(|s| health(s) == wanted).map(|s| s.name.as_str());
         let mut names: Vec<&str> = names.collect();
@@ -101,13 +104,14 @@ fn brief(status: &Status) -> (String, u8) {
     let up = servers.iter().filter(|s| s.state == ServerState::Up).count();
     let refused = if status.config.error.is_some() { "; config NOT TAKEN" } else { "" };
     let sum = format!(
-        "{}, {up}/{} up{refused}",
+        "{}, {up}/{} up{refused}{faults}",
         count(status.services.len(), "service"),
         count(servers.len(), "real server")
     );
     match worst {
         Health::Fine if status.config.error.is_some() => (format!("WARNING: {sum}"), 1),
         Health::Fine => (format!("OK: {sum}"), 0),
+        Health::Degraded if named(Health::Degraded).is_empty() => (format!("WARNING: {sum}"), 1),
         Health::Degraded => (format!("WARNING: {sum}; degraded: {}", named(Health::Degraded)), 1),
         Health::Down => (format!("CRITICAL: {sum}; down: {}", named(Health::Down)), 2),
     }

@@ -7,7 +7,7 @@ use crate::{
     links::Links,
     member::{self, Member},
 };
-use evenkeel_machine::{Machine, Outbox};
+use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::vrrp;
 use evenkeel_netlink::{Event, Monitor, VrrpSocket};
 use evenkeel_vrrp::{Input, Output, Packet, Place, Reason, Role, Router, lease};
@@ -25,6 +25,8 @@ const BATCH: usize = 256;
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Kinds of dropped advertisements that are counted apart; more are dropped without a word.
 const KINDS: usize = 256;
+/// Things that do not work and are said within [`TOLD_EVERY`]; more are not.
+const TROUBLES: usize = 32;
 /// Keys of what the loop waits for besides sockets.
 const WAKE: u64 = u64::MAX - 1;
 const MONITOR: u64 = u64::MAX - 2;
@@ -41,7 +43,8 @@ struct Wire {
 pub(crate) struct Elections {
     router: Router,
     members: Vec<Member>,
-    wires: Vec<Wire>,
+    /// By the key the loop waits for them under; the place of one whose interface is gone is taken by the next.
+    wires: Vec<Option<Wire>>,
     links: Links,
     addresses: Addresses,
     monitor: Monitor,
@@ -51,6 +54,8 @@ pub(crate) struct Elections {
     tell: Box<dyn FnMut(News) + Send>,
     out: Outbox<(Place, Output)>,
     dropped: HashMap<(Place, IpAddr, Reason), Tally>,
+    /// What was said lately of what did not work.
+    troubles: Vec<(String, Instant)>,
     buffer: Vec<u8>,
     readable: Vec<u64>,
     stopping: bool,
@@ -59,7 +64,7 @@ pub(crate) struct Elections {
 /// Advertisements of a kind that were dropped.
 struct Tally {
     count: u64,
-    told: evenkeel_machine::Instant,
+    told: Instant,
 }
 
 impl Elections {
@@ -105,6 +110,7 @@ impl Elections {
             tell,
             out: Outbox::new(),
             dropped: HashMap::new(),
+            troubles: Vec::new(),
             buffer: vec![0; member::longest_packet()],
             readable: Vec::new(),
             stopping: false,
@@ -205,12 +211,12 @@ impl Elections {
     /// Reads what waits on a wire and hands it to the instances it is about.
     fn hear(&mut self, wire: usize) {
         for _ in 0..BATCH {
-            let Some(Wire { socket, ifindex, ipv6, header }) = self.wires.get(wire) else { return };
+            let Some(Some(Wire { socket, ifindex, ipv6, header })) = self.wires.get(wire) else { return };
             let (ifindex, ipv6, header) = (*ifindex, *ipv6, *header);
             let received = match socket.receive(&mut self.buffer) {
                 Ok(Some(received)) => received,
                 Ok(None) => return,
-                Err(e) => return (self.tell)(News::Trouble(e.to_string())),
+                Err(e) => return self.complain(e.to_string()),
             };
             let now = self.events.now();
             let bytes = self.buffer.get(..received.length).unwrap_or_default();
@@ -253,20 +259,24 @@ impl Elections {
                     self.restore_addresses();
                 }
             }
-            Err(e) => (self.tell)(News::Trouble(e.to_string())),
+            Err(e) => self.complain(e.to_string()),
         }
     }
 
     fn look_anew(&mut self) -> bool {
         match self.addresses.look() {
             Ok((links, addresses)) => self.links = Links { links, addresses },
-            Err(e) => (self.tell)(News::Trouble(e.to_string())),
+            Err(e) => self.complain(e.to_string()),
         }
         true
     }
 
     /// Tells each instance how its interface stands, and opens the sockets it needs.
     fn look_at_links(&mut self) {
+        for wire in &mut self.wires {
+            let lives = |wire: &mut Wire| self.links.links.iter().any(|link| link.index == wire.ifindex);
+            drop(wire.take_if(|wire| !lives(wire)));
+        }
         for place in 0..self.members.len() {
             let Some(member) = self.members.get_mut(place) else { continue };
             let link = self.links.named(&member.instance.interface);
@@ -288,14 +298,17 @@ impl Elections {
 
     fn open_wire(&mut self, ifindex: u32, ipv6: bool, header: bool) {
         let known = |wire: &Wire| (wire.ifindex, wire.ipv6, wire.header) == (ifindex, ipv6, header);
-        if self.wires.iter().any(known) {
+        if self.wires.iter().flatten().any(known) {
             return;
         }
+        let place = self.wires.iter().position(Option::is_none).unwrap_or(self.wires.len());
+        if place == self.wires.len() {
+            self.wires.push(None);
+        }
         let opened = VrrpSocket::open(ifindex, ipv6, header).map_err(|e| e.to_string());
-        let opened = opened.and_then(|socket| self.events.add(&socket, self.wires.len() as u64).map(|()| socket));
-        match opened {
-            Ok(socket) => self.wires.push(Wire { socket, ifindex, ipv6, header }),
-            Err(why) => (self.tell)(News::Trouble(why)),
+        match opened.and_then(|socket| self.events.add(&socket, place as u64).map(|()| socket)) {
+            Ok(socket) => self.wires[place] = Some(Wire { socket, ifindex, ipv6, header }),
+            Err(why) => self.complain(why),
         }
     }
 
@@ -338,7 +351,17 @@ impl Elections {
             }
         }
         for e in refused {
-            (self.tell)(News::Trouble(e.to_string()));
+            self.complain(e.to_string());
+        }
+    }
+
+    /// Says what did not work; the same again only after a while.
+    fn complain(&mut self, why: String) {
+        let now = self.events.now();
+        self.troubles.retain(|(_, told)| now - *told < TOLD_EVERY);
+        if self.troubles.len() < TROUBLES && self.troubles.iter().all(|(known, _)| *known != why) {
+            self.troubles.push((why.clone(), now));
+            (self.tell)(News::Trouble(why));
         }
     }
 
@@ -350,10 +373,10 @@ impl Elections {
     }
 }
 
-fn advertise(member: &mut Member, wires: &[Wire], priority: u8, refused: &mut Vec<evenkeel_netlink::Error>) {
+fn advertise(member: &mut Member, wires: &[Option<Wire>], priority: u8, refused: &mut Vec<evenkeel_netlink::Error>) {
     let (ifindex, ipv6, header) = (member.ifindex, member.instance.is_ipv6(), member.has_header());
     let fits = |wire: &&Wire| (Some(wire.ifindex), wire.ipv6, wire.header) == (ifindex, ipv6, header);
-    let Some(wire) = wires.iter().find(fits) else { return };
+    let Some(wire) = wires.iter().flatten().find(fits) else { return };
     member.advertise(priority, |bytes, source, destination| {
         refused.extend(wire.socket.send(bytes, source, destination).err());
     });
@@ -363,7 +386,7 @@ fn advertise(member: &mut Member, wires: &[Wire], priority: u8, refused: &mut Ve
 fn count_dropped(
     dropped: &mut HashMap<(Place, IpAddr, Reason), Tally>,
     tell: &mut dyn FnMut(News),
-    now: evenkeel_machine::Instant,
+    now: Instant,
     place: Place,
     source: IpAddr,
     reason: Reason,
