@@ -91,6 +91,41 @@ fn two_first_changes_at_once_start_one_instance() {
 }
 
 #[test]
+fn an_instance_that_is_still_dying_is_followed_by_the_next() {
+    let Some(bed) = Bed::new("dying") else { return };
+    let rules = "-A -t 10.9.0.1:80 -s rr\n-a -t 10.9.0.1:80 -r 10.0.0.9:80 -g -w 1\n";
+    bed.line("ipvsadm -A -t 10.9.0.1:80 -s rr; ipvsadm -a -t 10.9.0.1:80 -r 10.0.0.9:80");
+    for _ in 0..5 {
+        assert_eq!(bed.line("kill -9 $(cat run/pid); ipvsadm -Sn"), rules);
+    }
+    // A change is made by the next instance, and once.
+    assert_eq!(bed.line("kill -9 $(cat run/pid); ipvsadm -A -t 10.9.0.2:80 -s rr; echo $?"), "0\n");
+    assert_eq!(bed.line("ipvsadm -Sn | grep -c -- -A"), "2\n");
+}
+
+#[test]
+fn what_only_looks_is_asked_again_and_a_change_is_not() {
+    let Some(bed) = Bed::new("hangup") else { return };
+    let fake = Fake::start(&bed.runtime_dir());
+    bed.line("ipvsadm -A -t 10.9.0.1:80 -s rr");
+    let before = fake.requests();
+    fake.hang_up();
+    assert_eq!(bed.line("ipvsadm -Sn"), "-A -t 10.9.0.1:80 -s rr\n");
+    fake.hang_up();
+    assert_eq!(
+        bed.line("ipvsadm -Lcn; echo $?"),
+        "IPVS connection entries\npro expire state       source             virtual            destination\n0\n"
+    );
+    assert_eq!(fake.requests(), before + 4, "each is asked twice");
+    fake.hang_up();
+    assert_eq!(
+        bed.line("ipvsadm -A -t 10.9.0.2:80 -s rr; echo $?"),
+        "Can't initialize ipvs: the daemon hung up without an answer\n2\n"
+    );
+    assert_eq!(fake.requests(), before + 5, "an edit is sent once");
+}
+
+#[test]
 fn a_restore_that_is_atomic_changes_nothing_where_a_line_is_bad() {
     let Some(bed) = Bed::new("atomic") else { return };
     let _fake = Fake::start(&bed.runtime_dir());
