@@ -188,3 +188,49 @@ fn a_restart_may_follow_a_stop_at_once() {
         assert!(daemon.wait().unwrap().success());
     }
 }
+
+/// Loads rules of nftables.
+fn nft(bed: &Bed, rules: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), rules).unwrap();
+    let mut command = Command::new("nft");
+    command.arg("-f").arg(file.path());
+    child::start_in(&mut command, &bed.namespace).unwrap();
+    assert!(command.status().unwrap().success());
+}
+
+/// What `check` says of a file, with what code.
+fn check(bed: &Bed, text: &str) -> Vec<(String, String)> {
+    let file = tempfile::Builder::new().suffix(".cf").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let output = bed.call(&["check", "--output", "json", file.path().to_str().unwrap()]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let word = |one: &serde_json::Value, field: &str| one[field].as_str().unwrap().to_owned();
+    let told = told["diagnostics"].as_array().or_else(|| told.as_array()).unwrap();
+    told.iter().map(|one| (word(one, "code"), word(one, "message"))).collect()
+}
+
+#[test]
+fn check_names_the_rules_that_set_a_services_mark_and_cannot_be_followed() {
+    let Some(bed) = Bed::new("marks") else { return };
+    nft(
+        &bed,
+        "\
+table ip marks {
+    chain pre {
+        type filter hook prerouting priority mangle
+        iifname eth0 tcp dport 80 meta mark set 7
+        iifname eth0 tcp dport 81 meta mark set 8
+        tcp dport 82 meta mark set 7
+    }
+}
+",
+    );
+    let lost = |service: &str| -> Vec<String> {
+        let told = check(&bed, &format!("virtual={service}\n\treal=10.98.0.2 gate\n\tservice=http\n\tcheckport=80\n"));
+        told.into_iter().filter(|(code, _)| code == "H0604").map(|(_, message)| message).collect()
+    };
+    let told = lost("7");
+    assert!(told.len() == 1 && told[0].contains("dport 80") && told[0].contains("mark"), "{told:?}");
+    assert_eq!(lost("10.98.0.1:80"), Vec::<String>::new());
+}
