@@ -234,3 +234,31 @@ table ip marks {
     assert!(told.len() == 1 && told[0].contains("dport 80") && told[0].contains("mark"), "{told:?}");
     assert_eq!(lost("10.98.0.1:80"), Vec::<String>::new());
 }
+
+#[test]
+fn check_names_the_rules_of_forward_that_translated_answers_go_past() {
+    let Some(bed) = Bed::new("forward") else { return };
+    nft(
+        &bed,
+        "\
+table inet filter {
+    chain forward {
+        type filter hook forward priority filter
+        ip daddr 203.0.113.0/24 drop
+        ip saddr 10.98.0.2 tcp sport 80 drop
+    }
+}
+",
+    );
+    let bypassed = |method: &str| -> Vec<String> {
+        let file = format!("virtual=10.98.0.1:80\n\treal=10.98.0.2:80 {method}\n\tservice=http\n");
+        let told = check(&bed, &file).into_iter().filter(|(code, _)| code == "H0602");
+        told.map(|(_, message)| message).collect()
+    };
+    let told = bypassed("masq");
+    let [others, answers] = told.as_slice() else { panic!("{told:?}") };
+    assert!(answers.contains("sport 80") && answers.contains("drops all of the real servers' answers"), "{answers}");
+    assert!(others.contains("daddr 203.0.113.0") && others.contains("drops a part of"), "{others}");
+    assert_eq!(bypassed("gate"), Vec::<String>::new());
+    assert_eq!(bypassed("ipip"), Vec::<String>::new());
+}
