@@ -262,3 +262,30 @@ table inet filter {
     assert_eq!(bypassed("gate"), Vec::<String>::new());
     assert_eq!(bypassed("ipip"), Vec::<String>::new());
 }
+
+/// How often the threads of a process have gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let of = |thread: std::fs::DirEntry| -> Option<u64> {
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    };
+    threads.filter_map(of).sum()
+}
+
+#[test]
+fn an_idle_daemon_sleeps() {
+    let Some(bed) = Bed::new("idle") else { return };
+    let mut daemon = bed.run();
+    // What the start has left over is done.
+    thread::sleep(Duration::from_secs(2));
+    let before = sleeps(daemon.id());
+    // That nothing happens can only be seen by letting time pass.
+    thread::sleep(Duration::from_secs(5));
+    let woken = sleeps(daemon.id()) - before;
+    // Once a second old connections are looked for, files, and the real server that does not answer.
+    assert!(woken < 60, "woken {woken} times in 5 s");
+    assert_eq!(bed.code(&["stop"]), Some(0));
+    assert!(daemon.wait().unwrap().success());
+}
