@@ -157,7 +157,7 @@ impl Balance {
     }
 
     fn start(&mut self, now: Instant, start: Start, out: &mut Outbox<Effect>) {
-        let Start { cluster, observed, overrides, maintenance, keep_all, marks } = start;
+        let Start { cluster, observed, order, overrides, maintenance, keep_all, marks } = start;
         if self.phase != Phase::New {
             return;
         }
@@ -166,7 +166,7 @@ impl Balance {
         (self.began, self.config.since) = (now, now);
         self.book = Book::restore(now, overrides);
         self.maintenance = maintenance;
-        let adopted = self.configure(now, cluster, &observed, out) + self.take_over(now, &observed, keep_all);
+        let adopted = self.configure(now, cluster, &observed, out) + self.take_over(now, &observed, &order, keep_all);
         self.program.observed(observed);
         self.resume_drains(now);
         let (services, real_servers) = self.sizes();

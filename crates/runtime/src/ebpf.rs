@@ -6,7 +6,7 @@ use crate::{
 };
 use evenkeel_api::Attachment;
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Order, Table,
 };
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options, Settled};
 use evenkeel_model::{ServiceKey, Timeouts};
@@ -108,6 +108,10 @@ impl Dataplane for EbpfPath {
 
     fn observe(&mut self) -> io::Result<Table> {
         self.plane.observe()
+    }
+
+    fn order(&mut self) -> io::Result<Order> {
+        self.plane.order()
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {

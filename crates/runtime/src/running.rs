@@ -205,6 +205,7 @@ impl Running {
             core.say(Severity::Warning, &why);
         }
         let observed = core.path.observe().map_err(|e| format!("cannot read the data plane's table: {e}"))?;
+        let order = core.path.order().map_err(|e| format!("cannot read the order of the data plane's table: {e}"))?;
         let overrides = core.state.read().unwrap_or_else(|why| {
             core.say(Severity::Warning, &why);
             evenkeel_engine::Overrides::default()
@@ -230,7 +231,7 @@ impl Running {
         core.forward();
         core.look_at_firewall(&cluster);
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
-        core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all, marks })));
+        core.tell(Input::Start(Box::new(Start { cluster, observed, order, overrides, maintenance, keep_all, marks })));
         self.await_next_hops().await;
         let core = &mut self.core;
         core.settle(Look::Anew);
