@@ -17,17 +17,20 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A conversation with the daemon.
 pub(crate) struct Client {
     stream: BufReader<UnixStream>,
+    /// The daemon has hung up.
+    ended: bool,
 }
 
 impl Client {
-    /// Connects to the instance of this runtime directory.
+    /// Connects to the instance of this runtime directory. One that hangs up before it has said what it is was killed and
+    /// is still dying: as good as none.
     pub(crate) fn connect(runtime_dir: &Path) -> Result<Client, Trouble> {
         let path = runtime_dir.join(SOCKET);
         let stream = UnixStream::connect(&path).map_err(|e| unreachable_daemon(&path, &e))?;
         let patience = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
         patience.map_err(|e| Trouble::failed(format!("cannot talk to the daemon: {e}")))?;
-        let mut client = Client { stream: BufReader::new(stream) };
-        let line = client.line()?.ok_or_else(hung_up)?;
+        let mut client = Client { stream: BufReader::new(stream), ended: false };
+        let line = client.line()?.ok_or_else(|| not_running(&path))?;
         match serde_json::from_str::<Greeting>(&line) {
             Ok(greeting) if greeting.protocol == PROTOCOL => Ok(client),
             Ok(greeting) => Err(Trouble::failed(format!(
@@ -57,7 +60,13 @@ impl Client {
     pub(crate) fn send(&mut self, request: &Request) -> Result<(), Trouble> {
         let line = to_line(request).map_err(|e| Trouble::failed(format!("cannot write the request: {e}")))?;
         let sent = self.stream.get_mut().write_all(&line);
+        self.ended |= sent.as_ref().is_err_and(|e| matches!(e.kind(), io::ErrorKind::BrokenPipe));
         sent.map_err(|e| Trouble::failed(format!("cannot talk to the daemon: {e}")))
+    }
+
+    /// Whether the daemon has hung up: what fails has failed for that.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// No answer is late from now on.
@@ -90,7 +99,12 @@ impl Client {
 
     fn line(&mut self) -> Result<Option<String>, Trouble> {
         let mut line = String::new();
-        match self.stream.read_line(&mut line) {
+        let read = self.stream.read_line(&mut line);
+        self.ended |= match &read {
+            Ok(length) => *length == 0,
+            Err(e) => e.kind() == io::ErrorKind::ConnectionReset,
+        };
+        match read {
             Ok(0) => Ok(None),
             Ok(_) => Ok(Some(line)),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -110,12 +124,14 @@ fn hung_up() -> Trouble {
     Trouble::failed("the daemon hung up without an answer")
 }
 
+fn not_running(path: &Path) -> Trouble {
+    let message = format!("no evenkeel daemon answers at {}", path.display());
+    Trouble::refused(&Refusal::new(RefusalCode::NotRunning, message))
+}
+
 fn unreachable_daemon(path: &Path, e: &io::Error) -> Trouble {
     match e.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            let message = format!("no evenkeel daemon answers at {}", path.display());
-            Trouble::refused(&Refusal::new(RefusalCode::NotRunning, message))
-        }
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => not_running(path),
         io::ErrorKind::PermissionDenied => {
             Trouble::needs_root(&format!("{} is open to its owner only", path.display()))
         }

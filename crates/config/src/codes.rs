@@ -44,8 +44,8 @@ codes! {
         that one.";
     VALUE = "E0121": "The value is not one the directive can have.";
     NO_EFFECT = "E0130": "The directive has no effect here.";
-    WEIGHTS_IGNORED = "E0131": "The scheduler `rr` gives every real server the same share whatever its weight, so \
-        weights that differ have no effect. Use `wrr` when they are to count.";
+    WEIGHTS_IGNORED = "E0131": "The schedulers `rr`, `lc` and `dh` treat real servers alike whatever their weights (0 \
+        excepted), so weights that differ have no effect. Use `wrr`, `wlc` or `lblc` when they are to count.";
     INET_ATON = "E0150": "The address is written in an old form that the C library still reads: with fewer than four \
         numbers the last one fills the remaining bytes (192.168.206 is 192.168.0.206), a leading 0x means hexadecimal, \
         a leading 0 octal.";

@@ -225,20 +225,40 @@ impl<K: Eq + Hash> FirstSeen<K> {
     }
 }
 
-/// `rr` gives every real server the same share, so different weights say something that does not happen.
+/// What to write for a scheduler that gives every real server the same share, so that different weights say something that
+/// does not happen; `None`: weights count.
+fn counts_weights_instead(scheduler: Scheduler) -> Option<&'static str> {
+    match scheduler {
+        Scheduler::RoundRobin => Some("write `wrr` if the weights are to count"),
+        Scheduler::LeastConnections => Some("write `wlc` if the weights are to count"),
+        Scheduler::DestinationHash => Some("write `lblc`, by destination address too, if the weights are to count"),
+        Scheduler::WeightedRoundRobin
+        | Scheduler::WeightedLeastConnections
+        | Scheduler::ShortestExpectedDelay
+        | Scheduler::NeverQueue
+        | Scheduler::LocalityLeastConnections
+        | Scheduler::LocalityLeastConnectionsReplicated
+        | Scheduler::SourceHash(_)
+        | Scheduler::MaglevHash(_)
+        | Scheduler::Maglev
+        | Scheduler::WeightedFailover
+        | Scheduler::WeightedOverflow
+        | Scheduler::PowerOfTwo => None,
+    }
+}
+
 fn report_weights(draft: &ServiceDraft, out: &mut Vec<Diagnostic>) {
     let service = &draft.service;
-    if service.scheduler != Scheduler::RoundRobin {
-        return;
-    }
+    let Some(instead) = counts_weights_instead(service.scheduler) else { return };
     let mut in_use = service.real_servers.iter().zip(&draft.real_servers).filter(|(r, _)| r.weight != Weight::ZERO);
     let Some((first, first_span)) = in_use.next() else { return };
     let Some((other, other_span)) = in_use.find(|(real, _)| real.weight != first.weight) else { return };
-    let message = format!("weights {} and {} have no effect with scheduler `rr`", first.weight, other.weight);
+    let name = service.scheduler.name();
+    let message = format!("weights {} and {} have no effect with scheduler `{name}`", first.weight, other.weight);
     let mut d = Diagnostic::warning(codes::WEIGHTS_IGNORED, draft.scheduler.unwrap_or(draft.key), message);
     d.labels.push(Label { span: *first_span, text: format!("weight {}", first.weight) });
     d.labels.push(Label { span: *other_span, text: format!("weight {}", other.weight) });
-    out.push(d.help("write `wrr` if the weights are to count"));
+    out.push(d.help(instead));
 }
 
 /// A port other than the service's, where packets cannot be given another port.

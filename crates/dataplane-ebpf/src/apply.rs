@@ -89,7 +89,8 @@ impl EbpfDataplane {
             return Err(cause);
         }
         fence(PUBLISH);
-        self.maps.service_infos.set(index, abi::ServiceInfo { used: 1, ..info });
+        self.state.made = self.state.made.saturating_add(1);
+        self.maps.service_infos.set(index, abi::ServiceInfo { used: self.state.made, ..info });
         if drains.is_none() {
             self.state.free_services.remove(&index);
             self.filter(key, true);

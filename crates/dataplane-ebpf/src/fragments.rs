@@ -8,7 +8,10 @@ use evenkeel_abi::{
     DEST_RESOLVED,
     fragment::{EARLY_FRAME, Fragment, PASSED, Trace},
 };
-use std::time::Instant;
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Instant,
+};
 
 const KEY: usize = size_of::<Fragment>();
 const VALUE: usize = size_of::<Trace>();
@@ -29,9 +32,15 @@ pub struct Settled {
 }
 
 impl EbpfDataplane {
+    /// Becomes readable when a fragment comes before the first one of its packet, once there was none left. What an earlier
+    /// daemon has left is not told.
+    pub fn early_fragments(&self) -> BorrowedFd<'_> {
+        self.maps.early.as_fd()
+    }
+
     /// Takes the fragments that came before the first one of their packet, and sends on those whose first one has come since. To be
-    /// called often: every 10 ms while the last call said that some wait, else every 100 ms. Costs a look at a shared page
-    /// when there are none.
+    /// called when [`EbpfDataplane::early_fragments`] is readable, and every 10 ms until a call finds nothing. Costs a look at a
+    /// shared page when there are none.
     pub fn settle_fragments(&mut self) -> Result<Settled, Error> {
         let (now, mut settled) = (Instant::now(), Settled::default());
         for _ in 0..MOST {

@@ -13,7 +13,7 @@ use crate::{
 use aya::Ebpf;
 use evenkeel_abi::Reason;
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Service, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Order, Service, Table,
 };
 use evenkeel_model::{ServiceKey, Timeouts};
 use std::{
@@ -84,6 +84,15 @@ impl Dataplane for EbpfDataplane {
         }
         let key = |index: u32| model_key(&self.maps.service_infos.get(index).key);
         Ok(Table { services: by_service.into_iter().map(|(index, service)| (key(index), service)).collect() })
+    }
+
+    fn order(&mut self) -> io::Result<Order> {
+        let live = self.state.entries.iter().filter(|(_, entry)| entry.live);
+        let mut services: Vec<_> =
+            live.map(|(index, entry)| (self.maps.service_infos.get(*index).used, entry)).collect();
+        services.sort_by_key(|(made, _)| *made);
+        let address = |dest: &u32| dest_address(&self.maps.dest_infos.get(*dest));
+        Ok(services.into_iter().map(|(_, entry)| (entry.key, entry.members.iter().map(address).collect())).collect())
     }
 
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {

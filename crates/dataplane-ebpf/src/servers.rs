@@ -25,7 +25,8 @@ pub(crate) fn method(forwarding: Forwarding) -> u8 {
 /// Notes a real server where [`read`] finds it.
 pub(crate) fn note(info: &mut DestInfo, server: RealServer) {
     info.method = method(server.forwarding);
-    (info.tunnel, info.tunnel_checksum, info.tunnel_port) = match server.forwarding {
+    info.shown = if server.shown == server.forwarding { 0 } else { method(server.shown) + 1 };
+    (info.tunnel, info.tunnel_checksum, info.tunnel_port) = match server.shown {
         Forwarding::Tunnel(Tunnel::Gue { port, checksum }) => (abi::TUNNEL_GUE, gue_checksum(checksum), port),
         Forwarding::Tunnel(Tunnel::Gre { checksum }) => {
             (abi::TUNNEL_GRE, if checksum { abi::CHECKSUM_FULL } else { abi::CHECKSUM_NONE }, 0)
@@ -46,16 +47,18 @@ pub(crate) fn note(info: &mut DestInfo, server: RealServer) {
 
 /// The real server that [`note`] noted.
 pub(crate) fn read(info: &DestInfo) -> RealServer {
-    let forwarding = match info.method {
+    let of = |method| match method {
         abi::METHOD_LOCAL => Forwarding::Local,
         abi::METHOD_NAT => Forwarding::Nat,
         abi::METHOD_FULLNAT => Forwarding::FullNat,
         abi::METHOD_TUNNEL => Forwarding::Tunnel(tunnel(info)),
         _ => Forwarding::DirectRouting,
     };
+    let forwarding = of(info.method);
     RealServer {
         weight: Weight::new(info.weight).unwrap_or(Weight::MAX),
         forwarding,
+        shown: info.shown.checked_sub(1).map_or(forwarding, of),
         thresholds: Thresholds { upper: info.upper, lower: info.lower },
         is_down: info.down != 0,
     }

@@ -48,6 +48,8 @@ pub(crate) struct State {
     pub(crate) marks: Marks,
     /// Sequence number of the newest real server.
     pub(crate) sequence: u64,
+    /// The same of services.
+    pub(crate) made: u32,
 }
 
 /// A service.
@@ -110,6 +112,7 @@ impl State {
             cells: Cells::new(sizes.cells),
             marks: Marks::default(),
             sequence: 0,
+            made: 0,
         }
     }
 
@@ -129,6 +132,7 @@ impl State {
             if info.used == 0 {
                 continue;
             }
+            self.made = self.made.max(info.used);
             let live = maps.service_ids.get(&key_bytes(&info.key), 0).is_ok_and(|found| found == index);
             let key = model_key(&info.key);
             let list = abi::List::unpack(maps.services.get(index).list);

@@ -7,18 +7,33 @@ use crate::{
     plane::EbpfDataplane,
 };
 use aya::maps::HashMap;
-use evenkeel_abi::{Reason, flow, hash::Secret};
+use evenkeel_abi::{
+    Reason, flow,
+    hash::Secret,
+    locality::{Destination, Servers},
+};
 use evenkeel_dataplane::reference::{Door, Sighting, Traffic, Verdict};
 use std::io;
 
 /// The interface that program test run says packets came in by.
 const INTERFACE: u32 = 1;
+/// Bytes of a key and of a value of `LOCALITY`.
+const DESTINATION: usize = size_of::<Destination>();
+const SERVERS: usize = size_of::<Servers>();
 
 impl EbpfDataplane {
     /// The secret of its hashes, which a reference needs to choose alike.
     #[doc(hidden)]
     pub fn secret(&self) -> Secret {
         self.maps.header.get(0).secret
+    }
+
+    /// How many destinations `lblc` and `lblcr` have entries of (PP-31), those included that are too old to count.
+    #[doc(hidden)]
+    pub fn remembered(&self) -> io::Result<usize> {
+        let map = self.object.map("LOCALITY").ok_or(io::ErrorKind::NotFound)?;
+        let map = HashMap::<_, [u8; DESTINATION], [u8; SERVERS]>::try_from(map).map_err(io::Error::other)?;
+        Ok(map.keys().filter_map(Result::ok).count())
     }
 
     fn counts(&self) -> [u64; Reason::SLOTS] {
@@ -54,6 +69,22 @@ impl EbpfDataplane {
             let seen = u32::from_ne_bytes([note[0], note[1], note[2], note[3]]).wrapping_sub(ticks);
             note[..4].copy_from_slice(&seen.to_ne_bytes());
             notes.insert(key, note, 0).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// Moves what is remembered of destinations back in time (PP-31).
+    fn age_destinations(&mut self, ticks: u32) -> io::Result<()> {
+        let map = self.object.map_mut("LOCALITY").ok_or(io::ErrorKind::NotFound)?;
+        let mut map = HashMap::<_, [u8; DESTINATION], [u8; SERVERS]>::try_from(map).map_err(io::Error::other)?;
+        let keys: Vec<_> = map.keys().filter_map(Result::ok).collect();
+        for key in keys {
+            let Ok(mut servers) = map.get(&key, 0) else { continue };
+            // When it was seen, and when the set changed.
+            for tick in servers.as_chunks_mut::<4>().0.iter_mut().take(2) {
+                *tick = u32::from_ne_bytes(*tick).wrapping_sub(ticks).to_ne_bytes();
+            }
+            map.insert(key, servers, 0).map_err(io::Error::other)?;
         }
         Ok(())
     }
@@ -119,6 +150,7 @@ impl Traffic for EbpfDataplane {
         // What sweeps have seen is as long ago.
         self.clients = Clients::default();
         self.age_fragments(ticks)?;
+        self.age_destinations(ticks)?;
         self.age_budgets(ticks)
     }
 }

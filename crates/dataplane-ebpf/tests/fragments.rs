@@ -202,6 +202,13 @@ fn heard(socket: &OwnedFd) -> Vec<u8> {
     panic!("nothing of ours came");
 }
 
+/// Whether the next fragment is told of within some milliseconds.
+fn is_told(plane: &EbpfDataplane, milliseconds: i32) -> bool {
+    let mut poll = libc::pollfd { fd: plane.early_fragments().as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one structure, as is said.
+    unsafe { libc::poll(&raw mut poll, 1, milliseconds) == 1 }
+}
+
 #[test]
 fn early_fragments_wait_for_the_first_one_and_follow_it() {
     if !root() {
@@ -220,12 +227,14 @@ fn early_fragments_wait_for_the_first_one_and_follow_it() {
         for door in [Door::Xdp, Door::Tc] {
             let mut plane = plane(v6, forwarding, interface);
             assert_eq!(plane.settle_fragments().unwrap(), Settled::default());
+            assert!(!is_told(&plane, 0), "there is nothing to tell of");
             let frames = fragments(v6, 4000, n, 3000, &[150, 300]);
             for early in &frames[1..] {
                 let shot = if door == Door::Xdp { XDP_DROP } else { 2 };
                 assert_eq!(plane.run(door, early, 1).unwrap().code, shot);
             }
             assert_eq!(drops(&mut plane, "early_fragment"), 2);
+            assert!(is_told(&plane, 20_000));
             assert_eq!(plane.settle_fragments().unwrap(), Settled { sent: 0, lost: 0, waiting: 1 });
             let to = goes_to(&mut plane, door, &frames[0]);
             assert_eq!(plane.settle_fragments().unwrap(), Settled { sent: 2, lost: 0, waiting: 0 });

@@ -10,8 +10,8 @@ use director::{ACK, SYN, changes, counters, goes_to, options, resolve, segment, 
 use evenkeel_dataplane::{Change, Dataplane, Note, RealServer, ServiceOptions, Table};
 use evenkeel_dataplane_ebpf::{Attach, Door, EbpfDataplane, Opened};
 use evenkeel_model::{
-    Behaviour, ExpireGone, Forwarding, GueChecksum, Persistence, PersistenceEngine, Scheduler, Thresholds, Timeouts,
-    Tunnel, Weight,
+    Behaviour, ExpireGone, Forwarding, GueChecksum, Persistence, PersistenceEngine, Protocol, Scheduler, ServiceKey,
+    Thresholds, Timeouts, Tunnel, Weight,
 };
 use host::{Pins, own_namespace, root, ways};
 use std::process::Command;
@@ -179,6 +179,7 @@ fn every_option_is_adopted() {
     let real = |forwarding, upper, is_down| RealServer {
         weight: if is_down { Weight::ZERO } else { Weight::ONE },
         forwarding,
+        shown: forwarding,
         thresholds: Thresholds { upper, lower: upper / 2 },
         is_down,
     };
@@ -190,18 +191,32 @@ fn every_option_is_adopted() {
         (14, real(Forwarding::FullNat, 0, true)),
         (15, real(tunnel, 20, false)),
         (16, real(Forwarding::Local, 0, false)),
+        (18, RealServer { shown: tunnel, ..real(Forwarding::Local, 0, false) }),
+        (17, RealServer { shown: Forwarding::DirectRouting, ..real(Forwarding::Local, 0, false) }),
     ];
     let mut steps = vec![Change::AddService(service(), all)];
     steps.extend(servers.map(|(last, one)| Change::AddRealServer(service(), server(last), one)));
     first.apply(&steps).unwrap();
     first.apply(&[Change::EditRealServer(service(), server(11), real(Forwarding::Nat, 5, false))]).unwrap();
     first.set_timeouts(&Timeouts { tcp: Some(77), tcp_fin: None, udp: Some(5) }).unwrap();
+    let older = ServiceKey::new("10.0.0.99".parse().unwrap(), Protocol::Udp, 53);
+    first.apply(&[Change::AddService(older, ServiceOptions::new(Scheduler::RoundRobin))]).unwrap();
+    first.apply(&[Change::RemoveService(older)]).unwrap();
+    let newest = ServiceKey::new("10.0.0.1".parse().unwrap(), Protocol::Tcp, 1);
+    for key in [older, newest] {
+        first.apply(&[Change::AddService(key, ServiceOptions::new(Scheduler::RoundRobin))]).unwrap();
+    }
+    let order = first.order().unwrap();
+    assert_eq!(order.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [service(), older, newest]);
+    let made = [11, 12, 13, 14, 15, 16, 18, 17].map(server);
+    assert_eq!(order[0].1, made, "as they were made");
     let (table, timeouts) = (first.observe().unwrap(), first.timeouts().unwrap());
     std::mem::forget(first);
     for _ in 0..2 {
         let (mut next, opened) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
         assert_eq!(opened, Opened::Adopted);
         assert_eq!(next.observe().unwrap(), table);
+        assert_eq!(next.order().unwrap(), order);
         assert_eq!(next.timeouts().unwrap(), timeouts);
         std::mem::forget(next);
     }

@@ -4,9 +4,9 @@
 #[path = "common/frames.rs"]
 mod frames;
 
-use evenkeel_dataplane::{Dataplane, ServiceOptions, reference::Traffic};
+use evenkeel_dataplane::{Change, Dataplane, ServiceOptions, reference::Traffic};
 use evenkeel_dataplane_ebpf::EbpfDataplane;
-use evenkeel_model::{Behaviour, Family, Persistence, PersistenceEngine, Protocol, ServiceKey};
+use evenkeel_model::{Behaviour, Family, Persistence, PersistenceEngine, Protocol, Scheduler, ServiceKey};
 use frames::{
     ACK, FIN, Fate, RST, SYN, client, connections, counters, key, plane, round_robin, send, serve, serve6, tcp,
     tcp6_to, template, udp,
@@ -140,4 +140,62 @@ fn a_day_of_many_clients_leaves_nothing() {
         assert_eq!((sums.active, sums.inactive, sums.persistent), (0, 0, 0));
         assert!(sums.connections > 500, "{}", sums.connections);
     }
+}
+
+#[test]
+fn a_day_of_many_destinations_is_bounded_and_forgotten() {
+    let Some(mut plane) = plane(512) else { return };
+    let mark = |mark| ServiceKey::Mark { mark: NonZeroU32::new(mark).unwrap(), family: Family::V4 };
+    let services = [
+        (mark(1), Scheduler::LocalityLeastConnections, "10.0.0.0/8 tcp"),
+        (mark(2), Scheduler::LocalityLeastConnectionsReplicated, "11.0.0.0/8 tcp"),
+    ];
+    for (key, scheduler, matches) in services {
+        let matches = vec![matches.parse().unwrap()];
+        serve(&mut plane, key, ServiceOptions { matches, ..ServiceOptions::new(scheduler) }, &[11, 12, 13]);
+    }
+    let visit = |plane: &mut EbpfDataplane, number: u32, port: u16| {
+        let destination = [10 + number as u8 % 2, (number >> 17) as u8, (number >> 9) as u8, (number >> 1) as u8];
+        send(plane, &frames::tcp_to(client(1, port), (destination, 80), SYN))
+    };
+    // One of each service that somebody comes to all day. The first one that is chosen is 13, who has more to do then.
+    let kept = [2, 3];
+    assert_eq!([0, 1].map(|number| visit(&mut plane, number, 1)), [Fate::To(13); 2]);
+    assert_eq!(kept.map(|number| visit(&mut plane, number, 1)), [Fate::To(12); 2]);
+    let most = usize::try_from(evenkeel_abi::locality::LOCALITY_ENTRIES).unwrap();
+    for step in 0..9u32 {
+        for number in 0..9_000 {
+            visit(&mut plane, 4 + step * 9_000 + number, 2);
+            if number % 1_000 == 0 {
+                for number in kept {
+                    visit(&mut plane, number, 3 + u16::try_from(step).unwrap());
+                }
+            }
+        }
+        assert!(plane.remembered().unwrap() <= most);
+        assert!(connections(&mut plane).len() <= 1024);
+        plane.elapse(3 * 3600).unwrap();
+        plane.sweep_all().unwrap();
+    }
+    assert!(plane.remembered().unwrap() > most / 2, "there were more than it holds");
+    assert_eq!(connections(&mut plane), []);
+    assert_eq!(kept.map(|number| visit(&mut plane, number, 98)), [Fate::To(12); 2], "who is asked for is remembered");
+    // More than a day later nothing counts, whatever is there still.
+    plane.elapse(25 * 3600).unwrap();
+    plane.sweep_all().unwrap();
+    assert_eq!(connections(&mut plane), []);
+    assert_eq!(kept.map(|number| visit(&mut plane, number, 99)), [Fate::To(13); 2], "it was forgotten");
+    for (key, ..) in services {
+        plane.apply(&[Change::RemoveService(key)]).unwrap();
+    }
+    plane.elapse(1000).unwrap();
+    for _ in 0..20 {
+        plane.sweep().unwrap();
+    }
+    // Others at the places of those that are gone get nothing of what was remembered for them.
+    for (key, scheduler, matches) in services {
+        let matches = vec![matches.parse().unwrap()];
+        serve(&mut plane, key, ServiceOptions { matches, ..ServiceOptions::new(scheduler) }, &[14]);
+    }
+    assert_eq!(kept.map(|number| visit(&mut plane, number, 99)), [Fate::To(14); 2]);
 }

@@ -10,5 +10,5 @@ pub mod schedule;
 mod table;
 mod traits;
 
-pub use table::{Change, Note, RealServer, Service, ServiceOptions, Table};
+pub use table::{Change, Note, Order, RealServer, Service, ServiceOptions, Table};
 pub use traits::{ApplyError, Capabilities, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Route};

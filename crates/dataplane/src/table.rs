@@ -50,6 +50,9 @@ pub struct Note {
     pub by_edit: bool,
 }
 
+/// Services and the real servers of each, as they were made one after the other.
+pub type Order = Vec<(ServiceKey, Vec<SocketAddr>)>;
+
 impl ServiceOptions {
     /// A scheduler, and everything else as it is when nobody says otherwise.
     pub fn new(scheduler: Scheduler) -> ServiceOptions {
@@ -86,6 +89,8 @@ pub struct RealServer {
     pub weight: Weight,
     /// How packets reach it.
     pub forwarding: Forwarding,
+    /// How it was asked for, which those who list it see; the host itself may be asked for in any way. Packets do not feel it.
+    pub shown: Forwarding,
     /// How many connections it may have.
     pub thresholds: Thresholds,
     /// It does not answer: connections that [`evenkeel_model::ExpireGone`] names are given up, as after its removal. Always
@@ -96,7 +101,7 @@ pub struct RealServer {
 impl RealServer {
     /// Without thresholds and not down.
     pub fn new(weight: Weight, forwarding: Forwarding) -> RealServer {
-        RealServer { weight, forwarding, thresholds: Thresholds::default(), is_down: false }
+        RealServer { weight, forwarding, shown: forwarding, thresholds: Thresholds::default(), is_down: false }
     }
 }
 

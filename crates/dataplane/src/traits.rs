@@ -1,6 +1,6 @@
 //! What every data plane does, and no more.
 
-use crate::{Change, Table};
+use crate::{Change, Order, Table};
 use evenkeel_model::{ServiceKey, Timeouts};
 use std::{
     error::Error,
@@ -18,6 +18,13 @@ pub trait Dataplane: Send {
 
     /// Makes the changes true, in order. On an error the changes before the failed one are in force.
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError>;
+
+    /// What [`Dataplane::observe`] shows, in the order it was made: services, and the real servers of each, oldest first.
+    fn order(&mut self) -> io::Result<Order> {
+        let table = self.observe()?;
+        let servers = |service: crate::Service| service.real_servers.into_keys().collect();
+        Ok(table.services.into_iter().map(|(key, service)| (key, servers(service))).collect())
+    }
 
     /// Hands `sink` the counters of every service (`None`) and of every real server in it, removed ones included that still
     /// drain.

@@ -56,8 +56,6 @@ fn random_packets_end_in_every_way_there_is() {
         Reason::NoHeadroom,
         // Told as a refusal.
         Reason::TooBig,
-        // Fragments go on, or have reasons of their own.
-        Reason::Fragment,
     ];
     let reasons = Reason::ALL.iter().filter(|reason| !beyond.contains(reason)).map(|reason| reason.name());
     for end in ["deliver", "forward", "refuse", "resolve"].into_iter().chain(reasons) {

@@ -18,6 +18,7 @@ use evenkeel_model::{Cluster, ServiceKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    time::Duration,
 };
 
 /// Services, health and data plane of one node. See the crate's page.
@@ -76,10 +77,13 @@ pub(crate) struct Sampling {
 
 #[derive(Debug)]
 pub(crate) struct IdleDrain {
-    pub(crate) token: Token,
+    /// Who is told; `None`: one that has gone on over a restart.
+    pub(crate) token: Option<Token>,
     pub(crate) service: ServiceKey,
     pub(crate) address: SocketAddr,
     pub(crate) since: Instant,
+    /// How long it had drained already at `since`.
+    pub(crate) before: Duration,
     /// Active connections that need not be waited for.
     pub(crate) keep: u32,
     /// Then, or when enough are gone, the others are ended.
@@ -159,7 +163,7 @@ impl Balance {
     }
 
     fn start(&mut self, now: Instant, start: Start, out: &mut Outbox<Effect>) {
-        let Start { cluster, observed, overrides, maintenance, keep_all, marks } = start;
+        let Start { cluster, observed, order, overrides, maintenance, keep_all, marks } = start;
         if self.phase != Phase::New {
             return;
         }
@@ -168,8 +172,9 @@ impl Balance {
         (self.began, self.config.since) = (now, now);
         self.book = Book::restore(now, overrides);
         self.maintenance = maintenance;
-        let adopted = self.configure(now, cluster, &observed, out) + self.take_over(now, &observed, keep_all);
+        let adopted = self.configure(now, cluster, &observed, out) + self.take_over(now, &observed, &order, keep_all);
         self.program.observed(observed);
+        self.resume_drains(now);
         let (services, real_servers) = self.sizes();
         let version = self.setup.version.clone();
         self.program.hold(After::Try, Effect::Event(Event::Started { version, services, real_servers, adopted }));
@@ -234,8 +239,8 @@ impl Balance {
 
     fn refuse_waiting(&mut self, out: &mut Outbox<Effect>) {
         let statuses = std::mem::take(&mut self.sampling.statuses).into_iter().map(|(token, _)| token);
-        let drains = std::mem::take(&mut self.sampling.drains).into_iter().map(|drain| drain.token);
-        let flushing = std::mem::take(&mut self.sampling.flushing).into_iter().map(|(drain, _)| drain.token);
+        let drains = std::mem::take(&mut self.sampling.drains).into_iter().filter_map(|drain| drain.token);
+        let flushing = std::mem::take(&mut self.sampling.flushing).into_iter().filter_map(|(drain, _)| drain.token);
         let drains = drains.chain(flushing);
         let reload = self.next_cluster.take().and_then(|(_, token)| token);
         let edits: Vec<Token> = self.edits.give_up();

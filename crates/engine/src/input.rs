@@ -2,7 +2,7 @@
 
 use crate::{CheckId, Overrides, Token};
 use evenkeel_api::{DataplaneStatus, HaStatus, Request, Role, table::Edit};
-use evenkeel_dataplane::{Counters, Table};
+use evenkeel_dataplane::{Counters, Order, Table};
 use evenkeel_health::Verdict;
 use evenkeel_model::{Cluster, Match, ServiceKey};
 use std::{
@@ -29,6 +29,8 @@ pub struct Start {
     /// What the data plane holds now; empty unless an earlier run left it. Real servers found there with a weight above
     /// 0 go on serving until their first verdict.
     pub observed: Table,
+    /// The order in which that was made; what it does not name comes last, by address.
+    pub order: Order,
     /// What [`crate::Effect::Persist`] gave last, aged by the time that has passed since.
     pub overrides: Overrides,
     /// Names of the files in the maintenance directory.

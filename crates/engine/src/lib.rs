@@ -42,7 +42,7 @@ pub use effect::{Effect, Exit, Followed, Mail, Operation, ProbeOrder, ScriptOrde
 pub use entry::{key_of, model_key};
 pub use input::{EditOrder, HostMarks, Input, ProgramFailure, Sample, ServerSample, Setup, Start};
 pub use listing::Tally;
-pub use overrides::{OverrideRecord, Overrides};
+pub use overrides::{DrainEnd, OverrideRecord, Overrides};
 pub use plan::plan;
 pub use rates::{Rate, Rates};
 

@@ -38,17 +38,37 @@ pub struct OverrideRecord {
     /// Milliseconds after which `drained` ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained_for_ms: Option<u64>,
+    /// The connections that a drain leaves are ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_end: Option<DrainEnd>,
     /// Another weight than the file's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
 }
 
+/// How the connections that a drain leaves are ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainEnd {
+    /// In so many milliseconds at the latest.
+    pub in_ms: u64,
+    /// How long it has drained, in milliseconds.
+    pub after_ms: u64,
+    /// As soon as no more than these are active.
+    #[serde(default)]
+    pub keep: u32,
+}
+
 impl Overrides {
-    /// As they are after `passed`: drains whose time is over end at once when they are restored.
+    /// As they are after `passed`: drains whose time is over end at once when they are restored, and so do the connections of
+    /// those whose deadline has passed.
     pub fn aged(mut self, passed: Duration) -> Overrides {
         let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
         for record in &mut self.records {
             record.drained_for_ms = record.drained_for_ms.map(|left| left.saturating_sub(passed));
+            if let Some(end) = &mut record.drain_end {
+                end.in_ms = end.in_ms.saturating_sub(passed);
+                end.after_ms = end.after_ms.saturating_add(passed);
+            }
         }
         self
     }

@@ -3,6 +3,7 @@
 use crate::{
     Effect, Sample, Token,
     balance::{Balance, IdleDrain, Phase, ending},
+    book::{Ending, Until},
     program::After,
     reload::ask,
     select::Target,
@@ -119,11 +120,11 @@ impl Balance {
     }
 
     fn look_at_drain(&mut self, now: Instant, sample: &Sample, drain: IdleDrain, out: &mut Outbox<Effect>) {
-        let IdleDrain { token, service: key, address, since, keep, deadline } = drain;
+        let IdleDrain { token, service: key, address, since, before, keep, deadline } = drain;
         let server = self.services.get(&key).and_then(|service| Some((service, service.server(&address)?)));
         let Some((service, server)) = server.filter(|(_, server)| server.asked.drained) else {
             let refusal = Refusal::new(RefusalCode::Failed, "the drain was ended before the last connection was gone");
-            out.push(Effect::Reply { token, reply: Reply::Refused(refusal) });
+            tell(token, Reply::Refused(refusal), out);
             return;
         };
         let counters = sample.services.get(&key).and_then(|service| service.real_servers.get(&address));
@@ -139,10 +140,10 @@ impl Balance {
             out.push(Effect::Flush { service: key, real_server: address });
             self.sampling.flushing.push((drain, left > keep));
         } else {
-            let after_s = (now - since).as_secs();
+            let after_s = (before + (now - since)).as_secs();
             let (service, server) = (service.name.clone(), server.name.to_string());
             let event = Event::DrainedIdle { service, server, after_s, left: left.into() };
-            out.push(Effect::Reply { token, reply: Reply::Done { message: event.to_string() } });
+            tell(token, Reply::Done { message: event.to_string() }, out);
             out.push(Effect::Event(event));
         }
     }
@@ -158,11 +159,14 @@ impl Balance {
         let flushing = std::mem::take(&mut self.sampling.flushing);
         let (mine, others) = flushing.into_iter().partition(|(drain, _)| (drain.service, drain.address) == place);
         self.sampling.flushing = others;
-        for (IdleDrain { token, service: key, address, since, .. }, late) in mine {
+        if self.book.has_ended(place.0, place.1) {
+            out.push(Effect::Persist(self.book.store(now)));
+        }
+        for (IdleDrain { token, service: key, address, since, before, .. }, late) in mine {
             let (service, server) = self.names(key, address);
             let reply = match &outcome {
                 Ok(ended) => {
-                    let after_s = (now - since).as_secs();
+                    let after_s = (before + (now - since)).as_secs();
                     let event = Event::DrainEnded { service, server, after_s, ended: *ended, late };
                     let message = event.to_string();
                     out.push(Effect::Event(event));
@@ -173,7 +177,19 @@ impl Balance {
                     Reply::Refused(Refusal::new(RefusalCode::Failed, message).hint("it drains still"))
                 }
             };
-            out.push(Effect::Reply { token, reply });
+            tell(token, reply, out);
+        }
+    }
+
+    /// Drains whose last connections were to be ended go on; nobody waits for an answer any more.
+    pub(crate) fn resume_drains(&mut self, now: Instant) {
+        let resumed = self.book.endings().take(WAITING).map(|(service, address, ending)| {
+            let Ending { at, keep, since, before } = ending;
+            IdleDrain { token: None, service, address, since, before, keep, deadline: Some(at) }
+        });
+        self.sampling.drains.extend(resumed);
+        if !self.sampling.drains.is_empty() {
+            self.sampling.again_at = Some(now + IDLE_EVERY);
         }
     }
 
@@ -186,7 +202,10 @@ impl Balance {
         out: &mut Outbox<Effect>,
     ) -> Outcome {
         let (key, address, asked) = self.find_asked(text)?;
-        let until = order.for_s.map(|s| now + Duration::from_secs(s));
+        let over_at = order.for_s.map(|s| now + Duration::from_secs(s));
+        let deadline = order.deadline_s.map(|s| now + Duration::from_secs(s));
+        let end = |at| Ending { at, keep: order.keep, since: now, before: Duration::ZERO };
+        let until = Until { over_at, end: deadline.map(end) };
         if order.until_idle && self.sampling.drains.len() >= WAITING {
             return Err(Refusal::new(RefusalCode::Busy, "too many drains wait for their last connection"));
         }
@@ -202,8 +221,8 @@ impl Balance {
         let (service, server) = self.names(key, address);
         let event = Event::Drained { service, server, for_s: order.for_s };
         if order.until_idle {
-            let deadline = order.deadline_s.map(|s| now + Duration::from_secs(s));
-            let drain = IdleDrain { token, service: key, address, since: now, keep: order.keep, deadline };
+            let (token, before) = (Some(token), Duration::ZERO);
+            let drain = IdleDrain { token, service: key, address, since: now, before, keep: order.keep, deadline };
             self.sampling.drains.push(drain);
             self.sampling.again_at = self.sampling.again_at.or(Some(now + IDLE_EVERY));
             self.program.hold(After::Service(key), Effect::Event(event));
@@ -218,7 +237,7 @@ impl Balance {
         if !asked.drained {
             return Err(Refusal::new(RefusalCode::Failed, format!("{text} is not drained")));
         }
-        self.change(now, key, address, Asked { drained: false, ..asked }, None, out)?;
+        self.change(now, key, address, Asked { drained: false, ..asked }, Until::default(), out)?;
         let (service, server) = self.names(key, address);
         let event = Event::Undrained { service, server, expired: false };
         self.answer(token, key, event);
@@ -243,7 +262,7 @@ impl Balance {
         let asked_weight = weight.filter(|weight| *weight != configured);
         let wanted = Asked { weight: asked_weight, ..asked };
         self.guard(key, address, wanted, force)?;
-        self.change(now, key, address, wanted, None, out)?;
+        self.change(now, key, address, wanted, Until::default(), out)?;
         let to = weight.unwrap_or(configured).get();
         let as_configured = asked_weight.is_none();
         let (service, server) = self.names(key, address);
@@ -267,7 +286,7 @@ impl Balance {
                 let asked = self.book.asked(key, Some(address));
                 let wanted = Asked { disabled, ..asked };
                 self.guard(key, address, wanted, force)?;
-                self.change(now, key, address, wanted, None, out)?;
+                self.change(now, key, address, wanted, Until::default(), out)?;
                 let (service, server) = self.names(key, address);
                 let server = Some(server);
                 let event =
@@ -277,7 +296,7 @@ impl Balance {
             Target::Service(key) => {
                 self.guard_client(disabled, key, None)?;
                 self.guard_service(key, disabled && !force)?;
-                if !self.book.write(key, None, Asked { disabled, ..Asked::default() }, None) {
+                if !self.book.write(key, None, Asked { disabled, ..Asked::default() }, Until::default()) {
                     return Err(book_full());
                 }
                 out.push(Effect::Persist(self.book.store(now)));
@@ -346,10 +365,10 @@ impl Balance {
         key: ServiceKey,
         address: SocketAddr,
         wanted: Asked,
-        drained_until: Option<Instant>,
+        until: Until,
         out: &mut Outbox<Effect>,
     ) -> Outcome {
-        if !self.book.write(key, Some(address), wanted, drained_until) {
+        if !self.book.write(key, Some(address), wanted, until) {
             return Err(book_full());
         }
         out.push(Effect::Persist(self.book.store(now)));
@@ -397,6 +416,13 @@ impl Balance {
     fn find_asked(&self, text: &str) -> Result<(ServiceKey, SocketAddr, Asked), Refusal> {
         let (key, address) = self.find_server(text)?;
         Ok((key, address, self.book.asked(key, Some(address))))
+    }
+}
+
+/// Answers, where somebody waits.
+fn tell(token: Option<Token>, reply: Reply, out: &mut Outbox<Effect>) {
+    if let Some(token) = token {
+        out.push(Effect::Reply { token, reply });
     }
 }
 

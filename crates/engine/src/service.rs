@@ -222,8 +222,8 @@ impl Service {
         // Drained or not: one that fails its checks is gone for those it had, too.
         let health = watches.state(server.watch);
         let is_down = weight == Weight::ZERO && (server.maintenance || health == State::Down);
-        let (forwarding, thresholds) = (server.forwarding, server.thresholds);
-        Some(dataplane::RealServer { weight, forwarding, thresholds, is_down })
+        let (forwarding, shown, thresholds) = (server.forwarding, server.shown, server.thresholds);
+        Some(dataplane::RealServer { weight, forwarding, shown, thresholds, is_down })
     }
 
     /// What the table should hold, in the order of the file; the sorry server last. `None`: the service is disabled.

@@ -149,6 +149,54 @@ fn a_drain_until_idle_answers_when_the_last_connection_is_gone() {
 }
 
 #[test]
+fn a_drains_deadline_goes_on_over_a_restart() {
+    let order = |server: &str| Request::Drain {
+        server: server.into(),
+        for_s: None,
+        until_idle: false,
+        deadline_s: Some(600),
+        keep: 3,
+        force: true,
+    };
+    let busy = |active| {
+        let counters = Counters { active, ..Counters::default() };
+        let both = [(address(ONE), counters), (address(TWO), Counters { active: 3, ..counters })];
+        [(key(VIP), ServerSample { real_servers: both.into(), ..ServerSample::default() })].into()
+    };
+    let mut bed = serving();
+    bed.sample.services = busy(9);
+    bed.connections = 9;
+    assert_eq!(bed.request(order("real-1")), None);
+    bed.pass(Duration::from_secs(10));
+    // The daemon is killed; the next one comes 570 s later.
+    let stored = serde_json::to_string(&bed.stored).unwrap();
+    let stored: evenkeel_engine::Overrides = serde_json::from_str(&stored).unwrap();
+    bed.stored = stored.aged(Duration::from_secs(10 + 570));
+    bed.restart(2, &pair());
+    bed.answer(address(ONE), true);
+    bed.answer(address(TWO), true);
+    bed.events();
+    bed.pass(Duration::from_secs(18));
+    assert_eq!(bed.events(), vec![], "not yet");
+    bed.pass(Duration::from_secs(3));
+    let (service, server) = ("web".to_owned(), "real-1".to_owned());
+    assert_eq!(bed.events(), [Event::DrainEnded { service, server, after_s: 600, ended: 9, late: true }]);
+    assert_eq!(bed.weight(key(VIP), address(ONE)), Some(0), "it drains still");
+    // Once is enough, whatever restarts come.
+    assert!(bed.stored.records[0].drained && bed.stored.records[0].drain_end.is_none());
+    // One that has no more than it may keep is ended at once, and one that is undrained never.
+    assert_eq!(bed.request(order("real-2")), None);
+    bed.restart(3, &pair());
+    bed.events();
+    bed.pass(Duration::from_secs(2));
+    assert!(matches!(bed.events().as_slice(), [Event::DrainEnded { late: false, .. }]));
+    bed.sample.services = busy(9);
+    assert_eq!(bed.request(order("real-1")), None);
+    bed.done(Request::Undrain { server: "real-1".into() });
+    assert!(bed.stored.records.iter().all(|record| record.drain_end.is_none()));
+}
+
+#[test]
 fn a_drain_that_is_undone_while_someone_waits_says_so() {
     let mut bed = serving();
     let counters = Counters { active: 1, ..Counters::default() };

@@ -188,3 +188,104 @@ fn a_restart_may_follow_a_stop_at_once() {
         assert!(daemon.wait().unwrap().success());
     }
 }
+
+/// Loads rules of nftables.
+fn nft(bed: &Bed, rules: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), rules).unwrap();
+    let mut command = Command::new("nft");
+    command.arg("-f").arg(file.path());
+    child::start_in(&mut command, &bed.namespace).unwrap();
+    assert!(command.status().unwrap().success());
+}
+
+/// What `check` says of a file, with what code.
+fn check(bed: &Bed, text: &str) -> Vec<(String, String)> {
+    let file = tempfile::Builder::new().suffix(".cf").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let output = bed.call(&["check", "--output", "json", file.path().to_str().unwrap()]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let word = |one: &serde_json::Value, field: &str| one[field].as_str().unwrap().to_owned();
+    let told = told["diagnostics"].as_array().or_else(|| told.as_array()).unwrap();
+    told.iter().map(|one| (word(one, "code"), word(one, "message"))).collect()
+}
+
+#[test]
+fn check_names_the_rules_that_set_a_services_mark_and_cannot_be_followed() {
+    let Some(bed) = Bed::new("marks") else { return };
+    nft(
+        &bed,
+        "\
+table ip marks {
+    chain pre {
+        type filter hook prerouting priority mangle
+        iifname eth0 tcp dport 80 meta mark set 7
+        iifname eth0 tcp dport 81 meta mark set 8
+        tcp dport 82 meta mark set 7
+    }
+}
+",
+    );
+    let lost = |service: &str| -> Vec<String> {
+        let told = check(&bed, &format!("virtual={service}\n\treal=10.98.0.2 gate\n\tservice=http\n\tcheckport=80\n"));
+        told.into_iter().filter(|(code, _)| code == "H0604").map(|(_, message)| message).collect()
+    };
+    let told = lost("7");
+    assert!(told.len() == 1 && told[0].contains("dport 80") && told[0].contains("mark"), "{told:?}");
+    assert_eq!(lost("10.98.0.1:80"), Vec::<String>::new());
+}
+
+#[test]
+fn check_names_the_rules_of_forward_that_translated_answers_go_past() {
+    let Some(bed) = Bed::new("forward") else { return };
+    nft(
+        &bed,
+        "\
+table inet filter {
+    chain forward {
+        type filter hook forward priority filter
+        ip daddr 203.0.113.0/24 drop
+        ip saddr 10.98.0.2 tcp sport 80 drop
+    }
+}
+",
+    );
+    let bypassed = |method: &str| -> Vec<String> {
+        let file = format!("virtual=10.98.0.1:80\n\treal=10.98.0.2:80 {method}\n\tservice=http\n");
+        let told = check(&bed, &file).into_iter().filter(|(code, _)| code == "H0602");
+        told.map(|(_, message)| message).collect()
+    };
+    let told = bypassed("masq");
+    let [others, answers] = told.as_slice() else { panic!("{told:?}") };
+    assert!(answers.contains("sport 80") && answers.contains("drops all of the real servers' answers"), "{answers}");
+    assert!(others.contains("daddr 203.0.113.0") && others.contains("drops a part of"), "{others}");
+    assert_eq!(bypassed("gate"), Vec::<String>::new());
+    assert_eq!(bypassed("ipip"), Vec::<String>::new());
+}
+
+/// How often the threads of a process have gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    let of = |thread: std::fs::DirEntry| -> Option<u64> {
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    };
+    threads.filter_map(of).sum()
+}
+
+#[test]
+fn an_idle_daemon_sleeps() {
+    let Some(bed) = Bed::new("idle") else { return };
+    let mut daemon = bed.run();
+    // What the start has left over is done.
+    thread::sleep(Duration::from_secs(2));
+    let before = sleeps(daemon.id());
+    // That nothing happens can only be seen by letting time pass.
+    thread::sleep(Duration::from_secs(5));
+    let woken = sleeps(daemon.id()) - before;
+    // Once a second old connections are looked for, files, and the real server that does not answer.
+    assert!(woken < 60, "woken {woken} times in 5 s");
+    assert_eq!(bed.code(&["stop"]), Some(0));
+    assert!(daemon.wait().unwrap().success());
+}

@@ -1,8 +1,10 @@
 //! Which rules of the host's firewall the packet path goes around.
 //!
 //! A packet path in front of netfilter does not meet the rules of INPUT and PREROUTING; kernel IPVS does. Whoever moves
-//! a director here should hear which of the host's rules no longer hold for the VIPs. [`bypassed`] is a pure function
-//! of the rules' text; [`HostRules`] gets that text from the host's own tools.
+//! a director here should hear which of the host's rules no longer hold for the VIPs. The same is true of the answers of
+//! real servers that are translated (NAT, FullNAT): in a director with kernel IPVS they go through PREROUTING and FORWARD
+//! before they get the VIP for their source. Other answers do not cross the director. [`bypassed`] is a pure function of
+//! the rules' text; [`HostRules`] gets that text from the host's own tools.
 //!
 //! A rule is left out only when it certainly cannot meet the service's traffic from outside. What an earlier rule
 //! certainly accepts does not reach a later one.
@@ -38,11 +40,72 @@ pub struct ServiceEndpoint {
     pub port: u16,
 }
 
-impl ServiceEndpoint {
-    fn ports(self) -> (u128, u128) {
-        if self.port == 0 { (0, 0xffff) } else { (self.port.into(), self.port.into()) }
+/// Where answers come from that are translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AnswerEndpoint {
+    /// The real server.
+    pub address: IpAddr,
+    /// The transport protocol; `None` for any, of a service by mark.
+    pub protocol: Option<Protocol>,
+    /// The port; 0 is every port.
+    pub port: u16,
+}
+
+/// Packets that go past the host's rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Traffic {
+    /// From clients to a service.
+    Requests(ServiceEndpoint),
+    /// From a real server to clients.
+    Answers(AnswerEndpoint),
+}
+
+impl Traffic {
+    fn address(&self) -> IpAddr {
+        match self {
+            Traffic::Requests(service) => service.address,
+            Traffic::Answers(server) => server.address,
+        }
+    }
+
+    fn protocol(&self) -> Option<Protocol> {
+        match self {
+            Traffic::Requests(service) => Some(service.protocol),
+            Traffic::Answers(server) => server.protocol,
+        }
+    }
+
+    /// From where and to where, as far as that is known.
+    fn addresses(&self) -> [Range; 2] {
+        let own = number(self.address());
+        match self {
+            Traffic::Requests(_) => [ANY, (own, own)],
+            Traffic::Answers(_) => [(own, own), ANY],
+        }
+    }
+
+    fn ports(&self) -> [Range; 2] {
+        let range = |port: u16| if port == 0 { ALL_PORTS } else { (port.into(), port.into()) };
+        match self {
+            Traffic::Requests(service) => [ALL_PORTS, range(service.port)],
+            Traffic::Answers(server) => [range(server.port), ALL_PORTS],
+        }
+    }
+
+    fn enters(&self, entry: Entry) -> bool {
+        match entry {
+            Entry::Both => true,
+            Entry::Input => matches!(self, Traffic::Requests(_)),
+            Entry::Forward => matches!(self, Traffic::Answers(_)),
+        }
     }
 }
+
+/// First and last.
+type Range = (u128, u128);
+
+const ANY: Range = (0, u128::MAX);
+const ALL_PORTS: Range = (0, 0xffff);
 
 /// A rule, or a chain's policy, that VIP traffic does not meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +122,8 @@ pub struct BypassedRule {
     pub text: String,
     /// What it would have done.
     pub why: Why,
-    /// The services whose traffic it would have met.
-    pub services: Vec<ServiceEndpoint>,
+    /// What it would have met: only requests, or only answers.
+    pub traffic: Vec<Traffic>,
 }
 
 /// What a rule would have done to the traffic.
@@ -74,13 +137,16 @@ pub enum Why {
     Policy,
 }
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Why::DropsSome => "drops a part of the service's traffic",
-            Why::DropsAll => "drops all of the service's traffic",
-            Why::Policy => "the chain's policy drops what no rule accepts",
-        })
+impl Why {
+    fn text(self, of_answers: bool) -> &'static str {
+        match (self, of_answers) {
+            (Why::DropsSome, false) => "drops a part of the service's traffic",
+            (Why::DropsAll, false) => "drops all of the service's traffic",
+            (Why::Policy, false) => "the chain's policy drops what no rule accepts",
+            (Why::DropsSome, true) => "drops a part of the real servers' answers",
+            (Why::DropsAll, true) => "drops all of the real servers' answers",
+            (Why::Policy, true) => "the chain's policy drops the real servers' answers that no rule accepts",
+        }
     }
 }
 
@@ -91,7 +157,8 @@ impl fmt::Display for BypassedRule {
         if let Some(number) = self.number {
             write!(f, " rule {number}")?;
         }
-        write!(f, ": {text}` ({why})")
+        let of_answers = matches!(self.traffic.first(), Some(Traffic::Answers(_)));
+        write!(f, ": {text}` ({})", why.text(of_answers))
     }
 }
 
@@ -118,10 +185,21 @@ type ChainKey = (String, String, String);
 
 #[derive(Clone, Debug, Default)]
 struct Chain {
-    /// Traffic from outside enters here.
-    is_base: bool,
+    /// Traffic from outside enters here; `None`: only from other chains.
+    entry: Option<Entry>,
     drops_by_default: bool,
     rules: Vec<Rule>,
+}
+
+/// Who comes through a base chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// Whatever comes in.
+    Both,
+    /// What is for the host itself, as the VIP is.
+    Input,
+    /// What is for others.
+    Forward,
 }
 
 #[derive(Clone, Debug)]
@@ -152,10 +230,10 @@ struct Condition {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Subject {
-    Destination(Values),
+    Address(End, Values),
     Protocol(Values),
     /// Of this transport protocol, or of any.
-    Port(Option<u8>, Values),
+    Port(Option<u8>, End, Values),
     /// IPv4 (true) or IPv6.
     Ipv4(bool),
     FromLoopback,
@@ -163,10 +241,26 @@ enum Subject {
     Unknown,
 }
 
+/// Which end of a packet's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Source,
+    Destination,
+}
+
+impl End {
+    fn of(self, [source, destination]: [Range; 2]) -> Range {
+        match self {
+            End::Source => source,
+            End::Destination => destination,
+        }
+    }
+}
+
 /// Ranges of numbers; addresses count as numbers of their family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Values {
-    ranges: Vec<(u128, u128)>,
+    ranges: Vec<Range>,
     /// More may be meant than is listed.
     open: bool,
     /// The family of addresses.
@@ -181,7 +275,7 @@ enum Fit {
 }
 
 impl Values {
-    fn fit(&self, (low, high): (u128, u128)) -> Fit {
+    fn fit(&self, (low, high): Range) -> Fit {
         if self.ranges.iter().any(|(a, b)| *a <= low && high <= *b) {
             Fit::Yes
         } else if self.open || self.ranges.iter().any(|(a, b)| *a <= high && low <= *b) {
@@ -197,22 +291,22 @@ impl Condition {
         Condition { subject, negated: false }
     }
 
-    fn fit(&self, service: ServiceEndpoint) -> Fit {
+    fn fit(&self, traffic: &Traffic) -> Fit {
+        let ipv4 = traffic.address().is_ipv4();
+        let number = traffic.protocol().map(|protocol| u128::from(protocol.number()));
         let fit = match &self.subject {
             Subject::Unknown => return Fit::Maybe,
             // A header that the packet does not have fits in neither sense.
-            Subject::Port(Some(protocol), _) if *protocol != service.protocol.number() => return Fit::No,
-            Subject::Destination(values) if values.ipv4 != service.address.is_ipv4() => return Fit::No,
-            Subject::Port(_, values) => values.fit(service.ports()),
-            Subject::Destination(values) => {
-                let number = number(service.address);
-                values.fit((number, number))
-            }
-            Subject::Protocol(values) => {
-                let number = service.protocol.number().into();
-                values.fit((number, number))
-            }
-            Subject::Ipv4(ipv4) if *ipv4 == service.address.is_ipv4() => Fit::Yes,
+            Subject::Port(Some(protocol), ..) if number.is_some_and(|n| n != (*protocol).into()) => return Fit::No,
+            Subject::Port(Some(_), ..) if number.is_none() => return Fit::Maybe,
+            Subject::Address(_, values) if values.ipv4 != ipv4 => return Fit::No,
+            Subject::Port(_, end, values) => values.fit(end.of(traffic.ports())),
+            Subject::Address(end, values) => match (end.of(traffic.addresses()), ipv4) {
+                (ANY, true) => values.fit((0, u32::MAX.into())),
+                (range, _) => values.fit(range),
+            },
+            Subject::Protocol(values) => values.fit(number.map_or((0, 255), |number| (number, number))),
+            Subject::Ipv4(of) if *of == ipv4 => Fit::Yes,
             Subject::Ipv4(_) | Subject::FromLoopback => Fit::No,
         };
         match (self.negated, fit) {
@@ -242,29 +336,32 @@ impl Rules {
     }
 }
 
-/// The rules that traffic of `services` from outside would have met, in the order of families, tables and chains.
-pub fn bypassed(rules: &Rules, services: &[ServiceEndpoint]) -> Vec<BypassedRule> {
-    let mut found: BTreeMap<(ChainKey, Option<u64>), BypassedRule> = BTreeMap::new();
-    for (key, chain) in rules.chains.iter().filter(|(_, chain)| chain.is_base) {
-        for service in services.iter().filter(|service| belongs(&key.0, **service)) {
-            let mut walk = Walk { rules, service: *service, hits: BTreeMap::new(), entered: BTreeSet::new() };
+/// The rules that `traffic` from outside would have met, in the order of families, tables and chains; one that both
+/// requests and answers would have met is there twice.
+pub fn bypassed(rules: &Rules, traffic: &[Traffic]) -> Vec<BypassedRule> {
+    let mut found: BTreeMap<(ChainKey, Option<u64>, bool), BypassedRule> = BTreeMap::new();
+    for (key, chain) in &rules.chains {
+        let Some(entry) = chain.entry else { continue };
+        for one in traffic.iter().filter(|one| one.enters(entry) && belongs(&key.0, one.address())) {
+            let mut walk = Walk { rules, traffic: one, hits: BTreeMap::new(), entered: BTreeSet::new() };
             let passes = walk.chain(key, true, 0);
             if passes && chain.drops_by_default {
                 walk.hits.insert((key.clone(), None), ("policy drop".to_owned(), Why::Policy));
             }
+            let of_answers = matches!(one, Traffic::Answers(_));
             for ((chain, number), (text, why)) in walk.hits {
-                let rule = found.entry((chain.clone(), number)).or_insert_with(|| BypassedRule {
+                let rule = found.entry((chain.clone(), number, of_answers)).or_insert_with(|| BypassedRule {
                     family: chain.0,
                     table: chain.1,
                     chain: chain.2,
                     number,
                     text,
                     why,
-                    services: Vec::new(),
+                    traffic: Vec::new(),
                 });
                 rule.why = rule.why.max(why);
-                if rule.services.last() != Some(service) {
-                    rule.services.push(*service);
+                if rule.traffic.last() != Some(one) {
+                    rule.traffic.push(*one);
                 }
             }
         }
@@ -272,18 +369,18 @@ pub fn bypassed(rules: &Rules, services: &[ServiceEndpoint]) -> Vec<BypassedRule
     found.into_values().collect()
 }
 
-fn belongs(family: &str, service: ServiceEndpoint) -> bool {
+fn belongs(family: &str, address: IpAddr) -> bool {
     match family {
-        "ip" => service.address.is_ipv4(),
-        "ip6" => service.address.is_ipv6(),
+        "ip" => address.is_ipv4(),
+        "ip6" => address.is_ipv6(),
         _ => true,
     }
 }
 
-/// One service's way through one base chain.
+/// The way of some traffic through one base chain.
 struct Walk<'a> {
     rules: &'a Rules,
-    service: ServiceEndpoint,
+    traffic: &'a Traffic,
     hits: BTreeMap<(ChainKey, Option<u64>), (String, Why)>,
     /// Chains seen, with whether surely and whether they let something pass: each is walked at most twice.
     entered: BTreeSet<(ChainKey, bool)>,
@@ -298,7 +395,7 @@ impl Walk<'_> {
             return true;
         }
         for rule in &chain.rules {
-            let fit = rule.conditions.iter().map(|c| c.fit(self.service)).min().unwrap_or(Fit::Yes);
+            let fit = rule.conditions.iter().map(|c| c.fit(self.traffic)).min().unwrap_or(Fit::Yes);
             let all = fit == Fit::Yes;
             if fit == Fit::No {
                 continue;

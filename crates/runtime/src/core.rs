@@ -29,7 +29,13 @@ use evenkeel_dataplane::{Capabilities, ConnectionFilter};
 use evenkeel_engine::{Balance, Effect, Exit, Input, Mail, ProgramFailure, Rates, Sample, ScriptOrder, ServerSample};
 use evenkeel_machine::{Machine, Outbox};
 use evenkeel_model::{Cluster, Probe, ServiceKey, Settings};
-use std::{collections::BTreeMap, io, net::IpAddr, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 use tokio::sync::{broadcast, mpsc, watch};
 
 /// Everything that is done goes through here.
@@ -64,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) learned: Option<Learned>,
     pub(crate) marks: mpsc::Sender<Learned>,
     pub(crate) callers: Callers,
+    /// Connections that are being ended, a part of the table at a time; no more than the engine's drains.
+    pub(crate) flushes: VecDeque<Flush>,
     /// The command line decides on the size of the connection table, so the files do not.
     pub(crate) connections_overridden: bool,
     /// The start is over.
@@ -76,6 +84,17 @@ pub(crate) struct Core {
     pub(crate) dropped_full: u64,
     pub(crate) full_told: u64,
     pub(crate) exit: Option<Exit>,
+}
+
+/// Ends the connections of a real server, see [`Core::flush_part`].
+#[derive(Debug)]
+pub(crate) struct Flush {
+    service: ServiceKey,
+    real_server: SocketAddr,
+    /// Where it goes on.
+    from: u64,
+    /// How many it has ended.
+    ended: u64,
 }
 
 /// Sentences that `status` shows until they no longer hold.
@@ -131,10 +150,7 @@ impl Core {
                     self.report(Input::Programmed { batch, outcome });
                 }
                 Effect::Flush { service, real_server } => {
-                    let filter =
-                        ConnectionFilter { service: Some(service), real_server: Some(real_server), client: None };
-                    let outcome = self.path.flush(&filter).map_err(|e| e.to_string());
-                    self.report(Input::Flushed { service, real_server, outcome });
+                    self.flushes.push_back(Flush { service, real_server, from: 0, ended: 0 });
                 }
                 Effect::Follow { more, less } => self.follow_edits(&more, &less),
                 // Only at the very end is there nobody who takes orders.
@@ -160,6 +176,23 @@ impl Core {
                 Effect::Exit(exit) => self.exit = Some(exit),
             }
         }
+    }
+
+    /// Ends connections in a part of the table, so that nothing else waits longer than for that.
+    pub(crate) fn flush_part(&mut self) {
+        let Some(flush) = self.flushes.front_mut() else { return };
+        let (service, real_server) = (flush.service, flush.real_server);
+        let filter = ConnectionFilter { service: Some(service), real_server: Some(real_server), client: None };
+        let outcome = match self.path.flush_part(&filter, flush.from) {
+            Ok((ended, Some(from))) => {
+                (flush.from, flush.ended) = (from, flush.ended + ended);
+                return;
+            }
+            Ok((ended, None)) => Ok(flush.ended + ended),
+            Err(e) => Err(e.to_string()),
+        };
+        self.flushes.pop_front();
+        self.tell(Input::Flushed { service, real_server, outcome });
     }
 
     /// As `tell`, from within an effect: what comes of it is done after the effects before it.

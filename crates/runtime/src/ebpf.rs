@@ -6,14 +6,15 @@ use crate::{
 };
 use evenkeel_api::Attachment;
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Order, Table,
 };
-use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options};
+use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options, Settled};
 use evenkeel_model::{ServiceKey, Timeouts};
 use evenkeel_os::{Bpffs, RuntimeDir, holds_pins, lasting_bpffs, remove_bpffs};
 use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
+    os::fd::BorrowedFd,
     path::{Path, PathBuf},
 };
 
@@ -109,6 +110,10 @@ impl Dataplane for EbpfPath {
         self.plane.observe()
     }
 
+    fn order(&mut self) -> io::Result<Order> {
+        self.plane.order()
+    }
+
     fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
         self.plane.apply(changes)
     }
@@ -172,9 +177,13 @@ impl PacketPath for EbpfPath {
         "ebpf"
     }
 
+    fn early_fragments(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.plane.early_fragments())
+    }
+
     fn settle_fragments(&mut self) -> io::Result<bool> {
         let settled = self.plane.settle_fragments().map_err(io::Error::other)?;
-        Ok(settled.waiting > 0)
+        Ok(settled != Settled::default())
     }
 
     fn attach(&mut self, interface: &str, door: Door) -> Result<Attachment, String> {

@@ -1,10 +1,13 @@
 //! Which rules of the host's firewall the services' traffic goes past: the packet path lies in front of them.
 
 use evenkeel_api::Event;
-use evenkeel_model::Cluster;
+use evenkeel_model::{Cluster, Forwarding};
 use evenkeel_netlink::nf_tables;
-use evenkeel_os::firewall::{BypassedRule, HostRules, ServiceEndpoint};
-use std::collections::BTreeMap;
+use evenkeel_os::firewall::{AnswerEndpoint, BypassedRule, HostRules, ServiceEndpoint, Traffic};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 use tokio::sync::mpsc;
 
 /// Services named in one sentence.
@@ -19,8 +22,8 @@ pub(crate) struct Found {
     pub unseen: Vec<String>,
 }
 
-/// The services of a cluster as the firewall's rules speak of them.
-type Names = BTreeMap<ServiceEndpoint, String>;
+/// What a cluster's packets are to the firewall's rules, and the services each belongs to.
+type Names = BTreeMap<Traffic, BTreeSet<String>>;
 
 /// Looks now; waits for the host's tools.
 pub(crate) fn look(cluster: &Cluster) -> Found {
@@ -38,12 +41,33 @@ pub(crate) fn look_aside(cluster: &Cluster, tell: mpsc::Sender<Found>) {
 }
 
 fn names(cluster: &Cluster) -> Names {
-    let one = |service: &evenkeel_model::Service| {
-        let key = service.key;
-        let endpoint = ServiceEndpoint { address: key.address()?, protocol: key.protocol()?, port: key.port() };
-        Some((endpoint, service.name.clone()))
-    };
-    cluster.services.iter().filter_map(one).collect()
+    let mut names = Names::new();
+    for service in &cluster.services {
+        let key = &service.key;
+        let mut name = |traffic| {
+            names.entry(traffic).or_default().insert(service.name.clone());
+        };
+        if let Some((address, protocol)) = key.address().zip(key.protocol()) {
+            name(Traffic::Requests(ServiceEndpoint { address, protocol, port: key.port() }));
+        }
+        let fallback = service.fallback.iter().map(|fallback| (fallback.address, fallback.forwarding));
+        let servers = service.real_servers.iter().map(|server| (server.address, server.forwarding));
+        for (server, forwarding) in servers.chain(fallback) {
+            if is_translated(forwarding, server.ip()) {
+                let (address, port) = (server.ip(), server.port());
+                name(Traffic::Answers(AnswerEndpoint { address, protocol: key.protocol(), port }));
+            }
+        }
+    }
+    names
+}
+
+/// Whether answers come back through the director from outside.
+fn is_translated(forwarding: Forwarding, address: IpAddr) -> bool {
+    match forwarding {
+        Forwarding::Nat | Forwarding::FullNat => !address.is_loopback(),
+        Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Local => false,
+    }
 }
 
 fn look_for(names: &Names) -> Found {
@@ -52,13 +76,14 @@ fn look_for(names: &Names) -> Found {
         Err(e) => (Vec::new(), Some(format!("whether the firewall is bypassed cannot be seen: {e}"))),
     };
     let rules = HostRules::read(&tables);
-    let endpoints: Vec<ServiceEndpoint> = names.keys().copied().collect();
-    let bypassed = rules.bypassed(&endpoints).iter().map(|rule| event(rule, names)).collect();
+    let traffic: Vec<Traffic> = names.keys().copied().collect();
+    let bypassed = rules.bypassed(&traffic).iter().map(|rule| event(rule, names)).collect();
     Found { bypassed, unseen: trouble.into_iter().chain(rules.unseen).collect() }
 }
 
 fn event(rule: &BypassedRule, names: &Names) -> Event {
-    let met: Vec<&str> = rule.services.iter().filter_map(|s| names.get(s)).map(String::as_str).collect();
+    let met: BTreeSet<&String> = rule.traffic.iter().filter_map(|one| names.get(one)).flatten().collect();
+    let met: Vec<&str> = met.into_iter().map(String::as_str).collect();
     let shown = met.get(..NAMED.min(met.len())).unwrap_or_default().join(", ");
     let service = match met.len().saturating_sub(NAMED) {
         0 => shown,
@@ -78,13 +103,14 @@ mod tests {
         let names: Names = (1..=5)
             .map(|n| {
                 let address = format!("192.0.2.{n}").parse().unwrap();
-                (ServiceEndpoint { address, protocol: Protocol::Tcp, port: 80 }, format!("web{n}"))
+                let service = ServiceEndpoint { address, protocol: Protocol::Tcp, port: 80 };
+                (Traffic::Requests(service), BTreeSet::from([format!("web{n}")]))
             })
             .collect();
         let text = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport 80 -j DROP\nCOMMIT\n";
         let rules = Rules::from_iptables_save(text, true);
-        let endpoints: Vec<ServiceEndpoint> = names.keys().copied().collect();
-        let events: Vec<Event> = bypassed(&rules, &endpoints).iter().map(|rule| event(rule, &names)).collect();
+        let traffic: Vec<Traffic> = names.keys().copied().collect();
+        let events: Vec<Event> = bypassed(&rules, &traffic).iter().map(|rule| event(rule, &names)).collect();
         let [Event::FirewallBypassed { service, rule }] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!(service, "web1, web2, web3 and 2 more");
         assert!(rule.contains("--dport 80"), "{rule}");

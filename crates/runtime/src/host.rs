@@ -3,7 +3,7 @@
 use crate::{
     clock::Clock,
     doors::{Numbered, doubt, doubtful},
-    firewall, interfaces,
+    firewall, interfaces, marks,
     network::Network,
     path::Door,
 };
@@ -19,6 +19,8 @@ pub const NOT_HERE: Code = Code("H0601");
 pub const BYPASSED: Code = Code("H0602");
 /// Native XDP is asked for on an interface that is no network card.
 pub const DOUBTFUL_DOOR: Code = Code("H0603");
+/// A rule of the host that sets marks cannot be followed.
+pub const NOT_FOLLOWED: Code = Code("H0604");
 
 /// The codes of this module at length.
 pub fn explain(code: &str) -> Option<&'static str> {
@@ -36,6 +38,12 @@ pub fn explain(code: &str) -> Option<&'static str> {
             "Native XDP runs in the driver of a network card. On an interface of software, such as a veth, a packet that \
              the program sends on is dropped without a trace unless the other end has an XDP program as well. The door \
              `auto` takes the best that is safe on each interface; `tcx` works on every one.",
+        ),
+        "H0604" => Some(
+            "A service by mark takes its packets from the host's own rules. The packet path lies in front of them, so it \
+             reads them and follows what asks for destination, source, protocol and destination ports. This rule asks for \
+             something else, and what only it marks does not reach the service. Write the rule with those alone, or say \
+             what has the mark in the native file: match.",
         ),
         _ => None,
     }
@@ -67,6 +75,13 @@ pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
     // Without root much cannot be seen: that is no fault of the files.
     for text in found.unseen {
         diagnostics.push(Diagnostic::without_place(Severity::Note, BYPASSED, text));
+    }
+    let lost = marks::lost(cluster);
+    for text in lost.rules {
+        diagnostics.push(Diagnostic::without_place(Severity::Warning, NOT_FOLLOWED, text));
+    }
+    for text in lost.unseen {
+        diagnostics.push(Diagnostic::without_place(Severity::Note, NOT_FOLLOWED, text));
     }
     diagnostics
 }

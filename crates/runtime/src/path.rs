@@ -2,7 +2,7 @@
 
 use evenkeel_api::Attachment;
 use evenkeel_dataplane::Dataplane;
-use std::{fmt, io, str::FromStr};
+use std::{fmt, io, os::fd::BorrowedFd, str::FromStr};
 
 /// Which front door to attach by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,8 +55,13 @@ pub trait PacketPath: Dataplane {
     /// The word of the status contract: `ebpf`.
     fn kind(&self) -> &'static str;
 
-    /// Sends on the fragments that came before the first one of their packet (PP-50); whether some wait still. To be called
-    /// ten times a second, and a hundred times while some wait.
+    /// Readable when fragments have come before the first one of their packet; `None` where none ever do.
+    fn early_fragments(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Sends them on (PP-50); whether there were some, or some wait still. To be called when they come, and then a hundred
+    /// times a second until there are none.
     fn settle_fragments(&mut self) -> io::Result<bool> {
         Ok(false)
     }

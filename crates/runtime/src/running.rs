@@ -31,11 +31,18 @@ use evenkeel_machine::Outbox;
 use evenkeel_model::Cluster;
 use evenkeel_probe::Prober;
 use sd_notify::NotifyState;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+    path::PathBuf,
+    time::Duration,
+};
 use tokio::{
+    io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
     sync::{broadcast, mpsc},
-    task::JoinHandle,
+    task::{JoinHandle, yield_now},
     time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout},
 };
 
@@ -64,6 +71,8 @@ pub(crate) struct Running {
     marks: mpsc::Receiver<Learned>,
     news: mpsc::Receiver<News>,
     signals: Signals,
+    /// Readable when fragments have come before their first one.
+    early: Option<AsyncFd<OwnedFd>>,
     beat: Interval,
     watchdog: Option<Interval>,
     /// Tasks that end when the core is gone: programs and mails.
@@ -155,6 +164,7 @@ impl Running {
             learned: None,
             marks: learn,
             callers: Callers::default(),
+            flushes: VecDeque::new(),
             connections_overridden: options.connections.is_some(),
             serving: false,
             untidy: true,
@@ -174,6 +184,7 @@ impl Running {
             marks,
             news: mpsc::channel(1).1,
             signals,
+            early: None,
             beat: every(Duration::from_secs(1)),
             watchdog: sd_notify::watchdog_enabled().map(|limit| every(limit / 2)),
             workers: vec![programs, mails],
@@ -199,6 +210,7 @@ impl Running {
             core.say(Severity::Warning, &why);
         }
         let observed = core.path.observe().map_err(|e| format!("cannot read the data plane's table: {e}"))?;
+        let order = core.path.order().map_err(|e| format!("cannot read the order of the data plane's table: {e}"))?;
         let overrides = core.state.read().unwrap_or_else(|why| {
             core.say(Severity::Warning, &why);
             evenkeel_engine::Overrides::default()
@@ -225,7 +237,7 @@ impl Running {
         core.look_at_firewall(&cluster);
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
         let vrrp = cluster.vrrp.clone();
-        core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all, marks })));
+        core.tell(Input::Start(Box::new(Start { cluster, observed, order, overrides, maintenance, keep_all, marks })));
         self.await_next_hops().await;
         let core = &mut self.core;
         core.settle(Look::Anew);
@@ -240,6 +252,8 @@ impl Running {
         for complaint in complaints {
             core.say(Severity::Warning, &complaint);
         }
+        let early = core.path.early_fragments().map(watched).transpose();
+        self.early = early.map_err(|e| format!("cannot wait for fragments: {e}"))?;
         self.listen()?;
         self.core.follow_instances(&execute);
         self.core.serving = true;
@@ -276,12 +290,15 @@ impl Running {
 
     /// The loop.
     pub(crate) async fn until_the_end(&mut self) {
-        let mut fragments = Instant::now();
+        // An earlier daemon may have left some: nothing tells of those.
+        let mut settle_at = Some(Instant::now());
         while self.core.exit.is_none() {
             let core = &mut self.core;
-            let due = core.due_at();
+            let (due, flushes) = (core.due_at(), !core.flushes.is_empty());
             tokio::select! {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => core.due(),
+                // Whatever else is ready comes first.
+                () = yield_now(), if flushes => core.flush_part(),
                 Some(report) = self.reports.recv() => {
                     core.probed(report);
                     for _ in 0..TURN {
@@ -297,7 +314,10 @@ impl Running {
                 Some(news) = self.news.recv() => core.hear_election(news),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
-                () = sleep_until(fragments) => fragments = Instant::now() + core.settle_fragments(),
+                () = come(self.early.as_ref()), if settle_at.is_none() => settle_at = core.settle_fragments(),
+                () = sleep_until(settle_at.unwrap_or_else(Instant::now)), if settle_at.is_some() => {
+                    settle_at = core.settle_fragments();
+                }
                 _ = self.beat.tick() => core.beat(),
                 () = tick(&mut self.watchdog) => notify(&[NotifyState::Watchdog]),
                 word = self.signals.next() => match word {
@@ -390,6 +410,23 @@ fn every(period: Duration) -> Interval {
     let mut interval = interval(period.max(Duration::from_millis(1)));
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
+}
+
+#[expect(deprecated, reason = "its successor is unsafe to call, and what it asks for, an OwnedFd keeps")]
+fn watched(fd: BorrowedFd<'_>) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd.try_clone_to_owned()?, Interest::READABLE)
+}
+
+/// Waits until fragments have come.
+async fn come(early: Option<&AsyncFd<OwnedFd>>) {
+    match early {
+        Some(early) => match early.readable().await {
+            // What comes from now on is told anew.
+            Ok(mut ready) => ready.clear_ready(),
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
 }
 
 async fn tick(interval: &mut Option<Interval>) {

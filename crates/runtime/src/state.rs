@@ -75,6 +75,7 @@ mod tests {
                 disabled: false,
                 drained: true,
                 drained_for_ms: None,
+                drain_end: None,
                 weight: None,
             }],
         }

@@ -37,8 +37,7 @@ reasons! {
     NotOurs = 0, "not_ours", true;
     /// PP-11: TCP without a connection and not a SYN.
     NoConnection = 1, "no_connection", true;
-    /// PP-5.
-    Fragment = 2, "fragment", false;
+    // 2 is free: what pinned counters hold there was never a packet of this program.
     /// PP-6.
     BadLength = 3, "bad_length", false;
     /// PP-7.

@@ -205,7 +205,7 @@ impl Cursor {
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServiceInfo {
-    /// 0: free.
+    /// 0: free; else when it was made: larger is newer.
     pub used: u32,
     /// Scheduler, `SCHED_*`.
     pub scheduler: u32,
@@ -350,8 +350,8 @@ pub struct DestInfo {
     pub tunnel: u8,
     /// `CHECKSUM_*`.
     pub tunnel_checksum: u8,
-    /// Room.
-    pub spare: u8,
+    /// How it was asked for and is listed, where that is not `method`: `METHOD_*` plus 1. The tunnel is of this one then.
+    pub shown: u8,
     /// Outer UDP port of GUE, host order.
     pub tunnel_port: u16,
     /// Room to the end of the line.

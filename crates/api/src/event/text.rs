@@ -177,7 +177,7 @@ impl fmt::Display for Event {
             ),
             Event::FirewallBypassed { service, rule } => write!(
                 f,
-                "traffic to {service} is not seen by this host's firewall rule {rule}.  Next: say it with the service's allow \
+                "traffic of {service} is not seen by this host's firewall rule {rule}.  Next: say it with the service's allow \
                  and deny lists"
             ),
             Event::CommandFailed { command, why } => write!(f, "`{command}` failed: {why}"),

@@ -36,15 +36,14 @@ impl Session {
 
     /// The table, or one service of it; `None` where there is no such service.
     pub(super) fn table(&mut self, key: Option<Key>) -> Result<Option<Table>, Fault> {
-        self.wake()?;
-        let Some(client) = &mut self.client else {
-            let empty = Table { timeouts: TIMEOUTS, ..Table::default() };
-            return Ok(Some(empty).filter(|_| key.is_none()));
-        };
-        match client.answer(&Request::Table { service: key }).map_err(|t| unreachable(&t))? {
-            Reply::Table(table) => Ok(Some(*table)),
-            Reply::Refused(refusal) if refusal.code == RefusalCode::Unknown => Ok(None),
-            other => Err(unexpected(other)),
+        match self.read(&Request::Table { service: key })? {
+            None => {
+                let empty = Table { timeouts: TIMEOUTS, ..Table::default() };
+                Ok(Some(empty).filter(|_| key.is_none()))
+            }
+            Some(Reply::Table(table)) => Ok(Some(*table)),
+            Some(Reply::Refused(refusal)) if refusal.code == RefusalCode::Unknown => Ok(None),
+            Some(other) => Err(unexpected(other)),
         }
     }
 
@@ -79,20 +78,30 @@ impl Session {
 
     /// Shows every connection until told enough.
     pub(super) fn connections(&mut self, show: &mut dyn FnMut(&ConnectionEntry) -> bool) -> Result<(), Fault> {
-        self.wake()?;
-        let Some(client) = &mut self.client else { return Ok(()) };
-        let request = Request::Connections { filter: ConnectionFilter::default() };
-        client.send(&request).map_err(|t| unreachable(&t))?;
-        loop {
-            match client.reply().map_err(|t| unreachable(&t))? {
-                Reply::Connections { connections, last } => {
-                    if !connections.iter().all(&mut *show) || last {
-                        return Ok(());
-                    }
-                }
-                other => return Err(unexpected(other)),
+        let mut part = self.read(&Request::Connections { filter: ConnectionFilter::default() })?;
+        while let Some(reply) = part {
+            let Reply::Connections { connections, last } = reply else { return Err(unexpected(reply)) };
+            if !connections.iter().all(&mut *show) || last {
+                break;
             }
+            let Some(client) = &mut self.client else { break };
+            part = Some(client.reply().map_err(|t| unreachable(&t))?);
         }
+        Ok(())
+    }
+
+    /// Asks what changes nothing; `None` where there is no instance. An instance that was killed may have greeted and not
+    /// answer any more: the one that follows is asked. An edit is never asked for again, as it may have been made.
+    fn read(&mut self, request: &Request) -> Result<Option<Reply>, Fault> {
+        self.wake()?;
+        let Some(client) = &mut self.client else { return Ok(None) };
+        match client.answer(request) {
+            Err(_) if client.has_ended() => *self = Session::open(&self.runtime_dir)?,
+            answer => return answer.map(Some).map_err(|t| unreachable(&t)),
+        }
+        self.wake()?;
+        let Some(client) = &mut self.client else { return Ok(None) };
+        client.answer(request).map(Some).map_err(|t| unreachable(&t))
     }
 
     /// What a killed instance has left serving is nobody's: one is started that takes it over.

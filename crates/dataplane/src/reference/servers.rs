@@ -24,6 +24,7 @@ pub(super) struct Server {
     pub(super) service: ServiceKey,
     pub(super) member: Member,
     pub(super) forwarding: Forwarding,
+    pub(super) shown: Forwarding,
     pub(super) thresholds: Thresholds,
     pub(super) is_overloaded: bool,
     pub(super) is_down: bool,
@@ -66,6 +67,7 @@ impl Server {
             service,
             member: Member::new(address, server.weight.get()),
             forwarding: server.forwarding,
+            shown: server.shown,
             thresholds: server.thresholds,
             is_overloaded: false,
             is_down: server.is_down,
@@ -78,6 +80,7 @@ impl Server {
     pub(super) fn edit(&mut self, server: RealServer) {
         self.member = self.member.with_weight(server.weight.get());
         self.forwarding = server.forwarding;
+        self.shown = server.shown;
         if self.thresholds != server.thresholds {
             self.is_overloaded = false;
         }

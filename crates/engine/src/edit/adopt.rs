@@ -4,10 +4,13 @@ use crate::{
     balance::Balance,
     service::{Server, Service},
 };
-use evenkeel_dataplane::{self as dataplane, Table};
+use evenkeel_dataplane::{self as dataplane, Order, Table};
 use evenkeel_machine::Instant;
 use evenkeel_model::{Cluster, Forwarding, ServiceKey};
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    net::SocketAddr,
+};
 
 /// The services of `observed` that are kept although `cluster` does not name them: those that clients made, or all.
 pub fn kept<'a>(
@@ -22,17 +25,27 @@ pub fn kept<'a>(
 
 impl Balance {
     /// Takes over what clients made; returns how many real servers that are.
-    pub(crate) fn take_over(&mut self, now: Instant, observed: &Table, all: bool) -> usize {
+    pub(crate) fn take_over(&mut self, now: Instant, observed: &Table, order: &Order, all: bool) -> usize {
         let mut taken = 0;
-        for (key, found) in &observed.services {
+        let places: HashMap<_, _> =
+            order.iter().enumerate().map(|(at, (key, servers))| (*key, (at, servers))).collect();
+        let mut services: Vec<_> = observed.services.iter().collect();
+        services.sort_by_key(|(key, _)| places.get(*key).map_or(usize::MAX, |(at, _)| *at));
+        for (key, found) in services {
             if self.services.contains_key(key) || !(all || found.options.note.by_edit) {
                 continue;
             }
             self.edits.places += 1;
             let mut service = Service::by_edit(*key, found.options.clone(), self.edits.places);
-            for (address, entry) in &found.real_servers {
+            let places: HashMap<_, _> = match places.get(key) {
+                Some((_, servers)) => servers.iter().enumerate().map(|(at, address)| (*address, at)).collect(),
+                None => HashMap::new(),
+            };
+            let mut servers: Vec<_> = found.real_servers.iter().collect();
+            servers.sort_by_key(|(address, _)| places.get(*address).copied().unwrap_or(usize::MAX));
+            for (address, entry) in servers {
                 let mut server = Server::unchecked(*address, entry.forwarding, entry.weight, now);
-                server.thresholds = entry.thresholds;
+                (server.shown, server.thresholds) = (entry.shown, entry.thresholds);
                 server.asked = self.book.asked(*key, Some(*address));
                 service.servers.push(server);
             }

@@ -99,6 +99,7 @@ impl Bed {
         let start = Start {
             cluster: cluster.clone(),
             observed: self.table.clone(),
+            order: Vec::new(),
             overrides: self.stored.clone(),
             maintenance: BTreeSet::new(),
             keep_all: self.keep_all,

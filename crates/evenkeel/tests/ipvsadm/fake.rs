@@ -16,7 +16,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -44,6 +44,8 @@ struct Model {
 pub(crate) struct Fake {
     model: Arc<Mutex<Model>>,
     requests: Arc<AtomicUsize>,
+    /// The next request gets no answer.
+    hangs_up: Arc<AtomicBool>,
 }
 
 impl Fake {
@@ -54,12 +56,12 @@ impl Fake {
         let listener = UnixListener::bind(runtime_dir.join("control.sock")).unwrap();
         let model =
             Model { services: Vec::new(), places: HashMap::new(), timeouts: [900, 120, 300], connections: Vec::new() };
-        let fake = Fake { model: Arc::new(Mutex::new(model)), requests: Arc::default() };
-        let (model, requests) = (fake.model.clone(), fake.requests.clone());
+        let fake = Fake { model: Arc::new(Mutex::new(model)), requests: Arc::default(), hangs_up: Arc::default() };
+        let (model, requests, hangs_up) = (fake.model.clone(), fake.requests.clone(), fake.hangs_up.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (model, requests) = (model.clone(), requests.clone());
-                thread::spawn(move || serve(stream, &model, &requests));
+                let (model, requests, hangs_up) = (model.clone(), requests.clone(), hangs_up.clone());
+                thread::spawn(move || serve(stream, &model, &requests, &hangs_up));
             }
         });
         fake
@@ -68,6 +70,11 @@ impl Fake {
     /// How many requests there were.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// As one that is killed when it has greeted does with its next request.
+    pub(crate) fn hang_up(&self) {
+        self.hangs_up.store(true, Ordering::Relaxed);
     }
 
     /// What `-Lc` is to show.
@@ -80,7 +87,7 @@ fn lock(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
     model.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn serve(mut stream: UnixStream, model: &Mutex<Model>, requests: &AtomicUsize) {
+fn serve(mut stream: UnixStream, model: &Mutex<Model>, requests: &AtomicUsize, hangs_up: &AtomicBool) {
     let greeting = Greeting { evenkeel: "test".to_owned(), protocol: PROTOCOL, role: Role::Admin };
     let _ = stream.write_all(&to_line(&greeting).unwrap());
     let mut lines = Lines::new(REQUEST_LINE_MAX);
@@ -90,6 +97,9 @@ fn serve(mut stream: UnixStream, model: &Mutex<Model>, requests: &AtomicUsize) {
         lines.push(&buffer[..length]);
         while let Ok(Some(line)) = lines.next_line() {
             requests.fetch_add(1, Ordering::Relaxed);
+            if hangs_up.swap(false, Ordering::Relaxed) {
+                return;
+            }
             let reply = match serde_json::from_str(&line) {
                 Ok(request) => answer(request, model, &mut joined),
                 Err(e) => Reply::Refused(Refusal::new(RefusalCode::BadRequest, e.to_string())),

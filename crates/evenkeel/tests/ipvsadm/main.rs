@@ -91,6 +91,68 @@ fn two_first_changes_at_once_start_one_instance() {
 }
 
 #[test]
+fn an_instance_that_is_still_dying_is_followed_by_the_next() {
+    let Some(bed) = Bed::new("dying") else { return };
+    let rules = "-A -t 10.9.0.1:80 -s rr\n-a -t 10.9.0.1:80 -r 10.0.0.9:80 -g -w 1\n";
+    bed.line("ipvsadm -A -t 10.9.0.1:80 -s rr; ipvsadm -a -t 10.9.0.1:80 -r 10.0.0.9:80");
+    for _ in 0..5 {
+        assert_eq!(bed.line("kill -9 $(cat run/pid); ipvsadm -Sn"), rules);
+    }
+    // A change is made by the next instance, and once.
+    assert_eq!(bed.line("kill -9 $(cat run/pid); ipvsadm -A -t 10.9.0.2:80 -s rr; echo $?"), "0\n");
+    assert_eq!(bed.line("ipvsadm -Sn | grep -c -- -A"), "2\n");
+}
+
+#[test]
+fn a_table_outlives_a_kill_in_its_order_and_as_it_was_given() {
+    let Some(bed) = Bed::new("order") else { return };
+    // 10.0.0.2 is the host itself.
+    bed.line(
+        "ipvsadm -A -t 10.9.0.9:80 -s rr; ipvsadm -A -u 10.9.0.1:53 -s rr; ipvsadm -A -t 10.9.0.5:80 -s rr; \
+         ipvsadm -D -t 10.9.0.9:80; ipvsadm -A -t 10.9.0.3:80 -s rr; \
+         for r in 10.0.0.7 10.0.0.9 10.0.0.8; do ipvsadm -a -t 10.9.0.5:80 -r $r; done; \
+         ipvsadm -a -t 10.9.0.5:80 -r 10.0.0.2 -m; ipvsadm -a -u 10.9.0.1:53 -r 10.0.0.2 -i; \
+         ipvsadm -a -t 10.9.0.3:80 -r 127.0.0.1 -g",
+    );
+    let before = bed.line("ipvsadm -Ln --nosort; ipvsadm -Sn");
+    let line = |text: &str| before.lines().position(|line| line.contains(text)).unwrap_or_else(|| panic!("{before}"));
+    assert!(line("10.9.0.1:53") < line("10.9.0.5:80") && line("10.9.0.5:80") < line("10.9.0.3:80"), "{before}");
+    assert!(line("10.0.0.2:80") < line("10.0.0.8:80") && line("10.0.0.8:80") < line("10.0.0.9:80"), "{before}");
+    for given in [
+        "10.0.0.2:80                  Masq ",
+        "10.0.0.2:53                  Tunnel ",
+        "127.0.0.1:80                 Route ",
+    ] {
+        line(given);
+    }
+    for _ in 0..2 {
+        assert_eq!(bed.line("kill -9 $(cat run/pid); ipvsadm -Ln --nosort; ipvsadm -Sn"), before);
+    }
+}
+
+#[test]
+fn what_only_looks_is_asked_again_and_a_change_is_not() {
+    let Some(bed) = Bed::new("hangup") else { return };
+    let fake = Fake::start(&bed.runtime_dir());
+    bed.line("ipvsadm -A -t 10.9.0.1:80 -s rr");
+    let before = fake.requests();
+    fake.hang_up();
+    assert_eq!(bed.line("ipvsadm -Sn"), "-A -t 10.9.0.1:80 -s rr\n");
+    fake.hang_up();
+    assert_eq!(
+        bed.line("ipvsadm -Lcn; echo $?"),
+        "IPVS connection entries\npro expire state       source             virtual            destination\n0\n"
+    );
+    assert_eq!(fake.requests(), before + 4, "each is asked twice");
+    fake.hang_up();
+    assert_eq!(
+        bed.line("ipvsadm -A -t 10.9.0.2:80 -s rr; echo $?"),
+        "Can't initialize ipvs: the daemon hung up without an answer\n2\n"
+    );
+    assert_eq!(fake.requests(), before + 5, "an edit is sent once");
+}
+
+#[test]
 fn a_restore_that_is_atomic_changes_nothing_where_a_line_is_bad() {
     let Some(bed) = Bed::new("atomic") else { return };
     let _fake = Fake::start(&bed.runtime_dir());

@@ -2,7 +2,7 @@
 
 use std::{fs, io::ErrorKind, path::Path, process::Command, time::Duration};
 
-use super::{BypassedRule, Marks, Rules, ServiceEndpoint, bypassed};
+use super::{BypassedRule, Marks, Rules, Traffic, bypassed};
 use crate::{child::run_to_end, error::Error};
 
 /// How long a tool may take. A ruleset of 100 000 rules takes nft about a second.
@@ -32,9 +32,9 @@ impl HostRules {
         host
     }
 
-    /// The rules that traffic of `services` does not meet.
-    pub fn bypassed(&self, services: &[ServiceEndpoint]) -> Vec<BypassedRule> {
-        self.rules.iter().flat_map(|rules| bypassed(rules, services)).collect()
+    /// The rules that `traffic` does not meet.
+    pub fn bypassed(&self, traffic: &[Traffic]) -> Vec<BypassedRule> {
+        self.rules.iter().flat_map(|rules| bypassed(rules, traffic)).collect()
     }
 
     fn nft(&mut self, tables: &[String]) {

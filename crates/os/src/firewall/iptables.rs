@@ -2,16 +2,19 @@
 
 use std::net::IpAddr;
 
-use super::{Action, Chain, Condition, Rule, Rules, Subject, Values, number};
+use super::{Action, Chain, Condition, End, Entry, Rule, Rules, Subject, Values, number};
 
 /// Where traffic from outside comes by. The tables of `nat` do not filter.
-const ENTRIES: [(&str, &str); 6] = [
-    ("raw", "PREROUTING"),
-    ("mangle", "PREROUTING"),
-    ("mangle", "INPUT"),
-    ("filter", "INPUT"),
-    ("security", "INPUT"),
-    ("security", "PREROUTING"),
+const ENTRIES: [(&str, &str, Entry); 9] = [
+    ("raw", "PREROUTING", Entry::Both),
+    ("mangle", "PREROUTING", Entry::Both),
+    ("security", "PREROUTING", Entry::Both),
+    ("mangle", "INPUT", Entry::Input),
+    ("filter", "INPUT", Entry::Input),
+    ("security", "INPUT", Entry::Input),
+    ("mangle", "FORWARD", Entry::Forward),
+    ("filter", "FORWARD", Entry::Forward),
+    ("security", "FORWARD", Entry::Forward),
 ];
 
 /// Reads the rules; lines that are none are left out.
@@ -26,9 +29,10 @@ pub(super) fn read(text: &str, ipv4: bool) -> Rules {
         } else if let Some(chain) = line.strip_prefix(':') {
             let mut words = chain.split_whitespace();
             let (Some(name), policy) = (words.next(), words.next()) else { continue };
-            let is_base = ENTRIES.contains(&(table.as_str(), name));
+            let entry =
+                ENTRIES.iter().find(|(of, chain, _)| *of == table && *chain == name).map(|(_, _, entry)| *entry);
             let drops_by_default = policy == Some("DROP");
-            rules.chains.insert(key(name), Chain { is_base, drops_by_default, rules: Vec::new() });
+            rules.chains.insert(key(name), Chain { entry, drops_by_default, rules: Vec::new() });
         } else if let Some((name, rule)) = read_rule(line, ipv4) {
             let chain = rules.chains.entry(key(&name)).or_default();
             let number = chain.rules.len() as u64 + 1;
@@ -77,7 +81,8 @@ fn read_rule(line: &str, ipv4: bool) -> Option<(String, Rule)> {
                 action = target(rest.next().unwrap_or_default(), true);
                 break;
             }
-            "-d" => Subject::Destination(addresses(rest.next().unwrap_or_default(), ipv4)),
+            "-s" => Subject::Address(End::Source, addresses(rest.next().unwrap_or_default(), ipv4)),
+            "-d" => Subject::Address(End::Destination, addresses(rest.next().unwrap_or_default(), ipv4)),
             "-i" if rest.clone().next() == Some("lo") => {
                 rest.next();
                 Subject::FromLoopback
@@ -87,7 +92,8 @@ fn read_rule(line: &str, ipv4: bool) -> Option<(String, Rule)> {
                 protocol = (!negated).then(|| values.ranges.first().and_then(|(n, _)| u8::try_from(*n).ok())).flatten();
                 Subject::Protocol(values)
             }
-            "--dport" | "--dports" => Subject::Port(protocol, ports(rest.next().unwrap_or_default())),
+            "--sport" | "--sports" => Subject::Port(protocol, End::Source, ports(rest.next().unwrap_or_default())),
+            "--dport" | "--dports" => Subject::Port(protocol, End::Destination, ports(rest.next().unwrap_or_default())),
             _ => Subject::Unknown,
         };
         conditions.push(Condition { subject, negated });

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde_json::Value;
 
-use super::{Action, Chain, ChainKey, Condition, Rule, Rules, RulesError, Subject, Values, number};
+use super::{Action, Chain, ChainKey, Condition, End, Entry, Rule, Rules, RulesError, Subject, Values, number};
 
 /// Members of the named sets, by family, table and name.
 type Sets<'a> = BTreeMap<ChainKey, &'a Value>;
@@ -40,9 +40,14 @@ pub(super) fn key(object: &Value, name: &str) -> ChainKey {
 
 fn chain(object: &Value) -> Chain {
     let family = matches!(text(object, "family"), "ip" | "ip6" | "inet" | "netdev");
-    let hook = matches!(text(object, "hook"), "input" | "prerouting" | "ingress");
-    let is_base = family && hook && text(object, "type") == "filter" && text(object, "dev") != "lo";
-    Chain { is_base, drops_by_default: text(object, "policy") == "drop", rules: Vec::new() }
+    let filters = family && text(object, "type") == "filter" && text(object, "dev") != "lo";
+    let entry = match text(object, "hook") {
+        "prerouting" | "ingress" => Some(Entry::Both),
+        "input" => Some(Entry::Input),
+        "forward" => Some(Entry::Forward),
+        _ => None,
+    };
+    Chain { entry: entry.filter(|_| filters), drops_by_default: text(object, "policy") == "drop", rules: Vec::new() }
 }
 
 /// One rule; a verdict map makes one of each of its entries.
@@ -120,8 +125,8 @@ fn condition(value: &Value, key: &ChainKey, sets: &Sets<'_>) -> Condition {
     match (operator, subject) {
         ("==" | "in" | "", subject) => Condition::new(subject),
         ("!=", subject) => Condition { subject, negated: true },
-        ("<" | ">" | "<=" | ">=", Subject::Port(protocol, values)) => {
-            Condition::new(Subject::Port(protocol, compared(operator, &values)))
+        ("<" | ">" | "<=" | ">=", Subject::Port(protocol, end, values)) => {
+            Condition::new(Subject::Port(protocol, end, compared(operator, &values)))
         }
         (_, _) => Condition::new(Subject::Unknown),
     }
@@ -145,17 +150,22 @@ fn subject(left: &Value, right: &Value, key: &ChainKey, sets: &Sets<'_>) -> Subj
     if let Some(payload) = left.get("payload") {
         return match (text(payload, "protocol"), text(payload, "field")) {
             (family @ ("ip" | "ip6"), "daddr") => {
-                Subject::Destination(Values { ipv4: family == "ip", ..values(&address) })
+                Subject::Address(End::Destination, Values { ipv4: family == "ip", ..values(&address) })
+            }
+            (family @ ("ip" | "ip6"), "saddr") => {
+                Subject::Address(End::Source, Values { ipv4: family == "ip", ..values(&address) })
             }
             ("ip", "protocol") | ("ip6", "nexthdr") => Subject::Protocol(values(&protocol)),
             ("ip", _) if key.0 != "ip" => Subject::Ipv4(true).or_unknown(),
             ("ip6", _) if key.0 != "ip6" => Subject::Ipv4(false).or_unknown(),
             ("ip" | "ip6", _) => Subject::Unknown,
-            ("th", "dport") => Subject::Port(None, values(&port)),
+            ("th", "dport") => Subject::Port(None, End::Destination, values(&port)),
+            ("th", "sport") => Subject::Port(None, End::Source, values(&port)),
             (name, field) => match (protocol_number(name), field) {
-                (Some(protocol @ (6 | 17)), "dport") => Subject::Port(Some(protocol), values(&port)),
+                (Some(protocol @ (6 | 17)), "dport") => Subject::Port(Some(protocol), End::Destination, values(&port)),
+                (Some(protocol @ (6 | 17)), "sport") => Subject::Port(Some(protocol), End::Source, values(&port)),
                 // Another field of a header that a packet of the other protocol does not have.
-                (Some(protocol), _) => Subject::Port(Some(protocol), Values { open: true, ..none() }),
+                (Some(protocol), _) => Subject::Port(Some(protocol), End::Destination, Values { open: true, ..none() }),
                 (None, _) => Subject::Unknown,
             },
         };
@@ -178,7 +188,7 @@ impl Subject {
     /// an open destination.
     fn or_unknown(self) -> Subject {
         match self {
-            Subject::Ipv4(ipv4) => Subject::Destination(Values { open: true, ipv4, ranges: Vec::new() }),
+            Subject::Ipv4(ipv4) => Subject::Address(End::Destination, Values { open: true, ipv4, ranges: Vec::new() }),
             other => other,
         }
     }

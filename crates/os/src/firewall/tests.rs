@@ -8,19 +8,23 @@ const NFT: &str = include_str!("samples/host.nft");
 const NFT_JSON: &str = include_str!("samples/host.json");
 const IPTABLES: &str = include_str!("samples/host.iptables-save");
 
-fn service(address: &str, protocol: Protocol, port: u16) -> ServiceEndpoint {
-    ServiceEndpoint { address: address.parse().expect("an address"), protocol, port }
+fn service(address: &str, protocol: Protocol, port: u16) -> Traffic {
+    Traffic::Requests(ServiceEndpoint { address: address.parse().expect("an address"), protocol, port })
+}
+
+fn answers(address: &str, protocol: Option<Protocol>, port: u16) -> Traffic {
+    Traffic::Answers(AnswerEndpoint { address: address.parse().expect("an address"), protocol, port })
 }
 
 /// The rules as they are told, without the quotes around what the rule itself says.
-fn lines(rules: &Rules, service: ServiceEndpoint) -> Vec<String> {
-    let told = bypassed(rules, &[service]).iter().map(BypassedRule::to_string).collect::<Vec<_>>();
+fn lines(rules: &Rules, traffic: Traffic) -> Vec<String> {
+    let told = bypassed(rules, &[traffic]).iter().map(BypassedRule::to_string).collect::<Vec<_>>();
     assert!(told.iter().all(|line| line.starts_with('`') && line.contains("` (")), "{told:?}");
     told.into_iter().map(|line| line.replace('`', "")).collect()
 }
 
-fn nft(service: ServiceEndpoint) -> Vec<String> {
-    lines(&Rules::from_nft_json(NFT_JSON).expect("the sample"), service)
+fn nft(traffic: Traffic) -> Vec<String> {
+    lines(&Rules::from_nft_json(NFT_JSON).expect("the sample"), traffic)
 }
 
 const SOME: &str = "(drops a part of the service's traffic)";
@@ -103,7 +107,7 @@ fn one_rule_names_all_its_services() {
     let services = [80, 443, 22].map(|port| service("192.0.2.80", Protocol::Tcp, port));
     let rules = Rules::from_nft_json(NFT_JSON).expect("the sample");
     let found = bypassed(&rules, &services);
-    let of = |number| found.iter().find(|r| r.table == "filter" && r.number == Some(number)).map(|r| r.services.len());
+    let of = |number| found.iter().find(|r| r.table == "filter" && r.number == Some(number)).map(|r| r.traffic.len());
     assert_eq!((of(13), of(7)), (Some(3), Some(2)));
 }
 
@@ -146,6 +150,62 @@ fn an_iptables_rule_in_nftables_counts_by_its_target() {
         [format!("ip filter INPUT rule 4: tcp dport 80 hashlimit counter REJECT {SOME}")]
     );
     assert!(lines(&rules, service("192.0.2.80", Protocol::Tcp, 81)).is_empty());
+}
+
+#[test]
+fn answers_of_translated_real_servers_would_have_met_forward_and_prerouting() {
+    let text = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -s 10.0.0.0/24 -p udp -j DROP\nCOMMIT\n\
+                *filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n\
+                -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n\
+                -A FORWARD -s 10.0.0.9/32 -j DROP\n\
+                -A FORWARD -s 10.0.0.11/32 -p tcp -m tcp --sport 8080 -j ACCEPT\n\
+                -A FORWARD -s 10.0.0.12/32 -d 203.0.113.0/24 -j ACCEPT\n\
+                -A FORWARD -p tcp -m tcp --dport 25 -j REJECT\nCOMMIT\n";
+    let rules = Rules::from_iptables_save(text, true);
+    let some = "(drops a part of the real servers' answers)";
+    let policy =
+        "ip filter FORWARD: policy drop (the chain's policy drops the real servers' answers that no rule accepts)";
+    let mail = format!("ip filter FORWARD rule 5: -p tcp -m tcp --dport 25 -j REJECT {some}");
+    // The rule that accepts all of it takes it before the policy and the rule for mail.
+    assert_eq!(lines(&rules, answers("10.0.0.11", Some(Protocol::Tcp), 8080)), Vec::<String>::new());
+    assert_eq!(lines(&rules, answers("10.0.0.11", Some(Protocol::Tcp), 80)), [policy.to_owned(), mail.clone()]);
+    assert_eq!(lines(&rules, answers("10.0.0.12", Some(Protocol::Tcp), 80)), [policy.to_owned(), mail]);
+    let all = "(drops all of the real servers' answers)";
+    assert_eq!(
+        lines(&rules, answers("10.0.0.11", Some(Protocol::Udp), 53)),
+        [policy.to_owned(), format!("ip raw PREROUTING rule 1: -s 10.0.0.0/24 -p udp -j DROP {all}")]
+    );
+    // Any protocol, of a service by mark.
+    assert_eq!(lines(&rules, answers("10.0.0.13", None, 0)).len(), 3);
+    // Requests do not come through FORWARD, nor answers through INPUT.
+    let requests = lines(&rules, service("10.0.0.100", Protocol::Tcp, 25));
+    assert_eq!(requests, ["ip filter INPUT: policy drop (the chain's policy drops what no rule accepts)"]);
+}
+
+#[test]
+fn rules_of_nftables_are_told_by_their_source_too() {
+    let rule = |handle: u32, expression: &str| {
+        format!(
+            r#"{{"rule": {{"family": "inet", "table": "t", "chain": "f", "handle": {handle}, "expr": [{expression}, {{"drop": null}}]}}}}"#
+        )
+    };
+    let equals = |protocol: &str, field: &str, right: &str| {
+        format!(
+            r#"{{"match": {{"op": "==", "left": {{"payload": {{"protocol": "{protocol}", "field": "{field}"}}}}, "right": {right}}}}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"nftables": [{{"chain": {{"family": "inet", "table": "t", "name": "f", "type": "filter", "hook": "forward", "policy": "accept"}}}}, {}, {}, {}]}}"#,
+        rule(1, &equals("ip", "saddr", "\"10.0.0.9\"")),
+        rule(2, &equals("tcp", "sport", "80")),
+        rule(3, &equals("ip", "saddr", r#"{"prefix": {"addr": "10.0.0.0", "len": 24}}"#)),
+    );
+    let rules = Rules::from_nft_json(&text).expect("sound");
+    let hits = |traffic| -> Vec<Option<u64>> { bypassed(&rules, &[traffic]).iter().map(|rule| rule.number).collect() };
+    assert_eq!(hits(answers("10.0.0.11", Some(Protocol::Tcp), 80)), [Some(2)]);
+    assert_eq!(hits(answers("10.0.0.11", Some(Protocol::Tcp), 81)), [Some(3)]);
+    assert_eq!(hits(answers("10.1.0.11", Some(Protocol::Udp), 80)), []);
+    assert_eq!(hits(service("10.0.0.11", Protocol::Tcp, 80)), []);
 }
 
 #[test]

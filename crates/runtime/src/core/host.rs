@@ -12,6 +12,7 @@ use evenkeel_engine::Input;
 use evenkeel_ha::News;
 use evenkeel_model::Cluster;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Seconds between two audits of the data plane's table.
 const AUDIT: u64 = 60;
@@ -19,8 +20,8 @@ const AUDIT: u64 = 60;
 const ESTIMATE: u64 = 2;
 /// Seconds between two looks whether every attachment is in place.
 const RETRY: u64 = 10;
-/// How often fragments are looked for that came before their first one.
-const BETWEEN_FRAGMENTS: Duration = Duration::from_millis(100);
+/// How often fragments are looked for that came before their first one, while there are some; a flood of them costs no
+/// more.
 const WHILE_FRAGMENTS_WAIT: Duration = Duration::from_millis(10);
 const AFTER_TROUBLE: Duration = Duration::from_secs(10);
 /// Seconds after which this node may replace a working master although not every real server has been checked.
@@ -185,16 +186,18 @@ impl Core {
         }
     }
 
-    /// Sends on what came before the first fragment of its packet. After the time it returns it is to be called again.
-    pub(crate) fn settle_fragments(&mut self) -> Duration {
-        match self.path.settle_fragments() {
+    /// Sends on what came before the first fragment of its packet. When it is to be called again; `None`: when the next one
+    /// comes.
+    pub(crate) fn settle_fragments(&mut self) -> Option<Instant> {
+        let pause = match self.path.settle_fragments() {
             Ok(true) => WHILE_FRAGMENTS_WAIT,
-            Ok(false) => BETWEEN_FRAGMENTS,
+            Ok(false) => return None,
             Err(e) => {
                 self.say(Severity::Error, &format!("fragments could not be sent on: {e}"));
                 AFTER_TROUBLE
             }
-        }
+        };
+        Some(Instant::now() + pause)
     }
 
     fn tell_of_full_table(&mut self) {

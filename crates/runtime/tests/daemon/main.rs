@@ -176,6 +176,34 @@ fn a_drain_outlives_the_daemon_and_an_undrain_ends_it() {
 }
 
 #[test]
+fn while_a_drain_ends_a_million_connections_everybody_else_is_served() {
+    let (one, _two, text) = cluster(36, "");
+    let mut bed = Bed::serving(&text);
+    bed.until("both up", both_up);
+    bed.pins.endless(true);
+    let mut client = bed.client();
+    client.send(&Request::Drain {
+        server: one.address().to_string(),
+        for_s: None,
+        until_idle: false,
+        deadline_s: Some(0),
+        keep: 0,
+        force: false,
+    });
+    bed.until("drained", |s| states(s) == [ServerState::Drained, ServerState::Up]);
+    for _ in 0..100 {
+        bed.status();
+    }
+    bed.pins.endless(false);
+    let Reply::Done { message } = client.next() else { panic!("not done") };
+    let ended: u64 = message.rsplit_once(" connection").unwrap().0.rsplit_once(' ').unwrap().1.parse().unwrap();
+    assert!(ended > 0, "{message}");
+    // One that does not come to its end keeps nobody from ending.
+    bed.pins.endless(true);
+    bed.stop().unwrap();
+}
+
+#[test]
 fn the_last_real_server_is_not_drained_unless_forced() {
     let (one, two, text) = cluster(27, "");
     let bed = Bed::serving(&text);

@@ -107,6 +107,7 @@ impl Dataplane for Memory {
         let server = |server: &Server| RealServer {
             weight: Weight::new(server.member.weight).unwrap_or(Weight::MAX),
             forwarding: server.forwarding,
+            shown: server.shown,
             thresholds: server.thresholds,
             is_down: server.is_down,
         };
