@@ -18,6 +18,7 @@ pub mod nexthop;
 mod qdisc;
 mod route;
 mod socket;
+mod tunnel;
 
 pub use address::Address;
 pub use discovery::NeighbourSocket;
@@ -29,3 +30,4 @@ pub use neighbour::{Neighbour, NeighbourState};
 pub use netfilter::nf_tables;
 pub use route::{Route, RouteEntry, RouteKind};
 pub use socket::Netlink;
+pub use tunnel::{GuePort, GuePorts, TunnelKind};
