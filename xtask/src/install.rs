@@ -20,7 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("nftables", "host firewall rules"),
     ("perl", "comparison of regular expressions"),
     ("tcpdump", "captures"),
-    ("user-mode-linux", "a 6.1 kernel to load the program on"),
+    ("user-mode-linux", "a 6.1 kernel to load the program on, with SCTP, VLANs and tunnel devices"),
 ];
 
 /// The toolchain of the eBPF object; `RUSTC` of Debian brings a ready `core` for the target.

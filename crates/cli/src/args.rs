@@ -365,6 +365,8 @@ pub(crate) enum TunnelArg {
     Ipip,
     /// GRE without checksum
     Gre,
+    /// GRE with checksum
+    GreCsum,
     /// GUE
     Gue,
 }
@@ -380,6 +382,9 @@ pub(crate) struct UpArgs {
     /// With `--mode tun`: device that tunnel packets come in by; may be repeated; default: every Ethernet device with an address
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Vec<String>,
+    /// With `--mode tun`: take packets by tunnel devices of the kernel in place of evenkeel's own programs
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with = "device")]
+    pub(crate) kernel_device: Option<TunnelArg>,
     /// With `--mode tun`: UDP port of GUE
     #[arg(long, value_name = "PORT", default_value_t = evenkeel_realserver::Tunnel::GUE_PORT)]
     pub(crate) gue_port: u16,

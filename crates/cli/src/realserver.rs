@@ -12,7 +12,7 @@ pub(crate) fn realserver(runtime_dir: &Path, arguments: RealserverArgs) -> Resul
     // Beside a running director's state: its lock is not in the way.
     let directory = runtime_dir.join("realserver");
     match arguments.action {
-        RealserverAction::Up(UpArgs { vips: VipArgs { vips }, mode, device, gue_port }) => {
+        RealserverAction::Up(UpArgs { vips: VipArgs { vips }, mode, device, kernel_device, gue_port }) => {
             if vips.is_empty() {
                 return Err(Trouble::usage(
                     "name the virtual addresses, for example: evenkeel realserver up 192.0.2.1",
@@ -25,7 +25,13 @@ pub(crate) fn realserver(runtime_dir: &Path, arguments: RealserverArgs) -> Resul
                         "--device belongs to --mode tun; direct routing takes packets by every device",
                     ));
                 }
+                ModeArg::Dr if kernel_device.is_some() => {
+                    return Err(Trouble::usage("--kernel-device belongs to --mode tun"));
+                }
                 ModeArg::Dr => evenkeel_realserver::up(&directory, &vips),
+                ModeArg::Tun if let Some(kind) = kernel_device => {
+                    evenkeel_realserver::up_kernel(&directory, &vips, kernel_tunnel(kind, gue_port))
+                }
                 ModeArg::Tun => {
                     let tunnel = evenkeel_realserver::Tunnel { devices: device, gue_port };
                     evenkeel_realserver::up_tunnel(&directory, &vips, &tunnel)
@@ -48,12 +54,19 @@ pub(crate) fn realserver(runtime_dir: &Path, arguments: RealserverArgs) -> Resul
             }
             let tunnel = match (mode, tunnel) {
                 (ModeArg::Dr, _) => None,
-                (ModeArg::Tun, TunnelArg::Ipip) => Some(KernelTunnel::Ipip),
-                (ModeArg::Tun, TunnelArg::Gre) => Some(KernelTunnel::Gre),
-                (ModeArg::Tun, TunnelArg::Gue) => Some(KernelTunnel::Gue(gue_port)),
+                (ModeArg::Tun, kind) => Some(kernel_tunnel(kind, gue_port)),
             };
             print(&evenkeel_realserver::script(&vips, tunnel))
         }
+    }
+}
+
+fn kernel_tunnel(kind: TunnelArg, gue_port: u16) -> KernelTunnel {
+    match kind {
+        TunnelArg::Ipip => KernelTunnel::Ipip,
+        TunnelArg::Gre => KernelTunnel::Gre { checksum: false },
+        TunnelArg::GreCsum => KernelTunnel::Gre { checksum: true },
+        TunnelArg::Gue => KernelTunnel::Gue(gue_port),
     }
 }
 

@@ -34,6 +34,11 @@ impl Error {
         self.errno() == Some(libc::EEXIST)
     }
 
+    /// Whether this kernel does not know what was asked for.
+    pub fn is_unsupported(&self) -> bool {
+        self.errno() == Some(libc::EOPNOTSUPP)
+    }
+
     /// Whether what was named is not there.
     pub fn is_missing(&self) -> bool {
         matches!(self.errno(), Some(libc::ENODEV | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENXIO))

@@ -19,6 +19,7 @@ pub mod nexthop;
 mod qdisc;
 mod route;
 mod socket;
+mod tunnel;
 mod vrrp;
 
 pub use address::Address;
@@ -32,4 +33,5 @@ pub use neighbour::{Neighbour, NeighbourState};
 pub use netfilter::nf_tables;
 pub use route::{Route, RouteEntry, RouteKind};
 pub use socket::Netlink;
+pub use tunnel::{GuePort, GuePorts, TunnelKind};
 pub use vrrp::{Received, VrrpSocket};

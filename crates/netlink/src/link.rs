@@ -16,7 +16,7 @@ const DOT1Q: u16 = 0x8100;
 const IFLA_XDP_ATTACHED: u16 = 2;
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
-const IFINFO: usize = 16;
+pub(crate) const IFINFO: usize = 16;
 
 /// What sort of interface it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl<'a> VethEnd<'a> {
     }
 }
 
-const CREATE: i32 = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+pub(crate) const CREATE: i32 = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
 impl Netlink {
     /// Every interface of the namespace.

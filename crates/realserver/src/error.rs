@@ -45,6 +45,36 @@ pub enum Error {
     NoSuchDevice(String),
     /// No device could get tunnel packets.
     NoDevice,
+    /// No address that tunnel packets could come to.
+    NoAddress,
+    /// The kernel has no such tunnels.
+    NoTunnel {
+        /// Their kind.
+        kind: &'static str,
+        /// The module that has them.
+        module: &'static str,
+    },
+    /// Another device takes these packets, or has the name.
+    TunnelTaken {
+        /// The device that was to be made.
+        device: String,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// The device takes packets of another sort already.
+    OtherTunnel {
+        /// The device.
+        device: String,
+        /// What it takes.
+        takes: String,
+    },
+    /// Our own programs unwrap the VIP's packets already, or the kernel does.
+    OtherWay {
+        /// The VIP.
+        vip: IpAddr,
+        /// Who does.
+        who: &'static str,
+    },
 }
 
 impl fmt::Display for Error {
@@ -65,6 +95,26 @@ impl fmt::Display for Error {
             Error::Programs(e) => write!(f, "unwrap tunnel packets: {e}"),
             Error::NoSuchDevice(name) => write!(f, "unwrap what comes in by {name}: there is no such device"),
             Error::NoDevice => f.write_str("unwrap tunnel packets: no Ethernet device is up and has an address"),
+            Error::NoAddress => f.write_str("receive tunnel packets: this host has no address that they could come to"),
+            Error::NoTunnel { kind, module } => write!(
+                f,
+                "receive tunnel packets by a device of the kernel: this one has no {kind} (module {module}); without \
+                 --kernel-device evenkeel unwraps them itself"
+            ),
+            Error::TunnelTaken { device, kind } => write!(
+                f,
+                "create {device}: there is one already, or another {kind} device that takes the packets of all senders \
+                 (ip -d link show type {kind})"
+            ),
+            Error::OtherTunnel { device, takes } => {
+                write!(f, "receive other tunnel packets by {device}, which takes {takes}: first run `realserver down`")
+            }
+            Error::OtherWay { vip, who } => {
+                write!(
+                    f,
+                    "change how the tunnel packets of {vip} are unwrapped, which {who} now: first run `realserver down`"
+                )
+            }
             Error::NoLoopback => f.write_str("this network namespace has no loopback interface"),
         }
     }
@@ -82,7 +132,12 @@ impl error::Error for Error {
             | Error::Unfit { .. }
             | Error::NoLoopback
             | Error::NoSuchDevice(_)
-            | Error::NoDevice => None,
+            | Error::NoDevice
+            | Error::NoAddress
+            | Error::NoTunnel { .. }
+            | Error::TunnelTaken { .. }
+            | Error::OtherTunnel { .. }
+            | Error::OtherWay { .. } => None,
         }
     }
 }

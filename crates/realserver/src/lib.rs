@@ -11,6 +11,7 @@
 
 mod arp;
 mod error;
+mod kernel;
 mod report;
 mod script;
 mod state;
@@ -53,13 +54,14 @@ fn unfit(vip: IpAddr) -> Option<&'static str> {
     }
 }
 
+fn fit(vips: &[IpAddr]) -> Result<(), Error> {
+    let first = vips.iter().find_map(|vip| Some((*vip, unfit(*vip)?)));
+    first.map_or(Ok(()), |(vip, what)| Err(Error::Unfit { vip, what }))
+}
+
 /// Makes this host a real server for `vips`. What is in place already stays as it is; what somebody undid is done again.
 pub fn up(directory: &Path, vips: &[IpAddr]) -> Result<Report, Error> {
-    for vip in vips {
-        if let Some(what) = unfit(*vip) {
-            return Err(Error::Unfit { vip: *vip, what });
-        }
-    }
+    fit(vips)?;
     let mut host = Host::open(directory)?;
     let vips: BTreeSet<IpAddr> = vips.iter().copied().collect();
     for vip in &vips {
@@ -92,23 +94,47 @@ pub fn up(directory: &Path, vips: &[IpAddr]) -> Result<Report, Error> {
 
 /// The same for `vips` whose packets come through tunnels; see [`Tunnel`].
 pub fn up_tunnel(directory: &Path, vips: &[IpAddr], tunnel: &Tunnel) -> Result<Report, Error> {
+    let kernel = Host::open(directory)?.store.load()?.kernel;
+    if let Some(vip) = vips.iter().find(|vip| kernel.vips.contains(vip)) {
+        return Err(Error::OtherWay { vip: *vip, who: "devices of the kernel do" });
+    }
     let mut report = up(directory, vips)?;
     let mut host = Host::open(directory)?;
     tunnel::up(directory, &mut host.netlink, vips, tunnel, &mut report)?;
     Ok(report)
 }
 
-/// Undoes [`up`] and [`up_tunnel`] for `vips`; for all when none is named. The kernel parameters get their old values with the last
+/// The same by tunnel devices of the kernel, which are made for it.
+pub fn up_kernel(directory: &Path, vips: &[IpAddr], tunnel: KernelTunnel) -> Result<Report, Error> {
+    fit(vips)?;
+    let mut report = Report::default();
+    {
+        let mut host = Host::open(directory)?;
+        let unwrapped = tunnel::findings(directory, host.netlink.namespace_cookie()?)?;
+        let by_us =
+            |vip: &&IpAddr| unwrapped.iter().any(|f| matches!(f, Finding::Unwraps { vip: one, .. } if one == *vip));
+        if let Some(vip) = vips.iter().find(by_us) {
+            return Err(Error::OtherWay { vip: *vip, who: "evenkeel's programs do" });
+        }
+        // First the devices: where the kernel has none, nothing is changed.
+        kernel::up(&mut host, vips, tunnel, &mut report)?;
+    }
+    report.steps.extend(up(directory, vips)?.steps);
+    Ok(report)
+}
+
+/// Undoes [`up`], [`up_tunnel`] and [`up_kernel`] for `vips`; for all when none is named. The kernel parameters get their old values with the last
 /// IPv4 VIP.
 pub fn down(directory: &Path, vips: &[IpAddr]) -> Result<Report, Error> {
     let mut host = Host::open(directory)?;
     let mut report = Report::default();
     let mut state = host.store.load()?;
     let going: BTreeSet<IpAddr> = match vips {
-        [] => state.vips.iter().map(|vip| vip.address).collect(),
+        [] => state.vips.iter().map(|vip| vip.address).chain(state.kernel.vips.iter().copied()).collect(),
         named => named.iter().copied().collect(),
     };
     for address in going {
+        kernel::down(&mut host, &mut state, address, &mut report)?;
         let Some(at) = state.vips.iter().position(|vip| vip.address == address) else {
             report.steps.push(Step::NotUp(address));
             continue;
@@ -156,6 +182,7 @@ pub fn status(directory: &Path) -> Result<Status, Error> {
     if state.has_ipv4() {
         status.findings.extend(would_answer()?.into_iter().map(Finding::Answers));
     }
+    status.findings.extend(kernel::findings(&mut netlink, &state.kernel)?);
     status.findings.extend(tunnel::findings(directory, netlink.namespace_cookie()?)?);
     Ok(status)
 }

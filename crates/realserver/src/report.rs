@@ -38,6 +38,45 @@ pub enum Step {
     NoLongerUnwraps(IpAddr),
     /// Tunnel packets that come in by this device are unwrapped.
     Attached(String),
+    /// A tunnel device of the kernel was set up.
+    DeviceUp {
+        /// The device.
+        device: String,
+        /// What it takes.
+        takes: String,
+    },
+    /// It was there and up.
+    DeviceThere {
+        /// The device.
+        device: String,
+        /// What it takes.
+        takes: String,
+    },
+    /// It was deleted.
+    DeviceDeleted(String),
+    /// That of the kernel's module was set down again.
+    DeviceDown(String),
+    /// The kernel takes GUE packets at a UDP port.
+    PortOpened {
+        /// The port.
+        port: u16,
+        /// Over IPv6.
+        ipv6: bool,
+    },
+    /// It did so before.
+    PortThere {
+        /// The port.
+        port: u16,
+        /// Over IPv6.
+        ipv6: bool,
+    },
+    /// It no longer does.
+    PortClosed {
+        /// The port.
+        port: u16,
+        /// Over IPv6.
+        ipv6: bool,
+    },
     /// A kernel parameter was set.
     Set {
         /// Which.
@@ -79,6 +118,13 @@ impl fmt::Display for Step {
             }
             Step::NoLongerUnwraps(vip) => write!(f, "{vip}: tunnel packets are no longer unwrapped"),
             Step::Attached(device) => write!(f, "{device}: attached"),
+            Step::DeviceUp { device, takes } => write!(f, "{device}: up, takes {takes}"),
+            Step::DeviceThere { device, takes } => write!(f, "{device}: is up already, takes {takes}"),
+            Step::DeviceDeleted(device) => write!(f, "{device}: deleted"),
+            Step::DeviceDown(device) => write!(f, "{device}: down again"),
+            Step::PortOpened { port, ipv6 } => write!(f, "{}: gue packets are taken", udp(*port, *ipv6)),
+            Step::PortThere { port, ipv6 } => write!(f, "{}: gue packets are taken already", udp(*port, *ipv6)),
+            Step::PortClosed { port, ipv6 } => write!(f, "{}: gue packets are no longer taken", udp(*port, *ipv6)),
             Step::Set { parameter, before, after } => write!(f, "{parameter}: {before} -> {after}"),
             Step::Restored { parameter, value } => write!(f, "{parameter}: back to {value}"),
             Step::LeftAlone { parameter, value, ours } => {
@@ -114,12 +160,16 @@ impl Status {
             | Finding::Set { .. }
             | Finding::Unwraps { .. }
             | Finding::Attached { .. }
-            | Finding::Unwrapped(_) => false,
+            | Finding::Unwrapped(_)
+            | Finding::DeviceUp { .. }
+            | Finding::PortOpen { .. } => false,
             Finding::Removed(_)
             | Finding::Changed { .. }
             | Finding::Answers(_)
             | Finding::Detached(_)
-            | Finding::DeviceGone => true,
+            | Finding::DeviceGone
+            | Finding::DeviceDown(_)
+            | Finding::PortClosed { .. } => true,
         })
     }
 }
@@ -171,6 +221,29 @@ pub enum Finding {
     DeviceGone,
     /// How much was unwrapped.
     Unwrapped(Counts),
+    /// A tunnel device of the kernel is up.
+    DeviceUp {
+        /// The device.
+        device: String,
+        /// What it takes.
+        takes: String,
+    },
+    /// Somebody has set it down or deleted it.
+    DeviceDown(String),
+    /// The kernel takes GUE packets at a UDP port.
+    PortOpen {
+        /// The port.
+        port: u16,
+        /// Over IPv6.
+        ipv6: bool,
+    },
+    /// Somebody has closed it.
+    PortClosed {
+        /// The port.
+        port: u16,
+        /// Over IPv6.
+        ipv6: bool,
+    },
 }
 
 impl fmt::Display for Finding {
@@ -195,6 +268,14 @@ impl fmt::Display for Finding {
             Finding::Unwrapped(Counts { ipip, gre, gue, clamped }) => {
                 write!(f, "unwrapped: {ipip} ipip, {gre} gre, {gue} gue packets; MSS cut in {clamped} SYNs")
             }
+            Finding::DeviceUp { device, takes } => write!(f, "{device}: up, takes {takes}"),
+            Finding::DeviceDown(device) => {
+                write!(f, "{device}: somebody deleted it or set it down; `realserver up` brings it back")
+            }
+            Finding::PortOpen { port, ipv6 } => write!(f, "{}: gue packets are taken", udp(*port, *ipv6)),
+            Finding::PortClosed { port, ipv6 } => {
+                write!(f, "{}: somebody closed it to gue packets; `realserver up` opens it again", udp(*port, *ipv6))
+            }
         }
     }
 }
@@ -206,6 +287,10 @@ impl fmt::Display for Status {
         }
         lines(f, &self.findings)
     }
+}
+
+fn udp(port: u16, ipv6: bool) -> String {
+    format!("UDP port {port} of {}", if ipv6 { "IPv6" } else { "IPv4" })
 }
 
 fn lines<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {

@@ -4,13 +4,16 @@ use std::net::IpAddr;
 
 const BODY: &str = include_str!("script.sh");
 
-/// A tunnel device of the kernel, which a host without evenkeel needs.
+/// Tunnels that devices of the kernel take the packets of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelTunnel {
     /// IP in IP.
     Ipip,
-    /// GRE without checksum.
-    Gre,
+    /// GRE.
+    Gre {
+        /// Packets must have a checksum; without, they must have none.
+        checksum: bool,
+    },
     /// GUE at this UDP port.
     Gue(u16),
 }
@@ -23,7 +26,8 @@ pub fn script(vips: &[IpAddr], tunnel: Option<KernelTunnel>) -> String {
     let (kind, port) = match tunnel {
         None => ("", 0),
         Some(KernelTunnel::Ipip) => ("ipip", 0),
-        Some(KernelTunnel::Gre) => ("gre", 0),
+        Some(KernelTunnel::Gre { checksum: false }) => ("gre", 0),
+        Some(KernelTunnel::Gre { checksum: true }) => ("gre-csum", 0),
         Some(KernelTunnel::Gue(port)) => ("gue", port),
     };
     let method = if tunnel.is_some() { "tunnels" } else { "direct routing" };

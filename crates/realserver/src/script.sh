@@ -40,41 +40,77 @@ delete() {
     esac
 }
 
-# The kernel's own device for packets of no tunnel that was set up: it takes them from every director. Made by its module.
+# Devices that take the packets of every director: name, module, kind and its settings. Only for IPv6 in IPv4 it is the
+# module's own device, where it makes one.
 tunnel_devices() {
     case $TUNNEL in
-    ipip | gue) echo "ipip:tunl0 sit:sit0 ip6_tunnel:ip6tnl0" ;;
-    gre) echo "ip_gre:gre0 ip6_gre:ip6gre0" ;;
+    ipip | gue)
+        echo "ek-ipip ipip external"
+        echo "ek-sit sit"
+        echo "ek-ip6tnl ip6tnl external"
+        ;;
+    gre)
+        echo "ek-gre gre external"
+        echo "ek-ip6gre ip6gre external"
+        ;;
+    gre-csum)
+        echo "ek-gre gre external icsum"
+        echo "ek-ip6gre ip6gre external icsum"
+        ;;
     esac
 }
 
+there() {
+    ip link show dev "$1" >/dev/null 2>&1
+}
+
+gue_up() {
+    [ "$TUNNEL" = gue ] && [ ! -e "$STATE/fou" ] || return 0
+    modprobe fou
+    ip fou add port "$GUE_PORT" gue && echo ours >"$STATE/fou"
+    [ ! -e /proc/net/if_inet6 ] || ip fou add port "$GUE_PORT" gue -6
+}
+
+# Clients are routed elsewhere than into the tunnel. Of a device without an address even loose filtering takes nothing; RFC 7600
+# has one for devices that need none.
+accept_clients() {
+    printf 0 >"$CONF/$1/rp_filter"
+    [ "$(cat "$CONF/all/rp_filter")" != 0 ] || return 0
+    printf 2 >"$CONF/$1/rp_filter"
+    ip -4 address add 192.0.0.8/32 dev "$1" scope host
+}
+
 tunnel_up() {
-    if [ "$TUNNEL" = gue ] && [ ! -e "$STATE/fou" ]; then
-        modprobe fou
-        ip fou add port "$GUE_PORT" gue && echo ours >"$STATE/fou"
-    fi
-    for pair in $(tunnel_devices); do
-        device=${pair#*:}
-        modprobe "${pair%%:*}" 2>/dev/null || :
-        [ -e "/sys/class/net/$device" ] || { echo "$device: this kernel has no such device" >&2; continue; }
-        case $(cat "/sys/class/net/$device/flags") in
-        *[13579bdf]) ;;
-        *) ip link set "$device" up && echo "$device" >>"$STATE/devices" ;;
-        esac
-        # Clients are routed elsewhere than into the tunnel.
-        [ ! -e "$CONF/$device" ] || set_to "$CONF/$device/rp_filter" 2
+    gue_up
+    tunnel_devices | while read -r device kind settings; do
+        ! there "$device" || continue
+        # shellcheck disable=SC2086
+        if ip link add "$device" type "$kind" $settings 2>/dev/null; then
+            echo "$device" >>"$STATE/devices"
+        elif [ "$kind" = sit ] && there sit0; then
+            device=sit0
+            [ -z "$(ip -o link show dev sit0 up)" ] || continue
+            echo "$device" >>"$STATE/devices"
+        else
+            echo "$device: cannot make a $kind device" >&2
+            continue
+        fi
+        ip link set "$device" up
+        [ "$kind" = sit ] || accept_clients "$device"
     done
 }
 
 tunnel_down() {
     if [ -e "$STATE/devices" ]; then
         while read -r device; do
-            [ -e "/sys/class/net/$device" ] && ip link set "$device" down
+            there "$device" || continue
+            if [ "$device" = sit0 ]; then ip link set sit0 down; else ip link del "$device"; fi
         done <"$STATE/devices"
         rm -f "$STATE/devices"
     fi
     if [ -e "$STATE/fou" ]; then
         ip fou del port "$GUE_PORT" || :
+        ip fou del port "$GUE_PORT" -6 2>/dev/null || :
         rm -f "$STATE/fou"
     fi
 }

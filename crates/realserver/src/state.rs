@@ -9,7 +9,7 @@ use std::{
 use evenkeel_os::RuntimeDir;
 use serde::{Deserialize, Serialize};
 
-use crate::{arp::Parameter, error::Error};
+use crate::{arp::Parameter, error::Error, kernel::Kernel};
 
 const VERSION: u32 = 1;
 
@@ -20,6 +20,8 @@ pub(crate) struct State {
     pub(crate) vips: Vec<Vip>,
     pub(crate) parameters: Vec<Change>,
     pub(crate) loopback_was_down: bool,
+    #[serde(default, skip_serializing_if = "Kernel::is_untouched")]
+    pub(crate) kernel: Kernel,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +42,13 @@ pub(crate) struct Change {
 
 impl Default for State {
     fn default() -> State {
-        State { version: VERSION, vips: Vec::new(), parameters: Vec::new(), loopback_was_down: false }
+        State {
+            version: VERSION,
+            vips: Vec::new(),
+            parameters: Vec::new(),
+            loopback_was_down: false,
+            kernel: Kernel::default(),
+        }
     }
 }
 

@@ -11,9 +11,12 @@ use std::time::Duration;
 use evenkeel_api::{ServerState, Status};
 use evenkeel_lab::{Lab, Options};
 
+pub mod cells;
 pub mod dns;
+pub mod guest;
 pub mod native;
 pub mod scripts;
+pub mod transfer;
 
 /// Nothing that works takes this long.
 pub const LIMIT: Duration = Duration::from_secs(20);

@@ -28,6 +28,15 @@ pub fn segment(bed: &Bed, cables: &[(&str, &str)]) {
     }
 }
 
+/// Has every node send SCTP as a network card takes it: in packets, each with its CRC32c. Else no receiver would look at one.
+pub fn finish_sctp(bed: &Bed, nodes: &[&str]) {
+    for name in nodes {
+        let mut command = Command::new("ethtool");
+        command.args(["-K", "eth0", "tx-sctp-segmentation", "off", "tx-checksum-sctp", "off"]);
+        bed.node(name).expect("the node is there").output(command).expect("its port takes settings");
+    }
+}
+
 /// The other end of the director's interface `name`.
 fn peer(bed: &Bed, name: &str) -> u32 {
     let name = name.to_owned();

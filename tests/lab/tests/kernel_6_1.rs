@@ -1,9 +1,8 @@
 //! The whole tour once more on the oldest kernel we promise, 6.1, in a user-mode-linux guest.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use evenkeel_lab_tests::{alone, can_run, program};
+use evenkeel_lab_tests::{alone, can_run, guest, program};
 use serde_json::Value;
 
 #[test]
@@ -11,14 +10,9 @@ fn the_tour_works_on_linux_6_1() {
     if !can_run() {
         return;
     }
-    let found = ["/usr/bin/linux.uml", "/usr/bin/linux"].iter().any(|path| Path::new(path).exists());
-    if !found {
-        println!("skipped: needs the package user-mode-linux");
-        return;
-    }
+    let Some(mut command) = guest::boot("", 240) else { return };
     let _alone = alone();
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/uml-run"));
-    command.args(["-S", "-t", "240", "-m", "1G", "-M", "sch_ingress cls_bpf", "--"]).arg(program());
+    command.arg("--").arg(program());
     // A guest without a CPU of its own: fewer requests, the same events.
     command.args(["lab", "dr", "--script", "tour", "--json", "--rate", "20", "--name", "uml"]);
     let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("uml-run runs");
