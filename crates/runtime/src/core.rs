@@ -2,7 +2,10 @@
 
 mod files;
 mod host;
+mod relay;
 mod table;
+
+pub(crate) use relay::relayed;
 
 use crate::{
     callers::Callers,
@@ -20,6 +23,7 @@ use crate::{
     network::Network,
     path::PacketPath,
     probes::{Report, ToProbes},
+    relay::Relay,
     sinks::{self, Sinks},
     state::StateFile,
     watch::Watched,
@@ -72,6 +76,7 @@ pub(crate) struct Core {
     pub(crate) callers: Callers,
     /// Connections that are being ended, a part of the table at a time; no more than the engine's drains.
     pub(crate) flushes: VecDeque<Flush>,
+    pub(crate) relay: Relay,
     /// The command line decides on the size of the connection table, so the files do not.
     pub(crate) connections_overridden: bool,
     /// The start is over.
@@ -150,6 +155,9 @@ impl Core {
                     self.report(Input::Programmed { batch, outcome });
                 }
                 Effect::Flush { service, real_server } => {
+                    let filter =
+                        ConnectionFilter { service: Some(service), real_server: Some(real_server), client: None };
+                    self.cut_relayed(&filter);
                     self.flushes.push_back(Flush { service, real_server, from: 0, ended: 0 });
                 }
                 Effect::Follow { more, less } => self.follow_edits(&more, &less),
@@ -261,6 +269,7 @@ impl Core {
         sample.warnings.extend(self.doors.complaints().chain(self.doors.doubts()));
         sample.warnings.extend(self.path.frailty());
         sample.warnings.extend(self.forwarding.trouble().map(str::to_owned));
+        sample.warnings.extend(self.relay.complaints());
         for trouble in [counters.err(), drops.err()].into_iter().flatten() {
             sample.warnings.push(format!("the counters could not be read: {trouble}"));
         }

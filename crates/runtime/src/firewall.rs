@@ -66,7 +66,8 @@ fn names(cluster: &Cluster) -> Names {
 fn is_translated(forwarding: Forwarding, address: IpAddr) -> bool {
     match forwarding {
         Forwarding::Nat | Forwarding::FullNat => !address.is_loopback(),
-        Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Local => false,
+        // What a relay carries on meets the rules of INPUT as any other program's.
+        Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Local | Forwarding::Relay => false,
     }
 }
 

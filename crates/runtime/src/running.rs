@@ -6,7 +6,7 @@ use crate::{
     commands::Commands,
     configuration::{Purpose, Reader, Reading},
     control::{Call, ControlSocket, Limits, Service},
-    core::{Core, Warnings, fits},
+    core::{self, Core, Warnings, fits},
     daemon::{Failure, Options},
     doors::{Doors, Look},
     elections::Elections,
@@ -20,11 +20,13 @@ use crate::{
     network::{Network, localise},
     path::PacketPath,
     probes::{Probes, Report},
+    relay::{self, Relay},
     sinks::Sinks,
     state::StateFile,
     watch::{self, Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Event, Severity};
+use evenkeel_dataplane::{ConnectionFilter, RealServer};
 use evenkeel_engine::{Balance, Exit, Input, Rates, Setup, Start, kept};
 use evenkeel_ha::News;
 use evenkeel_machine::Outbox;
@@ -70,6 +72,7 @@ pub(crate) struct Running {
     firewall: mpsc::Receiver<Found>,
     marks: mpsc::Receiver<Learned>,
     news: mpsc::Receiver<News>,
+    relayed: mpsc::Receiver<relay::Call>,
     signals: Signals,
     /// Readable when fragments have come before their first one.
     early: Option<AsyncFd<OwnedFd>>,
@@ -126,6 +129,7 @@ impl Running {
         let (calls_in, calls) = mpsc::channel(CALLS);
         let (look, firewall) = mpsc::channel(4);
         let (learn, marks) = mpsc::channel(4);
+        let (relay, relayed) = Relay::new();
         let (watched, looked_at) = tokio::sync::watch::channel(Watched::default());
         let (seen_in, seen) = mpsc::channel(16);
         tokio::task::spawn_local(watch::watch(looked_at, seen_in));
@@ -165,6 +169,7 @@ impl Running {
             marks: learn,
             callers: Callers::default(),
             flushes: VecDeque::new(),
+            relay,
             connections_overridden: options.connections.is_some(),
             serving: false,
             untidy: true,
@@ -183,6 +188,7 @@ impl Running {
             firewall,
             marks,
             news: mpsc::channel(1).1,
+            relayed,
             signals,
             early: None,
             beat: every(Duration::from_secs(1)),
@@ -209,7 +215,8 @@ impl Running {
         if let Some(why) = core.path.frailty() {
             core.say(Severity::Warning, &why);
         }
-        let observed = core.path.observe().map_err(|e| format!("cannot read the data plane's table: {e}"))?;
+        let observed = core.forget_meetings().and_then(|()| core.observe());
+        let observed = observed.map_err(|e| format!("cannot read the data plane's table: {e}"))?;
         let order = core.path.order().map_err(|e| format!("cannot read the order of the data plane's table: {e}"))?;
         let overrides = core.state.read().unwrap_or_else(|why| {
             core.say(Severity::Warning, &why);
@@ -219,7 +226,8 @@ impl Running {
         let keep_all = self.keep_all;
         let made = kept(&observed, &cluster, keep_all);
         let made = made.map(|(key, service)| {
-            (*key, service.real_servers.iter().map(|(address, server)| (*address, server.forwarding)).collect())
+            let server = |(address, server): (&_, &RealServer)| (*address, server.forwarding.unrelayed());
+            (*key, service.real_servers.iter().map(server).collect())
         });
         core.follows = Follows::of(&cluster, made);
         let learned = marks::are_asked_for(&cluster, &observed).then(marks::look);
@@ -235,6 +243,7 @@ impl Running {
         core.doors.want(&cluster.settings, &core.follows);
         core.forward();
         core.look_at_firewall(&cluster);
+        core.relay_for(&core::relayed(&cluster, &observed, keep_all));
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
         let vrrp = cluster.vrrp.clone();
         core.tell(Input::Start(Box::new(Start { cluster, observed, order, overrides, maintenance, keep_all, marks })));
@@ -312,6 +321,7 @@ impl Running {
                 Some(found) = self.firewall.recv() => core.firewall_seen(found),
                 Some(learned) = self.marks.recv() => core.marks_learned(learned),
                 Some(news) = self.news.recv() => core.hear_election(news),
+                Some(call) = self.relayed.recv() => core.relay_call(call),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
                 () = come(self.early.as_ref()), if settle_at.is_none() => settle_at = core.settle_fragments(),
@@ -348,6 +358,7 @@ impl Running {
         for why in &refused {
             core.say(Severity::Error, why);
         }
+        core.cut_relayed(&ConnectionFilter::default());
         let Core { path, commands, post, mut callers, mut forwarding, .. } = core;
         let removed = if left > 0 {
             path.leave();

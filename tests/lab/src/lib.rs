@@ -17,6 +17,7 @@ pub mod guest;
 pub mod native;
 pub mod scripts;
 pub mod transfer;
+pub mod vsftpd;
 
 /// Nothing that works takes this long.
 pub const LIMIT: Duration = Duration::from_secs(20);

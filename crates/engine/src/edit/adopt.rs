@@ -37,6 +37,7 @@ impl Balance {
             }
             self.edits.places += 1;
             let mut service = Service::by_edit(*key, found.options.clone(), self.edits.places);
+            service.relayed = self.relays.contains(key);
             let places: HashMap<_, _> = match places.get(key) {
                 Some((_, servers)) => servers.iter().enumerate().map(|(at, address)| (*address, at)).collect(),
                 None => HashMap::new(),
@@ -44,7 +45,7 @@ impl Balance {
             let mut servers: Vec<_> = found.real_servers.iter().collect();
             servers.sort_by_key(|(address, _)| places.get(*address).copied().unwrap_or(usize::MAX));
             for (address, entry) in servers {
-                let mut server = Server::unchecked(*address, entry.forwarding, entry.weight, now);
+                let mut server = Server::unchecked(*address, entry.forwarding.unrelayed(), entry.weight, now);
                 (server.shown, server.thresholds) = (entry.shown, entry.thresholds);
                 server.asked = self.book.asked(*key, Some(*address));
                 service.servers.push(server);
