@@ -51,24 +51,30 @@ impl EbpfDataplane {
         }
         for key in self.early.waiting(now) {
             let Some(trace) = self.trace(&key) else { continue };
-            if trace.dest == PASSED || trace.answer != 0 {
+            if trace.dest == PASSED {
                 settled.lost += self.early.release(&key).len();
                 continue;
             }
-            let dest = self.maps.dests.get(trace.dest.min(self.sizes.dests - 1));
-            if dest.flags & DEST_RESOLVED == 0 {
-                continue;
-            }
+            let Some(interface) = self.way_out(&trace) else { continue };
             for frame in self.early.release(&key) {
                 let outcome = self.run(Door::Xdp, &frame, 1)?;
                 let goes = outcome.code == XDP_TX || outcome.code == XDP_REDIRECT;
-                let sent = goes && kernel::send_frame(dest.interface, &outcome.frame).is_ok();
+                let sent = goes && kernel::send_frame(interface, &outcome.frame).is_ok();
                 settled.sent += usize::from(sent);
                 settled.lost += usize::from(!sent);
             }
         }
         settled.waiting = self.early.waiting(now).len();
         Ok(settled)
+    }
+
+    /// The interface that the fragments of a packet leave by; `None`: they cannot yet.
+    fn way_out(&self, trace: &Trace) -> Option<u32> {
+        if trace.answer != 0 {
+            return (trace.interface != 0).then_some(trace.interface);
+        }
+        let dest = self.maps.dests.get(trace.dest.min(self.sizes.dests - 1));
+        (dest.flags & DEST_RESOLVED != 0).then_some(dest.interface)
     }
 
     /// What is noted of a packet's first fragment.

@@ -39,6 +39,11 @@ pub struct Runner {
 }
 
 impl Runner {
+    /// Of a program that is loaded.
+    pub(crate) fn new(program: OwnedFd) -> Runner {
+        Runner { program }
+    }
+
     /// Runs `frame` through the program `repeat` times on this CPU, as if it had come in by interface 1. The packet is
     /// not restored between repetitions. Connections are made and counted as for a real packet.
     pub fn run(&self, frame: &[u8], repeat: u32) -> io::Result<Outcome> {

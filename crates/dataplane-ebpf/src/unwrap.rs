@@ -3,12 +3,18 @@
 //! Nothing runs: the programs are held by their pins (tcx) or their interface (clsact), and what they need to know is in a
 //! pinned map.
 
-use crate::{Error, error::root_cause, filter, kernel, open::load_object};
+use crate::{
+    Error,
+    error::root_cause,
+    filter, kernel,
+    open::load_object,
+    run::{Outcome, Runner},
+};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{HashMap, Map, MapData, PerCpuArray},
     programs::{
-        LinkOrder, SchedClassifier, TcAttachType,
+        LinkOrder, Program, SchedClassifier, TcAttachType,
         links::FdLink,
         tc::{self, NlOptions, TcAttachOptions, TcHandle},
     },
@@ -18,6 +24,7 @@ use evenkeel_netlink::Netlink;
 use std::{
     fs, io,
     net::IpAddr,
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
 
@@ -47,6 +54,27 @@ pub struct Counts {
     pub gue: u64,
     /// SYNs whose MSS was cut.
     pub clamped: u64,
+}
+
+/// Where a packet meets a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// On its way in, at the tc hook.
+    In,
+    /// The same at XDP.
+    InXdp,
+    /// On its way out.
+    Out,
+}
+
+impl Side {
+    fn program(self) -> &'static str {
+        match self {
+            Side::In => Hook::Ingress.program(),
+            Side::InXdp => "evenkeel_unwrap_xdp",
+            Side::Out => Hook::Egress.program(),
+        }
+    }
 }
 
 /// One of the two hooks of a device.
@@ -143,6 +171,29 @@ impl Unwrap {
     /// Has packets for `vip` unwrapped.
     pub fn add(&mut self, vip: IpAddr, limits: Limits) -> Result<(), Error> {
         self.vips.insert(key(vip), value(limits), 0).map_err(|e| Error::Load(root_cause(&e)))
+    }
+
+    /// One packet through one of the programs, by program test run.
+    pub fn run(&mut self, side: Side, frame: &[u8]) -> Result<Outcome, Error> {
+        let cannot = |why| Error::Io { what: "the kernel does not run the frame", cause: why };
+        let program = self.object.program_mut(side.program()).ok_or_else(|| Error::Load("no program".to_owned()))?;
+        let fd = match program {
+            Program::SchedClassifier(program) => {
+                if program.fd().is_err() {
+                    program.load().map_err(|e| Error::Load(root_cause(&e)))?;
+                }
+                program.fd()
+            }
+            Program::Xdp(program) => {
+                if program.fd().is_err() {
+                    program.load().map_err(|e| Error::Load(root_cause(&e)))?;
+                }
+                program.fd()
+            }
+            _ => return Err(Error::Load("no program of a door".to_owned())),
+        };
+        let program = fd.map_err(|e| Error::Load(root_cause(&e)))?.as_fd().try_clone_to_owned().map_err(cannot)?;
+        Runner::new(program).run(frame, 1).map_err(cannot)
     }
 
     /// Attaches to a device, which may be attached already.

@@ -193,9 +193,7 @@ fn a_tagged_frame_is_taken_as_any_other_at_the_tc_door() {
     }
     own_namespace();
     for (want, _) in ways().filter(|(_, mode)| [Mode::Tcx, Mode::Clsact].contains(mode)) {
-        let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
-        plane.apply(&changes(Scheduler::RoundRobin, &[11])).unwrap();
-        resolve(&mut plane, &[11]);
+        let mut plane = director::plane(Scheduler::RoundRobin, &[11]);
         plane.attach("veth0", want).unwrap();
         let untagged = segment(1, SYN);
         let mut tagged = segment(2, SYN);

@@ -9,11 +9,11 @@ mod host;
 #[path = "common/sums.rs"]
 mod sums;
 
-use director::options;
+use director::{drops, options};
 use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Settled};
 use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Tunnel, Weight};
-use host::{own_namespace, root};
+use host::{own_namespace, root, run};
 use std::{
     net::{IpAddr, SocketAddr},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
@@ -54,28 +54,45 @@ fn plane(v6: bool, forwarding: Forwarding, interface: u32) -> EbpfDataplane {
 
 /// The frames of a datagram's fragments: `cuts` in units of 8 bytes.
 fn fragments(v6: bool, port: u16, identification: u16, payload: usize, cuts: &[usize]) -> Vec<Vec<u8>> {
-    let datagram = udp(client(v6), vip(v6), (port, 53), &vec![0x5a; payload]);
+    cut(client(v6), vip(v6), (port, 53), identification, payload, cuts)
+}
+
+/// The same between any two.
+fn cut(
+    from: IpAddr,
+    to: IpAddr,
+    ports: (u16, u16),
+    identification: u16,
+    payload: usize,
+    cuts: &[usize],
+) -> Vec<Vec<u8>> {
+    let datagram = udp(from, to, ports, &vec![0x5a; payload]);
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut * 8).collect();
     ends.push(datagram.len());
     let mut frames = Vec::new();
     let mut begin = 0;
     for end in ends {
-        frames.push(fragment(v6, identification, begin / 8, end < datagram.len(), &datagram[begin..end]));
+        let more = end < datagram.len();
+        frames.push(fragment_of(from, to, identification, begin / 8, more, &datagram[begin..end]));
         begin = end;
     }
     frames
 }
 
 fn fragment(v6: bool, identification: u16, offset: usize, more: bool, payload: &[u8]) -> Vec<u8> {
-    if v6 {
+    fragment_of(client(v6), vip(v6), identification, offset, more, payload)
+}
+
+fn fragment_of(from: IpAddr, to: IpAddr, identification: u16, offset: usize, more: bool, payload: &[u8]) -> Vec<u8> {
+    if from.is_ipv6() {
         let word = (offset << 3 | usize::from(more)) as u16;
         let mut bytes = vec![17, 0];
         bytes.extend(word.to_be_bytes());
         bytes.extend(u32::from(identification).to_be_bytes());
         bytes.extend(payload);
-        return ethernet(&ip(client(v6), vip(v6), 44, 64, &bytes));
+        return ethernet(&ip(from, to, 44, 64, &bytes));
     }
-    let mut packet = ip(client(v6), vip(v6), 17, 64, payload);
+    let mut packet = ip(from, to, 17, 64, payload);
     let word = (offset | if more { 0x2000 } else { 0 }) as u16;
     packet[4..6].copy_from_slice(&identification.to_be_bytes());
     packet[6..8].copy_from_slice(&word.to_be_bytes());
@@ -83,18 +100,6 @@ fn fragment(v6: bool, identification: u16, offset: usize, more: bool, payload: &
     let checksum = !sum(&[&packet[..20]]);
     packet[10..12].copy_from_slice(&checksum.to_be_bytes());
     ethernet(&packet)
-}
-
-fn drops(plane: &mut EbpfDataplane, reason: &str) -> u64 {
-    let mut found = 0;
-    plane
-        .drops(&mut |name, count| {
-            if name == reason {
-                found = count
-            }
-        })
-        .unwrap();
-    found
 }
 
 fn goes_to(plane: &mut EbpfDataplane, door: Door, frame: &[u8]) -> u8 {
@@ -244,6 +249,40 @@ fn early_fragments_wait_for_the_first_one_and_follow_it() {
                 assert_eq!(expected[5], to);
                 assert_eq!(heard(&ears), expected, "IPv6 {v6} {forwarding:?} {door:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn early_fragments_of_answers_follow_the_first_one_to_the_client() {
+    if !root() {
+        return;
+    }
+    own_namespace();
+    run("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+    for v6 in [false, true] {
+        let (client, length) = (client(v6), if v6 { 128 } else { 32 });
+        run(&format!("ip route add {client}/{length} dev veth0"));
+        run(&format!("ip neigh add {client} lladdr 02:00:00:00:00:cc dev veth0 nud permanent"));
+    }
+    let ears = listen("veth1");
+    for (n, (v6, door)) in (0u16..).zip([(false, Door::Xdp), (false, Door::Tc), (true, Door::Xdp), (true, Door::Tc)]) {
+        let mut plane = plane(v6, Forwarding::Nat, 1);
+        let request = ethernet(&ip(client(v6), vip(v6), 17, 64, &udp(client(v6), vip(v6), (4000, 53), b"?")));
+        let server = real(v6, goes_to(&mut plane, door, &request));
+        let frames = cut(server, client(v6), (53, 4000), n, 1600, &[50, 100]);
+        for early in &frames[1..] {
+            let shot = if door == Door::Xdp { XDP_DROP } else { 2 };
+            assert_eq!(plane.run(door, early, 1).unwrap().code, shot);
+        }
+        assert_eq!(drops(&mut plane, "early_fragment"), 2);
+        assert_eq!(plane.settle_fragments().unwrap(), Settled { sent: 0, lost: 0, waiting: 1 });
+        goes_to(&mut plane, door, &frames[0]);
+        assert_eq!(plane.settle_fragments().unwrap(), Settled { sent: 2, lost: 0, waiting: 0 });
+        for fragment in &frames[1..] {
+            let expected = plane.run(Door::Xdp, fragment, 1).unwrap().frame;
+            assert_eq!(expected[5], 0xcc);
+            assert_eq!(heard(&ears), expected, "IPv6 {v6} {door:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ mod director;
 #[path = "common/host.rs"]
 mod host;
 
-use director::{ACK, SYN, changes, goes_to, options, resolve, segment, server, service};
+use director::{ACK, SYN, changes, goes_to, options, segment, server, service};
 use evenkeel_dataplane::{Change, ConnectionFilter, Dataplane, RealServer, Service, ServiceOptions, Table};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Options};
 use evenkeel_model::{Forwarding, Prefix, Protocol, Scheduler, ServiceKey, Sources, Weight};
@@ -34,9 +34,7 @@ fn the_last_service_of_an_address_drains_when_it_is_removed() {
     if !root() {
         return;
     }
-    let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
-    plane.apply(&changes(Scheduler::RoundRobin, &[11, 12])).unwrap();
-    resolve(&mut plane, &[11, 12]);
+    let mut plane = director::plane(Scheduler::RoundRobin, &[11, 12]);
     assert_eq!(goes_to(&mut plane, 1, SYN), 12);
     plane.apply(&[Change::RemoveService(service())]).unwrap();
     assert_eq!(goes_to(&mut plane, 1, ACK), 12);
@@ -66,9 +64,7 @@ fn tables_follow_changes_that_come_faster_than_old_ones_can_rest() {
     if !root() {
         return;
     }
-    let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
-    plane.apply(&changes(Scheduler::Maglev, &[11, 12])).unwrap();
-    resolve(&mut plane, &[11, 12]);
+    let mut plane = director::plane(Scheduler::Maglev, &[11, 12]);
     // A maglev table takes an eighth of the cells there are.
     for turn in 0..40 {
         let weight = weighing(turn % 2);
@@ -124,9 +120,7 @@ fn sources_are_observed_as_they_were_given() {
     if !root() {
         return;
     }
-    let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
-    plane.apply(&changes(Scheduler::RoundRobin, &[11])).unwrap();
-    resolve(&mut plane, &[11]);
+    let mut plane = director::plane(Scheduler::RoundRobin, &[11]);
     let lists: [(&[&str], &[&str]); 6] = [
         (&["198.51.100.0/24"], &["198.51.100.0/24"]),
         (&["0.0.0.0/0"], &["198.51.100.9/32"]),
@@ -150,9 +144,7 @@ fn lists_of_sources_beyond_the_room_are_refused_and_change_nothing() {
     if !root() {
         return;
     }
-    let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
-    plane.apply(&changes(Scheduler::RoundRobin, &[11])).unwrap();
-    resolve(&mut plane, &[11]);
+    let mut plane = director::plane(Scheduler::RoundRobin, &[11]);
     let before = with_sources(&["198.51.100.9/32"], &[]);
     plane.apply(&[Change::EditService(service(), before.clone())]).unwrap();
     let host = |n: u32| Prefix::new(IpAddr::from((0x0b00_0000 + n).to_be_bytes()), 32).unwrap();
@@ -196,9 +188,7 @@ fn connections_keep_the_translation_they_were_made_for() {
     if !root() {
         return;
     }
-    let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
-    plane.apply(&changes(Scheduler::RoundRobin, &[11, 12])).unwrap();
-    resolve(&mut plane, &[11, 12]);
+    let mut plane = director::plane(Scheduler::RoundRobin, &[11, 12]);
     assert_eq!(goes_to(&mut plane, 1, SYN), 12);
     let edit = |forwarding| Change::EditRealServer(service(), server(12), RealServer::new(Weight::ONE, forwarding));
     let counted = |plane: &mut EbpfDataplane| {

@@ -8,7 +8,7 @@ mod host;
 #[path = "common/sums.rs"]
 mod sums;
 
-use director::options;
+use director::{drops, options};
 use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane};
 use evenkeel_model::{Forwarding, GueChecksum, Protocol, Scheduler, ServiceKey, Tunnel, Weight};
@@ -84,19 +84,6 @@ fn lead(plane: &mut EbpfDataplane, way: &Way, own_address: Option<IpAddr>, vlan:
 fn query(way: &Way, ttl: u8, length: usize) -> Vec<u8> {
     let payload: Vec<u8> = (0..length).map(|at| (at * 7 + 3) as u8).collect();
     ip(way.client, way.vip, 17, ttl, &udp(way.client, way.vip, (4000, way.port), &payload))
-}
-
-/// The drops of a reason.
-fn drops(plane: &mut EbpfDataplane, reason: &str) -> u64 {
-    let mut found = 0;
-    plane
-        .drops(&mut |name, count| {
-            if name == reason {
-                found = count
-            }
-        })
-        .unwrap();
-    found
 }
 
 /// Takes the outer headers off, all checked; the inner packet.

@@ -28,6 +28,7 @@ mod too_big;
 mod topic;
 mod translate;
 mod tunnel;
+pub mod unwrap;
 mod wire;
 
 pub use memory::Memory;

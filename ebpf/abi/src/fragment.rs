@@ -26,7 +26,7 @@ pub struct Trace {
     pub dest: u32,
     /// 0: to the real server. 1: it is an answer (PP-42), whose addresses are replaced by the two below.
     pub answer: u32,
-    /// Interface that the last fragment was to leave by; 0: none was sent yet.
+    /// Of an answer: the interface that its last fragment has left by; 0: none was sent yet.
     pub interface: u32,
     /// Source of an answer, network order; IPv4: the first word.
     pub source: [u32; 4],

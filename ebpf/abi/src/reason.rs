@@ -64,7 +64,7 @@ reasons! {
     NoPort = 14, "no_port", false;
     /// PP-43: the kernel does not forward on the interface an answer came in by.
     NotForwarding = 15, "not_forwarding", false;
-    /// PP-47: answered with ICMP too big.
+    /// PP-43, PP-47: answered with ICMP too big.
     TooBig = 16, "too_big", false;
     /// PP-51.
     BadFragment = 17, "bad_fragment", false;
@@ -74,6 +74,8 @@ reasons! {
     NoOwnAddress = 19, "no_own_address", false;
     /// PP-49, XDP door: no room for what has to be put in front.
     NoHeadroom = 20, "no_headroom", false;
+    /// PP-52: its checksum would change by what has not come.
+    SctpFragment = 21, "sctp_fragment", false;
 }
 
 impl Reason {

@@ -3,11 +3,12 @@
 use crate::{
     Verdict, atomic,
     connection::{self, Found, expired, is_busy},
-    forward::{NO_SLOT, account_out, age},
+    forward::{account_out, age},
     fragment,
-    ip::{ETHERNET, FIRST, Packet, read, write},
+    ip::{ETHERNET, FIRST, Packet, WHOLE, read, write},
     maps, pair,
-    plan::{ANSWER, ANSWER_PART, Place, Plan, bounds, ingress},
+    plan::{ANSWER, ANSWER_PART, Place, Plan, bounds, complete, ingress},
+    translate, tunnel,
 };
 use aya_ebpf::{
     bindings::{
@@ -39,52 +40,14 @@ pub fn plan<const K: usize>(
         Some(reason) => reason as u64 + 1,
         None => 0,
     };
-    place.write(Plan {
-        then: bad,
-        hash: 0,
-        kind,
-        family: if K == KEY4 { 4 } else { 6 },
-        dest: 0,
-        bytes: packet.bytes,
-        network: 0,
-        transport: packet.transport,
-        protocol: packet.protocol as u32,
-        ports: packet.ports,
-        inner,
-        flags: packet.flags as u32,
-        slot: found.number(),
-        port: 0,
-        part: packet.part as u32,
-        spare: 0,
-        source: [0; 4],
-        destination: [0; 4],
-    })?;
+    place.write(Plan { then: bad, inner, slot: found.number(), ..Plan::of::<K>(packet, kind) })?;
     Ok(Verdict::rewrite())
 }
 
 /// Writes down a later fragment of an answer of real server `dest`, with the addresses that the first one got.
 #[inline(always)]
 pub fn part<const K: usize>(packet: &Packet, dest: u32, place: &mut Place) -> Result<Verdict, Reason> {
-    place.write(Plan {
-        then: 0,
-        hash: 0,
-        kind: ANSWER_PART,
-        family: if K == KEY4 { 4 } else { 6 },
-        dest,
-        bytes: packet.bytes,
-        network: 0,
-        transport: packet.transport,
-        protocol: 0,
-        ports: 0,
-        inner: 0,
-        flags: 0,
-        slot: NO_SLOT,
-        port: 0,
-        part: packet.part as u32,
-        spare: 0,
-        source: [0; 4],
-        destination: [0; 4],
-    })?;
+    place.write(Plan { dest, ..Plan::of::<K>(packet, ANSWER_PART) })?;
     Ok(Verdict::rewrite())
 }
 
@@ -95,11 +58,8 @@ pub fn part<const K: usize>(packet: &Packet, dest: u32, place: &mut Place) -> Re
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub unsafe extern "C" fn evenkeel_answer4(plan: *mut Plan) -> u64 {
-    if plan.is_null() {
-        return Reason::Internal as u64 + 1;
-    }
-    // SAFETY: not null.
-    try_complete::<KEY4>(unsafe { &mut *plan })
+    // SAFETY: the caller's.
+    unsafe { complete(plan, try_complete::<KEY4>) }
 }
 
 /// See [`evenkeel_answer4`].
@@ -109,32 +69,29 @@ pub unsafe extern "C" fn evenkeel_answer4(plan: *mut Plan) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub unsafe extern "C" fn evenkeel_answer6(plan: *mut Plan) -> u64 {
-    if plan.is_null() {
-        return Reason::Internal as u64 + 1;
-    }
-    // SAFETY: not null.
-    try_complete::<KEY6>(unsafe { &mut *plan })
+    // SAFETY: as there.
+    unsafe { complete(plan, try_complete::<KEY6>) }
 }
 
 #[inline(always)]
-fn try_complete<const K: usize>(plan: &mut Plan) -> u64 {
-    const UNKNOWN: u64 = Reason::NotOurs as u64 + 1;
+fn try_complete<const K: usize>(plan: &mut Plan) -> Result<(), Reason> {
+    const UNKNOWN: Reason = Reason::NotOurs;
     if plan.kind == ANSWER_PART {
-        return if fragment::answered(plan).is_ok() { 0 } else { UNKNOWN };
+        return fragment::answered(plan).map_err(|_| UNKNOWN);
     }
-    let Some(back) = pair::slot::<K>(plan.slot) else { return UNKNOWN };
+    let back = pair::slot::<K>(plan.slot).ok_or(UNKNOWN)?;
     // SAFETY: words of a slot.
     let (value, last) = unsafe { (atomic::read(back.add(1)), atomic::read(back.add(1 + K))) };
-    let Some(of) = pair::partner::<K>(plan.slot, value, last) else { return UNKNOWN };
+    let of = pair::partner::<K>(plan.slot, value, last).ok_or(UNKNOWN)?;
     let (state, now) = (flow::state(of.value), maps::now());
     // Another flow's way back may stand here by now.
     let same = flow::state(value) == State::Reverse as u32 && (last >> 32) as u32 == plan.ports;
     let lives = of.meta != 0 && !is_busy(of.meta) && of.linked && state::is_connection(state);
     if !same || !lives || expired(of.value, now) {
-        return UNKNOWN;
+        return Err(UNKNOWN);
     }
     if plan.then != 0 {
-        return plan.then;
+        return Err(Reason::from_number(plan.then as u32 - 1));
     }
     if plan.kind == ANSWER {
         let row = connection::row(plan.protocol as u8, plan.flags as u8, Direction::Output);
@@ -154,10 +111,11 @@ fn try_complete<const K: usize>(plan: &mut Plan) -> u64 {
             plan.destination = [(word(0) >> 32) as u32, word(0) as u32, (word(1) >> 32) as u32, word(1) as u32];
         }
     }
-    if plan.part == FIRST as u32 && fragment::comes_from(plan).is_err() {
-        return Reason::BadFragment as u64 + 1;
+    if plan.part != FIRST as u32 {
+        return Ok(());
     }
-    0
+    fragment::comes_from(plan).map_err(|_| Reason::BadFragment)?;
+    if translate::is_beyond(plan, (last >> 32) as u32) { Err(Reason::SctpFragment) } else { Ok(()) }
 }
 
 /// Finds out where an answer goes, and ages it; the plan then says what follows. Returns 0, or 1 plus the number of a reason.
@@ -174,7 +132,7 @@ pub fn send<const K: usize, const TC: bool>(context: *mut c_void, plan: &mut Pla
 }
 
 #[inline(always)]
-fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> Result<Verdict, Reason> {
+fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &mut Plan) -> Result<Verdict, Reason> {
     let (data, end) = bounds::<TC>(context);
     let ip = data + ETHERNET + maps::bounded::<4>(plan.network);
     // The verifier knows how far the one and the other reach by themselves.
@@ -187,8 +145,7 @@ fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -
     route.l4_protocol = plan.protocol as u8;
     (route.sport, route.dport) = (plan.ports as u16, (plan.ports >> 16) as u16);
     route.ifindex = ingress::<TC>(context);
-    // At the tc door the kernel looks at the packet itself, whose segments may be shorter.
-    route.__bindgen_anon_1.tot_len = if TC { 0 } else { plan.bytes as u16 };
+    route.__bindgen_anon_1.tot_len = tunnel::largest::<TC>(context, plan)? as u16;
     // SAFETY: within the header just checked.
     unsafe {
         if K == KEY4 {
@@ -209,7 +166,11 @@ fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -
         // To the host itself, or without a route: the host says.
         BPF_FIB_LKUP_RET_NOT_FWDED => return Ok(Verdict::deliver()),
         BPF_FIB_LKUP_RET_FWD_DISABLED => return Err(Reason::NotForwarding),
-        BPF_FIB_LKUP_RET_FRAG_NEEDED => return Err(Reason::TooBig),
+        BPF_FIB_LKUP_RET_FRAG_NEEDED => {
+            // SAFETY: with this outcome the kernel has written the field.
+            plan.mtu = unsafe { route.__bindgen_anon_1.mtu_result } as u32;
+            return Err(Reason::TooBig);
+        }
         _ => return Err(Reason::NoNextHop),
     };
     // SAFETY: the IP header was checked, and the Ethernet header comes before it.
@@ -224,6 +185,9 @@ fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -
         write(data + 10, from.add(2).read());
     }
     if resolved {
+        if plan.part != WHOLE as u32 {
+            fragment::leaves(route.ifindex);
+        }
         return Ok(Verdict::send(route.ifindex));
     }
     // The next hop stands where the destination was asked for.

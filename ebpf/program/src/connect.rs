@@ -260,7 +260,7 @@ fn try_connect<const K: usize>(new: &mut New<K>) -> u64 {
             new.dest = kept as u32;
         }
     }
-    if flags & SERVICE_ONE_PACKET == 0 || new.protocol != UDP as u32 {
+    if flags & SERVICE_ONE_PACKET == 0 || new.protocol != UDP as u32 || is_full_nat(new.dest) {
         let mut put = step!(evenkeel_prepare4, evenkeel_prepare6, new);
         if put == PAIR as u64 {
             put = pair::make(new);
@@ -281,6 +281,12 @@ fn try_connect<const K: usize>(new: &mut New<K>) -> u64 {
         unsafe { (*counters).connections += 1 };
     }
     new.dest as u64 | (new.port as u64) << 32
+}
+
+/// Whether a real server is reached by FullNAT: what it answers comes back by a connection only (PP-37).
+#[inline(always)]
+fn is_full_nat(dest: u32) -> bool {
+    Target::of(dest, 0, NO_SLOT).is_ok_and(|target| target.flags & DEST_FULLNAT != 0)
 }
 
 /// Leads the client's template to the chosen real server; the one it leads to then.

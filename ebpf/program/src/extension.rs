@@ -34,33 +34,44 @@ const NOT_OURS: u64 = u64::MAX;
 /// The same of a bad fragment.
 const BAD: u64 = u64::MAX - 1;
 
-/// Part of which a fragment is: its offset in units of 8 bytes, whether more follow, and the bytes it carries.
+/// Part of which a fragment is: its offset in units of 8 bytes, whether more follow, its IP length and that of its headers.
 #[inline(always)]
-fn part(offset: u32, more: bool, payload: u32) -> Result<u8, Reason> {
-    if offset == 1 || (offset << 3).wrapping_add(payload) > 0xffff {
+fn part(offset: u32, more: bool, bytes: u32, headers: u32) -> Result<u8, Reason> {
+    if offset == 0 && !more {
+        return Ok(WHOLE);
+    }
+    if offset == 1 || bytes < headers || (offset << 3) + (bytes - headers) > 0xffff {
         return Err(Reason::BadFragment);
     }
-    Ok(if offset != 0 {
-        LATER
-    } else if more {
-        FIRST
-    } else {
-        WHOLE
-    })
+    Ok(if offset != 0 { LATER } else { FIRST })
 }
 
 /// The same of an IPv4 header's word, as it stands there.
 #[inline(always)]
-pub fn part4(word: u16, payload: u32) -> Result<u8, Reason> {
+pub fn part4(word: u16, bytes: u32, headers: u32) -> Result<u8, Reason> {
     let word = u16::from_be(word) as u32;
-    part(word & 0x1fff, word & 0x2000 != 0, payload)
+    part(word & 0x1fff, word & 0x2000 != 0, bytes, headers)
 }
 
 /// Skips the extension headers of a packet of `bytes` whose first one is `protocol`. Beside what comes then the identification
 /// of a fragment, as it stands in the packet.
 #[inline(always)]
 pub fn skip(frame: &Frame, protocol: u8, bytes: u32) -> Result<(Headers, u32), Reason> {
-    let packed = walk(frame.data, frame.end, protocol as u32, bytes);
+    unpack(walk(frame.data + START, frame.end, protocol as u32, bytes))
+}
+
+/// The same of the packet whose IPv6 header begins at `ip`, and that an ICMP error quotes. [`Reason::NotOurs`] unless its transport
+/// header follows. Lengths are not looked at: routers need not quote it all.
+#[inline(always)]
+pub fn skip_quoted(frame: &Frame, ip: usize, protocol: u8) -> Result<Headers, Reason> {
+    match unpack(walk(ip + 40, frame.end, protocol as u32, QUOTED)) {
+        Ok((headers, _)) if headers.part != LATER => Ok(headers),
+        _ => Err(Reason::NotOurs),
+    }
+}
+
+#[inline(always)]
+fn unpack(packed: u64) -> Result<(Headers, u32), Reason> {
     // An unknown number, whatever way the walk took: the verifier goes on once.
     let packed = evenkeel_unknown(packed);
     if packed == NOT_OURS {
@@ -77,16 +88,19 @@ pub fn skip(frame: &Frame, protocol: u8, bytes: u32) -> Result<(Headers, u32), R
     Ok((headers, (packed >> 32) as u32))
 }
 
-/// A function of its own, so that its registers are not the caller's.
+/// [`walk`]: of a packet that is quoted.
+const QUOTED: u32 = u32::MAX;
+
+/// Walks over the headers from `start` on. A function of its own, so that its registers are not the caller's.
 #[inline(never)]
-fn walk(data: usize, end: usize, protocol: u32, bytes: u32) -> u64 {
+fn walk(start: usize, end: usize, protocol: u32, bytes: u32) -> u64 {
     // `at` counts from the first extension header.
     let (mut at, mut protocol, mut found, mut identification) = (0, protocol as u8, WHOLE, 0u32);
     for _ in 0..MOST {
         if protocol != HOP_BY_HOP && protocol != ROUTING && protocol != FRAGMENT && protocol != OPTIONS {
             break;
         }
-        let here = data + START + maps::bounded::<FARTHEST>(at);
+        let here = start + maps::bounded::<FARTHEST>(at);
         if here + 8 > end {
             return NOT_OURS;
         }
@@ -96,12 +110,12 @@ fn walk(data: usize, end: usize, protocol: u32, bytes: u32) -> u64 {
             // SAFETY: as above.
             let (word, number): (u16, u32) = unsafe { (read(here + 2), read(here + 4)) };
             let word = u16::from_be(word) as u32;
-            let payload = bytes.wrapping_sub(40 + at + 8);
-            let more = word & 1 != 0;
-            if more && payload & 7 != 0 {
+            let headers = 40 + at + 8;
+            let (bytes, more) = (if bytes == QUOTED { headers } else { bytes }, word & 1 != 0);
+            if more && bytes.wrapping_sub(headers) & 7 != 0 {
                 return BAD;
             }
-            let Ok(is) = part(word >> 3, more, payload) else { return BAD };
+            let Ok(is) = part(word >> 3, more, bytes, headers) else { return BAD };
             (found, identification) = (is, number);
             at += 8;
         } else {

@@ -84,7 +84,10 @@ pub fn finish<const K: usize>(
             return tunnel::plan::<K>(packet, hash, target, verdict, plan);
         }
     }
-    account(index, packet.bytes);
+    // A translated packet is counted once it is known that it can be.
+    if flags & DEST_REWRITES == 0 {
+        account(index, packet.bytes);
+    }
     if flags & DEST_RESOLVED != 0 {
         // SAFETY: the Ethernet header lies within the frame.
         unsafe { address(frame.data, dest) };

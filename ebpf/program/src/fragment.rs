@@ -85,6 +85,25 @@ pub fn comes_from(plan: &Plan) -> Result<(), Reason> {
     if evenkeel_fragment_answer(plan.dest) != 0 { Err(Reason::BadFragment) } else { Ok(()) }
 }
 
+/// Notes where the first fragment of an answer, which has been asked about, leaves by: the daemon sends early ones there.
+#[inline(always)]
+pub fn leaves(interface: u32) {
+    evenkeel_fragment_leaves(interface);
+}
+
+/// See [`leaves`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn evenkeel_fragment_leaves(interface: u32) -> u64 {
+    let Some(question) = scratch() else { return 0 };
+    // SAFETY: this CPU's own element.
+    if let Some(trace) = maps::FRAGMENTS.get_ptr_mut(unsafe { &*(&raw const (*question).key) }) {
+        // SAFETY: an element of the map.
+        unsafe { (&raw mut (*trace).interface).write_volatile(interface) };
+    }
+    0
+}
+
 /// Gives a plan the addresses that the first fragment of an answer got, which has been asked about and found.
 #[inline(always)]
 pub fn answered(plan: &mut Plan) -> Result<(), Reason> {
@@ -109,7 +128,7 @@ pub fn later<const K: usize>(
     if headers.transport + ETHERNET as u32 > frame.length {
         return Err(Reason::NotOurs);
     }
-    if bytes + ETHERNET as u32 > frame.length || bytes < headers.transport {
+    if bytes + ETHERNET as u32 > frame.length {
         return Err(Reason::BadLength);
     }
     let found = evenkeel_fragment_find();

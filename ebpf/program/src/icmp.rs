@@ -2,6 +2,7 @@
 
 use crate::{
     Frame, Verdict, answer, connection,
+    extension::{self, Headers},
     forward::{self, Target},
     ip::{ETHERNET, Packet, TCP, UDP, WHOLE, key6, read},
     maps,
@@ -74,9 +75,14 @@ pub fn ipv6(frame: &Frame, at: usize, bytes: u32, plan: &mut Place) -> Result<Ve
     if !is_error || version >> 4 != 6 || source != destination {
         return Err(Reason::NotOurs);
     }
-    let ports = ports(frame, inner + 40, protocol)?;
+    let mut headers = Headers { transport: 40, protocol, part: WHOLE };
+    if !has_ports(protocol) {
+        headers = extension::skip_quoted(frame, inner, protocol)?;
+    }
+    let (transport, protocol) = (inner + headers.transport as usize, headers.protocol);
+    let ports = ports(frame, transport, protocol)?;
     let key = key6(client, source, flow::ports(ports, protocol));
-    let quoted = Quoted { at, bytes, ports, protocol, transport: (inner + 40 - frame.data - ETHERNET) as u32 };
+    let quoted = Quoted { at, bytes, ports, protocol, transport: (transport - frame.data - ETHERNET) as u32 };
     relay::<KEY6>(frame, quoted, &key, hash::flow6(maps::secret(), &key), plan)
 }
 

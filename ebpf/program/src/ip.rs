@@ -155,7 +155,7 @@ fn ipv4(frame: &Frame, plan: &mut Place) -> Result<Verdict, Reason> {
         if (header + ETHERNET) as u32 > frame.length {
             return Err(Reason::NotOurs);
         }
-        headers.part = match extension::part4(fragment, bytes.wrapping_sub(header as u32)) {
+        headers.part = match extension::part4(fragment, bytes, header as u32) {
             // Somebody else's: it was only looked at as it may be an error.
             Err(_) if answer_only && protocol == ICMP && !may_answer(source) => return Err(Reason::NotOurs),
             part => part?,

@@ -4,7 +4,7 @@
 //! element of `maps::SCRATCH`, as the stack has no room for it, and is filled for such packets only. There the verifier knows
 //! nothing about what it holds, and looks at what carries it out once. It holds no pointers, which it does not let through memory.
 
-use crate::{Verdict, answer, maps, translate, tunnel};
+use crate::{Verdict, answer, forward::NO_SLOT, ip::Packet, maps, too_big, translate, tunnel};
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use core::{arch::asm, ffi::c_void, mem::offset_of};
 use evenkeel_abi::{
@@ -26,6 +26,9 @@ pub const TUNNEL: u32 = 4;
 
 /// A later fragment of an answer (PP-50), whose addresses are known.
 pub const ANSWER_PART: u32 = 8;
+
+/// Bound of the offsets in a [`Plan`]: the extension headers of an ICMP error and of what it quotes.
+pub const OFFSETS: u32 = 0x7ffc;
 
 /// Where a plan is put.
 pub struct Place;
@@ -68,7 +71,7 @@ pub struct Plan {
     pub bytes: u32,
     /// Where the IP header begins: 4 behind a VLAN tag, else 0.
     pub network: u32,
-    /// Where the transport header begins; a multiple of 4.
+    /// Where the transport header begins; a multiple of 4, below [`OFFSETS`].
     pub transport: u32,
     /// IANA number; 0: a fragment without a transport header.
     pub protocol: u32,
@@ -85,11 +88,54 @@ pub struct Plan {
     pub port: u32,
     /// As [`crate::ip::Packet::part`].
     pub part: u32,
-    /// No hole.
-    pub spare: u32,
+    /// Of an answer that is larger than its route lets through: the largest that is not.
+    pub mtu: u32,
     /// The addresses it gets; IPv4: the first word.
     pub source: [u32; 4],
     pub destination: [u32; 4],
+}
+
+impl Plan {
+    /// What a packet of a family says of itself; where it goes is yet to be found out.
+    #[inline(always)]
+    pub fn of<const K: usize>(packet: &Packet, kind: u32) -> Plan {
+        Plan {
+            then: 0,
+            hash: 0,
+            kind,
+            family: if K == KEY4 { 4 } else { 6 },
+            dest: 0,
+            bytes: packet.bytes,
+            network: 0,
+            transport: packet.transport,
+            protocol: packet.protocol as u32,
+            ports: packet.ports,
+            inner: 0,
+            flags: packet.flags as u32,
+            slot: NO_SLOT,
+            port: 0,
+            part: packet.part as u32,
+            mtu: 0,
+            source: [0; 4],
+            destination: [0; 4],
+        }
+    }
+}
+
+/// Completes a plan in a global function, which is verified once whatever the plan holds: 0, or 1 plus the number of a reason.
+///
+/// # Safety
+/// `plan` points to a [`Plan`], or nowhere.
+#[inline(always)]
+pub unsafe fn complete(plan: *mut Plan, how: impl FnOnce(&mut Plan) -> Result<(), Reason>) -> u64 {
+    if plan.is_null() {
+        return Reason::Internal as u64 + 1;
+    }
+    // SAFETY: not null.
+    match how(unsafe { &mut *plan }) {
+        Ok(()) => 0,
+        Err(reason) => reason as u64 + 1,
+    }
 }
 
 /// Where a packet lies: its first byte, and one past the last that can be touched.
@@ -141,6 +187,9 @@ pub fn carry_out<const TC: bool>(context: *mut c_void) -> Verdict {
             },
         }
     };
+    if refused == Reason::TooBig as u64 + 1 && plan.kind == ANSWER {
+        return too_big::answer::<TC>(context, plan, plan.mtu);
+    }
     if refused != 0 {
         return Verdict::refuse(Reason::from_number(refused as u32 - 1));
     }

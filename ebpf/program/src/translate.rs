@@ -5,11 +5,11 @@
 
 use crate::{
     Verdict, crc32c,
-    forward::{NO_SLOT, Target},
+    forward::{self, NO_SLOT, Target},
     icmp::has_ports,
-    ip::{ETHERNET, Packet, TCP, UDP, ports, read, write},
+    ip::{ETHERNET, FIRST, Packet, TCP, UDP, ports, read, write},
     maps, pair,
-    plan::{ERROR_ANSWER, ERROR_FORWARD, Place, Plan, bounds},
+    plan::{ERROR_ANSWER, ERROR_FORWARD, OFFSETS, Place, Plan, bounds, complete},
 };
 use aya_ebpf::{
     bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR},
@@ -42,22 +42,11 @@ pub fn plan<const K: usize>(
     place.write(Plan {
         then: then.raw(),
         hash,
-        kind,
-        family: if K == KEY4 { 4 } else { 6 },
         dest: target.dest,
-        bytes: packet.bytes,
-        network: 0,
-        transport: packet.transport,
-        protocol: packet.protocol as u32,
-        ports: packet.ports,
-        inner: 0,
-        flags: packet.flags as u32,
         slot: target.slot,
         port: target.port,
-        part: packet.part as u32,
-        spare: 0,
         source,
-        destination: [0; 4],
+        ..Plan::of::<K>(packet, kind)
     })?;
     Ok(Verdict::rewrite())
 }
@@ -82,14 +71,8 @@ pub fn carry_out<const K: usize, const TC: bool>(context: *mut c_void, plan: &Pl
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub unsafe extern "C" fn evenkeel_forward4(plan: *mut Plan) -> u64 {
-    if plan.is_null() {
-        return Reason::Internal as u64 + 1;
-    }
-    // SAFETY: not null.
-    match to_server::<KEY4>(unsafe { &mut *plan }) {
-        Ok(()) => 0,
-        Err(reason) => reason as u64 + 1,
-    }
+    // SAFETY: the caller's.
+    unsafe { complete(plan, to_server::<KEY4>) }
 }
 
 /// See [`evenkeel_forward4`].
@@ -99,14 +82,8 @@ pub unsafe extern "C" fn evenkeel_forward4(plan: *mut Plan) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub unsafe extern "C" fn evenkeel_forward6(plan: *mut Plan) -> u64 {
-    if plan.is_null() {
-        return Reason::Internal as u64 + 1;
-    }
-    // SAFETY: not null.
-    match to_server::<KEY6>(unsafe { &mut *plan }) {
-        Ok(()) => 0,
-        Err(reason) => reason as u64 + 1,
-    }
+    // SAFETY: the caller's.
+    unsafe { complete(plan, to_server::<KEY6>) }
 }
 
 /// Says in `plan` what the packet of a translated connection becomes.
@@ -131,12 +108,21 @@ fn to_server<const K: usize>(plan: &mut Plan) -> Result<(), Reason> {
             return Err(Reason::Contended);
         }
     }
+    let old = plan.ports;
     plan.ports = from | to << 16;
+    if is_beyond(plan, old) {
+        return Err(Reason::SctpFragment);
+    }
+    forward::account(plan.dest, plan.bytes);
     Ok(())
 }
 
-/// Bounds of the offsets in a [`Plan`]: an IPv6 header with extension headers.
-const TRANSPORT: u32 = 0x7fc;
+/// Whether the checksum of what gets the ports of `plan` covers bytes that are not there (PP-52): what the change makes of it
+/// depends on how many follow.
+#[inline(always)]
+pub fn is_beyond(plan: &Plan, old: u32) -> bool {
+    plan.part == FIRST as u32 && plan.protocol == sctp::PROTOCOL as u32 && plan.ports != old
+}
 
 /// Writes a plan's addresses and ports over those of the packet. `None`: it does not lie where the plan says.
 #[inline(always)]
@@ -149,7 +135,7 @@ fn rewrite<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) ->
     }
     // SAFETY: the fixed header has just been checked.
     let mut moved = unsafe { addresses::<K>(ip, Some(&plan.source), &plan.destination) };
-    let offset = ETHERNET + maps::bounded::<TRANSPORT>(plan.transport);
+    let offset = ETHERNET + maps::bounded::<OFFSETS>(plan.transport);
     let at = data + offset;
     let checksum = match plan.protocol as u8 {
         TCP => 16,
@@ -241,8 +227,8 @@ fn error<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> O
     let (data, end) = bounds::<TC>(context);
     let base = data + ETHERNET;
     let ip = base + maps::bounded::<4>(plan.network);
-    let icmp = base + maps::bounded::<TRANSPORT>(plan.transport);
-    let transport = base + maps::bounded::<TRANSPORT>(plan.inner);
+    let icmp = base + maps::bounded::<OFFSETS>(plan.transport);
+    let transport = base + maps::bounded::<OFFSETS>(plan.inner);
     let length = if K == KEY4 { 20 } else { 40 };
     if ip + length > end || icmp + 8 + length > end {
         return None;

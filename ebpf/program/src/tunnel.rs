@@ -65,7 +65,7 @@ pub fn plan<const K: usize>(
         slot: 0,
         port: 0,
         part: packet.part as u32,
-        spare: 0,
+        mtu: 0,
         source: [0; 4],
         destination: [0; 4],
     };
@@ -134,17 +134,12 @@ fn try_wrap<const TC: bool>(context: *mut c_void, plan: &Plan) -> Result<Verdict
         return Err(Reason::NoOwnAddress);
     }
     let inner_v6 = plan.family == 6;
-    // SAFETY: a field of the context.
-    let segment = if TC { unsafe { (*context.cast::<__sk_buff>()).gso_size } } else { 0 };
+    let segment = segment::<TC>(context);
     let outer = Outer::of(dest, inner_v6, segment == 0);
     let length = outer.length();
-    let (mut largest, mut fixed) = (plan.bytes, true);
-    if segment != 0 {
-        let ip = plan.transport + segment;
-        largest = ip + transport_header::<TC>(context, plan)?;
-        // The kernel makes the segments of TCP smaller by what is put in front of them.
-        fixed = plan.protocol != TCP as u32 || largest + length <= mtu;
-    }
+    let largest = largest::<TC>(context, plan)?;
+    // The kernel makes the segments of TCP smaller by what is put in front of them.
+    let fixed = segment == 0 || plan.protocol != TCP as u32 || largest + length <= mtu;
     if largest + if fixed { length } else { 0 } > mtu {
         return Ok(too_big::answer::<TC>(context, plan, mtu.wrapping_sub(length)));
     }
@@ -194,6 +189,23 @@ fn try_wrap<const TC: bool>(context: *mut c_void, plan: &Plan) -> Result<Verdict
     let at = data + ETHERNET + if outer.v6 { 40 } else { 20 };
     write_shim(at, end, dest, &outer, plan, seed, sum as u64).ok_or(Reason::Internal)?;
     Ok(Verdict::from_raw(plan.then))
+}
+
+/// Payload of a super-packet's segments; 0 of any other packet.
+#[inline(always)]
+fn segment<const TC: bool>(context: *mut c_void) -> u32 {
+    // SAFETY: a field of the context.
+    if TC { unsafe { (*context.cast::<__sk_buff>()).gso_size } } else { 0 }
+}
+
+/// IP length of the packet, of a super-packet that of its segments.
+#[inline(always)]
+pub fn largest<const TC: bool>(context: *mut c_void, plan: &Plan) -> Result<u32, Reason> {
+    let segment = segment::<TC>(context);
+    if segment == 0 {
+        return Ok(plan.bytes);
+    }
+    Ok(plan.transport + segment + transport_header::<TC>(context, plan)?)
 }
 
 /// Length of a super-packet's transport header.

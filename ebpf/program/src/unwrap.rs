@@ -86,11 +86,11 @@ fn wrapping<const TC: bool>(context: *mut c_void) -> Option<Wrapping> {
         // SAFETY: as above.
         let (fragment, protocol): (u16, u8) = unsafe { (read(ip + 6), read(ip + 9)) };
         let header = (first as u32 & 15) << 2;
-        if fragment & 0xff3f != 0 || header < 20 {
+        if first >> 4 != 4 || fragment & 0xff3f != 0 || header < 20 {
             return None;
         }
         (false, header, protocol)
-    } else if kind == IPV6 && ip + 40 <= end {
+    } else if kind == IPV6 && first >> 4 == 6 && ip + 40 <= end {
         // SAFETY: just checked.
         (true, 40, unsafe { read::<u8>(ip + 6) })
     } else {
@@ -294,8 +294,10 @@ fn clamp(ctx: &TcContext) -> Option<()> {
         return None;
     }
     // SAFETY: just checked.
-    let (kind, first, protocol): (u16, u8, u8) = unsafe { (read(data + 12), read(ip), read(ip + 9)) };
-    let (header, from) = if kind == IPV4 && protocol == TCP {
+    let (kind, first, fragment, protocol): (u16, u8, u16, u8) =
+        unsafe { (read(data + 12), read(ip), read(ip + 6), read(ip + 9)) };
+    // A later fragment has no TCP header.
+    let (header, from) = if kind == IPV4 && protocol == TCP && fragment & 0xff1f == 0 && first & 15 >= 5 {
         // SAFETY: as above.
         ((first as u32 & 15) << 2, unsafe { address(ip + 12, false) })
     } else if kind == IPV6 && ip + 40 <= end {

@@ -49,6 +49,27 @@ pub(crate) fn resolve(plane: &mut EbpfDataplane, servers: &[u8]) {
     }
 }
 
+/// A data plane with the service, whose real servers are resolved.
+pub(crate) fn plane(scheduler: Scheduler, servers: &[u8]) -> EbpfDataplane {
+    let (mut plane, _) = EbpfDataplane::open(&options(None)).unwrap();
+    plane.apply(&changes(scheduler, servers)).unwrap();
+    resolve(&mut plane, servers);
+    plane
+}
+
+/// The drops of a reason.
+pub(crate) fn drops(plane: &mut EbpfDataplane, reason: &str) -> u64 {
+    let mut found = 0;
+    plane
+        .drops(&mut |name, count| {
+            if name == reason {
+                found = count
+            }
+        })
+        .unwrap();
+    found
+}
+
 /// A TCP segment from 198.51.100.9:`port` to the service.
 pub(crate) fn segment(port: u16, flags: u8) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 0xee, 2, 0, 0, 0, 0, 0xcc, 8, 0];

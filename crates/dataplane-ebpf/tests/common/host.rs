@@ -54,12 +54,13 @@ pub(crate) fn own_network() {
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
 }
 
-/// The same with a pair of interfaces.
+/// The same with a pair of interfaces. The second one to come up, which tests send by, can send at once; the first one
+/// only when the kernel has got round to noticing its carrier.
 pub(crate) fn own_namespace() {
     own_network();
     run("ip link add veth0 type veth peer name veth1");
-    run("ip link set veth0 up");
     run("ip link set veth1 up");
+    run("ip link set veth0 up");
 }
 
 pub(crate) fn run(line: &str) {

@@ -12,33 +12,10 @@ use std::cell::Cell;
 /// Connections the plane is made for.
 pub(crate) const CONNECTIONS: u32 = 4096;
 
-/// What the program does and is compared in, together. What is missing is not built, or has differences that are known.
-const BUILT: &[&[Topic]] = &[
-    &[
-        Topic::Direct,
-        Topic::Vlan,
-        Topic::Extensions,
-        Topic::Fragments,
-        Topic::Sctp,
-        Topic::Gone,
-        Topic::Behaviour,
-        Topic::Tunnels,
-        Topic::TooBig,
-        Topic::Errors,
-        Topic::OtherErrors,
-    ],
-    &[Topic::Direct, Topic::Schedulers, Topic::Thresholds],
-    &[Topic::Direct, Topic::Limits, Topic::Marks, Topic::OtherErrors],
-    &[Topic::Direct, Topic::Persistence, Topic::OnePacket, Topic::Gone],
-    &[Topic::Direct, Topic::Persistence, Topic::Sip],
-    &[Topic::Direct, Topic::Sctp, Topic::Nat, Topic::FullNat, Topic::Errors, Topic::OtherErrors],
-    &[Topic::Direct, Topic::Nat, Topic::FullNat, Topic::Fragments, Topic::AnswerFragments],
-];
-
 /// What is compared; `EVENKEEL_TOPICS` names others, with commas between them.
 pub(crate) fn topics() -> Vec<Vec<Topic>> {
     let Ok(names) = std::env::var("EVENKEEL_TOPICS") else {
-        return BUILT.iter().map(|topics| topics.to_vec()).collect();
+        return Topic::TOGETHER.iter().map(|topics| topics.to_vec()).collect();
     };
     let topic = |name: &str| Topic::ALL.iter().copied().find(|topic| format!("{topic:?}") == name);
     vec![names.split(',').map(|name| topic(name).expect("a topic")).collect()]

@@ -25,7 +25,7 @@ pub const CLIENTS_MAC: [u8; 6] = [2, 0, 0, 0, 9, 1];
 pub const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 7, 2];
 /// The VLAN of the real server of [`port::VLAN`].
 pub const VLAN: u16 = 42;
-/// The MTU on the way to the real server of [`port::NARROW`].
+/// The MTU on the way to the real server of [`port::NARROW`], and to [`narrow_client`].
 pub const NARROW: u32 = 1300;
 
 /// The virtual address.
@@ -61,6 +61,14 @@ pub fn far_client(v6: bool, host: u8) -> IpAddr {
     match v6 {
         false => IpAddr::from([198, 51, 101, host]),
         true => IpAddr::from([0x2001, 0xdb8, 0xc, 1, 0, 0, 0, u16::from(host)]),
+    }
+}
+
+/// A client that packets above [`NARROW`] bytes do not reach.
+pub fn narrow_client(v6: bool, host: u8) -> IpAddr {
+    match v6 {
+        false => IpAddr::from([198, 51, 102, host]),
+        true => IpAddr::from([0x2001, 0xdb8, 0xc, 2, 0, 0, 0, u16::from(host)]),
     }
 }
 

@@ -34,10 +34,13 @@ impl Memory {
         }
         self.spend(key, flow)?;
         let server = self.choose(packet, flow, event, key)?;
-        let inside = self.inside(flow, server)?;
-        if !(options.one_packet && flow.protocol == UDP) {
+        let inside = if options.one_packet && flow.protocol == UDP && !self.is_full_nat(server) {
+            self.inside_of_one(flow, server)?
+        } else {
+            let inside = self.inside(flow, server)?;
             self.keep(flow, event, server, inside)?;
-        }
+            inside
+        };
         if let Some(server) = self.servers.get_mut(&server) {
             server.counters.connections += 1;
             server.fill();
@@ -64,13 +67,22 @@ impl Memory {
         Ok(server)
     }
 
+    /// Whether it cannot answer but by a connection (PP-37).
+    fn is_full_nat(&self, id: ServerId) -> bool {
+        self.servers.get(&id).is_some_and(|server| server.forwarding == Forwarding::FullNat)
+    }
+
+    /// What a packet that is scheduled by itself is to its real server, where that is translated: nobody looks for its way back.
+    fn inside_of_one(&self, flow: &Flow, id: ServerId) -> Result<Option<Inside>, Reason> {
+        let server = self.servers.get(&id).ok_or(Reason::Internal)?;
+        let inside = Inside { client: flow.client, server: server.address_for(flow) };
+        Ok((server.forwarding == Forwarding::Nat).then_some(inside))
+    }
+
     /// What the connection is to its real server, where that is translated (PP-40, PP-44).
     fn inside(&mut self, flow: &Flow, id: ServerId) -> Result<Option<Inside>, Reason> {
         let server = self.servers.get(&id).ok_or(Reason::Internal)?;
-        let mut address = server.member.address;
-        if server.service.port() == 0 {
-            address.set_port(flow.service.port());
-        }
+        let address = server.address_for(flow);
         let inside = |client| Inside { client, server: address };
         match server.forwarding {
             Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Local | Forwarding::Relay => Ok(None),

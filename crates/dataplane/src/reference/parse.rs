@@ -118,7 +118,7 @@ impl skip::Head {
         }
         let too_long = self.bytes > ip.len();
         if let Part::Later(_) = self.part {
-            let fault = (too_long || self.bytes < self.transport).then_some(Reason::BadLength);
+            let fault = too_long.then_some(Reason::BadLength);
             return Some(Content::Rest { fault });
         }
         let payload = ip.get(self.transport..)?;
@@ -140,9 +140,6 @@ impl skip::Head {
             return is_first.then_some(Content::Bad);
         }
         let room = self.bytes.saturating_sub(self.transport);
-        if is_first && room < needed {
-            return Some(Content::Bad);
-        }
         let (event, fits) = match self.protocol {
             TCP => {
                 let [offset, flags] = array(payload, 12)?;

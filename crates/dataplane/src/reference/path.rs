@@ -128,6 +128,10 @@ impl Memory {
             Content::Bad => return Err(Reason::NotOurs),
             Content::Rest { .. } if !is_ours => return Err(Reason::NotOurs),
             Content::Rest { fault } => self.way_of_rest(packet, fault)?,
+            // Somebody else's extension headers are not looked behind (PP-45).
+            Content::Error(_) if !is_ours && packet.source.is_ipv6() && packet.transport != 40 => {
+                return Err(Reason::NotOurs);
+            }
             Content::Error(quoted) => self.way_of_error(&quoted)?,
             Content::Transport { flow, event, fault } => self.way_of(packet, flow, event, fault)?,
         };

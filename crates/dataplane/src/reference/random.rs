@@ -41,12 +41,22 @@ impl Random {
                 Topic::Behaviour => vec![port::SLOPPY, port::KEEPING],
                 Topic::Persistence => vec![port::PERSISTENT, port::FICKLE],
                 Topic::Sip => vec![port::SIP],
-                Topic::OnePacket => vec![port::ONE_PACKET, port::ONE_PACKET_PERSISTENT],
+                Topic::OnePacket => {
+                    vec![port::ONE_PACKET, port::ONE_PACKET_PERSISTENT, port::ONE_PACKET_NAT, port::ONE_PACKET_FULLNAT]
+                }
                 // Bounds depend on the time that really passes.
                 Topic::Limits => Vec::new(),
                 Topic::Marks => vec![200, 204, port::MARKED_OTHER, 210, 211, 300],
                 Topic::Nat => {
-                    vec![port::NAT, port::NAT, port::NAT_TWIN, port::NAT_TWIN, port::NAT_UNRESOLVED, port::MIXED]
+                    vec![
+                        port::NAT,
+                        port::NAT,
+                        port::NAT_TWIN,
+                        port::NAT_TWIN,
+                        port::NAT_UNRESOLVED,
+                        port::NAT_SAME,
+                        port::MIXED,
+                    ]
                 }
                 Topic::FullNat => vec![port::FULLNAT, port::FULLNAT_NO_OWN, port::MIXED],
                 Topic::Tunnels => (port::IPIP..=port::TUNNEL_UNRESOLVED).collect(),
@@ -98,9 +108,15 @@ impl Random {
         let (client, service) = (client(rng, v6), self.service(rng, v6));
         let mut frame = match rng.below(100) {
             0..10 if self.about(Topic::Sctp) => {
-                let numbers = [port::INSIDE, port::SCHEDULED[0], port::NAT, port::SLOPPY, service.port()];
-                let number = numbers[rng.below(5) as usize];
-                build::sctp(client, SocketAddr::new(service.ip(), number), chunk(rng))
+                let numbers =
+                    [port::INSIDE, port::SCHEDULED[0], port::NAT, port::NAT_SAME, port::SLOPPY, service.port()];
+                let number = numbers[rng.below(6) as usize];
+                let frame = build::sctp(client, SocketAddr::new(service.ip(), number), chunk(rng));
+                if self.about(Topic::Fragments) && rng.chance(20) {
+                    // Of a length that fragments of both families may have.
+                    return frame.payload(&[3; 12]).identification(rng.below(8) as u16).fragment(0, true).bytes();
+                }
+                frame
             }
             0..70 => build::tcp(client, service, flags(rng)),
             _ => build::udp(client, service),
@@ -124,6 +140,14 @@ impl Random {
         if rng.chance(60) {
             return frame;
         }
+        let mut frame = self.twist_once(rng, frame);
+        while rng.chance(20) {
+            frame = self.twist_once(rng, frame);
+        }
+        frame
+    }
+
+    fn twist_once(&self, rng: &mut Rng, frame: Frame) -> Frame {
         match rng.below(17) {
             0 => frame.ttl(rng.below(3) as u8),
             1 => frame.ttl(rng.bits() as u8),
@@ -203,7 +227,8 @@ fn client(rng: &mut Rng, v6: bool) -> SocketAddr {
         4 => bed::real_server(v6, 8),
         5 => bed::lost_client(v6),
         6 => bed::client(v6, 50),
-        7 | 8 => bed::far_client(v6, 5),
+        7 => bed::far_client(v6, 5),
+        8 => bed::narrow_client(v6, 5),
         host => bed::client(v6, [5, 6, 7, 66, 77, 99][(host % CLIENTS) as usize]),
     };
     // Some of the ports are of FullNAT's range.

@@ -33,9 +33,17 @@ pub struct Routes {
     pub forwards: bool,
     /// In no order.
     pub routes: Vec<(Prefix, Towards)>,
+    /// Largest packets towards some prefixes, in no order; 1500 bytes go everywhere else.
+    pub mtus: Vec<(Prefix, u32)>,
 }
 
 impl Routes {
+    /// The longest packet that the address can be sent.
+    pub(super) fn mtu(&self, address: IpAddr) -> u32 {
+        let held = self.mtus.iter().filter(|(prefix, _)| prefix.contains(address));
+        held.max_by_key(|(prefix, _)| prefix.length()).map_or(1500, |(_, mtu)| *mtu)
+    }
+
     /// That of the longest prefix which holds the address.
     pub(super) fn towards(&self, address: IpAddr) -> Option<Towards> {
         let held = self.routes.iter().filter(|(prefix, _)| prefix.contains(address));

@@ -6,6 +6,7 @@ use super::{
     path::Target,
     routes::Towards,
     servers, too_big, translate, tunnel,
+    wire::{SCTP, array},
 };
 use crate::{NextHop, Route};
 use evenkeel_abi::Reason;
@@ -67,6 +68,9 @@ impl Memory {
             }
             Forwarding::Local | Forwarding::Relay => return Err(Reason::Internal),
         };
+        if target.inside.is_some() {
+            check_sum(packet, &ip)?;
+        }
         self.count_in(packet, target);
         Ok(leave(door, packet, &ip, hop))
     }
@@ -82,10 +86,20 @@ impl Memory {
                 translate::packet(packet, (virtual_end, client))
             }
         };
+        check_sum(packet, &ip)?;
         if !self.routes.forwards {
             return Err(Reason::NotForwarding);
         }
-        let hop = match self.routes.towards(client.ip()) {
+        let towards = self.routes.towards(client.ip());
+        let mtu = self.routes.mtu(client.ip()) as usize;
+        let leads_out = matches!(towards, Some(Towards::Neighbour { .. } | Towards::Unresolved { .. }));
+        if leads_out && packet.bytes > mtu {
+            // Nobody is told about what shows no ports, or tells something itself.
+            let is_told = matches!(packet.content, Content::Transport { .. });
+            let answer = is_told.then(|| too_big::answer(packet, &packet.ip, mtu)).flatten();
+            return answer.map(|frame| Outcome::Refuse { frame, reason: Reason::TooBig }).ok_or(Reason::TooBig);
+        }
+        let hop = match towards {
             // The kernel does not tell the program which of both it is, but knows what to do.
             None | Some(Towards::Own) => {
                 self.count_out(packet, target);
@@ -137,6 +151,13 @@ impl Memory {
             server.counters.bytes_out += packet.bytes as u64;
         }
     }
+}
+
+/// PP-52: whether the checksum of the packet as it goes on can be known.
+fn check_sum(packet: &Packet, ip: &[u8]) -> Result<(), Reason> {
+    let is_sctp = packet.protocol == SCTP && matches!(packet.part, Part::First(_));
+    let ports = |ip: &[u8]| array::<4>(ip, packet.transport);
+    if is_sctp && ports(ip) != ports(&packet.ip) { Err(Reason::SctpFragment) } else { Ok(()) }
 }
 
 fn aged(ip: Vec<u8>) -> Result<Vec<u8>, Reason> {

@@ -62,6 +62,12 @@ pub(super) struct Scene<'a> {
 }
 
 impl Server {
+    /// Its address, and the port that packets of a flow go to.
+    pub(super) fn address_for(&self, flow: &Flow) -> SocketAddr {
+        let port = if self.service.port() == 0 { flow.service.port() } else { self.member.address.port() };
+        SocketAddr::new(self.member.address.ip(), port)
+    }
+
     pub(super) fn new(service: ServiceKey, address: SocketAddr, server: RealServer) -> Server {
         Server {
             service,

@@ -49,6 +49,50 @@ pub enum Topic {
 }
 
 impl Topic {
+    /// What a data plane is compared in, together. Some differ where they meet, as chance or the time that really passes decides.
+    pub const TOGETHER: &'static [&'static [Topic]] = &[
+        &[
+            Topic::Direct,
+            Topic::Vlan,
+            Topic::Extensions,
+            Topic::Fragments,
+            Topic::Sctp,
+            Topic::Gone,
+            Topic::Behaviour,
+            Topic::Tunnels,
+            Topic::TooBig,
+            Topic::Errors,
+            Topic::OtherErrors,
+        ],
+        &[Topic::Direct, Topic::Schedulers, Topic::Thresholds],
+        &[Topic::Direct, Topic::Limits, Topic::Marks, Topic::OtherErrors],
+        &[Topic::Direct, Topic::Persistence, Topic::OnePacket, Topic::Gone],
+        &[Topic::Direct, Topic::Persistence, Topic::Sip],
+        &[
+            Topic::Direct,
+            Topic::Extensions,
+            Topic::Sctp,
+            Topic::Nat,
+            Topic::FullNat,
+            Topic::OnePacket,
+            Topic::Errors,
+            Topic::OtherErrors,
+        ],
+        &[
+            Topic::Direct,
+            Topic::Sctp,
+            Topic::Nat,
+            Topic::FullNat,
+            Topic::Fragments,
+            Topic::AnswerFragments,
+            Topic::Errors,
+            Topic::TooBig,
+        ],
+    ];
+
+    /// Of these, those whose outcome hangs on the packets alone: neither on the host's routes nor on chance.
+    pub const ALONE: &'static [Topic] = Topic::TOGETHER[0];
+
     /// Everything.
     pub const ALL: &'static [Topic] = &[
         Topic::Direct,

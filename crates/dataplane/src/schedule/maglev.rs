@@ -1,8 +1,10 @@
-//! Our own consistent hash (PP-22): Maglev hashing with 65537 slots, weighted, keyed with the instance's secret.
+//! Our own consistent hash (PP-22): a table of 65537 slots, weighted, keyed with the instance's secret.
 //!
-//! Each real server has a permutation of the slots, made from its address and port alone. They take turns, each as
-//! often as its weight says, and take the first slot of their permutation that is free. So the table depends on the set
-//! of real servers and not on their order, and a change moves little more than it must.
+//! Each real server has a permutation of the slots, made from its address and port alone, as in Maglev hashing, and a quota by
+//! its weight. Unlike there nobody makes up for a slot that is taken: all walk their permutations in step, each as fast as its
+//! weight says, and take what they find free until they have their quota. So nearly all slots are their first comer's,
+//! whoever else there is, and a change moves less (docs/adr/0013). The table depends on the set of real servers and not on their
+//! order.
 
 use super::Member;
 use evenkeel_abi::{
@@ -19,24 +21,59 @@ const WORDS: usize = 2048;
 /// The table over the usable ones of `members`: an index into `members` for each slot, or [`CELL_EMPTY`] everywhere when
 /// none is usable. While there are no more of them than slots, each has at least one.
 pub fn table(members: &[Member], secret: Secret) -> Vec<u32> {
-    let mut fill = Fill { table: vec![CELL_EMPTY; SLOTS as usize], free: [u64::MAX; WORDS], left: SLOTS };
+    let mut fill = Fill { table: vec![CELL_EMPTY; SLOTS as usize], free: [u64::MAX; WORDS] };
     let heaviest = members.iter().map(|member| member.weight).max().unwrap_or(0);
     let mut walks: Vec<Walk> =
         super::order::usable(members).map(|index| Walk::new(index, members, heaviest, secret)).collect();
     walks.sort_unstable_by_key(|walk| (walk.rank, walk.address));
+    let mut left = SLOTS;
+    turns(&mut walks, |walk| {
+        walk.quota += 1;
+        left -= 1;
+        if left == 0 { Then::Stop } else { Then::Again }
+    });
+    let mut open = walks.iter().filter(|walk| walk.quota > 0).count();
+    turns(&mut walks, |walk| {
+        fill.look(walk);
+        if walk.quota > 0 {
+            return Then::Again;
+        }
+        open -= 1;
+        if open == 0 { Then::Stop } else { Then::Rest }
+    });
+    // Whoever is much lighter than the heaviest, which has come by every slot by now, may have found too little.
+    let mut hungry: Vec<&mut Walk> = walks.iter_mut().filter(|walk| walk.quota > 0).collect();
+    while !hungry.is_empty() {
+        hungry.iter_mut().for_each(|walk| fill.take(walk));
+        hungry.retain(|walk| walk.quota > 0);
+    }
+    fill.table
+}
+
+/// What follows a turn.
+enum Then {
+    /// Its next one, in its time.
+    Again,
+    /// No more turns of this one.
+    Rest,
+    /// No more turns at all.
+    Stop,
+}
+
+/// Lets them take turns, each as often as its weight is to the heaviest: as many rounds as there are slots at most.
+fn turns(walks: &mut [Walk], mut turn: impl FnMut(&mut Walk) -> Then) {
+    walks.iter_mut().for_each(|walk| (walk.round, walk.rest) = (0, 0));
     let mut rounds = Rounds::new(walks.len() as u32);
-    // The heaviest takes a turn in every round, so these are enough.
     for round in 0..SLOTS {
         while let Some(next) = rounds.pop(round) {
             let walk = &mut walks[next as usize];
-            fill.take(walk);
-            if fill.left == 0 {
-                return fill.table;
+            match turn(walk) {
+                Then::Again => rounds.push(walk.next_turn(), next),
+                Then::Rest => {}
+                Then::Stop => return,
             }
-            rounds.push(walk.next_turn(), next);
         }
     }
-    fill.table
 }
 
 /// Who serves a flow of this hash: an index into the members that `table` was made of. Where that one is not usable the slots
@@ -53,6 +90,8 @@ struct Walk {
     at: u32,
     skip: u32,
     weight: u32,
+    /// Slots it has yet to get.
+    quota: u32,
     /// The round of its turn.
     round: u32,
     /// Rounds from turn to turn, and `weight`-ths of a round on top.
@@ -75,7 +114,19 @@ impl Walk {
         let at = (hash(1) % u64::from(SLOTS)) as u32;
         let skip = (hash(2) % u64::from(SLOTS - 1)) as u32 + 1;
         let (pause, extra) = (heaviest / weight, heaviest % weight);
-        Walk { index: index as u32, at, skip, weight, round: 0, pause, extra, rest: 0, rank: hash(3), address }
+        Walk {
+            index: index as u32,
+            at,
+            skip,
+            weight,
+            quota: 0,
+            round: 0,
+            pause,
+            extra,
+            rest: 0,
+            rank: hash(3),
+            address,
+        }
     }
 
     /// The round of its next turn: everybody takes part in the first one, the heaviest in all of them, the others as
@@ -125,25 +176,27 @@ struct Fill {
     table: Vec<u32>,
     /// One bit a slot: the table itself does not fit into the nearest cache.
     free: [u64; WORDS],
-    left: u32,
 }
 
 impl Fill {
-    /// Gives the walk its next free slot. There is one: `left` is not 0, and a walk comes by every slot.
-    fn take(&mut self, walk: &mut Walk) {
-        let mut at = walk.at;
-        while !self.is_free(at) {
-            at += walk.skip;
-            at -= if at >= SLOTS { SLOTS } else { 0 };
+    /// Gives the walk the slot it stands on, if that is free, and lets it go on.
+    fn look(&mut self, walk: &mut Walk) {
+        let (word, bit) = (walk.at as usize / 64 % WORDS, 1 << (walk.at % 64));
+        if self.free[word] & bit != 0 {
+            self.free[word] &= !bit;
+            self.table[walk.at as usize] = walk.index;
+            walk.quota -= 1;
         }
-        walk.at = at;
-        self.free[at as usize / 64 % WORDS] &= !(1 << (at % 64));
-        self.table[at as usize] = walk.index;
-        self.left -= 1;
+        walk.at += walk.skip;
+        walk.at -= if walk.at >= SLOTS { SLOTS } else { 0 };
     }
 
-    fn is_free(&self, slot: u32) -> bool {
-        self.free[slot as usize / 64 % WORDS] >> (slot % 64) & 1 != 0
+    /// Gives the walk its next free slot. There is one, as quotas add up to the slots, and a walk comes by every slot.
+    fn take(&mut self, walk: &mut Walk) {
+        let wanted = walk.quota - 1;
+        while walk.quota > wanted {
+            self.look(walk);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The host around the data plane: where answers to clients go, as commands and as the reference has it.
 
-use super::{CLIENTS, CLIENTS_MAC, client, far_client};
+use super::{CLIENTS, CLIENTS_MAC, NARROW, client, far_client, narrow_client};
 use crate::reference::{Routes, Towards};
 use evenkeel_model::Prefix;
 use std::net::IpAddr;
@@ -20,9 +20,11 @@ pub const HOST: &[&str] = &[
     "address add 2001:db8:c::c8/128 dev clients nodad",
     "route add 198.51.100.0/24 dev clients scope link",
     "route add 198.51.101.0/24 via 198.51.100.254 dev clients onlink",
+    "route add 198.51.102.0/24 via 198.51.100.254 dev clients onlink mtu lock 1300",
     "neighbour add 198.51.100.254 lladdr 02:00:00:00:09:fe dev clients nud permanent",
     "route add 2001:db8:c::/64 dev clients",
     "route add 2001:db8:c:1::/64 via fe80::1 dev clients",
+    "route add 2001:db8:c:2::/64 via fe80::1 dev clients mtu lock 1300",
     "neighbour add fe80::1 lladdr 02:00:00:00:09:fe dev clients nud permanent",
     "neighbour add 198.51.100.5 lladdr 02:00:00:00:09:05 dev clients nud permanent",
     "neighbour add 198.51.100.6 lladdr 02:00:00:00:09:06 dev clients nud permanent",
@@ -42,13 +44,14 @@ pub const HOST: &[&str] = &[
 pub(crate) fn client_mac(address: IpAddr) -> Option<[u8; 6]> {
     let known = [false, true].into_iter().flat_map(|v6| KNOWN.map(|host| (client(v6, host), host)));
     let host = known.into_iter().find(|(known, _)| *known == address).map(|(_, host)| host);
-    let far = [false, true].map(|v6| far_client(v6, 5)).contains(&address).then_some(0xfe);
+    let gated = [far_client(false, 5), far_client(true, 5), narrow_client(false, 5), narrow_client(true, 5)];
+    let far = gated.contains(&address).then_some(0xfe);
     Some([2, 0, 0, 0, 9, host.or(far)?])
 }
 
 /// The routes that [`HOST`] makes, of a host that forwards.
 pub fn routes() -> Routes {
-    let mut routes = Vec::new();
+    let (mut routes, mut mtus) = (Vec::new(), Vec::new());
     for v6 in [false, true] {
         let (host, network) = if v6 { (128, 64) } else { (32, 24) };
         let mut add = |address, length, towards| {
@@ -62,6 +65,8 @@ pub fn routes() -> Routes {
         // Clients other than these are asked for, as far as there are packets to them.
         add(client(v6, 0), network, Towards::Unresolved { interface: CLIENTS, next_hop: client(v6, 0) });
         add(far_client(v6, 0), network, neighbour([2, 0, 0, 0, 9, 0xfe]));
+        add(narrow_client(v6, 0), network, neighbour([2, 0, 0, 0, 9, 0xfe]));
+        mtus.extend(Prefix::new(narrow_client(v6, 0), network).ok().map(|prefix| (prefix, NARROW)));
     }
-    Routes { forwards: true, routes }
+    Routes { forwards: true, routes, mtus }
 }

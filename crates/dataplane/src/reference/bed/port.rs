@@ -40,6 +40,8 @@ pub const FULLNAT: u16 = 113;
 pub const FULLNAT_NO_OWN: u16 = 114;
 /// Real servers by every method, in turn: the newest is local, then a tunnel, FullNAT, NAT, direct routing.
 pub const MIXED: u16 = 115;
+/// NAT; the real server has the same port.
+pub const NAT_SAME: u16 = 116;
 /// The port of real servers that are translated.
 pub const SERVER: u16 = 8080;
 
@@ -93,6 +95,10 @@ pub const SIP: u16 = 182;
 pub const ONE_PACKET: u16 = 183;
 /// Every datagram by itself, of persistent clients; UDP, several real servers.
 pub const ONE_PACKET_PERSISTENT: u16 = 184;
+/// Every datagram by itself, by NAT; UDP.
+pub const ONE_PACKET_NAT: u16 = 187;
+/// Every datagram by itself, by FullNAT; UDP.
+pub const ONE_PACKET_FULLNAT: u16 = 188;
 /// One new connection a second.
 pub const LIMITED: u16 = 185;
 /// One new connection a second of each source.

@@ -256,6 +256,14 @@ impl Laying {
     fn one_packet(&mut self, topics: &[Topic]) -> &mut Laying {
         let options = ServiceOptions { one_packet: true, ..ServiceOptions::new(Scheduler::RoundRobin) };
         self.add(self.key(Protocol::Udp, port::ONE_PACKET), options.clone(), self.several(port::ONE_PACKET));
+        let translated = [
+            (Topic::Nat, port::ONE_PACKET_NAT, 21, Forwarding::Nat),
+            (Topic::FullNat, port::ONE_PACKET_FULLNAT, 22, Forwarding::FullNat),
+        ];
+        for (_, number, host, forwarding) in translated.into_iter().filter(|(topic, ..)| topics.contains(topic)) {
+            let member = self.member(host, port::SERVER, 1, forwarding);
+            self.add(self.key(Protocol::Udp, number), options.clone(), vec![member]);
+        }
         if topics.contains(&Topic::Persistence) {
             let host = if self.v6 { 128 } else { 32 };
             let options = ServiceOptions { persistence: Some(persistence(407, host)), ..options };
@@ -313,7 +321,8 @@ impl Laying {
             let member = self.member(host, port::SERVER, 1, Forwarding::Nat);
             self.add(self.key(protocol, number), ServiceOptions::new(Scheduler::RoundRobin), vec![member]);
         }
-        self
+        let same = self.member(21, port::NAT_SAME, 1, Forwarding::Nat);
+        self.add(self.key(protocol, port::NAT_SAME), ServiceOptions::new(Scheduler::RoundRobin), vec![same])
     }
 
     fn fullnat(&mut self, topics: &[Topic]) -> &mut Laying {

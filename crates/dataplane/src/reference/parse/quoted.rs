@@ -3,7 +3,7 @@
 use super::{
     super::wire::{array, has_ports, number},
     Flow,
-    skip::Head,
+    skip::{self, Head},
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -39,8 +39,8 @@ pub(super) fn error(head: &Head, ip: &[u8]) -> Option<Quoted> {
         if !matches!(kind, 1..=4) || first >> 4 != 6 {
             return None;
         }
-        let [protocol] = array(quoted, 6)?;
-        (40, IpAddr::from(array::<16>(quoted, 8)?), IpAddr::from(array::<16>(quoted, 24)?), protocol)
+        let (length, protocol) = skip::quoted(quoted)?;
+        (length, IpAddr::from(array::<16>(quoted, 8)?), IpAddr::from(array::<16>(quoted, 24)?), protocol)
     };
     let ports = if has_ports(protocol) {
         (number(quoted, length)?, number(quoted, length + 2)?)

@@ -42,7 +42,7 @@ pub(super) fn version4(door: Door, ip: &[u8]) -> Option<Head> {
     let word = number(ip, 6)?;
     let (offset, more) = (usize::from(word & 0x1fff) * 8, word & 0x2000 != 0);
     let part = part(name, offset, more);
-    let is_bad_fragment = part != Part::Whole && is_bad(offset, bytes.saturating_sub(transport));
+    let is_bad_fragment = part != Part::Whole && is_bad(offset, bytes.checked_sub(transport));
     Some(Head { source, destination, bytes, protocol, transport, part, is_bad_fragment })
 }
 
@@ -68,20 +68,42 @@ pub(super) fn version6(door: Door, ip: &[u8]) -> Option<Head> {
             let name = FragmentName { source, destination, identification, protocol: 0 };
             let (offset, more) = (usize::from(word & !7), word & 1 != 0);
             head.transport += 8;
-            let carried = bytes.saturating_sub(head.transport);
+            let carried = bytes.checked_sub(head.transport);
             head.part = part(name, offset, more);
-            head.is_bad_fragment |=
-                head.part != Part::Whole && (is_bad(offset, carried) || more && !carried.is_multiple_of(8));
+            let is_odd = more && !carried.is_some_and(|carried| carried.is_multiple_of(8));
+            if head.part != Part::Whole && (is_bad(offset, carried) || is_odd) {
+                return Some(Head { is_bad_fragment: true, ..head });
+            }
         } else {
             head.transport += (usize::from(length) + 1) * 8;
         }
         protocol = next;
     }
     let is_extension = matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | OPTIONS);
-    if is_extension && !matches!(head.part, Part::Later(_)) && !head.is_bad_fragment {
+    if is_extension && !matches!(head.part, Part::Later(_)) {
         return None;
     }
     Some(Head { protocol, ..head })
+}
+
+/// Where the transport header of a quoted IPv6 packet begins, and of what; `None`: it is not there, or beyond what is skipped.
+pub(super) fn quoted(ip: &[u8]) -> Option<(usize, u8)> {
+    let [mut protocol] = array(ip, 6)?;
+    let mut at = 40;
+    for _ in 0..EXTENSIONS {
+        let [next, length, high, low]: [u8; 4] = match protocol {
+            HOP_BY_HOP | ROUTING | FRAGMENT | OPTIONS => array::<8>(ip, at).and_then(|header| array(&header, 0))?,
+            _ => break,
+        };
+        let is_later = protocol == FRAGMENT && u16::from_be_bytes([high, low]) >> 3 != 0;
+        if is_later {
+            return None;
+        }
+        at += if protocol == FRAGMENT { 8 } else { (usize::from(length) + 1) * 8 };
+        protocol = next;
+    }
+    let is_extension = matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | OPTIONS);
+    (!is_extension).then_some((at, protocol))
 }
 
 /// The packet's length; `own` is the part of the header that `stated` does not count. At the tc door 0 stands for a merged
@@ -98,7 +120,7 @@ fn part(name: FragmentName, offset: usize, more: bool) -> Part {
     }
 }
 
-/// Whether it could overwrite TCP flags, or ends where no packet does.
-fn is_bad(offset: usize, carried: usize) -> bool {
-    offset == 8 || offset + carried > 0xffff
+/// Whether it could overwrite TCP flags, or ends where no packet does, or within its headers.
+fn is_bad(offset: usize, carried: Option<usize>) -> bool {
+    offset == 8 || carried.is_none_or(|carried| offset + carried > 0xffff)
 }

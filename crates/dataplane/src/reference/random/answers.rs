@@ -34,7 +34,8 @@ impl Random {
             let sender = if rng.chance(70) { from.ip() } else { bed::gateway(from.is_ipv6()) };
             return self.error_about(rng, from.is_ipv6(), (sender, to.ip()), &quoted);
         }
-        let frame: Frame = between(from, to, rng).payload(&vec![rng.bits() as u8; rng.below(40) as usize]);
+        let most = if self.about(Topic::TooBig) && rng.chance(30) { 1_400 } else { 40 };
+        let frame: Frame = between(from, to, rng).payload(&vec![rng.bits() as u8; rng.below(most) as usize]);
         if self.about(Topic::Fragments) && !self.about(Topic::AnswerFragments) {
             return frame.bytes();
         }
