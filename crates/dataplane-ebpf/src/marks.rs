@@ -155,8 +155,9 @@ impl EbpfDataplane {
         }
         let by_mark =
             |dest: &u32| self.maps.service_infos.get(self.service_of(*dest)).key.family & abi::SERVICE_BY_MARK != 0;
-        let any =
-            (0..self.sizes.dests).filter(|dest| self.maps.loads.get(*dest).connections != 0).any(|dest| by_mark(&dest));
+        let any = (0..self.state.dests_end)
+            .filter(|dest| self.maps.loads.get(*dest).connections != 0)
+            .any(|dest| by_mark(&dest));
         if !any {
             self.state.marks.kept.clear();
             self.state.marks.kept_all = false;

@@ -117,7 +117,7 @@ impl EbpfDataplane {
     fn take_up(&mut self, dest: u32, is_new: bool, info: DestInfo, address: SocketAddr) {
         if is_new {
             self.maps.dests.set(dest, abi::Dest { service: info.service, ..abi::Dest::default() });
-            self.state.free_dests.remove(&dest);
+            self.state.take_dest(dest);
             self.state.dests.insert((info.service, address), dest);
             self.state.by_address.entry(address.ip()).or_default().insert(dest);
             if servers::translation(info.method).is_some() {

@@ -38,6 +38,9 @@ pub(crate) struct State {
     pub(crate) free_services: BTreeSet<u32>,
     /// See `free_services`.
     pub(crate) free_dests: BTreeSet<u32>,
+    /// Indices from this one on have never been a real server's, as the lowest free one is taken: there may be room for many
+    /// more than there are.
+    pub(crate) dests_end: u32,
     /// Services whose list has to be written anew.
     pub(crate) dirty: BTreeSet<u32>,
     /// Services by bit of the address filter.
@@ -106,6 +109,7 @@ impl State {
             draining: BTreeMap::new(),
             free_services: (0..sizes.services).collect(),
             free_dests: (0..sizes.dests).collect(),
+            dests_end: 0,
             dirty: BTreeSet::new(),
             filter: HashMap::new(),
             answers: HashMap::new(),
@@ -124,6 +128,12 @@ impl State {
         state.adopt_dests(maps, sizes);
         state.marks = marks::adopt(maps, &mut state.cells, &mut state.entries, &mut state.filter)?;
         Ok(state)
+    }
+
+    /// An index is a real server's from now on.
+    pub(crate) fn take_dest(&mut self, dest: u32) {
+        self.free_dests.remove(&dest);
+        self.dests_end = self.dests_end.max(dest + 1);
     }
 
     fn adopt_services(&mut self, maps: &Maps, sizes: Sizes, sources: &HashMap<u32, Sources>) {
@@ -160,7 +170,7 @@ impl State {
                 continue;
             }
             let address = dest_address(&info);
-            self.free_dests.remove(&index);
+            self.take_dest(index);
             // Of several with one address, of which all but one drain, the one that is a member or was the last.
             let rank = |other: u32| (maps.dest_infos.get(other).member, maps.dest_infos.get(other).sequence);
             let known = self.dests.entry((info.service, address)).or_insert(index);

@@ -74,7 +74,7 @@ impl EbpfDataplane {
 
     pub(crate) fn tell_counters(&self, sink: &mut dyn FnMut(ServiceKey, Option<SocketAddr>, Counters)) {
         let live = self.state.entries.iter().filter(|(_, entry)| entry.live).map(|(index, _)| *index);
-        self.tell_counters_of(0..self.sizes.dests, live, sink);
+        self.tell_counters_of(0..self.state.dests_end, live, sink);
     }
 
     /// The same of one service, for no more work than that takes.
@@ -129,7 +129,7 @@ impl EbpfDataplane {
     pub(crate) fn zero_counters(&mut self, key: Option<&ServiceKey>) -> io::Result<()> {
         let only = key.map(|key| self.live(key)).transpose()?;
         let mut totals: BTreeMap<u32, Sums> = BTreeMap::new();
-        for dest in 0..self.sizes.dests {
+        for dest in 0..self.state.dests_end {
             let mut info = self.maps.dest_infos.get(dest);
             if info.used == 0 || only.is_some_and(|only| only != info.service) {
                 continue;

@@ -96,7 +96,7 @@ impl EbpfDataplane {
     /// Whether anything is counted of IPv4 and of IPv6.
     pub(crate) fn families_in_use(&self) -> (bool, bool) {
         let (mut v4, mut v6) = (false, false);
-        for dest in (0..self.sizes.dests).filter(|dest| self.maps.loads.get(*dest) != Load::default()) {
+        for dest in (0..self.state.dests_end).filter(|dest| self.maps.loads.get(*dest) != Load::default()) {
             match self.family_of(self.service_of(dest)) {
                 Family::V4 => v4 = true,
                 Family::V6 => v6 = true,

@@ -14,6 +14,7 @@ use host::root;
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    time::Instant,
 };
 
 const XDP_DROP: u32 = 1;
@@ -214,4 +215,27 @@ fn connections_keep_the_translation_they_were_made_for() {
     assert_eq!(counted(&mut plane), after, "what was counted outlives the index it was counted under");
     plane.zero(None).unwrap();
     assert_eq!(counted(&mut plane), after.map(|(who, ..)| (who, 0, 0, 0)));
+}
+
+#[test]
+fn room_for_many_real_servers_does_not_make_it_slow_to_count_a_few() {
+    if !root() {
+        return;
+    }
+    // The least of many: whatever else the machine does comes on top.
+    let least = |real_servers| {
+        let (mut plane, _) = EbpfDataplane::open(&Options { real_servers, ..options(None) }).unwrap();
+        plane.apply(&changes(Scheduler::RoundRobin, &[11, 12])).unwrap();
+        let once = |plane: &mut EbpfDataplane| {
+            let begun = Instant::now();
+            let mut told = 0;
+            plane.counters(&mut |_, _, _| told += 1).unwrap();
+            assert_eq!(told, 3);
+            begun.elapsed()
+        };
+        (0..50).map(|_| once(&mut plane)).min().unwrap()
+    };
+    let (little, much) = (least(16), least(1 << 17));
+    println!("{little:?} with room for 16, {much:?} with room for 131072");
+    assert!(much < little * 20, "{little:?} with room for 16, {much:?} with room for 131072");
 }
