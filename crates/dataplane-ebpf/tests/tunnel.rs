@@ -146,12 +146,15 @@ fn every_tunnel_puts_the_right_header_in_front() {
     let ways = ways();
     let mut plane = plane(&ways);
     for way in &ways {
-        for door in DOORS {
-            for length in [0, 1, 333, 1200] {
+        for length in [0, 1, 333, 1200] {
+            let frames = DOORS.map(|door| {
                 let outcome = plane.run(door, &ethernet(&query(way, 64, length)), 1).unwrap();
                 let inner = unwrapped(way, &outcome.frame);
                 assert_eq!(inner, query(way, 63, length), "{} {door:?}", way.tunnel);
-            }
+                outcome.frame
+            });
+            // The source port of GUE, too.
+            assert_eq!(frames[0], frames[1], "{}", way.tunnel);
         }
     }
 }
@@ -242,6 +245,10 @@ fn a_packet_too_big_for_the_tunnel_is_answered_from_the_virtual_address() {
             let fits = self::query(way, 64, usize::from(left) - ip_header - 8);
             let outcome = plane.run(door, &ethernet(&fits), 1).unwrap();
             assert_eq!(unwrapped(way, &outcome.frame).len(), usize::from(left));
+            answers += 1;
+            let more = self::query(way, 64, usize::from(left) + 1 - ip_header - 8);
+            plane.run(door, &ethernet(&more), 1).unwrap();
+            assert_eq!(drops(&mut plane, "too_big"), answers, "one byte more does not fit");
         }
     }
 }

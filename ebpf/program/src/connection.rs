@@ -130,7 +130,7 @@ fn run<const K: usize>(
     if packet.part == FIRST {
         fragment::goes(target.dest)?;
     }
-    forward::finish::<K>(frame, packet, key, hash, target, plan)
+    forward::finish::<K, false>(frame, packet, key, hash, target, plan)
 }
 
 /// The share of a timeout, as a shift, by which a packet's renewal of it may be noted late (PP-13).

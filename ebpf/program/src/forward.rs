@@ -4,10 +4,13 @@ use crate::{
     Frame, Verdict,
     ip::{ETHERNET, Packet, read, write},
     maps,
+    outer::source_port,
     plan::{FORWARD, Place},
-    translate, tunnel,
+    quick, translate, tunnel,
 };
-use evenkeel_abi::{DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, DEST_VLAN, Dest, Reason, flow::KEY4};
+use evenkeel_abi::{
+    DEST_FULLNAT, DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, DEST_VLAN, Dest, Reason, flow::KEY4,
+};
 
 /// Where a packet goes.
 #[derive(Clone, Copy)]
@@ -54,9 +57,9 @@ impl Target {
 }
 
 /// Counts the packet, rewrites its headers and says where it goes. `K` tells the family. Where more than the MAC addresses
-/// changes `plan` says what: the door does that.
+/// changes `plan` says what: the door does that. `ERROR`: it is one of ICMP, and `packet` has ports and protocol of what it quotes.
 #[inline(always)]
-pub fn finish<const K: usize>(
+pub fn finish<const K: usize, const ERROR: bool>(
     frame: &Frame,
     packet: &Packet,
     key: &[u64; K],
@@ -79,6 +82,13 @@ pub fn finish<const K: usize>(
     let mut verdict = if flags & DEST_RESOLVED == 0 { Verdict::resolve(index) } else { Verdict::send(interface) };
     if flags & (DEST_TUNNEL | DEST_VLAN) != 0 {
         // SAFETY: as above.
+        if flags & DEST_TUNNEL != 0 && !frame.tc && unsafe { quick::wraps::<K>(dest, flags, packet.bytes) } {
+            account(index, packet.bytes);
+            // SAFETY: as above.
+            let is_ipip = unsafe { quick::is_ipip::<K>(dest, flags) };
+            return Ok(if is_ipip { Verdict::ipip(index) } else { Verdict::wrap(index, source_port(hash)) });
+        }
+        // SAFETY: as above.
         verdict = verdict.tagged(unsafe { (*dest).vlan });
         if flags & DEST_TUNNEL != 0 {
             return tunnel::plan::<K>(packet, hash, target, verdict, plan);
@@ -94,6 +104,14 @@ pub fn finish<const K: usize>(
     }
     if flags & DEST_REWRITES == 0 {
         return Ok(verdict);
+    }
+    if K == KEY4 && !frame.tc && !ERROR && flags & DEST_RESOLVED != 0 && quick::translates::<K>(packet) {
+        if flags & DEST_FULLNAT == 0 {
+            return Ok(Verdict::nat(index));
+        }
+        if target.slot != NO_SLOT {
+            return Ok(Verdict::full_nat(target.slot));
+        }
     }
     translate::plan(FORWARD, packet, key, hash, target, verdict, plan)
 }

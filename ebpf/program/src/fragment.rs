@@ -144,7 +144,7 @@ pub fn later<const K: usize>(
         return answer::part::<K>(&packet, found as u32, plan);
     }
     let target = Target::of(found as u32, 0, NO_SLOT)?;
-    forward::finish::<K>(frame, &packet, flow, 0, target, plan)
+    forward::finish::<K, false>(frame, &packet, flow, 0, target, plan)
 }
 
 /// Gives the daemon the frame of a fragment that came before its first one. Where the ring has no room it is lost.

@@ -126,7 +126,7 @@ fn relay<const K: usize>(
         return Err(Reason::NotOurs);
     }
     let target = Target::of(flow::dest(found.value), 0, found.number())?;
-    let verdict = forward::finish::<K>(frame, &packet, key, hash, target, plan)?;
+    let verdict = forward::finish::<K, true>(frame, &packet, key, hash, target, plan)?;
     if verdict.rewrites() {
         let plan = plan.get()?;
         if plan.kind == FORWARD {

@@ -25,8 +25,10 @@ mod ip;
 mod limit;
 mod maps;
 mod mark;
+mod outer;
 mod pair;
 mod plan;
+mod quick;
 mod schedule;
 mod sip;
 mod template;
@@ -44,7 +46,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use core::ffi::c_void;
-use evenkeel_abi::{DEST_V6, Reason};
+use evenkeel_abi::{DEST_V6, Reason, flow::KEY4};
 
 /// What becomes of a packet, in one register: the compiler leaves parts of an enum undefined, which the verifier refuses to
 /// see copied.
@@ -58,6 +60,10 @@ const REASON: u32 = 3;
 const REWRITE: u32 = 4;
 const DONE: u32 = 5;
 const BACK: u32 = 6;
+const WRAP: u32 = 7;
+const IPIP: u32 = 8;
+const NAT: u32 = 9;
+const FULL_NAT: u32 = 10;
 
 impl Verdict {
     const fn new(kind: u32, value: u32) -> Verdict {
@@ -84,6 +90,14 @@ impl Verdict {
         Verdict::new(REASON, reason as u32)
     }
 
+    /// What has come of something.
+    pub fn of(outcome: Result<Verdict, Reason>) -> Verdict {
+        match outcome {
+            Ok(verdict) => verdict,
+            Err(reason) => Verdict::refuse(reason),
+        }
+    }
+
     /// To be rewritten as the plan on the door's stack says.
     pub const fn rewrite() -> Verdict {
         Verdict::new(REWRITE, 0)
@@ -92,6 +106,26 @@ impl Verdict {
     /// Whether it is [`Verdict::rewrite`].
     pub const fn rewrites(self) -> bool {
         self.kind() == REWRITE
+    }
+
+    /// To be wrapped to real server `dest`, see [`quick::wraps`]; `port`: see [`outer::source_port`]. XDP only.
+    pub const fn wrap(dest: u32, port: u16) -> Verdict {
+        Verdict::new(WRAP, dest).with(port)
+    }
+
+    /// The same where [`quick::is_ipip`].
+    pub const fn ipip(dest: u32) -> Verdict {
+        Verdict::new(IPIP, dest)
+    }
+
+    /// To be translated to real server `dest`, see [`quick::translates`]. XDP only.
+    pub const fn nat(dest: u32) -> Verdict {
+        Verdict::new(NAT, dest)
+    }
+
+    /// The same of FullNAT; `slot`: that of the connection.
+    pub const fn full_nat(slot: u32) -> Verdict {
+        Verdict::new(FULL_NAT, slot)
     }
 
     /// Sent; `code` is the door's.
@@ -106,7 +140,11 @@ impl Verdict {
 
     /// The same, leaving with a VLAN tag; 0: without one.
     pub const fn tagged(self, vlan: u16) -> Verdict {
-        Verdict(self.0 | (vlan as u64) << 48)
+        self.with(vlan)
+    }
+
+    const fn with(self, upper: u16) -> Verdict {
+        Verdict(self.0 | (upper as u64) << 48)
     }
 
     /// From [`Verdict::raw`].
@@ -123,11 +161,13 @@ impl Verdict {
         (self.0 >> 32) as u16 as u32
     }
 
-    const fn vlan(self) -> u16 {
+    /// The VLAN tag, or of [`Verdict::wrap`] the port.
+    pub const fn upper(self) -> u16 {
         (self.0 >> 48) as u16
     }
 
-    const fn value(self) -> u32 {
+    /// The real server, interface, slot, reason or code.
+    pub const fn value(self) -> u32 {
         self.0 as u32
     }
 }
@@ -154,14 +194,19 @@ pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
     let tag = vlan::take(ctx.as_ptr());
     let (data, end) = (ctx.data(), ctx.data_end());
     let frame = Frame { context: ctx.as_ptr(), data, end, length: (end - data) as u32, tc: false };
-    let mut verdict = ip::packet(&frame, &mut plan::Place);
-    if verdict.kind() == REWRITE {
-        verdict = plan::carry_out::<false>(ctx.as_ptr());
-    }
+    let verdict = ip::packet(&frame, &mut plan::Place);
+    let verdict = match verdict.kind() {
+        REWRITE => plan::carry_out::<false>(ctx.as_ptr()),
+        WRAP => quick::wrap(ctx.as_ptr(), verdict),
+        IPIP => Verdict::of(quick::ipip(ctx.as_ptr(), verdict)),
+        NAT => Verdict::of(quick::nat::<KEY4>(ctx.as_ptr(), verdict)),
+        FULL_NAT => Verdict::of(quick::full_nat::<KEY4>(ctx.as_ptr(), verdict)),
+        _ => verdict,
+    };
     match verdict.kind() {
         DONE => return verdict.value(),
         SEND => {
-            if verdict.vlan() != 0 && !vlan::put(ctx.as_ptr(), verdict.vlan()) {
+            if verdict.upper() != 0 && !vlan::put(ctx.as_ptr(), verdict.upper()) {
                 return drop_xdp(Reason::NoHeadroom);
             }
             if verdict.value() == ctx.ingress_ifindex() as u32 {
@@ -222,7 +267,7 @@ pub fn evenkeel_tc(ctx: TcContext) -> i32 {
         // The kernel has taken the tag out of the frame (PP-1).
         // SAFETY: a field of the context.
         let has_tag = unsafe { (*ctx.skb.skb).vlan_present } != 0;
-        if (has_tag || verdict.vlan() != 0) && !vlan::change(ctx.as_ptr(), has_tag, verdict.vlan()) {
+        if (has_tag || verdict.upper() != 0) && !vlan::change(ctx.as_ptr(), has_tag, verdict.upper()) {
             maps::count(Reason::NoHeadroom);
             return TC_ACT_SHOT as i32;
         }

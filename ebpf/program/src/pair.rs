@@ -10,7 +10,6 @@ use crate::{
     connection::{self, bucket, expired, is_busy, stride, unload},
     insert::{self, Acquired, CLAIMED, Claim, OUTCOME_SHIFT, TAKEN, THERE, acquire, claim, reason, refuse, take_over},
     maps,
-    plan::Plan,
 };
 use evenkeel_abi::{
     DEST_FULLNAT, DEST_OWN, Dest, Reason,
@@ -351,11 +350,21 @@ fn keep<const K: usize>(new: &mut New<K>, number: u32) -> Result<u32, Reason> {
     Ok(OURS)
 }
 
-/// Writes the director's own address towards the real server as the source of a plan, and returns its port, of the connection in the
-/// plan's slot (FullNAT): from its way back.
+/// What a connection of FullNAT has of the director towards its real server.
+pub struct Own {
+    /// The real server's index.
+    pub dest: u32,
+    /// Ports of the client's packets, as they stand in them.
+    pub client: u32,
+    /// The director's own address.
+    pub source: [u32; 4],
+    /// Its port, as it stands in packets.
+    pub port: u16,
+}
+
+/// That of the connection in slot `number`: from its way back.
 #[inline(always)]
-pub fn own<const K: usize>(plan: &mut Plan) -> Option<u32> {
-    let number = plan.slot;
+pub fn own<const K: usize>(number: u32) -> Option<Own> {
     let slot = slot::<K>(number)?;
     // SAFETY: words of a slot.
     let (value, last) = unsafe { (atomic::read(slot.add(1)), atomic::read(slot.add(1 + K))) };
@@ -366,11 +375,11 @@ pub fn own<const K: usize>(plan: &mut Plan) -> Option<u32> {
     // SAFETY: words of a slot.
     unsafe {
         let word = |index: usize| atomic::read(back.slot.add(2 + index));
-        if K == KEY4 {
-            plan.source[0] = word(0) as u32;
+        let source = if K == KEY4 {
+            [word(0) as u32, 0, 0, 0]
         } else {
-            plan.source = [(word(2) >> 32) as u32, word(2) as u32, (word(3) >> 32) as u32, word(3) as u32];
-        }
-        Some((word(K - 1) >> 48) as u32)
+            [(word(2) >> 32) as u32, word(2) as u32, (word(3) >> 32) as u32, word(3) as u32]
+        };
+        Some(Own { dest: flow::dest(value), client: (last >> 32) as u32, source, port: (word(K - 1) >> 48) as u16 })
     }
 }

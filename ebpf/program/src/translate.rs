@@ -98,7 +98,8 @@ fn to_server<const K: usize>(plan: &mut Plan) -> Result<(), Reason> {
     let mut from = plan.ports & 0xffff;
     if flags & DEST_FULLNAT != 0 {
         if plan.slot != NO_SLOT {
-            from = pair::own::<K>(plan).ok_or(Reason::Contended)?;
+            let own = pair::own::<K>(plan.slot).ok_or(Reason::Contended)?;
+            (plan.source, from) = (own.source, own.port as u32);
         } else if plan.port != 0 || !has_ports(plan.protocol as u8) {
             // Nor has a later fragment any.
             // SAFETY: as above.
@@ -165,13 +166,10 @@ fn rewrite<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) ->
     moved.0 += renamed.0;
     // SAFETY: as above.
     unsafe {
-        let old: u16 = read(at + checksum);
-        let new = moved.apply(old);
-        // RFC 768: 0 says that there is none.
-        if !udp {
-            write(at + checksum, new);
-        } else if old != 0 {
-            write(at + checksum, if new == 0 { 0xffff } else { new });
+        if udp {
+            moved.udp(at + checksum);
+        } else {
+            write(at + checksum, moved.apply(read(at + checksum)));
         }
     }
     Some(())
@@ -183,7 +181,7 @@ fn rewrite<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) ->
 /// # Safety
 /// The fixed header of this family may be touched.
 #[inline(always)]
-unsafe fn addresses<const K: usize>(ip: usize, source: Option<&[u32; 4]>, destination: &[u32; 4]) -> Change {
+pub unsafe fn addresses<const K: usize>(ip: usize, source: Option<&[u32; 4]>, destination: &[u32; 4]) -> Change {
     let (first, words) = if K == KEY4 { (12, 1) } else { (8, 4) };
     let mut moved = Change(0);
     // SAFETY: within the fixed header.
@@ -339,6 +337,35 @@ impl Change {
         unsafe {
             self.replace(read(at), new);
             write(at, new);
+        }
+    }
+
+    /// Writes half a word of the packet.
+    ///
+    /// # Safety
+    /// As for [`write`].
+    #[inline(always)]
+    pub unsafe fn write16(&mut self, at: usize, new: u16) {
+        // SAFETY: the caller's.
+        unsafe {
+            self.replace(read::<u16>(at) as u32, new as u32);
+            write(at, new);
+        }
+    }
+
+    /// Adjusts a UDP checksum (RFC 768: 0 says that there is none).
+    ///
+    /// # Safety
+    /// As for [`write`].
+    #[inline(always)]
+    pub unsafe fn udp(self, at: usize) {
+        // SAFETY: the caller's.
+        unsafe {
+            let old: u16 = read(at);
+            let new = self.apply(old);
+            if old != 0 {
+                write(at, if new == 0 { 0xffff } else { new });
+            }
         }
     }
 
