@@ -11,6 +11,9 @@ use crate::program;
 /// Modules of the director's tc door, beside those that a test asks for.
 const MODULES: &str = "sch_ingress cls_bpf";
 
+/// Names another object of the packet path than the one in the program.
+const OBJECT: &str = "EVENKEEL_EBPF_OBJECT";
+
 /// Whether this is the guest.
 pub fn inside() -> bool {
     std::env::var_os("UML_RUN").is_some()
@@ -39,5 +42,8 @@ pub fn boot(modules: &str, seconds: u32) -> Option<Command> {
     let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools/uml-run"));
     let modules = format!("{MODULES} {modules}");
     command.args(["-S", "-t", &seconds.to_string(), "-m", "1G", "-M", &modules]);
+    if std::env::var_os(OBJECT).is_some() {
+        command.args(["-e", OBJECT]);
+    }
     Some(command)
 }

@@ -53,7 +53,10 @@ fn sctp_through(door: &str) {
     let cells = sctp_cells(door);
     let mut bed = bed(door);
     native::finish_sctp(&bed, &["client", "director", "real-1", "real-2", "inside-1"]);
-    command(&bed, "client", &["ip", "link", "set", "eth0", "mtu", SMALL_MTU]);
+    for (router, _, _) in &bed.options().plan.client {
+        let router = router.to_string();
+        command(&bed, "client", &["ip", "route", "change", "default", "via", &router, "mtu", SMALL_MTU]);
+    }
     unwrap_at_the_second(&bed, &["--mode", "tun"]);
     start(&mut bed, door, &[], &cells);
     let wrong = try_all(&bed, &cells);
