@@ -2,6 +2,7 @@
 //! where it stands closes what is open, up to the block it can stand in.
 
 use super::{
+    reader::Tokens,
     table::{Keyword, Scope},
     value,
     word::{Token, Word},
@@ -52,12 +53,14 @@ struct Parser<'a> {
 }
 
 /// Reads the tokens of a file and its includes.
-pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Vec<Token>, out: &mut Vec<Diagnostic>) -> Vec<Node> {
+pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Tokens, out: &mut Vec<Diagnostic>) -> Vec<Node> {
     let start = Span::new(file, 0, 0);
     let mut parser = Parser { sources, out, stack: vec![Frame::new(Kind::Block(Scope::Top), None, start)], file };
+    let Tokens { tokens, mut complete } = tokens;
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         if parser.out.len() > crate::load::MOST_DIAGNOSTICS {
+            complete = false;
             break;
         }
         match token {
@@ -83,7 +86,7 @@ pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Vec<Token>, out: &m
             }
         }
     }
-    parser.finish()
+    parser.finish(complete)
 }
 
 impl Frame {
@@ -236,7 +239,7 @@ impl Parser<'_> {
             return Some(keyword);
         }
         if text == "nat_mask" && scope == Scope::VirtualServer {
-            let message = "`nat_mask` is a word of keepalived before 1.0 and has no effect";
+            let message = "`nat_mask` is a word of old keepalived and has no effect";
             let d = Diagnostic::warning(codes::NO_EFFECT, first.span, message);
             self.out.push(d.note("keepalived calls it unknown and ignores the line"));
             return None;
@@ -302,6 +305,13 @@ impl Parser<'_> {
         (text.get(first.span.range())? == first.text).then_some(())?;
         let line = self.sources.line_range(file, self.sources.line(file, first.span.start));
         let before = text.get(line.start..first.span.range().start)?;
+        // A line of a definition or of a sequence is no place for a brace of its own.
+        let goes_on = |text: Option<&str>| text.is_some_and(|text| text.trim_end().ends_with('\\'));
+        let previous = text.get(..line.start).and_then(|text| text.lines().next_back());
+        let is_made = before.trim_start().starts_with(['~', '@', '$']);
+        if is_made || goes_on(text.get(line.clone())) || goes_on(previous) {
+            return None;
+        }
         if before.chars().all(|c| c == ' ' || c == '\t') {
             let span = Span::new(file, line.start, line.start);
             return Some(Edit { span, replacement: format!("{before}}}\n").repeat(missing) });
@@ -338,9 +348,9 @@ impl Parser<'_> {
         }
     }
 
-    fn finish(mut self) -> Vec<Node> {
+    fn finish(mut self, complete: bool) -> Vec<Node> {
         let open = self.stack.len() - 1;
-        if let Some(inner) = self.stack.last().filter(|_| open > 0) {
+        if let Some(inner) = self.stack.last().filter(|_| open > 0 && complete) {
             let end = self.sources.text(self.file).len();
             let message = match open {
                 1 => format!("`{}` is not closed at the end of the file", inner.name()),
