@@ -8,7 +8,7 @@ use evenkeel_config::fuzzing;
 use proptest::prelude::*;
 use std::{fs, path::PathBuf};
 
-/// Runs of each target.
+/// Runs of a target.
 const RUNS: u32 = 10_000;
 
 /// xorshift64*: small, seeded, good enough to choose bytes.
@@ -130,10 +130,10 @@ fn seeds(directory: &str, extension: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-fn run(seeds: &[Vec<u8>], target: fn(&[u8])) {
+fn run(seeds: &[Vec<u8>], runs: u32, target: fn(&[u8])) {
     assert!(!seeds.is_empty());
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-    for run in 0..RUNS {
+    for run in 0..runs {
         let mutated = mutate(&seeds[dice.roll(seeds.len())], &mut dice);
         if std::panic::catch_unwind(|| target(&mutated)).is_err() {
             panic!("run {run} fails on {:?}", String::from_utf8_lossy(&mutated));
@@ -145,7 +145,7 @@ fn run(seeds: &[Vec<u8>], target: fn(&[u8])) {
 fn mutated_ldirectord_files_keep_every_promise() {
     let mut seeds = seeds("../../tests/conformance/ldirectord", "cf");
     seeds.extend(self::seeds("tests/setups", "cf"));
-    run(&seeds, fuzzing::ldirectord);
+    run(&seeds, RUNS, fuzzing::ldirectord);
 }
 
 #[test]
@@ -154,7 +154,8 @@ fn mutated_keepalived_files_keep_every_promise() {
     seeds.extend(self::seeds("tests/setups", "conf"));
     // One of them is there to reach a bound, which takes its time.
     seeds.retain(|seed| seed.len() < 8192);
-    run(&seeds, fuzzing::keepalived);
+    // Each reads several files, and blocks are larger than lines.
+    run(&seeds, RUNS / 3, fuzzing::keepalived);
 }
 
 #[test]
@@ -167,7 +168,7 @@ fn mutated_native_files_keep_every_promise() {
         .filter(|toml| toml.starts_with(b"["))
         .collect();
     native.extend(seeds("tests/golden", "toml"));
-    run(&native, fuzzing::native);
+    run(&native, RUNS, fuzzing::native);
 }
 
 proptest! {

@@ -218,6 +218,9 @@ impl Reader<'_> {
         } else if let Some(first) = block.first_mut() {
             *first = Line { text: value, place };
         }
+        for line in &mut block {
+            line.place = line.place.repeated();
+        }
         self.definitions.insert(name, Rc::new(block));
     }
 
@@ -312,7 +315,7 @@ impl Reader<'_> {
                 let line = Line { text: value, place: Place::Whole(span) };
                 self.definitions.insert(name, Rc::new(vec![line]));
             }
-            self.emit(&rest, place.from(head), depth + 1);
+            self.emit(&rest, place.from(head).repeated(), depth + 1);
             if self.steps == 0 {
                 return;
             }
@@ -341,7 +344,7 @@ impl Reader<'_> {
             let (raw, span) = (text.get(start..end).unwrap_or(""), place.span(start, end));
             at = end;
             if !raw.contains('$') {
-                self.tokens.push(Token::Word(Word { text: word::unquoted(raw), span, quoted }));
+                self.tokens.push(Token::Word(Word { text: word::unquoted(raw), span, quoted, made: place.is_made() }));
             } else if let Some(lines) = self.whole(raw) {
                 if !first {
                     self.tokens.push(Token::End);
@@ -369,7 +372,7 @@ impl Reader<'_> {
     /// What a word became, as words.
     fn put(&mut self, expanded: &str, raw: &str, span: Span, quoted: bool) {
         if quoted || expanded == raw {
-            self.tokens.push(Token::Word(Word { text: word::unquoted(expanded), span, quoted }));
+            self.tokens.push(Token::Word(Word { text: word::unquoted(expanded), span, quoted, made: true }));
             return;
         }
         let mut at = 0;
@@ -385,7 +388,7 @@ impl Reader<'_> {
                 }
                 Piece::Word { start, end, quoted } => {
                     let text = word::unquoted(expanded.get(start..end).unwrap_or(""));
-                    self.tokens.push(Token::Word(Word { text, span, quoted }));
+                    self.tokens.push(Token::Word(Word { text, span, quoted, made: true }));
                     end
                 }
             };
