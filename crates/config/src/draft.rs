@@ -5,7 +5,7 @@
 
 mod elections;
 
-use crate::codes;
+use crate::{codes, keepalived::vrrp::Vrrp};
 use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight, vrrp};
 use evenkeel_source::{Code, Diagnostic, Label, Span, Spanned};
 use std::{
@@ -22,7 +22,12 @@ pub(crate) struct Draft {
     pub(crate) services: Vec<ServiceDraft>,
     /// Services that were written but could not be read; they keep E0220 quiet.
     pub(crate) broken_services: usize,
-    pub(crate) vrrp: Vec<VrrpDraft>,
+    /// What the files ask for and this release does not do; `run` refuses it.
+    pub(crate) unserved: Vec<Diagnostic>,
+    /// What they say about VRRP.
+    pub(crate) vrrp: Vrrp,
+    /// VRRP instances.
+    pub(crate) elections: Vec<VrrpDraft>,
 }
 
 /// A VRRP instance and where its parts were written.
@@ -86,7 +91,9 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     }
     into.services.extend(other.services);
     into.broken_services += other.broken_services;
+    into.unserved.extend(other.unserved);
     into.vrrp.extend(other.vrrp);
+    into.elections.extend(other.elections);
 }
 
 fn setting<T: PartialEq + Debug>(
@@ -114,7 +121,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
         report_real_servers(service, out);
         report_weights(service, out);
     }
-    elections::report(&draft.vrrp, out);
+    elections::report(&draft.elections, out);
     let settings = draft.settings;
     Cluster {
         settings: Settings {
@@ -131,7 +138,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             timeouts: settings.timeouts.map(|s| s.value).unwrap_or_default(),
         },
         services: draft.services.into_iter().map(|s| s.service).collect(),
-        vrrp: draft.vrrp.into_iter().filter(|v| !v.broken).map(|v| v.instance).collect(),
+        vrrp: draft.elections.into_iter().filter(|v| !v.broken).map(|v| v.instance).collect(),
     }
 }
 

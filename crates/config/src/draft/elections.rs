@@ -16,16 +16,16 @@ pub(super) fn report(instances: &[VrrpDraft], out: &mut Vec<Diagnostic>) {
         if let Some(first) = routers.insert(router, *vrid) {
             let message =
                 format!("two instances are virtual router {} on {}", instance.vrid, shown(&instance.interface));
-            out.push(Diagnostic::error(codes::VRRP_TWICE, *vrid, message).label(first, "the other one"));
+            out.push(Diagnostic::error(codes::VRRP_ID, *vrid, message).label(first, "the other one"));
         }
         if let Some(first) = names.insert(&instance.name, *name) {
             let message = format!("two VRRP instances are named `{}`", shown(&instance.name));
-            out.push(Diagnostic::error(codes::VRRP_TWICE, *name, message).label(first, "the other one"));
+            out.push(Diagnostic::error(codes::VRRP_NAME, *name, message).label(first, "the other one"));
         }
         for (vip, span) in instance.addresses.iter().zip(addresses) {
             if let Some(first) = claims.insert(vip.address, *span) {
                 let message = format!("{} is claimed twice", vip.address);
-                out.push(Diagnostic::error(codes::VRRP_TWICE, *span, message).label(first, "first here"));
+                out.push(Diagnostic::error(codes::VRRP_ADDRESS, *span, message).label(first, "first here"));
             }
         }
         if let Some(group) = &instance.group {

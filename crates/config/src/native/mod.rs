@@ -119,7 +119,7 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
             if out.len() > crate::load::MOST_DIAGNOSTICS {
                 break;
             }
-            draft.vrrp.extend(vrrp::read(name, &table, out));
+            draft.elections.extend(vrrp::read(name, &table, out));
         }
     }
     // As they stand in the file, services by mark among the others.
