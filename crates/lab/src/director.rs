@@ -19,6 +19,8 @@ use crate::process::Process;
 const LOOK: Duration = Duration::from_millis(5);
 /// A director that does not answer within this time is as good as dead.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// No start or end takes longer, even in a guest on a busy machine, whose kernel looks the program over.
+const START_OR_END: Duration = Duration::from_secs(60);
 /// How much of the log an error shows.
 const LOG_TAIL: u64 = 2000;
 
@@ -65,7 +67,7 @@ impl Director {
     pub fn start(&mut self, arguments: &[&str]) -> Result<Duration, Error> {
         let begun = Instant::now();
         self.spawn(arguments)?;
-        self.wait("answers", Duration::from_secs(15), |_| true)?;
+        self.wait("answers", START_OR_END, |_| true)?;
         Ok(begun.elapsed())
     }
 
@@ -102,7 +104,7 @@ impl Director {
     /// SIGTERM, and waits for the end.
     pub fn terminate(&mut self) -> Result<ExitStatus, Error> {
         self.signal(Signal::TERM)?;
-        self.wait_end(Duration::from_secs(15))
+        self.wait_end(START_OR_END)
     }
 
     /// A subcommand of evenkeel for this instance, run in the director's node.

@@ -208,7 +208,7 @@ pub fn start(bed: &mut Bed, door: &str, more: &[&str], cells: &[Cell]) {
     let path = bed.write("director.toml", &text).expect("the file is written");
     let options = [&[&path, "--connections", "65536", "--attach", door], more].concat();
     bed.director.start(&options).expect("the director starts");
-    bed.director.wait("was ready", LIMIT, all_reachable).expect("every real server is reachable");
+    bed.director.wait("was ready", 3 * LIMIT, all_reachable).expect("every real server is reachable");
 }
 
 /// Ends the director in good order.
