@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{brief, errors, golden, native, only, rendered};
+use common::{brief, errors, golden, ldirectord, native, only, rendered};
 use evenkeel_model::{
     Alerts, Body, Forwarding, GueChecksum, HashFlags, HttpMethod, OnFail, PersistenceEngine, Probe, Protocol,
     Scheduler, StartState, Thresholds, Tunnel,
@@ -242,6 +242,11 @@ fn ftp_is_what_port_21_of_tcp_speaks_unless_it_is_said_otherwise() {
         ("192.0.2.1:*", "", false),
     ] {
         assert_eq!(read(listen, more), Some(ftp), "{listen} {more}");
+    }
+    for (virtual_service, ftp) in [("192.0.2.1:21", true), ("192.0.2.1:80", false)] {
+        let text = format!("virtual={virtual_service}\n\treal=192.0.2.2 masq\n\tprotocol=tcp\n\tchecktype=connect\n");
+        let cluster = ldirectord(&text).cluster.unwrap();
+        assert_eq!(cluster.services[0].ftp, ftp, "{text}");
     }
     for (listen, wanted) in [
         ("udp://192.0.2.1:21", "error E0504 4:7 ftp of 192.0.2.1:21/udp"),

@@ -274,20 +274,21 @@ impl Relay {
 /// Listens on the virtual address, whether the host has it already or not.
 fn listen(key: &ServiceKey) -> io::Result<TcpListener> {
     let address = key.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let socket = bound(SocketAddr::new(address, key.port()))?;
+    let socket = socket(address)?;
+    // What an earlier run's connections leave behind is no reason to wait.
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::new(address, key.port()))?;
     socket.listen(BACKLOG)
 }
 
-/// A socket with this address of the host, or of which it soon may be.
-fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
+/// A socket that can have this address, whether it is the host's already or not.
+fn socket(address: IpAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
     if address.is_ipv4() {
         sockopt::set_ip_freebind(&socket, true)?;
     } else {
         sockopt::set_ipv6_freebind(&socket, true)?;
     }
-    socket.bind(address)?;
     Ok(socket)
 }
 

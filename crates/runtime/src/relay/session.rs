@@ -1,6 +1,6 @@
 //! One control connection: what [`Dialog`] wants done, on two sockets.
 
-use super::{Call, bound};
+use super::{Call, socket};
 use crate::clock::Clock;
 use evenkeel_ftp::{CHUNK, Dialog, Ends, Input, Output};
 use evenkeel_machine::{Machine, Outbox};
@@ -66,7 +66,9 @@ async fn part(mut client: TcpStream) {
 
 /// A connection to the real server from the virtual address, which data connections come from as well.
 async fn connect(virtual_address: SocketAddr, real_server: SocketAddr) -> io::Result<TcpStream> {
-    let stream = bound(SocketAddr::new(virtual_address.ip(), 0))?.connect(real_server).await?;
+    let socket = socket(virtual_address.ip())?;
+    socket.bind(SocketAddr::new(virtual_address.ip(), 0))?;
+    let stream = socket.connect(real_server).await?;
     prepare(&stream)?;
     Ok(stream)
 }
