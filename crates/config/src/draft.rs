@@ -240,7 +240,7 @@ pub(crate) fn report_port(
         Forwarding::DirectRouting => "direct routing",
         Forwarding::Tunnel(_) => "a tunnel",
         Forwarding::Local => "local delivery",
-        Forwarding::Nat | Forwarding::FullNat => return,
+        Forwarding::Nat | Forwarding::FullNat | Forwarding::Relay => return,
     };
     out.push(
         Diagnostic::warning(code, span, format!("{how} does not change ports: packets arrive on port {service_port}"))

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{brief, errors, golden, native, only, rendered};
+use common::{brief, errors, golden, ldirectord, native, only, rendered};
 use evenkeel_model::{
     Alerts, Body, Forwarding, GueChecksum, HashFlags, HttpMethod, OnFail, PersistenceEngine, Probe, Protocol,
     Scheduler, StartState, Thresholds, Tunnel,
@@ -224,4 +224,35 @@ fn what_does_not_go_together_is_refused() {
         mark("[mark.1]\nmatch = \"192.0.2.1 80\""),
         "error E0121 2:9 ports need one of tcp, udp and sctp before them"
     );
+}
+
+#[test]
+fn ftp_is_what_port_21_of_tcp_speaks_unless_it_is_said_otherwise() {
+    let read = |listen: &str, more: &str| {
+        let text =
+            format!("[service.a]\nlisten = \"{listen}\"\nforward = \"nat\"\nreal_servers = [\"192.0.2.2\"]\n{more}\n");
+        native(&text).cluster.map(|cluster| cluster.services[0].ftp)
+    };
+    for (listen, more, ftp) in [
+        ("192.0.2.1:21", "", true),
+        ("192.0.2.1:21", "ftp = false", false),
+        ("192.0.2.1:2121", "", false),
+        ("192.0.2.1:2121", "ftp = true", true),
+        ("udp://192.0.2.1:21", "", false),
+        ("192.0.2.1:*", "", false),
+    ] {
+        assert_eq!(read(listen, more), Some(ftp), "{listen} {more}");
+    }
+    for (virtual_service, ftp) in [("192.0.2.1:21", true), ("192.0.2.1:80", false)] {
+        let text = format!("virtual={virtual_service}\n\treal=192.0.2.2 masq\n\tprotocol=tcp\n\tchecktype=connect\n");
+        let cluster = ldirectord(&text).cluster.unwrap();
+        assert_eq!(cluster.services[0].ftp, ftp, "{text}");
+    }
+    for (listen, wanted) in [
+        ("udp://192.0.2.1:21", "error E0504 4:7 ftp of 192.0.2.1:21/udp"),
+        ("192.0.2.1:*", "error E0504 4:7 ftp of 192.0.2.1:0/tcp"),
+    ] {
+        let text = format!("[service.a]\nlisten = \"{listen}\"\nreal_servers = [\"192.0.2.2\"]\nftp = true\n");
+        assert_eq!(only(&native(&text)), wanted);
+    }
 }

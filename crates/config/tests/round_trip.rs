@@ -260,14 +260,14 @@ fn service() -> impl Strategy<Value = Service> {
             address: SocketAddr::new(ip, served(key, forwarding, own)),
             forwarding,
         });
-        let three = (option::of(persistence(key.family())), any::<bool>(), behaviour(), matches(v6));
+        let three = (option::of(persistence(key.family())), any::<bool>(), behaviour(), matches(v6), any::<bool>());
         let name = prop_oneof![Just(key.to_string()), text()];
         let one = (name, scheduler.clone(), vec(real_server(key), 0..4), option::of(fallback));
         let two = (option::of(command.clone()), any::<(bool, bool, bool)>(), prefixes(), prefixes());
         (one, two, three, option::of(any_path()), option::of(alerts())).prop_map(
             move |((name, scheduler, real_servers, fallback), two, three, monitor_file, alerts)| {
                 let (fallback_command, (quiesce, up, clean_stop), allow, deny) = two;
-                let (persistence, one_packet, behaviour, matches) = three;
+                let (persistence, one_packet, behaviour, matches, ftp) = three;
                 Service {
                     name,
                     key,
@@ -282,6 +282,7 @@ fn service() -> impl Strategy<Value = Service> {
                     one_packet: one_packet && matches!(key.protocol(), None | Some(Protocol::Udp)),
                     behaviour,
                     matches: if key.mark().is_some() { matches } else { Vec::new() },
+                    ftp: ftp && key.protocol() == Some(Protocol::Tcp) && key.port() > 0,
                     clean_stop,
                     monitor_file,
                     alerts,

@@ -3,15 +3,16 @@
 use crate::{
     plane::EbpfDataplane,
     slots::Seen,
-    state::{dest_address, model_key},
+    state::{dest_address, model_key, words},
 };
 use evenkeel_abi::{
     self as abi, Settings,
-    flow::{self, KEY4, KEY6, TEMPLATE_ASSURED},
+    flow::{self, KEY4, KEY6, TEMPLATE_ASSURED, WAYS},
+    hash,
     state::{self, State},
 };
 use evenkeel_dataplane::{Connection, ConnectionFilter};
-use evenkeel_model::ServiceKey;
+use evenkeel_model::{Protocol, ServiceKey};
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -65,6 +66,45 @@ impl EbpfDataplane {
             }
         }
         Ok(next)
+    }
+
+    /// The service and real server of one connection.
+    pub(crate) fn find_connection(
+        &mut self,
+        protocol: Protocol,
+        client: SocketAddr,
+        virtual_address: SocketAddr,
+    ) -> io::Result<Option<(ServiceKey, SocketAddr)>> {
+        let all = ConnectionFilter::default();
+        let pass = self.pass(&all)?;
+        let secret = self.maps.header.get(0).secret;
+        let ports = u32::from(client.port().to_be()) | u32::from(virtual_address.port().to_be()) << 16;
+        let ports = flow::ports(ports, protocol.number());
+        let (from, to) = (words(client.ip()), words(virtual_address.ip()));
+        let join = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        Ok(match (client, virtual_address) {
+            (SocketAddr::V4(_), SocketAddr::V4(_)) => {
+                let key = [join(from[0], to[0]), ports];
+                self.at_hash(hash::flow4(secret, &key), &key, &pass)
+            }
+            (SocketAddr::V6(_), SocketAddr::V6(_)) => {
+                let key =
+                    [join(from[0], from[1]), join(from[2], from[3]), join(to[0], to[1]), join(to[2], to[3]), ports];
+                self.at_hash(hash::flow6(secret, &key), &key, &pass)
+            }
+            (SocketAddr::V4(_), SocketAddr::V6(_)) | (SocketAddr::V6(_), SocketAddr::V4(_)) => None,
+        })
+    }
+
+    /// The connection of a key, which lies in one of the two buckets of its hash.
+    fn at_hash<const K: usize>(&self, hash: u64, key: &[u64; K], pass: &Pass<'_>) -> Option<(ServiceKey, SocketAddr)> {
+        let mask = self.sizes.buckets - 1;
+        let buckets = [hash::first_bucket(hash, mask), hash::second_bucket(hash, mask)];
+        let slots = buckets.into_iter().flat_map(|bucket| (0..WAYS as u32).map(move |way| bucket * WAYS as u32 + way));
+        let mut seen = slots.filter_map(|slot| self.see::<K>(slot));
+        let seen = seen.find(|seen| seen.flow() == *key && state::is_connection(seen.state()))?;
+        let shown = self.shown(&seen, self.end_of(seen.dest()), pass)?;
+        Some((shown.service, shown.real_server))
     }
 
     /// The next part of the slots, and where to go on.

@@ -2,6 +2,7 @@
 
 use crate::{
     mapped::PUBLISH,
+    options,
     plane::EbpfDataplane,
     servers,
     state::{self, words},
@@ -33,7 +34,8 @@ impl EbpfDataplane {
         let info = self.maps.dest_infos.get(dest);
         let address = state::dest_address(&info).ip();
         // A service of every port, or by mark, has no port of its own that could be translated.
-        let keeps_port = self.maps.service_infos.get(info.service).key.port == 0;
+        let service = self.maps.service_infos.get(info.service);
+        let keeps_port = service.key.port == 0;
         let mut wanted = servers::element(&info, words(address), keeps_port);
         match self.state.hops.get(&address) {
             Some(NextHop::Resolved { route, source, destination }) => {
@@ -63,6 +65,12 @@ impl EbpfDataplane {
                     ..wanted
                 };
             }
+        }
+        if service.flags & options::NOTE_MEETING != 0 {
+            // PP-53: both know the director by this address.
+            let meeting = state::model_key(&service.key).address();
+            wanted.own = meeting.map_or(wanted.own, words);
+            wanted.flags |= abi::DEST_OWN;
         }
         self.store_dest(dest, wanted);
     }

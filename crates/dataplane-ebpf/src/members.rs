@@ -144,7 +144,7 @@ impl EbpfDataplane {
 
     /// Generic XDP sees packets whose checksums are not whole yet, and cannot translate them.
     fn check_doors(&self, address: SocketAddr, server: RealServer) -> io::Result<()> {
-        if servers::translation(servers::method(server.forwarding)).is_none() {
+        if !servers::is_answered(servers::method(server.forwarding)) {
             return Ok(());
         }
         let generic = self.links.doors.values().find(|door| door.attachment.mode == Mode::Generic);
@@ -162,7 +162,7 @@ impl EbpfDataplane {
     pub(crate) fn translated(&self) -> Option<SocketAddr> {
         let all = self.state.dests.values().chain(self.state.draining.keys());
         let mut infos = all.map(|dest| self.maps.dest_infos.get(*dest));
-        infos.find(|info| servers::translation(info.method).is_some()).map(|info| dest_address(&info))
+        infos.find(|info| servers::is_answered(info.method)).map(|info| dest_address(&info))
     }
 
     /// Counts a service's real server of one weight out, of another one in, and sees that the list it then has will find

@@ -18,19 +18,23 @@ use std::sync::atomic::fence;
 const NOTE_FLAGS: u32 = 20;
 /// … the engine without persistence, …
 const NOTE_SIP: u32 = 1 << 23;
-/// … and that a client made it.
+/// … that a client made it, …
 const NOTE_BY_EDIT: u32 = 1 << 24;
+/// … and that it is there for one data connection.
+pub(crate) const NOTE_MEETING: u32 = 1 << 25;
 
 /// A service's note as its flags keep it.
 fn note_of(flags: u32) -> Note {
     let own = (flags >> NOTE_FLAGS & 7) as u8;
-    Note { flags: own, sip: flags & NOTE_SIP != 0, by_edit: flags & NOTE_BY_EDIT != 0 }
+    let has = |bit: u32| flags & bit != 0;
+    Note { flags: own, sip: has(NOTE_SIP), by_edit: has(NOTE_BY_EDIT), is_meeting: has(NOTE_MEETING) }
 }
 
 fn note_flags(note: Note) -> u32 {
     let by_edit = if note.by_edit { NOTE_BY_EDIT } else { 0 };
     let sip = if note.sip { NOTE_SIP } else { 0 };
-    u32::from(note.flags & 7) << NOTE_FLAGS | sip | by_edit
+    let meeting = if note.is_meeting { NOTE_MEETING } else { 0 };
+    u32::from(note.flags & 7) << NOTE_FLAGS | sip | by_edit | meeting
 }
 
 /// The flags that go with options.
@@ -204,7 +208,7 @@ mod tests {
                 new_rate: Some(9),
                 source_rate: Some(3),
             },
-            note: Note { flags: 5, sip: true, by_edit: true },
+            note: Note { flags: 5, sip: true, by_edit: true, is_meeting: true },
             ..plain.clone()
         };
         for options in [plain, all] {
@@ -218,9 +222,10 @@ mod tests {
     fn a_note_is_kept_in_bits_that_nothing_else_has() {
         let plain = ServiceOptions::new(Scheduler::RoundRobin);
         for note in [
-            Note { flags: 7, sip: false, by_edit: false },
-            Note { flags: 0, sip: true, by_edit: false },
-            Note { flags: 0, sip: false, by_edit: true },
+            Note { flags: 7, ..Note::default() },
+            Note { sip: true, ..Note::default() },
+            Note { by_edit: true, ..Note::default() },
+            Note { is_meeting: true, ..Note::default() },
         ] {
             let options = ServiceOptions { note, ..plain.clone() };
             assert_eq!(note_of(flags(&options)), note);

@@ -15,7 +15,7 @@ use evenkeel_abi::Reason;
 use evenkeel_dataplane::{
     ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Service, Table,
 };
-use evenkeel_model::{ServiceKey, Timeouts};
+use evenkeel_model::{Protocol, ServiceKey, Timeouts};
 use std::{
     collections::BTreeMap,
     io,
@@ -127,6 +127,15 @@ impl Dataplane for EbpfDataplane {
         sink: &mut dyn FnMut(Connection) -> bool,
     ) -> io::Result<Option<u64>> {
         self.list_connections(filter, from, sink)
+    }
+
+    fn find(
+        &mut self,
+        protocol: Protocol,
+        client: SocketAddr,
+        virtual_address: SocketAddr,
+    ) -> io::Result<Option<(ServiceKey, SocketAddr)>> {
+        self.find_connection(protocol, client, virtual_address)
     }
 
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {

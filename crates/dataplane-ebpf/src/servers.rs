@@ -5,10 +5,18 @@ use evenkeel_dataplane::RealServer;
 use evenkeel_model::{Family, Forwarding, GueChecksum, ServiceKey, Thresholds, Tunnel, Weight};
 use std::{io, net::SocketAddr};
 
+/// `METHOD_*` that the program does not know: to it the real server is local (PP-52).
+const METHOD_RELAY: u8 = 5;
+
 /// How a real server's connections are translated; `None`: not at all. Connections are made for one way of it, which
 /// therefore never changes under an index.
 pub(crate) fn translation(method: u8) -> Option<u8> {
     [abi::METHOD_NAT, abi::METHOD_FULLNAT].into_iter().find(|translated| *translated == method)
+}
+
+/// Whether the answers, or those of the data connections that go with a relay, come back by the director.
+pub(crate) fn is_answered(method: u8) -> bool {
+    method == METHOD_RELAY || translation(method).is_some()
 }
 
 /// `METHOD_*`.
@@ -19,6 +27,7 @@ pub(crate) fn method(forwarding: Forwarding) -> u8 {
         Forwarding::Nat => abi::METHOD_NAT,
         Forwarding::FullNat => abi::METHOD_FULLNAT,
         Forwarding::Tunnel(_) => abi::METHOD_TUNNEL,
+        Forwarding::Relay => METHOD_RELAY,
     }
 }
 
@@ -33,6 +42,7 @@ pub(crate) fn note(info: &mut DestInfo, server: RealServer) {
         Forwarding::Tunnel(Tunnel::Ipip)
         | Forwarding::DirectRouting
         | Forwarding::Local
+        | Forwarding::Relay
         | Forwarding::Nat
         | Forwarding::FullNat => (abi::TUNNEL_IPIP, abi::CHECKSUM_NONE, 0),
     };
@@ -51,6 +61,7 @@ pub(crate) fn read(info: &DestInfo) -> RealServer {
         abi::METHOD_NAT => Forwarding::Nat,
         abi::METHOD_FULLNAT => Forwarding::FullNat,
         abi::METHOD_TUNNEL => Forwarding::Tunnel(tunnel(info)),
+        METHOD_RELAY => Forwarding::Relay,
         _ => Forwarding::DirectRouting,
     };
     RealServer {
@@ -88,7 +99,7 @@ fn gue_checksum(checksum: GueChecksum) -> u8 {
 pub(crate) fn element(info: &DestInfo, address: [u32; 4], keeps_port: bool) -> Dest {
     let translated = translation(info.method).is_some();
     let bits = [
-        (info.method == abi::METHOD_LOCAL, abi::DEST_LOCAL),
+        ([abi::METHOD_LOCAL, METHOD_RELAY].contains(&info.method), abi::DEST_LOCAL),
         (info.member == 0 || info.weight == 0, abi::DEST_NO_NEW),
         (info.member == 0 || info.down != 0, abi::DEST_GONE),
         (info.family == 6, abi::DEST_ADDRESS_V6),
@@ -117,7 +128,7 @@ pub(crate) fn check_family(key: &ServiceKey, address: SocketAddr, server: RealSe
         return Ok(());
     }
     let means = match server.forwarding {
-        Forwarding::Nat => "address translation (NAT)",
+        Forwarding::Nat | Forwarding::Relay => "address translation (NAT)",
         Forwarding::FullNat => "address translation (FullNAT)",
         Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Local => "direct routing",
     };

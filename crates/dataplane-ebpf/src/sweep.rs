@@ -3,6 +3,7 @@
 use crate::{
     clients::Clients,
     mapped::{PUBLISH, word},
+    options,
     plane::EbpfDataplane,
     servers,
     state::{Entry, dest_address},
@@ -141,7 +142,8 @@ impl EbpfDataplane {
             }
             return;
         }
-        let is_over = idle > self.lasts(seen, settings) as i32 || self.is_bereft(seen);
+        let is_over =
+            idle > self.lasts(seen, settings) as i32 || self.is_bereft(seen) || self.has_met(seen, idle, settings);
         if (is_over || clients.wanted)
             && let Some(whole) = self.see::<K>(slot).filter(|now| now.value == seen)
         {
@@ -166,6 +168,18 @@ impl EbpfDataplane {
         let info = self.maps.dest_infos.at(dest);
         // SAFETY: a field of an element of the array.
         unsafe { (&raw const (*info).member).read_volatile() == 0 }
+    }
+
+    /// Whether it is a data connection of a relay that both sides have ended (PP-53). Each has a service of its own, and who fetches a
+    /// thousand small files would hold a thousand of them for two minutes.
+    fn has_met(&self, value: u64, idle: i32, settings: &Settings) -> bool {
+        if flow::state(value) != State::TimeWait as u32 || idle <= 2 * settings.ticks_per_second as i32 {
+            return false;
+        }
+        let info = self.maps.service_infos.at(self.service_of(flow::dest(value)));
+        // SAFETY: a field of an element of the array.
+        let flags = unsafe { (&raw const (*info).flags).read_volatile() };
+        flags & options::NOTE_MEETING != 0
     }
 
     /// Frees real servers that were removed and have had no connection for a while, and services without any.

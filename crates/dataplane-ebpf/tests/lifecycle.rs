@@ -173,7 +173,7 @@ fn every_option_is_adopted() {
         persistence,
         behaviour,
         one_packet: true,
-        note: Note { flags: 3, sip: true, by_edit: true },
+        note: Note { flags: 3, sip: true, by_edit: true, is_meeting: false },
         ..ServiceOptions::new(Scheduler::WeightedRoundRobin)
     };
     let real = |forwarding, upper, is_down| RealServer {

@@ -7,6 +7,7 @@ mod endings;
 mod fate;
 mod host;
 mod options;
+mod relay;
 pub mod tables;
 mod turns;
 
@@ -33,6 +34,7 @@ pub fn check_traffic(make: &mut dyn FnMut() -> Box<dyn Traffic>) {
     for v6 in [false, true] {
         turns::check(&mut || host::Host::new(make(), v6));
         fate::check(&mut || host::Host::new(make(), v6));
+        relay::check(&mut || host::Host::new(make(), v6));
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Note {
     pub sip: bool,
     /// A client made the service and no file names it: it is kept over reloads and restarts.
     pub by_edit: bool,
+    /// It is there for a data connection that a relay has announced, and nobody's to list. This one packets do feel: connections
+    /// that FullNAT makes of it come from the virtual address.
+    pub is_meeting: bool,
 }
 
 impl ServiceOptions {

@@ -1,7 +1,7 @@
 //! What every data plane does, and no more.
 
 use crate::{Change, Table};
-use evenkeel_model::{ServiceKey, Timeouts};
+use evenkeel_model::{Protocol, ServiceKey, Timeouts};
 use std::{
     error::Error,
     fmt, io,
@@ -51,6 +51,15 @@ pub trait Dataplane: Send {
         sink: &mut dyn FnMut(Connection) -> bool,
     ) -> io::Result<Option<u64>>;
 
+    /// The service and real server of the connection from `client` to `virtual_address`, without a look at the rest of the table.
+    /// `None`: there is no such connection.
+    fn find(
+        &mut self,
+        protocol: Protocol,
+        client: SocketAddr,
+        virtual_address: SocketAddr,
+    ) -> io::Result<Option<(ServiceKey, SocketAddr)>>;
+
     /// Ends the connections that `filter` means; how many. Their clients' next packets are of unknown connections.
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64>;
 
@@ -70,7 +79,8 @@ pub trait Dataplane: Send {
     /// Counts a service (all: `None`) and its real servers from 0 again.
     fn zero(&mut self, service: Option<&ServiceKey>) -> io::Result<()>;
 
-    /// Removes connections whose timeout has passed and what was only kept for them. To be called about once a second.
+    /// Removes connections whose timeout has passed and what was only kept for them; those of a meeting point ([`crate::Note`])
+    /// that both sides have ended go after two seconds. To be called about once a second.
     fn sweep(&mut self) -> io::Result<()>;
 }
 

@@ -38,6 +38,8 @@ pub struct Balance {
     pub(crate) maintenance: BTreeSet<String>,
     /// What the host's own rules give marks to.
     pub(crate) marks: HostMarks,
+    /// The services whose connections the runtime relays.
+    pub(crate) relays: BTreeSet<ServiceKey>,
     pub(crate) mailer: Mailer,
     pub(crate) suspicion: Suspicion,
     pub(crate) config: Config,
@@ -104,6 +106,7 @@ impl Balance {
             book: Book::default(),
             maintenance: BTreeSet::new(),
             marks: HostMarks::new(),
+            relays: BTreeSet::new(),
             mailer,
             suspicion: Suspicion::default(),
             config: Config { since: Instant::START, error: None },
@@ -137,6 +140,22 @@ impl Balance {
     /// Whether a service takes its packets from the host's own MARK rules.
     pub fn asks_the_host(&self) -> bool {
         self.services.values().any(Service::asks_the_host)
+    }
+
+    /// The services that a relay would have something to do for.
+    pub fn wanted_relays(&self) -> impl Iterator<Item = ServiceKey> + '_ {
+        self.services.values().filter(|service| service.wants_relay()).map(|service| service.key)
+    }
+
+    /// Other services than before are relayed.
+    fn relay(&mut self, relays: BTreeSet<ServiceKey>) {
+        let before = std::mem::replace(&mut self.relays, relays);
+        for key in before.symmetric_difference(&self.relays) {
+            if let Some(service) = self.services.get_mut(key) {
+                service.relayed = self.relays.contains(key);
+                self.program.touch(*key);
+            }
+        }
     }
 
     /// The host's rules give marks to other packets now.
@@ -377,6 +396,7 @@ impl Machine for Balance {
             Input::Sampled(sample) => self.sampled(now, &sample, out),
             Input::Request { token, role, request } => self.request(now, token, role, request, out),
             Input::Marks(marks) => self.learn(marks),
+            Input::Relays(relays) => self.relay(relays),
             Input::Maintenance(names) if running => self.maintain(now, names),
             Input::Maintenance(_) => {}
             Input::Tell(event) => out.push(Effect::Event(event)),

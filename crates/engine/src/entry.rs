@@ -67,6 +67,7 @@ pub(crate) fn options(
     let note = Note {
         flags: entry.flags & FLAGS & !known,
         sip: engine == PersistenceEngine::Sip && persistence.is_none(),
+        is_meeting: false,
         by_edit: old.is_some_and(|old| old.note.by_edit),
     };
     let old = old.cloned().unwrap_or_else(|| ServiceOptions::new(plain));
@@ -159,7 +160,7 @@ fn forwarding(forward: Forward) -> Result<Forwarding, Wrong> {
 pub(crate) fn forward(forwarding: Forwarding) -> Forward {
     match forwarding {
         Forwarding::DirectRouting => Forward::Dr,
-        Forwarding::Nat => Forward::Nat,
+        Forwarding::Nat | Forwarding::Relay => Forward::Nat,
         Forwarding::FullNat => Forward::Fullnat,
         Forwarding::Tunnel(Tunnel::Ipip) => Forward::Ipip,
         Forwarding::Tunnel(Tunnel::Gre { checksum }) => Forward::Gre { checksum },

@@ -133,6 +133,8 @@ pub enum Input {
     },
     /// The host's own rules were read again: what they give marks to now, all of it.
     Marks(HostMarks),
+    /// The services whose connections are relayed from now on, all of them; also before [`Input::Start`].
+    Relays(BTreeSet<ServiceKey>),
     /// The names of all files in the maintenance directory.
     Maintenance(BTreeSet<String>),
     /// Something the runtime has seen that is only told on: attachments, next hops, a full table, a failed command.

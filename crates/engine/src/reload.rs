@@ -109,6 +109,7 @@ impl Balance {
             && now.note == Note::default();
         let fallback = old.fallback == new.fallback && old.fallback_command == new.fallback_command;
         let policy = old.on_fail == new.on_fail && old.start == new.start && old.clean_stop == new.clean_stop;
+        let policy = policy && old.ftp == new.ftp;
         let told = old.name == new.name
             && old.monitor_file == new.monitor_file
             && old.alerts.as_deref() == new.alerts.as_ref();
@@ -142,7 +143,7 @@ impl Balance {
         let options = ServiceOptions::from(&new);
         let mut changed = old.as_ref().is_none_or(|old| {
             let same = old.options == options && old.fallback == new.fallback;
-            !same || old.on_fail != new.on_fail || old.start != new.start
+            !same || old.on_fail != new.on_fail || old.start != new.start || old.ftp != new.ftp
         });
         let mut old_servers = Lookup::new(old.as_ref().map_or(&[], |old| &old.servers));
         let mut servers = Vec::with_capacity(new.real_servers.len());
@@ -177,6 +178,8 @@ impl Balance {
             fallback_command: new.fallback_command,
             on_fail: new.on_fail,
             start: new.start,
+            ftp: new.ftp,
+            relayed: self.relays.contains(&key),
             clean_stop: new.clean_stop,
             monitor_file: new.monitor_file,
             alerts: new.alerts.map(Box::new),

@@ -20,6 +20,10 @@ pub(crate) struct Service {
     pub(crate) fallback_command: Option<FallbackCommand>,
     pub(crate) on_fail: OnFail,
     pub(crate) start: StartState,
+    /// Its real servers of NAT are to be relayed where the runtime can.
+    pub(crate) ftp: bool,
+    /// It can.
+    pub(crate) relayed: bool,
     pub(crate) clean_stop: bool,
     pub(crate) monitor_file: Option<PathBuf>,
     pub(crate) alerts: Option<Box<Alerts>>,
@@ -136,6 +140,8 @@ impl Service {
             fallback_command: None,
             on_fail: OnFail::Quiesce,
             start: StartState::Up,
+            ftp: key.is_ftp(),
+            relayed: false,
             clean_stop: true,
             monitor_file: None,
             alerts: None,
@@ -216,13 +222,25 @@ impl Service {
         self.servers.iter_mut().find(|server| server.address == *address)
     }
 
+    /// How the data plane does what was asked for.
+    fn method(&self, asked: Forwarding) -> Forwarding {
+        if self.ftp && self.relayed { asked.relayed() } else { asked }
+    }
+
+    /// Whether a relay would have something to do.
+    pub(crate) fn wants_relay(&self) -> bool {
+        let fallback = self.fallback.as_ref().map(|fallback| fallback.forwarding);
+        let mut methods = self.servers.iter().map(|server| server.forwarding).chain(fallback);
+        self.ftp && !self.disabled && methods.any(|method| method == Forwarding::Nat)
+    }
+
     /// What the table should hold of a real server; `None`: nothing.
     pub(crate) fn entry(&self, server: &Server, watches: &Watches) -> Option<dataplane::RealServer> {
         let weight = self.wanted_weight(server, watches)?;
         // Drained or not: one that fails its checks is gone for those it had, too.
         let health = watches.state(server.watch);
         let is_down = weight == Weight::ZERO && (server.maintenance || health == State::Down);
-        let (forwarding, thresholds) = (server.forwarding, server.thresholds);
+        let (forwarding, thresholds) = (self.method(server.forwarding), server.thresholds);
         Some(dataplane::RealServer { weight, forwarding, thresholds, is_down })
     }
 
@@ -234,7 +252,7 @@ impl Service {
         let entry = |server: &Server| Some((server.address, self.entry(server, watches)?));
         let mut wanted: Vec<_> = self.servers.iter().filter_map(entry).collect();
         if let (Cover::Fallback { .. }, Some(fallback)) = (self.cover, &self.fallback) {
-            let sorry = dataplane::RealServer::new(Weight::ONE, fallback.forwarding);
+            let sorry = dataplane::RealServer::new(Weight::ONE, self.method(fallback.forwarding));
             match wanted.iter_mut().find(|(address, _)| *address == fallback.address) {
                 Some((_, entry)) => *entry = sorry,
                 None => wanted.push((fallback.address, sorry)),

@@ -122,6 +122,8 @@ pub struct Service {
     pub behaviour: Behaviour,
     /// What the data plane gives this service's mark to by itself, first to last; empty for services on an address.
     pub matches: Vec<Match>,
+    /// Its real servers of NAT are given what FTP needs: a relay of the control connections.
+    pub ftp: bool,
     /// Remove the service when the daemon stops (ldirectord's `cleanstop`; no: the table is left serving).
     pub clean_stop: bool,
     /// File that gets one line a state change (ldirectord's `monitorfile`).

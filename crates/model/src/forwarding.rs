@@ -18,14 +18,17 @@ pub enum Forwarding {
     Tunnel(Tunnel),
     /// The director itself is the real server: the packet is delivered to its own stack.
     Local,
+    /// NAT whose connections a relay of the director carries on: packets are delivered to its own stack, where the relay takes
+    /// them to the real server. No file asks for it; it is what the data plane does for FTP.
+    Relay,
 }
 
 impl Forwarding {
-    /// The word of the status contract: `dr`, `nat`, `fullnat`, `tun` or `local`.
+    /// The word of the status contract: `dr`, `nat`, `fullnat`, `tun` or `local`; relayed connections are NAT to people.
     pub fn name(self) -> &'static str {
         match self {
             Forwarding::DirectRouting => "dr",
-            Forwarding::Nat => "nat",
+            Forwarding::Nat | Forwarding::Relay => "nat",
             Forwarding::FullNat => "fullnat",
             Forwarding::Tunnel(_) => "tun",
             Forwarding::Local => "local",
@@ -35,7 +38,7 @@ impl Forwarding {
     /// Whether the real server may have another port than the service.
     pub fn translates_ports(self) -> bool {
         match self {
-            Forwarding::Nat | Forwarding::FullNat => true,
+            Forwarding::Nat | Forwarding::FullNat | Forwarding::Relay => true,
             Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Local => false,
         }
     }
@@ -47,11 +50,35 @@ impl Forwarding {
         if same_port || !self.translates_ports() { Forwarding::Local } else { self }
     }
 
+    /// What was asked for, where a relay carries it on.
+    pub fn unrelayed(self) -> Forwarding {
+        match self {
+            Forwarding::Relay => Forwarding::Nat,
+            Forwarding::DirectRouting
+            | Forwarding::Nat
+            | Forwarding::FullNat
+            | Forwarding::Tunnel(_)
+            | Forwarding::Local => self,
+        }
+    }
+
+    /// The same the other way: how it is done where there is a relay.
+    pub fn relayed(self) -> Forwarding {
+        match self {
+            Forwarding::Nat => Forwarding::Relay,
+            Forwarding::DirectRouting
+            | Forwarding::FullNat
+            | Forwarding::Tunnel(_)
+            | Forwarding::Local
+            | Forwarding::Relay => self,
+        }
+    }
+
     /// Whether the real server's address may be of another family than the virtual one.
     pub fn crosses_families(self) -> bool {
         match self {
             Forwarding::Tunnel(_) | Forwarding::Local => true,
-            Forwarding::DirectRouting | Forwarding::Nat | Forwarding::FullNat => false,
+            Forwarding::DirectRouting | Forwarding::Nat | Forwarding::FullNat | Forwarding::Relay => false,
         }
     }
 }

@@ -143,6 +143,11 @@ impl ServiceKey {
         }
     }
 
+    /// Whether it speaks FTP unless somebody says otherwise: TCP, port 21.
+    pub fn is_ftp(&self) -> bool {
+        self.protocol() == Some(Protocol::Tcp) && self.port() == 21
+    }
+
     /// The word of the status contract: `tcp`, `udp`, `sctp` or `fwm`.
     pub fn protocol_name(&self) -> &'static str {
         self.protocol().map_or("fwm", Protocol::name)

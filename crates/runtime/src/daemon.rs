@@ -53,6 +53,8 @@ pub struct Need {
     pub table: Table,
     /// Clients will make most of it, so that there should be room for more than `table`.
     pub for_clients: bool,
+    /// Data connections of FTP will need room beside.
+    pub for_relays: bool,
 }
 
 /// An open packet path.
@@ -151,6 +153,7 @@ fn need(options: &Options, cluster: &Cluster) -> Need {
         connections: options.connections.or(cluster.settings.connections),
         table: Table { services: services.collect() },
         for_clients: options.keep_all,
+        for_relays: cluster.services.iter().any(|service| service.ftp),
     }
 }
 

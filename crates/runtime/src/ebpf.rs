@@ -9,7 +9,7 @@ use evenkeel_dataplane::{
     ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Table,
 };
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options};
-use evenkeel_model::{ServiceKey, Timeouts};
+use evenkeel_model::{Protocol, ServiceKey, Timeouts};
 use evenkeel_os::{Bpffs, RuntimeDir, holds_pins, lasting_bpffs, remove_bpffs};
 use std::{
     fs, io,
@@ -23,6 +23,8 @@ const SERVICES: u32 = 16_384;
 const REAL_SERVERS: u32 = 65_536;
 /// … and cells of lists and tables.
 const CELLS: u32 = 1 << 20;
+/// Data connections of FTP that there is room for at least, those included that have ended some seconds ago.
+const MEETINGS: u32 = 8192;
 
 /// Opens the packet path of an instance: the one an earlier run left, or a new one.
 pub fn open(need: &Need) -> Result<Opened, String> {
@@ -38,6 +40,11 @@ pub fn open(need: &Need) -> Result<Opened, String> {
         options.services = options.services.max(SERVICES);
         options.real_servers = options.real_servers.max(REAL_SERVERS);
         options.cells = options.cells.max(CELLS);
+    }
+    if need.for_relays {
+        options.services = options.services.saturating_add(MEETINGS);
+        options.real_servers = options.real_servers.saturating_add(MEETINGS);
+        options.cells = options.cells.saturating_add(2 * MEETINGS);
     }
     let (plane, found) = match EbpfDataplane::open(&options) {
         Ok(opened) => opened,
@@ -140,6 +147,15 @@ impl Dataplane for EbpfPath {
         sink: &mut dyn FnMut(Connection) -> bool,
     ) -> io::Result<Option<u64>> {
         self.plane.connections(filter, from, sink)
+    }
+
+    fn find(
+        &mut self,
+        protocol: Protocol,
+        client: SocketAddr,
+        virtual_address: SocketAddr,
+    ) -> io::Result<Option<(ServiceKey, SocketAddr)>> {
+        self.plane.find(protocol, client, virtual_address)
     }
 
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {

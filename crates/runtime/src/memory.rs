@@ -7,7 +7,7 @@ use evenkeel_dataplane::{
     ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Service,
     ServiceOptions, Table,
 };
-use evenkeel_model::{ServiceKey, Timeouts};
+use evenkeel_model::{Protocol, ServiceKey, Timeouts};
 use std::{
     collections::BTreeMap,
     io,
@@ -128,6 +128,15 @@ impl Dataplane for MemoryPath {
         _from: u64,
         _sink: &mut dyn FnMut(Connection) -> bool,
     ) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn find(
+        &mut self,
+        _protocol: Protocol,
+        _client: SocketAddr,
+        _virtual_address: SocketAddr,
+    ) -> io::Result<Option<(ServiceKey, SocketAddr)>> {
         Ok(None)
     }
 

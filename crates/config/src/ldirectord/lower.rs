@@ -266,6 +266,7 @@ impl Lowering<'_> {
                 one_packet,
                 behaviour: Behaviour::default(),
                 matches: Vec::new(),
+                ftp: key.is_ftp(),
                 clean_stop,
                 monitor_file: options.monitorfile.as_ref().map(|file| PathBuf::from(&file.value)),
                 alerts,

@@ -31,7 +31,7 @@ macro_rules! keys {
             of: $of,
             known: &[
                 $own, $another, "forward", "tunnel", "schedule", "schedule_flags", "real_servers", "fallback",
-                "fallback_command", "on_fail", "start", "check", "allow", "deny", "persist", "one_packet", "limit",
+                "fallback_command", "on_fail", "start", "check", "allow", "deny", "persist", "one_packet", "ftp", "limit",
                 "expire_gone", "expire_quiescent_template", "reuse", "sloppy", "clean_stop", "monitor_file", "alert",
             ],
             later: &["gateway", "quorum", "mss", "group"],
@@ -213,6 +213,12 @@ fn body(
         let message = format!("one_packet of a {} service", key.protocol_name());
         out.push(Diagnostic::error(codes::CONFLICTING_KEYS, one_packet.span, message).help("only UDP has it"));
     }
+    let ftp = table.boolean("ftp", out);
+    if let Some(ftp) = ftp.filter(|yes| yes.value && (key.protocol(), key.port() > 0) != (Some(Protocol::Tcp), true)) {
+        let message = format!("ftp of {key}");
+        let d = Diagnostic::error(codes::CONFLICTING_KEYS, ftp.span, message);
+        out.push(d.help("only a TCP service on one port can be relayed"));
+    }
     let behaviour = behaviour(table, out);
     let broken = out[errors..].iter().any(|d| d.severity == Severity::Error);
     let listen = listen?;
@@ -231,6 +237,7 @@ fn body(
             one_packet: one_packet.is_some_and(|yes| yes.value),
             behaviour,
             matches,
+            ftp: ftp.map_or_else(|| key.is_ftp(), |yes| yes.value),
             clean_stop: clean_stop.is_none_or(|yes| yes.value),
             monitor_file: monitor_file.map(|file| PathBuf::from(file.value)),
             alerts,

@@ -170,6 +170,9 @@ fn service(service: &Service, alerts_are_shared: bool, text: &mut String) {
     if service.one_packet {
         line(text, "one_packet", "true");
     }
+    if service.ftp != key.is_ftp() {
+        line(text, "ftp", if service.ftp { "true" } else { "false" });
+    }
     behaviour(&service.behaviour, text);
     if !service.clean_stop {
         line(text, "clean_stop", "false");

@@ -37,7 +37,8 @@ fn service_options() -> Vec<ServiceOptions> {
         behaving(Behaviour { sloppy: true, ..usual() }),
         behaving(Behaviour { new_rate: Some(1), ..usual() }),
         behaving(Behaviour { source_rate: Some(2_000_000), ..usual() }),
-        ServiceOptions { note: Note { flags: 5, sip: true, by_edit: true }, ..plain() },
+        ServiceOptions { note: Note { flags: 5, sip: true, by_edit: true, is_meeting: false }, ..plain() },
+        ServiceOptions { note: Note { is_meeting: true, ..Note::default() }, ..plain() },
         ServiceOptions {
             behaviour: Behaviour {
                 expire_gone: ExpireGone::All,
@@ -94,6 +95,7 @@ fn real_servers() -> Vec<RealServer> {
         RealServer { is_down: true, ..server(0, Forwarding::DirectRouting) },
         RealServer { is_down: true, ..server(0, Forwarding::Nat) },
         server(2, Forwarding::Local),
+        server(2, Forwarding::Relay),
         server(4, Forwarding::Nat),
         server(5, Forwarding::FullNat),
         RealServer { thresholds: Thresholds { upper: 9, lower: 8 }, ..server(6, Forwarding::FullNat) },

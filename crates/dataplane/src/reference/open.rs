@@ -73,7 +73,7 @@ impl Memory {
         }
         let inside = |client| Inside { client, server: address };
         match server.forwarding {
-            Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Local => Ok(None),
+            Forwarding::DirectRouting | Forwarding::Tunnel(_) | Forwarding::Local | Forwarding::Relay => Ok(None),
             Forwarding::Nat => {
                 let inside = inside(flow.client);
                 let way_back = inside.way_back(flow.protocol);
@@ -89,7 +89,10 @@ impl Memory {
                     Some(NextHop::Resolved { route, .. } | NextHop::Unresolved { route }) => Some(route),
                     Some(NextHop::Unreachable) | None => None,
                 };
-                let own = route.and_then(|route| route.own_address).ok_or(Reason::NoOwnAddress)?;
+                let service = self.services.get(&server.service);
+                let meets = service.is_some_and(|service| service.options.note.is_meeting);
+                let meeting = server.service.address().filter(|_| meets);
+                let own = meeting.or(route.and_then(|route| route.own_address)).ok_or(Reason::NoOwnAddress)?;
                 let mut tried = self.ports(flow).into_iter().map(|port| inside(SocketAddr::new(own, port)));
                 let free = tried.find(|inside| self.user_of(flow, &inside.way_back(flow.protocol)).is_none());
                 free.map(Some).ok_or(Reason::NoPort)

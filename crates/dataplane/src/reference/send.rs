@@ -32,7 +32,7 @@ impl Memory {
     ) -> Result<Outcome, Reason> {
         let server = self.servers.get(&target.server).ok_or(Reason::Internal)?;
         let (address, forwarding) = (server.member.address.ip(), server.forwarding);
-        if forwarding == Forwarding::Local {
+        if matches!(forwarding, Forwarding::Local | Forwarding::Relay) {
             self.count_in(packet, target);
             return Ok(Outcome::Deliver { frame: frame.to_vec() });
         }
@@ -65,7 +65,7 @@ impl Memory {
                 }
                 outer.wrap(packet, &ip)
             }
-            Forwarding::Local => return Err(Reason::Internal),
+            Forwarding::Local | Forwarding::Relay => return Err(Reason::Internal),
         };
         self.count_in(packet, target);
         Ok(leave(door, packet, &ip, hop))

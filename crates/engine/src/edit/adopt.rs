@@ -30,8 +30,9 @@ impl Balance {
             }
             self.edits.places += 1;
             let mut service = Service::by_edit(*key, found.options.clone(), self.edits.places);
+            service.relayed = self.relays.contains(key);
             for (address, entry) in &found.real_servers {
-                let mut server = Server::unchecked(*address, entry.forwarding, entry.weight, now);
+                let mut server = Server::unchecked(*address, entry.forwarding.unrelayed(), entry.weight, now);
                 server.thresholds = entry.thresholds;
                 server.asked = self.book.asked(*key, Some(*address));
                 service.servers.push(server);

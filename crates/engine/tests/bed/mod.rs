@@ -57,6 +57,8 @@ pub struct Bed {
     pub keep_all: bool,
     /// What the host's rules give marks to at the next start.
     pub marks: HostMarks,
+    /// What is relayed before the next start.
+    pub relays: std::collections::BTreeSet<ServiceKey>,
     tokens: u64,
 }
 
@@ -83,6 +85,7 @@ impl Bed {
             followed: Vec::new(),
             keep_all: false,
             marks: HostMarks::new(),
+            relays: Default::default(),
             tokens: 0,
         }
     }
@@ -112,6 +115,7 @@ impl Bed {
         self.engine = engine(seed);
         self.probes.clear();
         self.waiting = None;
+        self.handle(Input::Relays(self.relays.clone()));
         self.start(cluster);
     }
 
@@ -467,6 +471,7 @@ pub fn service(name: &str, vip: &str, real_servers: Vec<RealServer>) -> Service 
         one_packet: false,
         behaviour: Behaviour::default(),
         matches: Vec::new(),
+        ftp: key(vip).is_ftp(),
         clean_stop: true,
         monitor_file: None,
         alerts: None,

@@ -5,6 +5,7 @@ use super::{
         parse::Flow,
         persist::{Client, Template, TemplateName},
         servers::{Server, ServerId},
+        state::{State, Tcp},
         table,
     },
     Memory, no_service,
@@ -22,6 +23,9 @@ use std::{
 
 /// Connections that one call of [`Dataplane::connections`] looks at.
 const LISTED_AT_ONCE: usize = 1024;
+
+/// Seconds a data connection of a relay is kept that both sides have ended.
+const MET: u32 = 2;
 
 /// Services and addresses of real servers.
 type Names = BTreeMap<ServerId, (ServiceKey, SocketAddr)>;
@@ -66,6 +70,13 @@ impl Memory {
             expires_s: self.clock.left(connection.seen, seconds),
             is_template: false,
         })
+    }
+
+    /// Whether it is a data connection of a relay that both sides have ended (PP-53).
+    fn has_met(&self, connection: &table::Connection) -> bool {
+        let service = self.servers.get(&connection.server).and_then(|server| self.services.get(&server.service));
+        let meets = service.is_some_and(|service| service.options.note.is_meeting);
+        meets && connection.state == State::Tcp(Tcp::TimeWait) && self.clock.is_past(connection.seen, MET)
     }
 
     /// A template as it is listed.
@@ -169,6 +180,17 @@ impl Dataplane for Memory {
         Ok((next < self.table.len() + self.table.templates.len()).then_some(next as u64))
     }
 
+    fn find(
+        &mut self,
+        protocol: Protocol,
+        client: SocketAddr,
+        virtual_address: SocketAddr,
+    ) -> io::Result<Option<(ServiceKey, SocketAddr)>> {
+        let flow = Flow { protocol: protocol.number(), client, service: virtual_address };
+        let found = self.table.get(&flow).and_then(|known| self.shown(&self.names(), &flow, &known));
+        Ok(found.map(|shown| (shown.service, shown.real_server)))
+    }
+
     fn flush(&mut self, filter: &ConnectionFilter) -> io::Result<u64> {
         let names = self.names();
         let is_meant = |shown: Option<Connection>| shown.is_some_and(|shown| filter.means(&shown));
@@ -207,7 +229,7 @@ impl Dataplane for Memory {
 
     fn sweep(&mut self) -> io::Result<()> {
         self.sweep_templates();
-        let over = self.table.iter().filter(|(_, connection)| self.is_over(connection));
+        let over = self.table.iter().filter(|(_, connection)| self.is_over(connection) || self.has_met(connection));
         let over: Vec<Flow> = over.map(|(flow, _)| *flow).collect();
         over.iter().for_each(|flow| self.table.remove(&mut self.servers, flow));
         self.locality.sweep(self.clock);
