@@ -2,7 +2,10 @@
 
 mod files;
 mod host;
+mod relay;
 mod table;
+
+pub(crate) use relay::relayed;
 
 use crate::{
     callers::Callers,
@@ -19,6 +22,7 @@ use crate::{
     network::Network,
     path::PacketPath,
     probes::{Report, ToProbes},
+    relay::Relay,
     sinks::{self, Sinks},
     state::StateFile,
     watch::Watched,
@@ -61,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) learned: Option<Learned>,
     pub(crate) marks: mpsc::Sender<Learned>,
     pub(crate) callers: Callers,
+    pub(crate) relay: Relay,
     /// The command line decides on the size of the connection table, so the files do not.
     pub(crate) connections_overridden: bool,
     /// The start is over.
@@ -130,6 +135,7 @@ impl Core {
                 Effect::Flush { service, real_server } => {
                     let filter =
                         ConnectionFilter { service: Some(service), real_server: Some(real_server), client: None };
+                    self.cut_relayed(&filter);
                     let outcome = self.path.flush(&filter).map_err(|e| e.to_string());
                     self.report(Input::Flushed { service, real_server, outcome });
                 }
@@ -224,6 +230,7 @@ impl Core {
         sample.warnings.extend(self.doors.complaints().chain(self.doors.doubts()));
         sample.warnings.extend(self.path.frailty());
         sample.warnings.extend(self.forwarding.trouble().map(str::to_owned));
+        sample.warnings.extend(self.relay.complaints());
         for trouble in [counters.err(), drops.err()].into_iter().flatten() {
             sample.warnings.push(format!("the counters could not be read: {trouble}"));
         }

@@ -115,6 +115,11 @@ impl Follows {
         news
     }
 
+    /// Whether packets are sent to this address.
+    pub(crate) fn names(&self, server: IpAddr) -> bool {
+        self.servers.contains_key(&server)
+    }
+
     /// Whom packets are sent to.
     pub(crate) fn servers(&self) -> BTreeSet<IpAddr> {
         self.servers.keys().copied().collect()

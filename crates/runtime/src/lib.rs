@@ -28,6 +28,7 @@ pub mod memory;
 mod network;
 mod path;
 mod probes;
+mod relay;
 mod running;
 mod sinks;
 mod state;

@@ -6,7 +6,7 @@ use crate::{
     commands::Commands,
     configuration::{Purpose, Reader, Reading},
     control::{Call, ControlSocket, Limits, Service},
-    core::{Core, Warnings, fits},
+    core::{self, Core, Warnings, fits},
     daemon::{Failure, Options},
     doors::{Doors, Look},
     firewall::Found,
@@ -19,11 +19,13 @@ use crate::{
     network::{Network, localise},
     path::PacketPath,
     probes::{Probes, Report},
+    relay::{self, Relay},
     sinks::Sinks,
     state::StateFile,
     watch::{self, Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Event, Severity};
+use evenkeel_dataplane::{ConnectionFilter, RealServer};
 use evenkeel_engine::{Balance, Exit, Input, Rates, Setup, Start, kept};
 use evenkeel_machine::Outbox;
 use evenkeel_model::Cluster;
@@ -60,6 +62,7 @@ pub(crate) struct Running {
     told: mpsc::Receiver<Event>,
     firewall: mpsc::Receiver<Found>,
     marks: mpsc::Receiver<Learned>,
+    relayed: mpsc::Receiver<relay::Call>,
     signals: Signals,
     beat: Interval,
     watchdog: Option<Interval>,
@@ -114,6 +117,7 @@ impl Running {
         let (calls_in, calls) = mpsc::channel(CALLS);
         let (look, firewall) = mpsc::channel(4);
         let (learn, marks) = mpsc::channel(4);
+        let (relay, relayed) = Relay::new();
         let (watched, looked_at) = tokio::sync::watch::channel(Watched::default());
         let (seen_in, seen) = mpsc::channel(16);
         tokio::task::spawn_local(watch::watch(looked_at, seen_in));
@@ -151,6 +155,7 @@ impl Running {
             learned: None,
             marks: learn,
             callers: Callers::default(),
+            relay,
             connections_overridden: options.connections.is_some(),
             serving: false,
             untidy: true,
@@ -168,6 +173,7 @@ impl Running {
             told,
             firewall,
             marks,
+            relayed,
             signals,
             beat: every(Duration::from_secs(1)),
             watchdog: sd_notify::watchdog_enabled().map(|limit| every(limit / 2)),
@@ -193,7 +199,8 @@ impl Running {
         if let Some(why) = core.path.frailty() {
             core.say(Severity::Warning, &why);
         }
-        let observed = core.path.observe().map_err(|e| format!("cannot read the data plane's table: {e}"))?;
+        let observed = core.forget_meetings().and_then(|()| core.observe());
+        let observed = observed.map_err(|e| format!("cannot read the data plane's table: {e}"))?;
         let overrides = core.state.read().unwrap_or_else(|why| {
             core.say(Severity::Warning, &why);
             evenkeel_engine::Overrides::default()
@@ -202,7 +209,8 @@ impl Running {
         let keep_all = self.keep_all;
         let made = kept(&observed, &cluster, keep_all);
         let made = made.map(|(key, service)| {
-            (*key, service.real_servers.iter().map(|(address, server)| (*address, server.forwarding)).collect())
+            let server = |(address, server): (&_, &RealServer)| (*address, server.forwarding.unrelayed());
+            (*key, service.real_servers.iter().map(server).collect())
         });
         core.follows = Follows::of(&cluster, made);
         let learned = marks::are_asked_for(&cluster, &observed).then(marks::look);
@@ -218,6 +226,7 @@ impl Running {
         core.doors.want(&cluster.settings, &core.follows);
         core.forward();
         core.look_at_firewall(&cluster);
+        core.relay_for(&core::relayed(&cluster, &observed, keep_all));
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
         core.tell(Input::Start(Box::new(Start { cluster, observed, overrides, maintenance, keep_all, marks })));
         self.await_next_hops().await;
@@ -287,6 +296,7 @@ impl Running {
                 Some(seen) = self.seen.recv() => core.seen(seen),
                 Some(found) = self.firewall.recv() => core.firewall_seen(found),
                 Some(learned) = self.marks.recv() => core.marks_learned(learned),
+                Some(call) = self.relayed.recv() => core.relay_call(call),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
                 () = sleep_until(fragments) => fragments = Instant::now() + core.settle_fragments(),
@@ -315,6 +325,7 @@ impl Running {
         for why in &refused {
             core.say(Severity::Error, why);
         }
+        core.cut_relayed(&ConnectionFilter::default());
         let Core { path, commands, post, mut callers, mut forwarding, .. } = core;
         let removed = if left > 0 {
             path.leave();

@@ -102,6 +102,7 @@ impl Core {
         self.follow(&cluster);
         self.follow_instances(&cluster.settings.execute);
         self.tell(Input::Reload { cluster: Box::new(cluster), token });
+        self.tend_relay();
         self.look_at_marks();
     }
 

@@ -88,7 +88,9 @@ impl Core {
                     &format!("cannot tell the data plane how {} is reached: {e}", hop.real_server),
                 );
             }
-            for event in hop.events {
+            // The way to a client of FTP is no news to anybody.
+            let events = if self.follows.names(hop.real_server) { hop.events } else { Vec::new() };
+            for event in events {
                 self.tell(Input::Tell(event));
             }
         }
@@ -142,6 +144,7 @@ impl Core {
             self.say(Severity::Error, &format!("old connections could not be removed: {e}"));
         }
         self.tell_of_full_table();
+        self.tend_relay();
         if std::mem::take(&mut self.untidy) {
             // Aside, as it takes its time: what files are read with is more than what they say.
             tokio::task::spawn_blocking(evenkeel_os::trim_heap);
@@ -156,7 +159,7 @@ impl Core {
             self.look_at_marks();
         }
         if self.beats.is_multiple_of(AUDIT) {
-            match self.path.observe() {
+            match self.observe() {
                 Ok(table) => self.tell(Input::Observed(table)),
                 Err(e) => self.say(Severity::Error, &format!("the data plane's table could not be read: {e}")),
             }

@@ -57,6 +57,9 @@ impl Core {
         let part = plane_filter(&filter).and_then(|filter| {
             let part = match task {
                 Task::End => {
+                    if from == 0 {
+                        self.cut_relayed(&filter);
+                    }
                     self.path.flush_part(&filter, from).map(|(count, next)| Part { count, next, ..Part::default() })
                 }
                 Task::List | Task::Count => self.part(&filter, from, task == Task::List),
