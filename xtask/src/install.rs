@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("perl", "comparison of regular expressions"),
     ("tcpdump", "captures"),
     ("user-mode-linux", "a 6.1 kernel to load the program on"),
+    ("vsftpd", "an FTP server to relay to"),
 ];
 
 /// The toolchain of the eBPF object; `RUSTC` of Debian brings a ready `core` for the target.

@@ -14,6 +14,7 @@ use evenkeel_lab::{Lab, Options};
 pub mod dns;
 pub mod native;
 pub mod scripts;
+pub mod vsftpd;
 
 /// Nothing that works takes this long.
 pub const LIMIT: Duration = Duration::from_secs(20);
