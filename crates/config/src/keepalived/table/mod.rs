@@ -153,7 +153,7 @@ pub(crate) enum Later {
 impl Later {
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Later::Vrrp => "VRRP is not carried out yet",
+            Later::Vrrp => "this part of VRRP is not carried out yet",
             Later::Static => "static addresses, routes and rules are not set yet",
             Later::Notify => "notify scripts and FIFOs are not run yet",
             Later::Sync => "connections are not shared between nodes yet",
