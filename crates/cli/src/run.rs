@@ -88,13 +88,22 @@ fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
             let mut memory = Memory::default();
             let first = load::configuration(&paths, format, FAILED, Some(&mut memory))?;
             let loader = files::loader(paths, format, memory);
-            if arguments.no_vrrp || arguments.dry_run {
+            if arguments.no_vrrp {
+                return Ok((without_vrrp(first), Arc::new(move || loader().map(without_vrrp))));
+            }
+            if arguments.dry_run {
                 return Ok((first, loader));
             }
             let first = fully_served(first).map_err(Trouble::failed)?;
             Ok((first, Arc::new(move || fully_served(loader()?))))
         }
     }
+}
+
+/// The virtual servers alone, as `keepalived -C` serves them.
+fn without_vrrp(mut read: Configuration) -> Configuration {
+    read.cluster.vrrp.clear();
+    read
 }
 
 /// Refuses files that ask for more than this release does: half of a set-up is worse than none.

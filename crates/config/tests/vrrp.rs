@@ -58,6 +58,13 @@ fn everything_can_be_said_and_is_written_as_it_reads() {
 }
 
 #[test]
+fn a_warning_leaves_no_instance_out() {
+    let loaded = native("[vrrp.six]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"2001:db8::100/64\"]\n");
+    assert_eq!(brief(&loaded), ["warning E0241 4:14 the first IPv6 address is not link-local"]);
+    assert_eq!(loaded.cluster.unwrap().vrrp.len(), 1);
+}
+
+#[test]
 fn mistakes_are_all_reported_with_their_places() {
     let loaded = native(
         r#"

@@ -50,7 +50,7 @@ impl Member {
             interval: self.instance.interval.get(),
             down_adverts: self.instance.down_adverts,
             preempt: self.instance.preempt,
-            answer_lower: true,
+            answer_lower: self.instance.answer_lower,
             rounds: self.instance.rounds,
             grouped: false,
         }

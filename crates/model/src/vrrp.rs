@@ -238,6 +238,8 @@ pub struct Instance {
     pub source: Option<IpAddr>,
     /// When it announces its addresses.
     pub rounds: Rounds,
+    /// Whether a lower master is answered at once (`lower_prio_no_advert` says no).
+    pub answer_lower: bool,
     /// The sync group it belongs to.
     pub group: Option<String>,
 }
@@ -260,6 +262,7 @@ impl Instance {
             reach: Reach::Multicast,
             source: None,
             rounds: Rounds::default(),
+            answer_lower: true,
             group: None,
         }
     }

@@ -2,30 +2,48 @@
 
 use super::VrrpDraft;
 use crate::{codes, host::shown};
-use evenkeel_source::{Diagnostic, Span};
+use evenkeel_model::vrrp::Reach;
+use evenkeel_source::{Diagnostic, Severity, Span};
 use std::{collections::HashMap, net::IpAddr};
+
+/// A few hundred on one interface are many; all of them with one id is a mistake told often enough.
+const TOLD: usize = 64;
+
+/// How the routers of one id reach each other, and where their ids are written.
+type Others<'a> = Vec<(&'a Reach, Span)>;
 
 /// Reports virtual routers, names and addresses that two instances claim, and sync groups of one.
 pub(super) fn report(instances: &[VrrpDraft], out: &mut Vec<Diagnostic>) {
-    let mut routers: HashMap<(&str, u8, bool), Span> = HashMap::new();
+    // By interface, id and family.
+    let mut routers: HashMap<(&str, u8, bool), Others<'_>> = HashMap::new();
     let mut names: HashMap<&str, Span> = HashMap::new();
-    let mut claims: HashMap<IpAddr, Span> = HashMap::new();
+    let mut claims: HashMap<IpAddr, (Span, &String, &String)> = HashMap::new();
     let mut groups: HashMap<&str, (Span, u32)> = HashMap::new();
     for VrrpDraft { instance, name, vrid, addresses, .. } in instances {
         let router = (instance.interface.as_str(), instance.vrid.get(), instance.is_ipv6());
-        if let Some(first) = routers.insert(router, *vrid) {
-            let message =
-                format!("two instances are virtual router {} on {}", instance.vrid, shown(&instance.interface));
-            out.push(Diagnostic::error(codes::VRRP_ID, *vrid, message).label(first, "the other one"));
+        let others = routers.entry(router).or_default();
+        if let Some((_, first)) = others.iter().find(|(reach, _)| meet(reach, &instance.reach)) {
+            let message = format!("virtual router {} is taken on {}", instance.vrid, shown(&instance.interface));
+            let d = Diagnostic::error(codes::VRRP_ID, *vrid, message).label(*first, "by this instance");
+            out.push(d.note("keepalived leaves out the second instance"));
+        }
+        if others.len() < TOLD {
+            others.push((&instance.reach, *vrid));
         }
         if let Some(first) = names.insert(&instance.name, *name) {
             let message = format!("two VRRP instances are named `{}`", shown(&instance.name));
-            out.push(Diagnostic::error(codes::VRRP_NAME, *name, message).label(first, "the other one"));
+            let d = Diagnostic::error(codes::VRRP_NAME, *name, message).label(first, "the other one");
+            out.push(d.note("keepalived reads both into the first"));
         }
         for (vip, span) in instance.addresses.iter().zip(addresses) {
-            if let Some(first) = claims.insert(vip.address, *span) {
+            let interface = vip.interface.as_ref().unwrap_or(&instance.interface);
+            let before = claims.insert(vip.address, (*span, interface, &instance.name));
+            if let Some((first, place, _)) = before.filter(|(.., by)| *by != &instance.name) {
                 let message = format!("{} is claimed twice", vip.address);
-                out.push(Diagnostic::error(codes::VRRP_ADDRESS, *span, message).label(first, "first here"));
+                // On one interface the one that yields would take it from the other.
+                let severity = if place == interface { Severity::Error } else { Severity::Warning };
+                let d = Diagnostic::new(severity, codes::VRRP_ADDRESS, *span, message);
+                out.push(d.label(first, "first here").note("two masters of one address are what VRRP is to prevent"));
             }
         }
         if let Some(group) = &instance.group {
@@ -38,5 +56,16 @@ pub(super) fn report(instances: &[VrrpDraft], out: &mut Vec<Diagnostic>) {
     for (group, span) in lonely {
         let message = format!("sync group `{}` has one member only", shown(group));
         out.push(Diagnostic::warning(codes::SYNC_GROUP, span, message));
+    }
+}
+
+/// Whether two instances of one id hear each other.
+fn meet(a: &Reach, b: &Reach) -> bool {
+    match (a, b) {
+        (Reach::Multicast, Reach::Multicast) => true,
+        (Reach::Unicast { peers: a, .. }, Reach::Unicast { peers: b, .. }) => {
+            a.iter().any(|peer| b.iter().any(|other| other.address == peer.address))
+        }
+        (Reach::Multicast, Reach::Unicast { .. }) | (Reach::Unicast { .. }, Reach::Multicast) => false,
     }
 }

@@ -29,5 +29,6 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     let globals = globals::globals(&nodes, &mut draft.settings, out);
     service::services(&nodes, &globals, resolver, &mut draft, out);
     draft.vrrp = vrrp::read(&nodes, out);
+    draft.elections = vrrp::lower(&draft.vrrp);
     draft
 }

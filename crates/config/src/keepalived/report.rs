@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Tells it, and returns what `run` refuses.
 pub(crate) fn report(nodes: &[Node], out: &mut Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let mut seen = Seen::default();
-    seen.walk(nodes, out);
+    let mut seen = Seen { elects: nodes.iter().any(|node| node.keyword.name == "vrrp_instance"), ..Seen::default() };
+    seen.walk(nodes, false, out);
     let mut unserved = Vec::new();
     for (later, places) in &seen.later {
         let Some(d) = places.tell(*later) else { continue };
@@ -25,6 +25,8 @@ pub(crate) fn report(nodes: &[Node], out: &mut Vec<Diagnostic>) -> Vec<Diagnosti
 
 #[derive(Default)]
 struct Seen {
+    /// Whether there is an instance.
+    elects: bool,
     later: BTreeMap<Later, Places>,
     told: BTreeSet<&'static str>,
 }
@@ -37,17 +39,26 @@ struct Places {
 }
 
 impl Seen {
-    fn walk(&mut self, nodes: &[Node], out: &mut Vec<Diagnostic>) {
+    /// `within`: of an instance or a group, where every word asks for something.
+    fn walk(&mut self, nodes: &[Node], within: bool, out: &mut Vec<Diagnostic>) {
         for node in nodes {
             let Keyword { name, argument, status, .. } = node.keyword;
             match status {
-                Status::Done | Status::Partly(_) => self.walk(&node.block, out),
+                Status::Done | Status::Partly(_) => {
+                    let within = within || matches!(*name, "vrrp_instance" | "vrrp_sync_group");
+                    self.walk(&node.block, within, out);
+                }
                 Status::Refused(why) => {
                     let code = refusal(*argument, name);
                     out.push(Diagnostic::error(code, node.span, format!("`{name}`: {why}")));
                 }
-                // Settings of VRRP without VRRP ask for nothing.
-                Status::Later(Later::Vrrp | Later::Static) if !argument.opens() => {}
+                Status::Later(Later::Vrrp | Later::Static) if !within && !argument.opens() => {
+                    // Settings of VRRP without VRRP ask for nothing.
+                    if self.elects && self.told.insert(name) {
+                        let message = format!("`{name}`: {}", Later::Vrrp.words());
+                        out.push(Diagnostic::warning(codes::VRRP, node.span, message));
+                    }
+                }
                 Status::Later(later) => {
                     let places = self.later.entry(*later).or_default();
                     let title = node.args.first().map_or(String::new(), |word| format!(" {}", shown(&word.text)));

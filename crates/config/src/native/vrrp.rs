@@ -1,19 +1,16 @@
 //! `[vrrp.NAME]` into a VRRP instance.
 
 use super::{
-    reader::{Keys, Table, quoted, string_of},
+    reader::{Keys, Table, integer_of, quoted, string_of},
     units::duration_text,
-    write::{line, list},
+    write::line,
 };
 use crate::{codes, draft::VrrpDraft, host::shown};
 use evenkeel_model::vrrp::{
-    AdvertInterval, Authentication, Instance, Peer, Preempt, Priority, Reach, SECRET, Version, Vip, Vrid,
+    AdvertInterval, Authentication, Instance, Peer, Preempt, Priority, Reach, Rounds, SECRET, Version, Vip, Vrid,
 };
-use evenkeel_source::{Diagnostic, Spanned};
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use evenkeel_source::{Diagnostic, Severity, Spanned};
+use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 use toml::de::DeValue;
 
 const KEYS: Keys = Keys {
@@ -24,11 +21,17 @@ const KEYS: Keys = Keys {
         "version",
         "priority",
         "interval",
+        "misses",
         "preempt",
         "addresses",
+        "excluded",
         "password",
+        "authentication",
         "peers",
+        "listen_to",
         "source",
+        "announce",
+        "answer_lower",
         "group",
     ],
     later: &["track", "notify", "vmac", "bfd", "accept"],
@@ -45,9 +48,30 @@ const KEYS: Keys = Keys {
     ],
 };
 
+const ADDRESS: Keys = Keys {
+    of: "an address",
+    known: &["addr", "dev", "label"],
+    later: &[],
+    instead: &[("address", "write `addr`"), ("interface", "write `dev`")],
+};
+
+const PEER: Keys = Keys { of: "a peer", known: &["addr", "hops"], later: &[], instead: &[("address", "write `addr`")] };
+
+const ANNOUNCE: Keys = Keys {
+    of: "announce",
+    known: &["repeat", "again", "refresh", "refresh_repeat", "contested_repeat", "contested_again"],
+    later: &[],
+    instead: &[("delay", "write `again`")],
+};
+
+/// What `authentication` can be.
+const AUTHENTICATIONS: [(&str, bool); 2] = [("password", false), ("header", true)];
+/// Who is listened to where `peers` are named.
+const LISTENERS: [(&str, bool); 2] = [("peers", true), ("all", false)];
+
 /// The most addresses one message can name.
 const MOST_ADDRESSES: usize = 255;
-const VERSIONS: std::ops::RangeInclusive<u32> = 2..=3;
+const VERSIONS: RangeInclusive<u32> = 2..=3;
 
 /// Reads one instance, all its mistakes reported.
 pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<VrrpDraft> {
@@ -55,7 +79,11 @@ pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnos
     let errors = out.len();
     let interface = text(table, "interface", out);
     let vrid = table.integer("vrid", 1..=255, out);
-    let addresses = addresses(table, out);
+    let addresses = addresses(table, "addresses", out);
+    let excluded = if table.has("excluded") { self::addresses(table, "excluded", out) } else { None };
+    if let Some(list) = &addresses {
+        one_family(list, out);
+    }
     for (key, example, missing) in [
         ("interface", "interface = \"eth0\"", interface.is_none()),
         ("vrid", "vrid = 51", vrid.is_none()),
@@ -72,9 +100,13 @@ pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnos
     let interval = interval(table, version, out);
     let priority = table.integer("priority", 1..=255, out).and_then(|n| Priority::new(u8::try_from(n.value).ok()?));
     let preempt = preempt(table, out);
-    let authentication = password.map(|password| authentication(&password, version, out));
+    let header = table.word("authentication", &AUTHENTICATIONS, out);
+    let authentication = password.map(|password| authentication(&password, header, version, out));
     let reach = peers(table, ipv6, out);
     let source = address(table, "source", out);
+    let rounds = announce(table, out);
+    let misses = table.integer("misses", 1..=100, out).and_then(|n| u8::try_from(n.value).ok());
+    let answer_lower = table.boolean("answer_lower", out);
     let group = text(table, "group", out);
     let (interface, vrid, addresses) = (interface?, vrid?, addresses?);
     let vips = addresses.iter().map(|vip| vip.value.clone()).collect();
@@ -86,8 +118,12 @@ pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnos
     instance.authentication = authentication.unwrap_or(instance.authentication);
     instance.reach = reach.unwrap_or(instance.reach);
     instance.source = source;
+    instance.excluded = excluded.iter().flatten().map(|vip| vip.value.clone()).collect();
+    instance.rounds = rounds;
+    instance.down_adverts = misses.unwrap_or(instance.down_adverts);
+    instance.answer_lower = answer_lower.is_none_or(|yes| yes.value);
     instance.group = group.map(|group| group.value.to_owned());
-    let broken = out.len() > errors;
+    let broken = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
     Some(VrrpDraft {
         instance,
         name: name.span,
@@ -140,7 +176,12 @@ fn preempt(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Preempt> {
     }
 }
 
-fn authentication(password: &Spanned<&str>, version: Version, out: &mut Vec<Diagnostic>) -> Authentication {
+fn authentication(
+    password: &Spanned<&str>,
+    header: Option<Spanned<bool>>,
+    version: Version,
+    out: &mut Vec<Diagnostic>,
+) -> Authentication {
     if version == Version::Three {
         let d = Diagnostic::error(codes::VRRP_VERSION, password.span, "version 3 of VRRP has no password");
         out.push(d.help("leave it out, or write version = 2"));
@@ -154,64 +195,119 @@ fn authentication(password: &Spanned<&str>, version: Version, out: &mut Vec<Diag
     for (place, byte) in secret.iter_mut().zip(bytes) {
         *place = *byte;
     }
-    Authentication::Password(secret)
+    if header.is_some_and(|header| header.value) {
+        Authentication::Header(secret)
+    } else {
+        Authentication::Password(secret)
+    }
 }
 
-/// The addresses that move, of one family.
-fn addresses(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Vec<Spanned<Vip>>> {
-    let value = table.get("addresses")?;
+/// Addresses: a text, or a table with where it is put.
+fn addresses(table: &Table<'_>, key: &str, out: &mut Vec<Diagnostic>) -> Option<Vec<Spanned<Vip>>> {
+    let value = table.get(key)?;
     let items = match value.value {
         DeValue::String(_) => vec![value],
         _ => table.items(value, out)?,
     };
-    let mut vips: Vec<Spanned<Vip>> = Vec::new();
+    let mut vips = Vec::new();
     for item in items {
-        let Some(text) = string_of(item, out) else { continue };
-        let (address, prefix) = text.value.split_once('/').unwrap_or((text.value, ""));
-        let Ok(ip) = address.parse::<IpAddr>() else {
-            let message = format!("`{}` is no address", shown(text.value));
-            out.push(Diagnostic::error(codes::ADDRESS, text.span, message).help("write 192.0.2.10/24"));
+        let Some(inner) = table.inner(item) else {
+            let text = string_of(item, out);
+            vips.extend(text.and_then(|text| vip(text, out)));
             continue;
         };
-        let bits = if ip.is_ipv4() { 32 } else { 128 };
-        let prefix = if prefix.is_empty() { Some(bits) } else { prefix.parse().ok().filter(|n| *n <= bits) };
-        let Some(prefix) = prefix else {
-            let message = format!("an address of this family has a prefix of 0 to {bits} bits");
-            out.push(Diagnostic::error(codes::ADDRESS, text.span, message));
-            continue;
-        };
-        if let Some(first) = vips.first().filter(|first| first.value.address.is_ipv4() != ip.is_ipv4()) {
-            let d = Diagnostic::error(codes::VRRP_FAMILY, text.span, "an instance has addresses of one family");
-            out.push(
-                d.label(first.span, "the first one").help("make an instance for each family; they may share a vrid"),
-            );
-            continue;
+        inner.only(&ADDRESS, out);
+        let found = inner.string("addr", out).and_then(|text| vip(text, out));
+        let (dev, label) = (text(&inner, "dev", out), text(&inner, "label", out));
+        if let Some(mut found) = found {
+            found.value.interface = dev.map(|dev| dev.value.to_owned());
+            found.value.label = label.map(|label| label.value.to_owned());
+            vips.push(found);
+        } else if !inner.has("addr") {
+            let d = Diagnostic::error(codes::MISSING_KEY, item.span, "an address without addr");
+            out.push(d.help("write { addr = \"192.0.2.10/24\" }"));
         }
-        vips.push(Spanned::new(Vip { address: ip, prefix, interface: None, label: None }, text.span));
     }
     if vips.is_empty() || vips.len() > MOST_ADDRESSES {
-        let message = format!("an instance has 1 to {MOST_ADDRESSES} addresses");
+        let message = format!("{key} are 1 to {MOST_ADDRESSES}");
         out.push(Diagnostic::error(codes::VALUE, value.span, message));
         return None;
     }
-    // RFC 9568 5.2.9: the first of IPv6 is the link-local one.
-    if let Some(first) = vips.first()
-        && let IpAddr::V6(ip) = first.value.address
+    Some(vips)
+}
+
+/// `192.0.2.10/24`; without a prefix length, the address alone.
+fn vip(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Spanned<Vip>> {
+    let (address, prefix) = text.value.split_once('/').map_or((text.value, None), |(a, p)| (a, Some(p)));
+    let Ok(address) = address.parse::<IpAddr>() else {
+        let message = format!("`{}` is no address", shown(text.value));
+        out.push(Diagnostic::error(codes::ADDRESS, text.span, message).help("write 192.0.2.10/24"));
+        return None;
+    };
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.map_or(Some(bits), |prefix| prefix.parse().ok().filter(|n| *n <= bits));
+    if prefix.is_none() {
+        let message = format!("an address of this family has a prefix of 0 to {bits} bits");
+        out.push(Diagnostic::error(codes::ADDRESS, text.span, message));
+    }
+    prefix.map(|prefix| Spanned::new(Vip { address, prefix, interface: None, label: None }, text.span))
+}
+
+/// What is advertised is of one family, and the first of IPv6 is link-local (RFC 9568 5.2.9).
+fn one_family(vips: &[Spanned<Vip>], out: &mut Vec<Diagnostic>) {
+    let Some(first) = vips.first() else { return };
+    for vip in vips.iter().filter(|vip| vip.value.address.is_ipv4() != first.value.address.is_ipv4()) {
+        let d = Diagnostic::error(codes::VRRP_FAMILY, vip.span, "an instance has addresses of one family");
+        out.push(d.label(first.span, "the first one").help("make an instance for each family; they may share a vrid"));
+    }
+    if let IpAddr::V6(ip) = first.value.address
         && !ip.is_unicast_link_local()
     {
         let d = Diagnostic::warning(codes::VRRP_FAMILY, first.span, "the first IPv6 address is not link-local");
         out.push(d.note("RFC 9568 5.2.9 asks for it; other makes may refuse the instance"));
     }
-    Some(vips)
+}
+
+/// When the addresses are announced.
+fn announce(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Rounds {
+    let usual = Rounds::default();
+    let Some(inner) = table.table("announce", out) else { return usual };
+    inner.only(&ANNOUNCE, out);
+    let mut count = |key, least| inner.integer(key, least..=255, out).and_then(|n| u8::try_from(n.value).ok());
+    let (burst, refresh_burst) = (count("repeat", 0), count("refresh_repeat", 0));
+    let contested_burst = count("contested_repeat", 0);
+    let mut time = |key| inner.duration(key, Duration::ZERO, out).map(|time| time.value);
+    Rounds {
+        burst: burst.unwrap_or(usual.burst),
+        again_after: time("again").unwrap_or(usual.again_after),
+        refresh: time("refresh").unwrap_or(usual.refresh),
+        refresh_burst: refresh_burst.unwrap_or(usual.refresh_burst),
+        contested_burst: contested_burst.unwrap_or(usual.contested_burst),
+        contested_again_after: time("contested_again").unwrap_or(usual.contested_again_after),
+    }
 }
 
 /// Unicast where peers are named.
 fn peers(table: &Table<'_>, ipv6: bool, out: &mut Vec<Diagnostic>) -> Option<Reach> {
-    let list = table.strings("peers", out)?;
+    let value = table.get("peers")?;
+    let items = match value.value {
+        DeValue::String(_) => vec![value],
+        _ => table.items(value, out)?,
+    };
     let mut peers = Vec::new();
-    for text in &list.value {
+    for item in items {
+        let inner = table.inner(item);
+        let text = match &inner {
+            Some(inner) => {
+                inner.only(&PEER, out);
+                inner.string("addr", out)
+            }
+            None => string_of(item, out),
+        };
+        let Some(text) = text else { continue };
+        let hops = inner.and_then(|inner| hops(&inner, out)).unwrap_or(0..=u8::MAX);
         match text.value.parse::<IpAddr>() {
-            Ok(address) if address.is_ipv6() == ipv6 => peers.push(Peer { address, hops: 0..=255 }),
+            Ok(address) if address.is_ipv6() == ipv6 => peers.push(Peer { address, hops }),
             Ok(_) => {
                 let message = "a peer has an address of the family that moves";
                 out.push(Diagnostic::error(codes::VRRP_FAMILY, text.span, message));
@@ -223,18 +319,34 @@ fn peers(table: &Table<'_>, ipv6: bool, out: &mut Vec<Diagnostic>) -> Option<Rea
         }
     }
     if peers.is_empty() {
-        out.push(Diagnostic::error(codes::VALUE, list.span, "peers is empty").help("leave it out for multicast"));
+        out.push(Diagnostic::error(codes::VALUE, value.span, "peers is empty").help("leave it out for multicast"));
     }
-    Some(Reach::Unicast { peers, check_source: true })
+    let check_source = table.word("listen_to", &LISTENERS, out).is_none_or(|word| word.value);
+    Some(Reach::Unicast { peers, check_source })
+}
+
+/// Least and most hop limit a peer's packets may arrive with.
+fn hops(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<RangeInclusive<u8>> {
+    let value = table.get("hops")?;
+    let items = table.items(value, out)?;
+    let numbers: Vec<u8> = items.iter().filter_map(|item| u8::try_from(integer_of(*item, out)?).ok()).collect();
+    match numbers[..] {
+        [least, most] if least <= most => Some(least..=most),
+        _ => {
+            let d = Diagnostic::error(codes::VALUE, value.span, "hops are the least and the most hop limit");
+            out.push(d.help("write hops = [254, 255]"));
+            None
+        }
+    }
 }
 
 fn address(table: &Table<'_>, key: &str, out: &mut Vec<Diagnostic>) -> Option<IpAddr> {
     let text = table.string(key, out)?;
-    let address = text.value.parse().ok();
+    let address: Option<IpAddr> = text.value.parse().ok();
     if address.is_none() {
         out.push(Diagnostic::error(codes::ADDRESS, text.span, format!("`{}` is no address", shown(text.value))));
     }
-    address.filter(|address: &IpAddr| *address != IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+    address
 }
 
 /// Writes an instance so that [`read`] reads it as the same.
@@ -245,27 +357,70 @@ pub(super) fn write(instance: &Instance, text: &mut String) {
     line(text, "version", &instance.version.number().to_string());
     line(text, "priority", &instance.priority.to_string());
     line(text, "interval", &quoted(&duration_text(instance.interval.get())));
+    if instance.down_adverts != 3 {
+        line(text, "misses", &instance.down_adverts.to_string());
+    }
     match instance.preempt {
         Preempt::No => line(text, "preempt", "false"),
         Preempt::After(Duration::ZERO) => {}
         Preempt::After(delay) => line(text, "preempt", &quoted(&duration_text(delay))),
     }
-    let addresses: Vec<String> =
-        instance.addresses.iter().map(|vip| format!("{}/{}", vip.address, vip.prefix)).collect();
-    line(text, "addresses", &list(&addresses));
-    if let Authentication::Password(secret) = instance.authentication {
+    line(text, "addresses", &vip_list(&instance.addresses));
+    if !instance.excluded.is_empty() {
+        line(text, "excluded", &vip_list(&instance.excluded));
+    }
+    if let Authentication::Password(secret) | Authentication::Header(secret) = instance.authentication {
         let length = secret.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         line(text, "password", &quoted(&String::from_utf8_lossy(secret.get(..length).unwrap_or_default())));
     }
-    if let Reach::Unicast { peers, .. } = &instance.reach {
-        let peers: Vec<String> = peers.iter().map(|peer| peer.address.to_string()).collect();
-        line(text, "peers", &list(&peers));
+    if let Authentication::Header(_) = instance.authentication {
+        line(text, "authentication", "\"header\"");
+    }
+    if let Reach::Unicast { peers, check_source } = &instance.reach {
+        let peer = |peer: &Peer| match (peer.hops.start(), peer.hops.end()) {
+            (0, 255) => quoted(&peer.address.to_string()),
+            (least, most) => format!("{{ addr = \"{}\", hops = [{least}, {most}] }}", peer.address),
+        };
+        let peers: Vec<String> = peers.iter().map(peer).collect();
+        line(text, "peers", &format!("[{}]", peers.join(", ")));
+        if !check_source {
+            line(text, "listen_to", "\"all\"");
+        }
     }
     if let Some(source) = instance.source {
         line(text, "source", &quoted(&source.to_string()));
     }
+    if !instance.answer_lower {
+        line(text, "answer_lower", "false");
+    }
     if let Some(group) = &instance.group {
         line(text, "group", &quoted(group));
     }
+    let Rounds { burst, again_after, refresh, refresh_burst, contested_burst, contested_again_after } = instance.rounds;
+    if instance.rounds != Rounds::default() {
+        let time = |time| quoted(&duration_text(time));
+        let announce = format!(
+            "{{ repeat = {burst}, again = {}, refresh = {}, refresh_repeat = {refresh_burst}, contested_repeat = \
+             {contested_burst}, contested_again = {} }}",
+            time(again_after),
+            time(refresh),
+            time(contested_again_after)
+        );
+        line(text, "announce", &announce);
+    }
     text.push('\n');
+}
+
+fn vip_list(vips: &[Vip]) -> String {
+    let one = |vip: &Vip| {
+        let address = quoted(&format!("{}/{}", vip.address, vip.prefix));
+        let named = |key: &str, value: &Option<String>| {
+            value.as_ref().map_or(String::new(), |value| format!(", {key} = {}", quoted(value)))
+        };
+        match (&vip.interface, &vip.label) {
+            (None, None) => address,
+            (dev, label) => format!("{{ addr = {address}{}{} }}", named("dev", dev), named("label", label)),
+        }
+    };
+    format!("[{}]", vips.iter().map(one).collect::<Vec<_>>().join(", "))
 }

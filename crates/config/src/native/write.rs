@@ -55,7 +55,7 @@ fn path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-pub(super) fn list<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
+fn list<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
     let items: Vec<String> = texts.into_iter().map(|text| quoted(text)).collect();
     format!("[{}]", items.join(", "))
 }

@@ -28,7 +28,7 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
     "smtp_connect_timeout" Number(1, i64::MAX), Nothing("mails have a deadline of their own"),
         "seconds the mail server may take";
     "smtp_alert" Bool, Done, "whether changes are mailed where nothing else is said";
-    "smtp_alert_vrrp" Bool, VRRP, "the same for VRRP";
+    "smtp_alert_vrrp" Bool, NOTIFY, "the same for VRRP";
     "smtp_alert_checker" Bool, Done, "the same for real servers";
     "no_email_faults" Alone, VRRP, "no mails about faults";
     "no_checker_emails" Alone, Nothing("mails are about real servers, never about single checks"),
@@ -80,41 +80,41 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
 };
 
 pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
-    "dynamic_interfaces" Words(0, 1), VRRP, "interfaces may come and go";
+    "dynamic_interfaces" Words(0, 1), Status::Nothing("interfaces may always come and go"), "interfaces may come and go";
     "disable_local_igmp" Alone, VRRP, "no IGMP for local groups";
-    "v3_checksum_as_v2" Bool, VRRP, "version 3 checksums without a pseudo header";
+    "v3_checksum_as_v2" Bool, Status::Nothing("learnt from the peer"), "version 3 checksums without a pseudo header";
     "vrrp_mcast_group4" Address, VRRP, "group of IPv4 advertisements";
     "vrrp_mcast_group6" Address, VRRP, "group of IPv6 advertisements";
-    "vrrp_garp_master_delay" Number(0, i64::MAX), VRRP, "seconds to the second round of gratuitous ARP";
-    "vrrp_garp_master_repeat" Number(1, i64::MAX), VRRP, "packets of one round";
-    "vrrp_garp_master_refresh" Number(0, i64::MAX), VRRP, "seconds between rounds while master";
-    "vrrp_garp_master_refresh_repeat" Number(1, i64::MAX), VRRP, "packets of these rounds";
-    "vrrp_garp_lower_prio_delay" Number(0, i64::MAX), VRRP, "seconds to the second round after a lower advertisement";
-    "vrrp_garp_lower_prio_repeat" Number(0, i64::MAX), VRRP, "packets of these rounds";
-    "vrrp_down_timer_adverts" Number(1, 100), VRRP, "advertisements that may be missed";
+    "vrrp_garp_master_delay" Number(0, i64::MAX), Status::Done, "seconds to the second round of gratuitous ARP";
+    "vrrp_garp_master_repeat" Number(1, i64::MAX), Status::Done, "packets of one round";
+    "vrrp_garp_master_refresh" Number(0, i64::MAX), Status::Done, "seconds between rounds while master";
+    "vrrp_garp_master_refresh_repeat" Number(1, i64::MAX), Status::Done, "packets of these rounds";
+    "vrrp_garp_lower_prio_delay" Number(0, i64::MAX), Status::Done, "seconds to the second round after a lower advertisement";
+    "vrrp_garp_lower_prio_repeat" Number(0, i64::MAX), Status::Done, "packets of these rounds";
+    "vrrp_down_timer_adverts" Number(1, 100), Status::Done, "advertisements that may be missed";
     "vrrp_garp_interval" Decimal(0, 10 * SECOND), VRRP, "pause between gratuitous ARP packets";
     "vrrp_gna_interval" Decimal(0, 10 * SECOND), VRRP, "pause between neighbour advertisements";
     "vrrp_min_garp" Bool, VRRP, "one gratuitous ARP packet and no second round";
     "vrrp_garp_extra_if" Words(1, 2), VRRP, "gratuitous ARP on other interfaces";
     "vrrp_vmac_garp_intvl" Words(1, 2), VRRP, "old spelling of vrrp_garp_extra_if";
-    "vrrp_lower_prio_no_advert" Bool, VRRP, "do not answer lower advertisements";
-    "vrrp_higher_prio_send_advert" Bool, VRRP, "one last advertisement to a better master";
-    "vrrp_version" Number(2, 3), VRRP, "version where instances say none";
+    "vrrp_lower_prio_no_advert" Bool, Status::Done, "do not answer lower advertisements";
+    "vrrp_higher_prio_send_advert" Bool, Status::Nothing("a loser always says a last word"), "one last advertisement to a better master";
+    "vrrp_version" Number(2, 3), Status::Done, "version where instances say none";
     "vrrp_iptables" Words(0, 2), FIREWALL, "chains for rules";
     "vrrp_ipsets" Words(0, 6), FIREWALL, "sets for rules";
     "nftables" Words(0, 1), FIREWALL, "table for rules";
     "nftables_priority" Number(-2_147_483_648, 2_147_483_647), FIREWALL, "its priority";
     "nftables_ifindex" Alone, FIREWALL, "interfaces by number";
     "nftables_counters" Alone, FIREWALL, "rules that count";
-    "vrrp_check_unicast_src" Alone, VRRP, "take unicast advertisements of peers only";
-    "vrrp_skip_check_adv_addr" Bool, VRRP, "do not compare addresses of every advertisement";
+    "vrrp_check_unicast_src" Alone, Status::Done, "take unicast advertisements of peers only";
+    "vrrp_skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
     "vrrp_strict" Alone, VRRP, "nothing that the RFC forbids";
     "vrrp_rx_bufs_policy" Words(1, 1), BUFFERS, "size of receive buffers";
     "vrrp_rx_bufs_multiplier" Number(1, i64::MAX), BUFFERS, "factor of that size";
     "vrrp_startup_delay" Decimal(0, 86_400 * SECOND), VRRP, "seconds to wait at the start";
     "vrrp_delay_after_boot" Decimal(0, 86_400 * SECOND), VRRP, "seconds to wait after boot";
-    "log_unknown_vrids" Alone, VRRP, "log advertisements of others";
-    "vrrp_owner_ignore_adverts" Alone, VRRP, "an owner looks at no advertisements";
+    "log_unknown_vrids" Alone, Status::Nothing("they are nobody's business"), "log advertisements of others";
+    "vrrp_owner_ignore_adverts" Alone, Status::Nothing("an owner never looks at them"), "an owner looks at no advertisements";
     "vmac_prefix" Text, VRRP, "names of virtual MAC interfaces";
     "vmac_addr_prefix" Text, VRRP, "names of those of single addresses";
 };

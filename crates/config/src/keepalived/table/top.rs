@@ -16,8 +16,10 @@ pub(super) const TOP: &[Keyword] = keywords! {
     "virtual_server_group" NamedList(List::Servers), Done, "addresses, ranges and marks with the same real servers";
     "SSL" Block(Scope::Ssl), Partly("certificates of its own are not shown to real servers yet"),
         "what SSL_GET shows to real servers";
-    "vrrp_instance" Named(Scope::Instance), VRRP, "a virtual router: addresses that move between nodes";
-    "vrrp_sync_group" Named(Scope::SyncGroup), VRRP, "instances that change state together";
+    "vrrp_instance" Named(Scope::Instance), Partly("tracking, notifications, VMACs, routes and rules are not carried out yet"),
+         "a virtual router: addresses that move between nodes";
+    "vrrp_sync_group" Named(Scope::SyncGroup), Partly("tracking and notifications are not carried out yet"),
+         "instances that change state together";
     "vrrp_script" Named(Scope::Script), VRRP, "a program whose exit status instances track";
     "vrrp_track_process" Named(Scope::Process), VRRP, "a process whose presence instances track";
     "track_file" Named(Scope::TrackFile), VRRP, "a file whose number instances track";

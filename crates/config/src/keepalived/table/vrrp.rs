@@ -1,4 +1,4 @@
-//! Words of VRRP, of what instances track, and of BFD: read and checked, and not carried out yet.
+//! Words of VRRP, of what instances track, and of BFD. All are read and checked.
 
 use super::{
     Argument::{
@@ -8,6 +8,7 @@ use super::{
     Keyword, Later, List, SECOND, Scope, Status, keywords,
 };
 
+const DONE: Status = Status::Done;
 const VRRP: Status = Status::Later(Later::Vrrp);
 const NOTIFY: Status = Status::Later(Later::Notify);
 const BUFFER: Status = Status::Nothing("buffers have the size they need");
@@ -15,32 +16,32 @@ const COUNT: Argument = Number(1, 4_294_967_295);
 const SECONDS: Argument = Number(0, 4_294_967_295);
 
 pub(super) const INSTANCE: &[Keyword] = keywords! {
-    "state" OneOf(&["MASTER", "BACKUP"]), VRRP, "what it begins as";
-    "interface" Interface, VRRP, "interface of its advertisements";
-    "virtual_router_id" Number(1, 255), VRRP, "which virtual router it is";
-    "priority" Number(1, 255), VRRP, "the highest becomes master; 255 owns the address; 100 where nothing is said";
-    "advert_int" Decimal(10_000, 255 * SECOND), VRRP, "seconds between advertisements; 1 where nothing is said";
-    "version" Number(2, 3), VRRP, "VRRP version";
-    "virtual_ipaddress" In(List::Addresses), VRRP, "addresses the master has and advertises";
-    "virtual_ipaddress_excluded" In(List::Addresses), VRRP, "addresses the master has and does not advertise";
+    "state" OneOf(&["MASTER", "BACKUP"]), DONE, "what it begins as";
+    "interface" Interface, DONE, "interface of its advertisements";
+    "virtual_router_id" Number(1, 255), DONE, "which virtual router it is";
+    "priority" Number(1, 255), DONE, "the highest becomes master; 255 owns the address; 100 where nothing is said";
+    "advert_int" Decimal(10_000, 255 * SECOND), DONE, "seconds between advertisements; 1 where nothing is said";
+    "version" Number(2, 3), DONE, "VRRP version";
+    "virtual_ipaddress" In(List::Addresses), DONE, "addresses the master has and advertises";
+    "virtual_ipaddress_excluded" In(List::Addresses), DONE, "addresses the master has and does not advertise";
     "no_virtual_ipaddress" Alone, VRRP, "it has no addresses on purpose";
     "virtual_routes" In(List::Routes), VRRP, "routes the master has";
     "virtual_rules" In(List::Rules), VRRP, "routing rules the master has";
-    "authentication" Block(Scope::Authentication), VRRP, "password of version 2";
+    "authentication" Block(Scope::Authentication), DONE, "password of version 2";
     "auth_hmac" Block(Scope::Hmac), VRRP, "keyed hash behind each advertisement (keepalived 2.4)";
-    "nopreempt" Alone, VRRP, "does not take over from a lower master";
-    "preempt" Alone, VRRP, "takes over from a lower master, as without";
-    "preempt_delay" Decimal(0, 1000 * SECOND), VRRP, "seconds before it takes over";
-    "unicast_peer" In(List::Peers), VRRP, "the other nodes, instead of multicast";
-    "unicast_src_ip" Address, VRRP, "source of its unicast advertisements";
-    "mcast_src_ip" Address, VRRP, "source of its multicast advertisements";
+    "nopreempt" Alone, DONE, "does not take over from a lower master";
+    "preempt" Alone, DONE, "takes over from a lower master, as without";
+    "preempt_delay" Decimal(0, 1000 * SECOND), DONE, "seconds before it takes over";
+    "unicast_peer" In(List::Peers), DONE, "the other nodes, instead of multicast";
+    "unicast_src_ip" Address, DONE, "source of its unicast advertisements";
+    "mcast_src_ip" Address, DONE, "source of its multicast advertisements";
     "mcast_dst_ip" Address, VRRP, "group of its advertisements";
     "track_src_ip" Alone, VRRP, "fault while the source address is missing";
     "unicast_ttl" Number(0, 255), VRRP, "TTL of unicast advertisements";
     "unicast_fault_no_peer" Alone, VRRP, "fault instead of multicast without peers";
-    "check_unicast_src" Alone, VRRP, "take advertisements of peers only";
-    "old_unicast_checksum" Words(0, 1), VRRP, "checksums as keepalived 1.3 had them";
-    "v3_checksum_as_v2" Bool, VRRP, "version 3 checksums without a pseudo header";
+    "check_unicast_src" Alone, DONE, "take advertisements of peers only";
+    "old_unicast_checksum" Words(0, 1), Status::Nothing("learnt from the peer"), "checksums as keepalived 1.3 had them";
+    "v3_checksum_as_v2" Bool, Status::Nothing("learnt from the peer"), "version 3 checksums without a pseudo header";
     "track_interface" In(List::Tracked), VRRP, "interfaces that must be up";
     "track_script" In(List::Tracked), VRRP, "scripts that must succeed";
     "track_file" In(List::Tracked), VRRP, "files whose number counts";
@@ -54,15 +55,15 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "vrf" Interface, VRRP, "VRF of unicast advertisements";
     "promote_secondaries" Alone, VRRP, "keep other addresses of a subnet when the first goes";
     "native_ipv6" Alone, Status::Nothing("the addresses tell the family"), "force IPv6";
-    "accept" Alone, VRRP, "packets to the addresses are taken";
+    "accept" Alone, DONE, "packets to the addresses are taken";
     "no_accept" Alone, VRRP, "packets to the addresses are not taken";
-    "skip_check_adv_addr" Bool, VRRP, "do not compare addresses of every advertisement";
+    "skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
     "strict_mode" Bool, VRRP, "nothing that the RFC forbids";
     "lvs_sync_daemon_interface" Interface, VRRP, "share connections over this interface";
     "linkbeat_use_polling" Alone, VRRP, "poll the link";
     "debug" Number(0, 4), Status::Nothing("keepalived does nothing with it either"), "nothing";
     "kernel_rx_buf_size" SECONDS, BUFFER, "size of the receive buffer";
-    "smtp_alert" Bool, VRRP, "mail when its state changes";
+    "smtp_alert" Bool, NOTIFY, "mail when its state changes";
     "notify_master" Script, NOTIFY, "program run as it becomes master";
     "notify_backup" Script, NOTIFY, "program run as it becomes backup";
     "notify_fault" Script, NOTIFY, "program run at a fault";
@@ -74,25 +75,25 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
 };
 
 pub(super) const INSTANCE_ARP: &[Keyword] = keywords! {
-    "garp_master_delay" SECONDS, VRRP, "seconds to the second round of gratuitous ARP; 5 where nothing is said";
-    "garp_master_repeat" COUNT, VRRP, "packets of one round; 5 where nothing is said";
-    "garp_master_refresh" SECONDS, VRRP, "seconds between rounds while master";
-    "garp_master_refresh_repeat" COUNT, VRRP, "packets of these rounds";
-    "garp_lower_prio_delay" SECONDS, VRRP, "seconds to the second round after a lower advertisement";
-    "garp_lower_prio_repeat" SECONDS, VRRP, "packets of these rounds";
+    "garp_master_delay" SECONDS, DONE, "seconds to the second round of gratuitous ARP; 5 where nothing is said";
+    "garp_master_repeat" COUNT, DONE, "packets of one round; 5 where nothing is said";
+    "garp_master_refresh" SECONDS, DONE, "seconds between rounds while master";
+    "garp_master_refresh_repeat" COUNT, DONE, "packets of these rounds";
+    "garp_lower_prio_delay" SECONDS, DONE, "seconds to the second round after a lower advertisement";
+    "garp_lower_prio_repeat" SECONDS, DONE, "packets of these rounds";
     "garp_extra_if" Words(1, 2), VRRP, "gratuitous ARP on other interfaces";
     "vmac_garp_intvl" Words(1, 2), VRRP, "old spelling of garp_extra_if";
-    "down_timer_adverts" Number(1, 100), VRRP, "advertisements that may be missed; 3 where nothing is said";
-    "lower_prio_no_advert" Bool, VRRP, "do not answer lower advertisements";
-    "higher_prio_send_advert" Bool, VRRP, "one last advertisement to a better master";
-    "owner_ignore_adverts" Alone, VRRP, "an owner looks at no advertisements";
-    "timer_expired_backup" Words(0, 1), VRRP, "what a late timer means";
-    "thread_timer_expired" Words(0, 1), VRRP, "what a late timer means";
+    "down_timer_adverts" Number(1, 100), DONE, "advertisements that may be missed; 3 where nothing is said";
+    "lower_prio_no_advert" Bool, DONE, "do not answer lower advertisements";
+    "higher_prio_send_advert" Bool, Status::Nothing("a loser always says a last word"), "one last advertisement to a better master";
+    "owner_ignore_adverts" Alone, Status::Nothing("an owner never looks at them"), "an owner looks at no advertisements";
+    "timer_expired_backup" Words(0, 1), Status::Nothing("a late timer begins no election"), "what a late timer means";
+    "thread_timer_expired" Words(0, 1), Status::Nothing("a late timer begins no election"), "what a late timer means";
 };
 
 pub(super) const AUTHENTICATION: &[Keyword] = keywords! {
-    "auth_type" OneOf(&["PASS", "AH"]), VRRP, "password or authentication header";
-    "auth_pass" Text, VRRP, "the password, of which eight bytes count";
+    "auth_type" OneOf(&["PASS", "AH"]), DONE, "password or authentication header";
+    "auth_pass" Text, DONE, "the password, of which eight bytes count";
 };
 
 pub(super) const HMAC: &[Keyword] = keywords! {
@@ -104,7 +105,7 @@ pub(super) const HMAC: &[Keyword] = keywords! {
 };
 
 pub(super) const SYNC_GROUP: &[Keyword] = keywords! {
-    "group" In(List::Names), VRRP, "the instances";
+    "group" In(List::Names), DONE, "the instances";
     "track_interface" In(List::Tracked), VRRP, "interfaces that must be up";
     "track_script" In(List::Tracked), VRRP, "scripts that must succeed";
     "track_file" In(List::Tracked), VRRP, "files whose number counts";
@@ -112,7 +113,7 @@ pub(super) const SYNC_GROUP: &[Keyword] = keywords! {
     "track_bfd" In(List::Tracked), VRRP, "BFD sessions that must be up";
     "global_tracking" Alone, VRRP, "old way to let members track the same";
     "sync_group_tracking_weight" Alone, VRRP, "weights count in groups too";
-    "smtp_alert" Bool, VRRP, "mail when its state changes";
+    "smtp_alert" Bool, NOTIFY, "mail when its state changes";
     "notify_master" Script, NOTIFY, "program run as it becomes master";
     "notify_backup" Script, NOTIFY, "program run as it becomes backup";
     "notify_fault" Script, NOTIFY, "program run at a fault";

@@ -19,7 +19,6 @@ const PASSWORD: usize = 8;
 const LONGEST_V3: Duration = Duration::from_millis(40_950);
 
 pub(super) fn judge(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
-    names("vrrp_instance", vrrp.instances.iter().map(|one| &one.name), out);
     names("vrrp_sync_group", vrrp.sync_groups.iter().map(|one| &one.name), out);
     names("vrrp_script", vrrp.scripts.iter().map(|one| &one.name), out);
     names("track_file", vrrp.files.iter().map(|one| &one.name), out);
@@ -35,7 +34,6 @@ pub(super) fn judge(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
         one(vrrp, instance, out);
         tracked(&known, &instance.track, out);
     }
-    ids(vrrp, out);
     groups(vrrp, &known, out);
     for script in vrrp.scripts.iter().filter(|script| script.command.is_none()) {
         let message = format!("vrrp_script `{}` has no script", shown(&script.name.value));
@@ -188,37 +186,6 @@ fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic
     }
     let d = Diagnostic::warning(codes::CLEAR_TEXT, password.span, "the VRRP password travels in clear text");
     out.push(d.help("use it only while a keepalived peer needs it"));
-}
-
-/// Two instances with one id on one interface, in one family and by one way of sending.
-fn ids(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
-    let mut seen: HashMap<(&str, u8, bool), Vec<&VrrpInstance>> = HashMap::new();
-    for instance in &vrrp.instances {
-        let (Some(id), Some(interface)) = (instance.id, &instance.interface) else { continue };
-        let key = (interface.value.as_str(), id.value, family(instance).unwrap_or_default());
-        let others = seen.entry(key).or_default();
-        if let Some(first) = others.iter().find(|other| meet(other, instance)) {
-            let message = format!("virtual_router_id {} is taken on {}", id.value, shown(&interface.value));
-            let mut d = Diagnostic::error(codes::VRRP_ID, id.span, message);
-            if let Some(first) = first.id {
-                d = d.label(first.span, "by this instance");
-            }
-            out.push(d.note("keepalived leaves out the second instance"));
-        }
-        // A few hundred on one interface are many; all of them with one id is a mistake told often enough.
-        if others.len() < 64 {
-            others.push(instance);
-        }
-    }
-}
-
-/// Whether two instances with the same id hear each other.
-fn meet(a: &VrrpInstance, b: &VrrpInstance) -> bool {
-    match (&a.peers, &b.peers) {
-        (Some(a), Some(b)) => a.iter().any(|peer| b.iter().any(|other| other.address.value == peer.address.value)),
-        (None, None) => a.group.map(|group| group.value) == b.group.map(|group| group.value),
-        (Some(_), None) | (None, Some(_)) => false,
-    }
 }
 
 /// The names of what can be tracked.

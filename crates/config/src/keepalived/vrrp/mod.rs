@@ -1,13 +1,15 @@
-//! What a keepalived.conf says about VRRP, typed and with places: checked here, carried out by a later release.
+//! What a keepalived.conf says about VRRP, typed and with places; [`lower`] makes instances of it.
 //!
 //! `None` means that the file says nothing; the defaults are keepalived's and named at each field.
 
 mod address;
 mod judge;
 mod list;
+mod lower;
 mod read;
 
 pub use address::VrrpAddress;
+pub(crate) use lower::lower;
 pub(crate) use read::read;
 
 use evenkeel_source::Spanned;

@@ -1,0 +1,127 @@
+//! Instances as they are carried out. What is missing or contradictory is told by [`super::judge`]; here it is what
+//! keepalived makes of it.
+
+use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState};
+use crate::draft::VrrpDraft;
+use evenkeel_model::vrrp::{
+    AdvertInterval, Authentication, Instance, Peer, Preempt, Priority, Reach, Rounds, SECRET, Version, Vip, Vrid,
+};
+use evenkeel_source::{Span, Spanned};
+use std::time::Duration;
+
+/// Addresses one advertisement has room for.
+const MOST_ADDRESSES: usize = 255;
+/// The interface where none is named, as keepalived has it.
+const INTERFACE: &str = "eth0";
+
+/// The instances that can be: those without an id or an address are told and left out.
+pub(crate) fn lower(vrrp: &Vrrp) -> Vec<VrrpDraft> {
+    vrrp.instances.iter().filter_map(|instance| one(vrrp, instance)).collect()
+}
+
+fn one(vrrp: &Vrrp, from: &VrrpInstance) -> Option<VrrpDraft> {
+    let id = from.id?;
+    let vrid = Vrid::new(id.value)?;
+    let six = from.addresses.first()?.address.value.is_ipv6();
+    // keepalived leaves addresses of another family out.
+    let advertised: Vec<_> = from.addresses.iter().filter(|address| address.address.value.is_ipv6() == six).collect();
+    let defaults = &vrrp.defaults;
+    let version = match from.version.or(defaults.version).map_or(2, |version| version.value) {
+        2 if !six => Version::Two,
+        _ => Version::Three,
+    };
+    let interface = from.interface.as_ref().or(defaults.interface.as_ref()).map_or(INTERFACE, |name| &name.value);
+    let (advertised, rest) = advertised.split_at(advertised.len().min(MOST_ADDRESSES));
+    let vips = advertised.iter().map(|address| vip(address)).collect();
+    let mut instance = Instance::new(from.name.value.clone(), interface.to_owned(), vrid, version, vips);
+    instance.excluded = rest.iter().copied().chain(&from.excluded).map(vip).collect();
+    instance.priority = from.priority.and_then(|n| Priority::new(n.value)).unwrap_or(Priority::DEFAULT);
+    instance.interval = interval(version, from.advert_interval);
+    instance.down_adverts = from.down_timer_adverts.or(defaults.down_timer_adverts).map_or(3, |n| n.value);
+    instance.preempt = preempt(from);
+    instance.authentication = authentication(version, from);
+    instance.reach = reach(six, defaults.check_unicast_source, from);
+    instance.source = from.source.map(|source| source.value).filter(|source| source.is_ipv6() == six);
+    instance.rounds = rounds(&from.garp, &defaults.garp);
+    instance.answer_lower = !from.lower_no_advert.or(defaults.lower_no_advert).is_some_and(|yes| yes.value);
+    let member = |group: &&super::VrrpSyncGroup| group.members.iter().any(|name| name.value == from.name.value);
+    instance.group = vrrp.sync_groups.iter().find(member).map(|group| group.name.value.clone());
+    let addresses: Vec<Span> = advertised.iter().map(|address| address.address.span).collect();
+    Some(VrrpDraft { instance, name: from.name.span, vrid: id.span, addresses, broken: false })
+}
+
+fn vip(from: &VrrpAddress) -> Vip {
+    Vip {
+        address: from.address.value,
+        prefix: from.prefix,
+        interface: from.interface.as_ref().map(|name| name.value.clone()),
+        label: from.label.as_ref().map(|label| label.value.clone()),
+    }
+}
+
+/// What the version can say: version 2 rounds to whole seconds, version 3 to hundredths.
+fn interval(version: Version, written: Option<Spanned<Duration>>) -> AdvertInterval {
+    let Some(written) = written else { return AdvertInterval::DEFAULT };
+    let (unit, most) = match version {
+        Version::Two => (Duration::from_secs(1), 255),
+        Version::Three => (Duration::from_millis(10), 4095),
+    };
+    let units = (written.value + unit / 2).as_nanos() / unit.as_nanos();
+    let units = u32::try_from(units).unwrap_or(most).clamp(1, most);
+    AdvertInterval::new(version, unit * units).unwrap_or(AdvertInterval::DEFAULT)
+}
+
+/// With `state MASTER` keepalived knows no patience.
+fn preempt(from: &VrrpInstance) -> Preempt {
+    let begins_as_master = from.state.is_some_and(|state| state.value == VrrpState::Master);
+    match (from.no_preempt, from.preempt_delay) {
+        (Some(_), _) if !begins_as_master => Preempt::No,
+        (None, Some(delay)) if !begins_as_master => Preempt::After(delay.value),
+        (Some(_) | None, _) => Preempt::After(Duration::ZERO),
+    }
+}
+
+fn authentication(version: Version, from: &VrrpInstance) -> Authentication {
+    let written = from.authentication.as_ref().filter(|_| version == Version::Two);
+    let Some((written, password)) = written.and_then(|it| Some((it, it.password.as_ref()?))) else {
+        return Authentication::None;
+    };
+    let mut secret = [0; SECRET];
+    for (place, byte) in secret.iter_mut().zip(password.value.bytes()) {
+        *place = byte;
+    }
+    if written.header { Authentication::Header(secret) } else { Authentication::Password(secret) }
+}
+
+/// Without peers of its family an instance speaks to all.
+fn reach(six: bool, check: bool, from: &VrrpInstance) -> Reach {
+    let peers = from.peers.iter().flatten().filter(|peer| peer.address.value.is_ipv6() == six);
+    let peers: Vec<Peer> = peers
+        .map(|peer| Peer {
+            address: peer.address.value,
+            hops: peer.least_ttl.unwrap_or(0)..=peer.most_ttl.unwrap_or(u8::MAX),
+        })
+        .collect();
+    if peers.is_empty() {
+        return Reach::Multicast;
+    }
+    Reach::Unicast { peers, check_source: check || from.switches.contains(&"check_unicast_src") }
+}
+
+fn rounds(own: &VrrpGarp, defaults: &VrrpGarp) -> Rounds {
+    let said = |own: Option<Spanned<u32>>, default: Option<Spanned<u32>>| own.or(default).map(|number| number.value);
+    let count = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
+    let seconds = |number: u32| Duration::from_secs(number.into());
+    let usual = Rounds::default();
+    let burst = said(own.master_repeat, defaults.master_repeat).map_or(usual.burst, count);
+    let again_after = said(own.master_delay, defaults.master_delay).map_or(usual.again_after, seconds);
+    Rounds {
+        burst,
+        again_after,
+        refresh: said(own.master_refresh, defaults.master_refresh).map_or(usual.refresh, seconds),
+        refresh_burst: said(own.master_refresh_repeat, defaults.master_refresh_repeat)
+            .map_or(usual.refresh_burst, count),
+        contested_burst: said(own.lower_repeat, defaults.lower_repeat).map_or(burst, count),
+        contested_again_after: said(own.lower_delay, defaults.lower_delay).map_or(again_after, seconds),
+    }
+}
