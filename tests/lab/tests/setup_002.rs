@@ -1,31 +1,137 @@
-//! The set-up of the keepalived guide, with its no-break spaces and its missing brace. VRRP is not there yet, so its
-//! virtual servers are served alone.
+//! The set-up of the keepalived guide: its keepalived.conf as it stands on one director, and with BACKUP and 90 on the
+//! other. What its readers do to see that it works, and what they hope for when one of the two dies.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-use evenkeel_lab::alternates;
-use evenkeel_lab::topology::Plan;
-use evenkeel_lab_tests::{Bed, LIMIT, all_up, can_run, setup};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-const VIP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 150);
-const REAL_SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(192, 168, 1, 138), Ipv4Addr::new(192, 168, 1, 139)];
+use evenkeel_api::{ServerState, Status};
+use evenkeel_lab::topology::{Interface, Kind, Node as Place, Topology};
+use evenkeel_lab::{Director, Node, Process, Stage};
+use evenkeel_lab_tests::{LIMIT, alone, can_run, program, setup, unique_name};
+
+const VIP: &str = "192.168.1.150";
+/// Name and last byte of each host.
+const HOSTS: [(&str, u8); 5] = [("lvs1", 135), ("lvs2", 136), ("rs1", 138), ("rs2", 139), ("client", 10)];
+
+fn topology() -> Topology {
+    let switch = Place {
+        name: "switch".into(),
+        interfaces: vec![Interface { name: "br0".into(), kind: Kind::Bridge, addresses: Vec::new() }],
+        ..Place::default()
+    };
+    let host = |(name, last): (&str, u8)| Place {
+        name: name.into(),
+        interfaces: vec![Interface {
+            name: "eth0".into(),
+            kind: Kind::Cable {
+                node: "switch".into(),
+                peer: name.into(),
+                bridge: Some("br0".into()),
+                peer_addresses: Vec::new(),
+            },
+            addresses: vec![([192, 168, 1, last].into(), 24)],
+        }],
+        ..Place::default()
+    };
+    Topology { nodes: [switch].into_iter().chain(HOSTS.map(host)).collect() }
+}
+
+fn run(node: &Node, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Result<String, evenkeel_lab::Error> {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    node.output(command)
+}
+
+/// A web server that says its name, on a host that is ready for direct routing.
+fn real_server(stage: &Stage, name: &str) -> Process {
+    let node = stage.node(name).expect("it is there");
+    let root = stage.directory().join(name);
+    std::fs::create_dir(&root).expect("a directory can be made");
+    std::fs::write(root.join("index.html"), format!("{name}\n")).expect("a page can be written");
+    let state = root.join("state");
+    run(node, program(), &["realserver", "up", VIP, "--runtime-dir", &state.to_string_lossy()])
+        .expect("it is prepared");
+    serve(node, &root)
+}
+
+fn serve(node: &Node, root: &Path) -> Process {
+    let mut command = Command::new("busybox");
+    command.args(["httpd", "-f", "-p", "80", "-h"]).arg(root);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Process::new("busybox httpd", node.spawn(command).expect("the web server starts"))
+}
+
+/// Whether the file's two real servers are in.
+fn both_up(status: &Status) -> bool {
+    let [service] = status.services.as_slice() else { return false };
+    service.real_servers.len() == 2 && service.real_servers.iter().all(|s| s.state == ServerState::Up)
+}
+
+fn is_master(status: &Status) -> bool {
+    status.ha.iter().any(|group| group.state == "master")
+}
 
 #[test]
-fn the_file_as_it_stands_serves_both_real_servers() {
+fn the_file_as_it_stands_serves_fails_over_and_comes_back() {
     if !can_run() {
         return;
     }
-    let mut bed = Bed::new(|options| {
-        options.plan = Plan::ipv4(VIP, 1, 135, &REAL_SERVERS);
-        options.bodies = vec!["one".into(), "two".into()];
-    });
+    let _alone = alone();
+    let stage = Stage::raise(&unique_name(), &topology()).expect("the stage is built");
+    let _servers = ["rs1", "rs2"].map(|name| real_server(&stage, name));
     let file = setup("002-keepalived-dr/keepalived.conf");
-    let path = file.to_string_lossy();
-    bed.director.start(&[&path, "--no-vrrp", "--connections", "65536"]).expect("the director starts");
-    let status = bed.director.wait("had both real servers up", LIMIT, all_up).expect("both real servers come in");
-    let servers: Vec<&str> = status.services[0].real_servers.iter().map(|server| server.address.as_str()).collect();
-    assert_eq!(servers, ["192.168.1.138:80", "192.168.1.139:80"]);
-    let bodies = bed.client.bodies(SocketAddr::new(IpAddr::V4(VIP), 80), 10).expect("ten requests");
-    assert!(alternates(&bodies), "{bodies:?}");
-    assert!(bed.director.log().contains("E0118"), "the log was to say that a brace is missing");
+    let text = std::fs::read_to_string(&file).expect("the set-up is there");
+    let backup = stage.directory().join("backup.conf");
+    // As the guide says: the other director is BACKUP with 90.
+    let text = text.replace("MASTER", "BACKUP").replace("priority 100", "priority 90");
+    std::fs::write(&backup, text).expect("a file can be written");
+
+    let director = |name: &str| {
+        let directory = stage.directory().join(name);
+        std::fs::create_dir(&directory).expect("a directory can be made");
+        Director::new(Arc::clone(stage.node(name).expect("it is there")), program(), &directory)
+    };
+    let (mut first, mut second) = (director("lvs1"), director("lvs2"));
+    let arguments = |file: &Path| [file.to_string_lossy().into_owned(), "--connections".into(), "65536".into()];
+    let start = |director: &mut Director, file: &Path| {
+        let arguments = arguments(file);
+        director.start(&arguments.each_ref().map(String::as_str)).expect("the director starts");
+    };
+    start(&mut first, &file);
+    first.wait("had both real servers up", LIMIT, both_up).expect("a brace is missing and both real servers come in");
+    first.wait("was master", LIMIT, is_master).expect("the first is master");
+    start(&mut second, &backup);
+    second.wait("had both real servers up", LIMIT, both_up).expect("both real servers come in");
+
+    let client = stage.node("client").expect("it is there");
+    let get = || run(client, "curl", &["-s", "-m", "2", &format!("http://{VIP}/")]).unwrap_or_default();
+    let alternates = |what: &str| {
+        let bodies: Vec<String> = (0..6).map(|_| get()).collect();
+        let strictly = bodies.windows(2).all(|pair| pair[0] != pair[1]);
+        assert!(strictly && bodies.iter().all(|body| ["rs1", "rs2"].contains(&body.as_str())), "{what}: {bodies:?}");
+    };
+    alternates("through the first");
+
+    // It leaves in order: at no time does nobody answer.
+    assert!(first.terminate().expect("it ends").success(), "{}", first.log());
+    second.wait("was master", LIMIT, is_master).expect("the second takes over");
+    alternates("through the second");
+
+    // It comes back, and dies at once.
+    start(&mut first, &file);
+    first.wait("was master", LIMIT, is_master).expect("the first takes over again");
+    alternates("through the first again");
+    first.kill().expect("it is killed");
+    second.wait("was master", LIMIT, is_master).expect("the second takes over");
+    // Its successor has told the link; what the dead one leaves serving answers no ARP any more.
+    let until = Instant::now() + LIMIT;
+    while get().is_empty() {
+        assert!(Instant::now() < until, "nobody answers: {}", second.log());
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    alternates("through the second again");
 }
