@@ -297,7 +297,8 @@ fn a_keepalived_conf_with_vrrp_is_checked_and_not_half_obeyed() {
     let bed = Bed::new("");
     let file = bed.dir.path().join("keepalived.conf");
     let real = web([127, 77, 0, 9]);
-    let instance = "vrrp_instance VI_1 {\n  interface eth0\n  virtual_router_id 51\n  virtual_ipaddress {\n    127.77.0.1\n  }\n}\n";
+    let instance = "vrrp_instance VI_1 {\n  interface eth0\n  virtual_router_id 51\n  virtual_ipaddress {\n    127.77.0.1\n  }\n  \
+                    use_vmac\n}\n";
     let service = format!(
         "virtual_server 127.77.0.1 {port} {{\n  lvs_method DR\n  protocol TCP\n  delay_loop 1\n  real_server {ip} {port} \
          {{\n    TCP_CHECK {{\n    }}\n  }}\n}}\n",
@@ -318,7 +319,7 @@ fn a_keepalived_conf_with_vrrp_is_checked_and_not_half_obeyed() {
     let refused = bed.call(&["run", "--dataplane", "memory", path]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     let said = text(&refused.stderr);
-    assert!(said.contains("keepalived.conf:1:1: E0301: ") && said.contains("--no-vrrp"), "{said}");
+    assert!(said.contains("keepalived.conf:7:3: E0301: ") && said.contains("--no-vrrp"), "{said}");
 
     let child =
         bed.command(&["run", "--dataplane", "memory", "--no-vrrp", path]).stderr(Stdio::piped()).spawn().unwrap();
@@ -330,6 +331,24 @@ fn a_keepalived_conf_with_vrrp_is_checked_and_not_half_obeyed() {
     assert_eq!(bed.code(&["reload"]), 0);
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.end(), Some(0));
+}
+
+#[test]
+fn a_keepalived_conf_is_read_as_the_node_that_is_named() {
+    let bed = Bed::new("");
+    let file = bed.dir.path().join("keepalived.conf");
+    let text =
+        "@a $P=81\n@b $P=82\nvirtual_server 192.0.2.1 $P {\n  protocol TCP\n  real_server 192.0.2.2 80 {\n  }\n}\n";
+    fs::write(&file, text).unwrap();
+    let path = file.to_str().unwrap();
+    for (node, port) in [("a", "192.0.2.1:81"), ("b", "192.0.2.1:82")] {
+        let converted = bed.call(&["convert", "--node", node, path]);
+        assert!(self::text(&converted.stdout).contains(port), "{converted:?}");
+        let planned = bed.call(&["run", "--dry-run", "--node", node, path]);
+        assert!(self::text(&planned.stdout).contains(port), "{planned:?}");
+        assert_eq!(bed.code(&["check", "--node", node, path]), 0);
+    }
+    assert_eq!(bed.code(&["check", "--node", "c", path]), 1, "the port is nowhere");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn programs(cluster: &Cluster) -> Vec<String> {
     });
     let programs: BTreeSet<&Path> =
         scripts.map(|script| script.program.as_path()).filter(|p| p.is_absolute()).collect();
-    programs.into_iter().filter_map(|program| doubt_about(program)).collect()
+    programs.into_iter().filter_map(doubt_about).collect()
 }
 
 fn doubt_about(program: &Path) -> Option<String> {
@@ -184,7 +184,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ldirectord.cf");
         fs::write(&file, format!("virtual={vip}:80\n\treal=192.0.2.2 gate\n\tservice=http\n")).unwrap();
-        files::load(&[file], None).cluster.unwrap()
+        files::load(&[file], None, None).cluster.unwrap()
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) fn report(instances: &[VrrpDraft], out: &mut Vec<Diagnostic>) {
         if let Some((_, first)) = others.iter().find(|(reach, _)| meet(reach, &instance.reach)) {
             let message = format!("virtual router {} is taken on {}", instance.vrid, shown(&instance.interface));
             let d = Diagnostic::error(codes::VRRP_ID, *vrid, message).label(*first, "by this instance");
-            out.push(d.note("keepalived leaves out the second instance"));
+            out.push(d.note("keepalived reports it; routers that share an id take each other for one"));
         }
         if others.len() < TOLD {
             others.push((&instance.reach, *vrid));
