@@ -131,8 +131,8 @@ pub fn full_nat<const K: usize>(context: *mut c_void, verdict: Verdict) -> Resul
 }
 
 #[inline(always)]
-fn translate<const K: usize>(context: *mut c_void, dest: u32, own: Option<&Own>) -> Result<Verdict, Reason> {
-    let dest = maps::DESTS.get_ptr(dest).ok_or(Reason::Internal)?;
+fn translate<const K: usize>(context: *mut c_void, index: u32, own: Option<&Own>) -> Result<Verdict, Reason> {
+    let dest = maps::DESTS.get_ptr(index).ok_or(Reason::Internal)?;
     // SAFETY: an element of the array.
     let (address, port) = unsafe { ((&raw const (*dest).address).read_volatile(), (*dest).port) };
     let (data, end) = bounds::<false>(context);
@@ -167,6 +167,9 @@ fn translate<const K: usize>(context: *mut c_void, dest: u32, own: Option<&Own>)
         // SAFETY: just checked.
         unsafe { write(at + 16, moved.apply(read(at + 16))) };
     }
+    // SAFETY: the fixed header was checked above.
+    let bytes: u16 = unsafe { read(ip + if K == KEY4 { 2 } else { 4 }) };
+    forward::account(index, u16::from_be(bytes) as u32 + if K == KEY4 { 0 } else { 40 });
     // SAFETY: an element of the array.
     Ok(unsafe { leave(dest) })
 }
