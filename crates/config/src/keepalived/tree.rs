@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{codes, host::shown, nearest::nearest};
 use evenkeel_source::{Diagnostic, Edit, FileId, Sources, Span};
+use std::collections::HashMap;
 
 /// A line of a block, or a block within it.
 #[derive(Debug)]
@@ -45,6 +46,9 @@ struct Frame {
     last_close: Option<(Span, &'static str)>,
 }
 
+/// Blocks within each other that are told apart; the language has five.
+const DEEPEST: usize = 64;
+
 struct Parser<'a> {
     sources: &'a Sources,
     out: &'a mut Vec<Diagnostic>,
@@ -52,13 +56,24 @@ struct Parser<'a> {
     file: FileId,
     /// The last statement was one that wants a block and has none: it must not get the next one.
     awaits: bool,
+    /// Braces opened deeper than [`DEEPEST`].
+    deeper: usize,
+    /// What [`near`] found, as words that are none come again and again.
+    near: HashMap<(Scope, String), Option<&'static Keyword>>,
 }
 
 /// Reads the tokens of a file and its includes.
 pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Tokens, out: &mut Vec<Diagnostic>) -> Vec<Node> {
     let start = Span::new(file, 0, 0);
-    let mut parser =
-        Parser { sources, out, stack: vec![Frame::new(Kind::Block(Scope::Top), None, start)], file, awaits: false };
+    let mut parser = Parser {
+        sources,
+        out,
+        stack: vec![Frame::new(Kind::Block(Scope::Top), None, start)],
+        file,
+        awaits: false,
+        deeper: 0,
+        near: HashMap::new(),
+    };
     let Tokens { tokens, mut complete } = tokens;
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
@@ -115,14 +130,25 @@ impl Parser<'_> {
     }
 
     /// Whether this word opens a block where it stands.
-    fn opens(&self, first: &Word) -> bool {
+    fn opens(&mut self, first: &Word) -> bool {
         let scope = self.stack.last().and_then(Frame::scope);
         let Some(scope) = scope else { return self.owner(first).is_some() };
         match scope.find(&first.text).or_else(|| in_another_case(scope, first)) {
             Some(keyword) => keyword.argument.opens(),
             None if self.owner(first).is_some() => true,
-            None => near(scope, first).is_some_and(|keyword| keyword.argument.opens()),
+            None => self.near(scope, first).is_some_and(|keyword| keyword.argument.opens()),
         }
+    }
+
+    fn near(&mut self, scope: Scope, first: &Word) -> Option<&'static Keyword> {
+        const MOST_REMEMBERED: usize = 10_000;
+        if first.quoted {
+            return None;
+        }
+        if self.near.len() > MOST_REMEMBERED {
+            self.near.clear();
+        }
+        *self.near.entry((scope, first.text.clone())).or_insert_with(|| near(scope, first))
     }
 
     /// The innermost open block, not the last one, that this word can open a block in.
@@ -136,6 +162,10 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, first: Word, words: Vec<Word>, open: Option<Span>) {
+        if self.deeper > 0 {
+            self.deeper += usize::from(open.is_some());
+            return;
+        }
         self.awaits = open.is_none() && self.opens(&first);
         let Some(frame) = self.stack.last() else { return };
         match (frame.kind, open) {
@@ -151,7 +181,7 @@ impl Parser<'_> {
                     self.close_up_to(owner, &first);
                     self.statement(first, words, Some(open));
                 }
-                None => self.stack.push(Frame::new(Kind::Skipped, None, open)),
+                None => self.push(Frame::new(Kind::Skipped, None, open)),
             },
             (Kind::Skipped, None) => {}
             (Kind::Block(scope) | Kind::Bare(scope), _) => self.keyword(scope, first, words, open),
@@ -166,7 +196,11 @@ impl Parser<'_> {
             }
             return match self.meant(scope, &first) {
                 Some(keyword) => self.known(keyword, &first, words, open),
-                None => self.stack.extend(open.map(|open| Frame::new(Kind::Skipped, None, open))),
+                None => {
+                    if let Some(open) = open {
+                        self.push(Frame::new(Kind::Skipped, None, open));
+                    }
+                }
             };
         };
         self.known(keyword, &first, words, open);
@@ -181,8 +215,8 @@ impl Parser<'_> {
             (None, None) => None,
         };
         match (kind, open) {
-            (Some(kind), Some(open)) if is_valid => self.stack.push(Frame::new(kind, Some(node), open)),
-            (Some(_), Some(open)) => self.stack.push(Frame::new(Kind::Skipped, None, open)),
+            (Some(kind), Some(open)) if is_valid => self.push(Frame::new(kind, Some(node), open)),
+            (Some(_), Some(open)) => self.push(Frame::new(Kind::Skipped, None, open)),
             (Some(_), None) => {
                 let message = format!("`{}` has no `{{`", keyword.name);
                 self.out.push(Diagnostic::warning(codes::BRACES, first.span, message).note("it is read as empty"));
@@ -196,6 +230,14 @@ impl Parser<'_> {
         }
     }
 
+    fn push(&mut self, frame: Frame) {
+        if self.stack.len() < DEEPEST {
+            self.stack.push(frame);
+        } else {
+            self.deeper += 1;
+        }
+    }
+
     fn take(&mut self, node: Node, is_valid: bool) {
         if let Some(frame) = self.top().filter(|_| is_valid) {
             frame.children.push(node);
@@ -203,6 +245,10 @@ impl Parser<'_> {
     }
 
     fn bare(&mut self, open: Span) {
+        if self.deeper > 0 {
+            self.deeper += 1;
+            return;
+        }
         let kind = match self.stack.last().and_then(Frame::scope) {
             Some(scope) => {
                 self.out.push(
@@ -213,7 +259,7 @@ impl Parser<'_> {
             }
             None => Kind::Skipped,
         };
-        self.stack.push(Frame::new(kind, None, open));
+        self.push(Frame::new(kind, None, open));
     }
 
     fn read_in_another_case(&mut self, scope: Scope, first: &Word) -> Option<&'static Keyword> {
@@ -253,7 +299,7 @@ impl Parser<'_> {
             self.out.push(d.help(format!("it is one of {of}: is a `}}` missing or one too many?")));
             return None;
         }
-        if let Some(keyword) = near(scope, first) {
+        if let Some(keyword) = self.near(scope, first) {
             self.read_as(codes::NEAR_MISS, first, keyword.name);
             return Some(keyword);
         }
@@ -313,6 +359,10 @@ impl Parser<'_> {
     }
 
     fn close(&mut self, span: Span) {
+        if self.deeper > 0 {
+            self.deeper -= 1;
+            return;
+        }
         if self.stack.len() > 1 {
             self.pop(span);
             return;
@@ -350,7 +400,7 @@ impl Parser<'_> {
     }
 
     fn finish(mut self, complete: bool) -> Vec<Node> {
-        let open = self.stack.len() - 1;
+        let open = self.stack.len() - 1 + self.deeper;
         if let Some(inner) = self.stack.last().filter(|_| open > 0 && complete) {
             let end = self.sources.text(self.file).len();
             let message = match open {
@@ -361,7 +411,10 @@ impl Parser<'_> {
                 .labelled("opened here")
                 .note("keepalived reports braces that do not match and goes on");
             let text = self.sources.text(self.file);
-            if self.stack.iter().all(|frame| frame.open.file == self.file) && !text.trim_end().ends_with('\\') {
+            if open < DEEPEST
+                && self.stack.iter().all(|frame| frame.open.file == self.file)
+                && !text.trim_end().ends_with('\\')
+            {
                 let newline = if self.sources.text(self.file).ends_with('\n') { "" } else { "\n" };
                 let edit = Edit {
                     span: Span::new(self.file, end, end),
@@ -394,7 +447,10 @@ fn near(scope: Scope, first: &Word) -> Option<&'static Keyword> {
     if first.quoted || first.text == "nb_get_retry" || first.text == "nat_mask" || !elsewhere(&first.text).is_empty() {
         return None;
     }
-    nearest(&first.text, scope.keywords().map(|keyword| keyword.name)).and_then(|name| scope.find(name))
+    // Most words are too short or too long by far, and comparing letters is not cheap.
+    let length = first.text.chars().count();
+    let names = scope.keywords().map(|keyword| keyword.name).filter(|name| name.len().abs_diff(length) <= 2);
+    nearest(&first.text, names).and_then(|name| scope.find(name))
 }
 
 /// Whether an edit of a brace in this line changes nothing but that: lines of definitions and sequences are read
