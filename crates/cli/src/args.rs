@@ -84,6 +84,8 @@ pub(crate) enum FormatArg {
     Native,
     /// ldirectord.cf
     Ldirectord,
+    /// keepalived.conf
+    Keepalived,
 }
 
 /// Which packet path.
@@ -138,6 +140,9 @@ pub(crate) struct RunArgs {
     /// Without a file: with an empty table, for ipvsadm to fill; what an earlier run left is taken over
     #[arg(long, conflicts_with_all = ["paths", "vip", "dry_run"])]
     pub(crate) empty: bool,
+    /// Of a keepalived.conf serve the virtual servers alone, without VRRP, static addresses and routes
+    #[arg(long, conflicts_with = "vip")]
+    pub(crate) no_vrrp: bool,
     /// The packet path
     #[arg(long, value_enum, default_value_t, value_name = "KIND")]
     pub(crate) dataplane: DataplaneArg,

@@ -11,6 +11,7 @@ impl From<FormatArg> for Format {
         match word {
             FormatArg::Native => Format::Native,
             FormatArg::Ldirectord => Format::Ldirectord,
+            FormatArg::Keepalived => Format::Keepalived,
         }
     }
 }

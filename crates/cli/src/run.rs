@@ -87,8 +87,21 @@ fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
             let (paths, format) = (absolute(&arguments.paths), arguments.format.map(Into::into));
             let mut memory = Memory::default();
             let first = load::configuration(&paths, format, FAILED, Some(&mut memory))?;
-            Ok((first, files::loader(paths, format, memory)))
+            let loader = files::loader(paths, format, memory);
+            if arguments.no_vrrp || arguments.dry_run {
+                return Ok((first, loader));
+            }
+            let first = fully_served(first).map_err(Trouble::failed)?;
+            Ok((first, Arc::new(move || fully_served(loader()?))))
         }
+    }
+}
+
+/// Refuses files that ask for more than this release does: half of a set-up is worse than none.
+fn fully_served(read: Configuration) -> Result<Configuration, String> {
+    match read.unserved {
+        Some(what) => Err(format!("{what}; --no-vrrp serves the virtual servers alone")),
+        None => Ok(read),
     }
 }
 

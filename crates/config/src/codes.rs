@@ -23,7 +23,8 @@ codes! {
         remark. ldirectord ignores it behind some values and refuses the file behind others.";
     YES_NO = "E0104": "ldirectord compares yes and no exactly: `YES`, or `yes` with a blank behind it, makes it refuse \
         the file. It is read as meant.";
-    ENCODING = "E0105": "The file is not valid UTF-8. An ldirectord.cf is read as Latin-1 then; TOML must be UTF-8.";
+    ENCODING = "E0105": "The file is not valid UTF-8. An ldirectord.cf or a keepalived.conf is read as Latin-1 then; \
+        TOML must be UTF-8.";
     LINE_ENDS = "E0106": "Lines end in CR LF, as Windows writes them. They are read as ordinary line ends.";
     NUL = "E0107": "The file holds a NUL byte, so it is hardly the text file it was meant to be.";
     LONG_LINE = "E0108": "A line is longer than any directive can be. Such a line is not read.";
@@ -40,15 +41,35 @@ codes! {
     DEPRECATED = "E0115": "The directive was given up by ldirectord itself.";
     HASH = "E0116": "Inside a virtual service ldirectord cuts every line at `#`, also within quotes. Read as meant.";
     CASE = "E0117": "The word is written in another case than ldirectord knows. It is read as meant.";
+    BRACES = "E0118": "The braces of a keepalived.conf do not match. keepalived then takes words for those of another \
+        block, ignores them and mostly starts all the same, with less than the file says. The blocks are read by what \
+        may stand in which; a `}` that must have been forgotten is put where it was meant.";
+    WRONG_BLOCK = "E0119": "The word is one of keepalived.conf, but not of the block it stands in. keepalived ignores \
+        the line, and so does evenkeel.";
     NEAR_MISS = "E0120": "The word is no directive but only one letter or two away from exactly one. It is read as \
         that one.";
     VALUE = "E0121": "The value is not one the directive can have.";
+    UNKNOWN_KEYWORD = "E0122": "The word is none of keepalived.conf. keepalived logs `Unknown keyword` and goes on \
+        without the line or the block; so does evenkeel.";
+    OTHER_WORD = "E0123": "The word is one of another check, or of old keepalived; it is read as the one that was \
+        meant.";
+    INCLUDE = "E0124": "A file that is included is missing, cannot be read or includes itself.";
+    VARIABLE = "E0125": "A `${NAME}` that is defined nowhere stays as it is, in keepalived too.";
+    EXPANSION = "E0126": "Definitions that use each other, or sequences that are as good as endless, are given up: \
+        keepalived crashes of some of them.";
+    COMMENT = "E0127": "In a keepalived.conf `#` and `!` begin a comment anywhere on a line, also in the middle of a \
+        word, unless they stand in double quotes.";
+    CONDITION = "E0128": "Lines that begin with `@NAME` are only for the node of that name, those with `@^NAME` for all \
+        others.";
+    EXTRA_WORDS = "E0129": "There are more words on the line than the keyword takes. keepalived ignores them.";
     NO_EFFECT = "E0130": "The directive has no effect here.";
     WEIGHTS_IGNORED = "E0131": "The scheduler `rr` gives every real server the same share whatever its weight, so \
         weights that differ have no effect. Use `wrr` when they are to count.";
     INET_ATON = "E0150": "The address is written in an old form that the C library still reads: with fewer than four \
         numbers the last one fills the remaining bytes (192.168.206 is 192.168.0.206), a leading 0x means hexadecimal, \
         a leading 0 octal.";
+    OUT_OF_RANGE = "E0160": "The number is outside what the keyword can have. keepalived says so, ignores the line and \
+        goes on with the default; so does evenkeel.";
     DUPLICATE_SERVICE = "E0201": "Two virtual services have the same address, protocol and port, or the same name.";
     DUPLICATE_REAL = "E0202": "A virtual service names the same real server twice. ldirectord then keeps one entry and \
         the two fight over its weight.";
@@ -84,8 +105,30 @@ codes! {
         has fewer than its lower one, so the lower one cannot be above the upper one.";
     SCHED_FLAGS = "E0227": "sh and mh have the flags sh-port, sh-fallback, mh-port and mh-fallback. The kernel stores \
         flag-1 to flag-3 for any scheduler, most of which they mean nothing to.";
+    VRRP_NAME = "E0231": "Two blocks of one kind have the same name, or a name is used that no block has.";
+    VRRP_ID = "E0232": "Each VRRP instance needs a virtual_router_id from 1 to 255 that no other instance on the same \
+        interface has: routers that share one take each other for one router.";
+    VRRP_STATE = "E0233": "Parts of a VRRP instance that contradict each other; keepalived leaves one of them out.";
+    VRRP_ADDRESS = "E0234": "A virtual address that keepalived cannot use, or not as written.";
+    VRRP_TIMING = "E0235": "VRRP version 2 counts its advertisement interval in whole seconds, version 3 in hundredths \
+        up to 40.95 s.";
+    GROUP = "E0236": "A virtual_server_group that no virtual_server names, or that is named and not there.";
+    CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \
+        can listen. Use it only while a keepalived peer needs it.";
+    VRRP = "E0301": "VRRP, and what comes with it (addresses that move, tracking, BFD), is checked but not carried out \
+        in this release. `evenkeel check` warns; `evenkeel run` refuses the file, because nobody would hold the virtual \
+        addresses. `evenkeel run --no-vrrp` serves the virtual servers alone, as `keepalived -C` does.";
+    STATIC = "E0302": "Addresses, routes and routing rules of the host (static_ipaddress, static_routes, static_rules) \
+        are checked but not set in this release. `evenkeel check` warns; `evenkeel run` refuses the file unless \
+        --no-vrrp says that only its virtual servers are wanted.";
     PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, tcp (connect), \
         ping and external programs.";
+    NOTIFY = "E0304": "Scripts and FIFOs that are told of changes are not run in this release.";
+    QUORUM = "E0305": "The sorry server answers here while no real server is up. A quorum of more than that is not \
+        carried out in this release.";
+    SEVERAL_CHECKS = "E0306": "A real server has one check in this release; of several, none can be left out without \
+        sending clients to a real server that the file wants down.";
+    CHECK_PART = "E0307": "A part of a check that this release cannot carry out.";
     LATER = "E0309": "This part of the file is read by a later release.";
     SHELL = "E0310": "Commands are run without a shell, so characters that only a shell understands are refused.";
     UNREADABLE = "E0401": "The file cannot be read.";

@@ -3,7 +3,7 @@
 //! A draft's services are complete and in range; what only the whole can tell (duplicates, settings that contradict
 //! each other, weights without effect) is judged here, for every format alike.
 
-use crate::codes;
+use crate::{codes, keepalived::vrrp::Vrrp};
 use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight};
 use evenkeel_source::{Code, Diagnostic, Label, Span, Spanned};
 use std::{
@@ -20,6 +20,10 @@ pub(crate) struct Draft {
     pub(crate) services: Vec<ServiceDraft>,
     /// Services that were written but could not be read; they keep E0220 quiet.
     pub(crate) broken_services: usize,
+    /// What the files ask for and this release does not do; `run` refuses it.
+    pub(crate) unserved: Vec<Diagnostic>,
+    /// What they say about VRRP.
+    pub(crate) vrrp: Vrrp,
 }
 
 /// Node-wide settings, each with its place.
@@ -72,6 +76,8 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     }
     into.services.extend(other.services);
     into.broken_services += other.broken_services;
+    into.unserved.extend(other.unserved);
+    into.vrrp.extend(other.vrrp);
 }
 
 fn setting<T: PartialEq + Debug>(

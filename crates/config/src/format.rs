@@ -49,9 +49,18 @@ impl Format {
             let word = line.split(|c: char| c.is_whitespace() || matches!(c, '=' | '{')).next()?;
             match word {
                 _ if line.starts_with('#') || line.starts_with('!') => None,
-                "global_defs" | "vrrp_instance" | "vrrp_sync_group" | "virtual_server" | "virtual_server_group" => {
-                    Some(Format::Keepalived)
-                }
+                "global_defs"
+                | "vrrp_instance"
+                | "vrrp_sync_group"
+                | "vrrp_script"
+                | "vrrp_track_process"
+                | "track_file"
+                | "bfd_instance"
+                | "static_ipaddress"
+                | "static_routes"
+                | "static_rules"
+                | "virtual_server"
+                | "virtual_server_group" => Some(Format::Keepalived),
                 "virtual" | "virtual6" | "checktimeout" | "negotiatetimeout" | "checkinterval" | "quiescent"
                     if line.contains('=') =>
                 {
@@ -112,6 +121,7 @@ mod tests {
         assert_eq!(Format::of_text("# x\nvirtual = 10.0.0.1:80\n"), Some(Format::Ldirectord));
         assert_eq!(Format::of_text("[service.web]\n"), Some(Format::Native));
         assert_eq!(Format::of_text("! c\nvrrp_instance VI_1 {\n"), Some(Format::Keepalived));
+        assert_eq!(Format::of_text("$X=1\nvirtual_server 10.0.0.1 80\n{\n"), Some(Format::Keepalived));
         assert_eq!(Format::of_text("-A -t 10.0.0.1:80 -s rr\n"), Some(Format::Ipvsadm));
         assert_eq!(Format::of_text("hello\n"), None);
         assert_eq!("ldirectord".parse(), Ok(Format::Ldirectord));

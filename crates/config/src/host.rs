@@ -7,6 +7,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     net::IpAddr,
+    path::Path,
 };
 
 /// What resolves names and judges patterns while files are read.
@@ -17,6 +18,14 @@ pub struct Host<'a> {
     pub resolve_service: &'a dyn Fn(&str, Protocol) -> Option<u16>,
     /// Whether a text is a regular expression the probes can run; `Err` says why not.
     pub check_regex: &'a dyn Fn(&str) -> Result<(), String>,
+    /// The bytes of a file that another one includes; `Err` says why there are none, e.g. `it does not exist`.
+    pub read_file: &'a dyn Fn(&Path) -> Result<Vec<u8>, String>,
+    /// The names in a directory, for patterns of an include; none where it cannot be listed.
+    pub list_directory: &'a dyn Fn(&Path) -> Vec<String>,
+    /// A variable of the environment.
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// The name of this node: what `@id` lines of a keepalived.conf are compared with.
+    pub node: &'a str,
 }
 
 impl Host<'static> {
@@ -25,6 +34,10 @@ impl Host<'static> {
         resolve_host: &|_| Err("no name is resolved here".to_owned()),
         resolve_service: &|_, _| None,
         check_regex: &|_| Ok(()),
+        read_file: &|_| Err("no file is read here".to_owned()),
+        list_directory: &|_| Vec::new(),
+        environment: &|_| None,
+        node: "",
     };
 }
 
@@ -65,6 +78,11 @@ pub(crate) struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     pub(crate) fn new(host: &'a Host<'a>) -> Resolver<'a> {
         Resolver { host, hosts: RefCell::default(), regexes: RefCell::default(), asked: Cell::default() }
+    }
+
+    /// The host itself.
+    pub(crate) fn ask(&self) -> &'a Host<'a> {
+        self.host
     }
 
     /// How often something was asked for that another answer may be given to the next time.

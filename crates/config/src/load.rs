@@ -5,6 +5,7 @@ use crate::{
     draft::{Draft, merge, resolve},
     format::Format,
     host::{Host, Resolver},
+    keepalived::{self, vrrp::Vrrp},
     ldirectord, native,
 };
 use evenkeel_model::Cluster;
@@ -33,6 +34,11 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The cluster; `None` when there was an error.
     pub cluster: Option<Cluster>,
+    /// What the files ask for and this release does not do, told among the diagnostics as warnings: who is to serve the
+    /// files refuses them for it, unless the rest is wanted alone.
+    pub unserved: Vec<Diagnostic>,
+    /// What the files say about VRRP: checked, and not carried out in this release.
+    pub vrrp: Vrrp,
 }
 
 impl Loaded {
@@ -112,6 +118,8 @@ fn load_inputs(
         }
     }
     let nothing = draft.services.is_empty() && draft.broken_services == 0;
+    let unserved = std::mem::take(&mut draft.unserved);
+    let vrrp = std::mem::take(&mut draft.vrrp);
     let cluster = resolve(draft, &mut out);
     if nothing && !has_error(&out) {
         let d = Diagnostic::without_place(Severity::Warning, codes::EMPTY, "no virtual service is configured");
@@ -125,7 +133,7 @@ fn load_inputs(
         out.push(Diagnostic::without_place(Severity::Error, codes::TOO_MANY, "too many problems to report them all"));
     }
     let cluster = Some(cluster).filter(|_| !has_error(&out));
-    Loaded { sources, diagnostics: out, cluster }
+    Loaded { sources, diagnostics: out, cluster, unserved, vrrp }
 }
 
 fn has_error(out: &[Diagnostic]) -> bool {
@@ -164,11 +172,11 @@ fn read_one(
     }
     let Some(told) = told else {
         let d = about(&path, codes::UNKNOWN_FORMAT, "is in no format that can be recognised".to_owned());
-        out.push(d.help("say which with --format native|ldirectord"));
+        out.push(d.help("say which with --format native|ldirectord|keepalived"));
         return None;
     };
     match told {
-        Format::Keepalived | Format::Heartbeat | Format::Ipvsadm => {
+        Format::Heartbeat | Format::Ipvsadm => {
             let d = about(
                 &path,
                 codes::FOREIGN_FORMAT,
@@ -177,7 +185,7 @@ fn read_one(
             out.push(d);
             return None;
         }
-        Format::Native | Format::Ldirectord => {}
+        Format::Native | Format::Ldirectord | Format::Keepalived => {}
     }
     let (text, not_utf8) = match text {
         Ok(text) => (text, None),
@@ -201,12 +209,13 @@ fn read_one(
             None => ldirectord::read(sources, file, resolver, out),
         }),
         Format::Native => Some(native::read(sources, file, resolver, out)),
-        Format::Keepalived | Format::Heartbeat | Format::Ipvsadm => None,
+        Format::Keepalived => Some(keepalived::read(sources, file, resolver, out)),
+        Format::Heartbeat | Format::Ipvsadm => None,
     }
 }
 
 /// Every byte a character, as an old editor saw it.
-fn latin_1(bytes: &[u8]) -> String {
+pub(crate) fn latin_1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 

@@ -4,7 +4,7 @@
 use evenkeel_model::Protocol;
 use std::{
     collections::HashMap,
-    fs,
+    fs, io,
     net::{IpAddr, ToSocketAddrs},
     path::Path,
 };
@@ -18,6 +18,34 @@ pub fn resolve_host(name: &str) -> Result<Vec<IpAddr>, String> {
         }
         Err(_) => Err("no host of that name is known".to_owned()),
     }
+}
+
+/// The bytes of a file that another one includes. A FIFO would wait for a writer, and a device may have no end.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let what = |error: &io::Error| match error.kind() {
+        io::ErrorKind::NotFound => "it does not exist".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    };
+    let meta = fs::metadata(path).map_err(|error| what(&error))?;
+    if !meta.is_file() {
+        return Err("it is no file".to_owned());
+    }
+    if meta.len() > crate::LARGEST_FILE as u64 {
+        return Err(format!("it is larger than {} MiB", crate::LARGEST_FILE >> 20));
+    }
+    fs::read(path).map_err(|error| what(&error))
+}
+
+/// The names in a directory; none where it cannot be listed.
+pub fn list_directory(path: &Path) -> Vec<String> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+}
+
+/// A variable of the environment.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// The service names of /etc/services.

@@ -70,7 +70,7 @@ fn with_host<T>(clock: &Cell<u8>, read: impl FnOnce(&Host<'_>) -> T) -> T {
         _ => Err("host not found".to_owned()),
     };
     let service = |name: &str, _| (name == "http").then(|| 80 + u16::from(clock.get() % 2));
-    read(&Host { resolve_host: &resolve, resolve_service: &service, check_regex: &|_| Ok(()) })
+    read(&Host { resolve_host: &resolve, resolve_service: &service, check_regex: &|_| Ok(()), ..Host::NONE })
 }
 
 fn input(lines: &[&str]) -> Vec<Input> {

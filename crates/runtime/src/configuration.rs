@@ -15,6 +15,8 @@ pub struct Configuration {
     pub files: Vec<SourceFile>,
     /// Warnings, one sentence each.
     pub warnings: Vec<String>,
+    /// The first thing the files ask for and this release does not do: `run` refuses them for it.
+    pub unserved: Option<String>,
 }
 
 /// Reads the files. May take its time: names are resolved. The error is the first mistake, and how many more.

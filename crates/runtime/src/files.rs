@@ -21,11 +21,22 @@ pub fn load(paths: &[PathBuf], format: Option<Format>) -> Loaded {
 /// Lets a front end ask this host.
 pub fn with_host<T>(read: impl FnOnce(&Host<'_>) -> T) -> T {
     let services = system::Services::system();
+    let node = short_node_name();
     read(&Host {
         resolve_host: &system::resolve_host,
         resolve_service: &|name, protocol| services.port(name, protocol),
         check_regex: &|pattern| evenkeel_probe::compile(pattern).map(drop),
+        read_file: &system::read_file,
+        list_directory: &system::list_directory,
+        environment: &system::environment,
+        node: &node,
     })
+}
+
+/// The first part of `uname -n`, which `@id` lines of a keepalived.conf are compared with.
+fn short_node_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    name.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// Readings of files that change while they are read.
@@ -82,7 +93,7 @@ fn moments_ago() -> (i64, i64) {
 
 /// What was read, or the first mistake and how many more there are.
 fn configuration(loaded: Loaded, files: Vec<SourceFile>) -> Result<Configuration, String> {
-    let Loaded { sources, diagnostics, cluster } = loaded;
+    let Loaded { sources, diagnostics, cluster, unserved, .. } = loaded;
     let of = |severity| diagnostics.iter().filter(move |d| d.severity == severity);
     let Some(cluster) = cluster else {
         let first = of(Severity::Error).next().map(|d| sentence(d, &sources));
@@ -95,7 +106,8 @@ fn configuration(loaded: Loaded, files: Vec<SourceFile>) -> Result<Configuration
         });
     };
     let warnings = of(Severity::Warning).map(|d| sentence(d, &sources)).collect();
-    Ok(Configuration { cluster, files, warnings })
+    let unserved = unserved.first().map(|d| sentence(d, &sources));
+    Ok(Configuration { cluster, files, warnings, unserved })
 }
 
 /// `ldirectord.cf:12:3: E0110: unknown directive`, for logs and replies.

@@ -1,7 +1,7 @@
 //! ldirectord.cf, the whole grammar of ldirectord 4.12: [`table`] names every directive, [`parse`] reads lines into
 //! options, [`lower`] turns them into services.
 
-mod blank;
+pub(crate) mod blank;
 pub(crate) mod check;
 pub(crate) mod lower;
 mod memory;

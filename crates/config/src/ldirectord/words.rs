@@ -122,7 +122,7 @@ fn prefix(mask: &Spanned<String>, family: Family, out: &mut Vec<Diagnostic>) -> 
 }
 
 /// The bits of a mask whose ones come first, at least one of them.
-fn dotted(mask: &str) -> Option<u8> {
+pub(crate) fn dotted(mask: &str) -> Option<u8> {
     let mask = u32::from(mask.parse::<std::net::Ipv4Addr>().ok()?);
     let bits = mask.leading_ones();
     (mask != 0 && mask.count_ones() == bits).then(|| u8::try_from(bits).unwrap_or(32))

@@ -14,8 +14,19 @@ use std::net::IpAddr;
 
 /// Knows www.example.org, six.example.org and two.example.org, http, domain and www, and refuses patterns with an open
 /// bracket.
-pub const HOST: Host<'static> =
-    Host { resolve_host: &resolve_host, resolve_service: &resolve_service, check_regex: &check_regex };
+pub const HOST: Host<'static> = Host {
+    resolve_host: &resolve_host,
+    resolve_service: &resolve_service,
+    check_regex: &check_regex,
+    read_file: &evenkeel_config::system::read_file,
+    list_directory: &evenkeel_config::system::list_directory,
+    environment: &environment,
+    node: "director-1",
+};
+
+fn environment(name: &str) -> Option<String> {
+    (name == "ROUTER").then(|| "lvs-7".to_owned())
+}
 
 fn resolve_host(name: &str) -> Result<Vec<IpAddr>, String> {
     let addresses: &[&str] = match name {
@@ -53,6 +64,11 @@ pub fn load_text(name: &str, bytes: impl Into<Vec<u8>>, format: Format) -> Loade
 /// Loads an ldirectord.cf.
 pub fn ldirectord(text: &str) -> Loaded {
     load_text("ldirectord.cf", text, Format::Ldirectord)
+}
+
+/// Loads a keepalived.conf.
+pub fn keepalived(text: &str) -> Loaded {
+    load_text("keepalived.conf", text, Format::Keepalived)
 }
 
 /// Loads a native file.

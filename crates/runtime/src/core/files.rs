@@ -93,7 +93,7 @@ impl Core {
     }
 
     fn reload(&mut self, read: Configuration, token: Option<Token>) {
-        let Configuration { mut cluster, files, warnings } = read;
+        let Configuration { mut cluster, files, warnings, unserved: _ } = read;
         localise(&mut cluster, &self.network.own_addresses());
         self.take_settings(&cluster, files);
         for warning in &warnings {

@@ -1,0 +1,32 @@
+//! keepalived.conf, the language of keepalived 2.2.7 and what later ones added: [`reader`] makes tokens of files,
+//! [`tree`] blocks of tokens by [`table`], [`service`] virtual services of blocks, [`vrrp`] typed instances.
+
+mod check;
+mod globals;
+mod group;
+mod include;
+mod method;
+mod reader;
+mod report;
+mod sequence;
+mod service;
+mod table;
+mod tree;
+mod value;
+pub mod vrrp;
+mod word;
+
+use crate::{draft::Draft, host::Resolver};
+use evenkeel_source::{Diagnostic, FileId, Sources};
+pub use table::keepalived_markdown;
+
+/// Reads one keepalived.conf and what it includes.
+pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Draft {
+    let tokens = reader::tokens(sources, file, resolver.ask(), out);
+    let nodes = tree::parse(sources, file, tokens, out);
+    let mut draft = Draft { unserved: report::report(&nodes, out), ..Draft::default() };
+    let globals = globals::globals(&nodes, &mut draft.settings, out);
+    service::services(&nodes, &globals, resolver, &mut draft, out);
+    draft.vrrp = vrrp::read(&nodes, out);
+    draft
+}

@@ -1,0 +1,435 @@
+//! `virtual_server` blocks into services.
+
+use super::{
+    check::{self, Levels},
+    globals::Globals,
+    group, method,
+    tree::Node,
+    value::{Block, address, number},
+};
+use crate::{
+    address::{forwarding, method as on_address, no_virtual_address, served_port, service_name, socket_text},
+    codes,
+    draft::{Draft, ServiceDraft, report_port},
+    host::{Resolver, shown},
+};
+use evenkeel_model::{
+    Behaviour, Fallback, Family, Forwarding, OnFail, Persistence, PersistenceEngine, Protocol, RealServer, Service,
+    ServiceKey, Sources, StartState, Thresholds, Weight,
+};
+use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+/// Services of all groups of one configuration.
+const MOST_SERVICES: usize = 100_000;
+
+/// Every `virtual_server`, those of groups once for each line of the group.
+pub(crate) fn services(
+    top: &[Node],
+    globals: &Globals,
+    resolver: &Resolver<'_>,
+    draft: &mut Draft,
+    out: &mut Vec<Diagnostic>,
+) {
+    let groups: Vec<&Node> = Block(top).nodes("virtual_server_group").collect();
+    let mut used = BTreeSet::new();
+    for node in Block(top).nodes("virtual_server") {
+        if out.len() > crate::load::MOST_DIAGNOSTICS {
+            return;
+        }
+        let reading = Reading { node, block: Block(&node.block), globals, resolver };
+        let before = out.len();
+        let Some(keys) = reading.keys(&groups, &mut used, out) else {
+            draft.broken_services += 1;
+            continue;
+        };
+        if draft.services.len() + keys.len() > MOST_SERVICES {
+            let message = format!("more than {MOST_SERVICES} virtual services");
+            out.push(Diagnostic::error(codes::TOO_LARGE, node.span, message));
+            return;
+        }
+        let mut told = Vec::new();
+        for (at, key) in keys.iter().enumerate() {
+            // What is wrong is wrong for every address of a group, and told once.
+            let sink = if at == 0 { &mut *out } else { &mut told };
+            let service = reading.service(*key, before, sink);
+            draft.services.push(service);
+        }
+        draft.broken_services += usize::from(keys.is_empty());
+    }
+    for group in groups {
+        let name = group.args.first().map(|word| word.text.as_str()).unwrap_or_default();
+        if !used.contains(name) {
+            let message = format!("no virtual_server names the group `{}`", shown(name));
+            out.push(Diagnostic::warning(codes::GROUP, group.span, message));
+        }
+    }
+}
+
+struct Reading<'a> {
+    node: &'a Node,
+    block: Block<'a>,
+    globals: &'a Globals,
+    resolver: &'a Resolver<'a>,
+}
+
+impl Reading<'_> {
+    /// What the block answers for; `None` after an error.
+    fn keys<'g>(
+        &self,
+        groups: &[&'g Node],
+        used: &mut BTreeSet<&'g str>,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<Vec<Spanned<ServiceKey>>> {
+        let first = self.node.args.first()?;
+        let second = self.node.args.get(1);
+        let needed = |what: &str, out: &mut Vec<Diagnostic>| {
+            let message = format!("`{}` without a {what}", first.text);
+            out.push(Diagnostic::error(codes::NO_VALUE, first.span, message));
+        };
+        match first.text.as_str() {
+            "fwmark" => match second {
+                Some(word) => group::mark(word, self.family(), out).map(|key| vec![key]),
+                None => {
+                    needed("number", out);
+                    None
+                }
+            },
+            "group" => {
+                let Some(name) = second else {
+                    needed("name", out);
+                    return None;
+                };
+                let named = |group: &&&Node| group.args.first().is_some_and(|word| word.text == name.text);
+                let Some(found) = groups.iter().find(named) else {
+                    let message = format!("there is no virtual_server_group `{}`", shown(&name.text));
+                    out.push(Diagnostic::error(codes::GROUP, name.span, message));
+                    return None;
+                };
+                used.extend(found.args.first().map(|word| word.text.as_str()));
+                let protocol = if found.lines.iter().any(|line| line.first().is_some_and(|w| w.text != "fwmark")) {
+                    self.protocol(out)
+                } else {
+                    Protocol::Tcp
+                };
+                let before = out.len();
+                let keys = group::services(&found.lines, protocol, self.family(), out);
+                if keys.is_empty() && out.len() == before {
+                    let message = format!("the group `{}` is empty", shown(&name.text));
+                    out.push(Diagnostic::warning(codes::GROUP, name.span, message));
+                }
+                if keys.iter().any(|key| key.value.mark().is_none() && key.value.port() == 0) {
+                    self.every_port(first.span, out);
+                }
+                Some(keys)
+            }
+            text => {
+                let Some(address) = address(text) else {
+                    let message = format!("`{}` is no address", shown(text));
+                    let d = Diagnostic::error(codes::ADDRESS, first.span, message);
+                    out.push(
+                        d.help("virtual_server takes ADDRESS PORT, fwmark NUMBER or group NAME, and no host names"),
+                    );
+                    return None;
+                };
+                let port = group::port(second, out)?;
+                if let Some(why) = no_virtual_address(address) {
+                    out.push(Diagnostic::error(codes::ADDRESS, first.span, format!("{address} {why}")));
+                    return None;
+                }
+                if port == 0 {
+                    self.every_port(first.span, out);
+                }
+                let key = ServiceKey::Address { address, protocol: self.protocol(out), port };
+                Some(vec![Spanned::new(key, first.span)])
+            }
+        }
+    }
+
+    fn every_port(&self, at: Span, out: &mut Vec<Diagnostic>) {
+        if self.block.node("persistence_timeout").is_none() {
+            let d = Diagnostic::warning(codes::PORT, at, "a virtual server without a port is persistent");
+            out.push(
+                d.note("keepalived sets persistence_timeout 360").help("write the port, or persistence_timeout 360"),
+            );
+        }
+    }
+
+    fn protocol(&self, out: &mut Vec<Diagnostic>) -> Protocol {
+        let Some(word) = self.block.word("protocol") else {
+            let d = Diagnostic::warning(codes::MISSING_KEY, self.node.span, "no protocol is said, so it is UDP");
+            out.push(d.help("write `protocol TCP` if that is meant"));
+            return Protocol::Udp;
+        };
+        match word.text.to_ascii_lowercase().as_str() {
+            "udp" => Protocol::Udp,
+            "sctp" => Protocol::Sctp,
+            _ => Protocol::Tcp,
+        }
+    }
+
+    /// The family of a mark: as it is said, or that of the first real server.
+    fn family(&self) -> Family {
+        match self.block.word("ip_family").map(|word| word.text.as_str()) {
+            Some("inet6") => Family::V6,
+            Some(_) => Family::V4,
+            None => {
+                let real = self.block.nodes("real_server").find_map(|real| address(&real.args.first()?.text));
+                real.map_or(Family::V4, Family::of)
+            }
+        }
+    }
+
+    fn service(&self, key: Spanned<ServiceKey>, errors: usize, out: &mut Vec<Diagnostic>) -> ServiceDraft {
+        let Spanned { value: key, span } = key;
+        let (scheduler, scheduler_at) = method::scheduler(self.block, out);
+        let method = method::forwarding(method::last(self.block, ["lvs_method", "lb_kind"]), out);
+        let method = method.map_or(Forwarding::Nat, |method| method.value);
+        let persistence = self.persistence(key, out);
+        let one_packet = self.block.node("ops").is_some_and(|node| {
+            let takes_it = matches!(key.protocol(), None | Some(Protocol::Udp));
+            if !takes_it {
+                let message = "one-packet scheduling of a virtual server that is not UDP has no effect";
+                out.push(Diagnostic::warning(codes::ONE_PACKET, node.span, message));
+            }
+            takes_it
+        });
+        let (mut real_servers, mut spans) = (Vec::new(), Vec::new());
+        for node in self.block.nodes("real_server") {
+            if let Some(real) = self.real_server(node, key, method, out) {
+                let twice = real_servers.iter().position(|known: &RealServer| known.address == real.address);
+                let at = node.args.first().map_or(node.span, |word| word.span);
+                if let Some(first) = twice.and_then(|at| spans.get(at)).copied() {
+                    let message = format!("real server {} is there twice: the second one is left out", real.address);
+                    let d = Diagnostic::warning(codes::DUPLICATE_REAL, at, message).label(first, "the first one");
+                    out.push(d.note("keepalived leaves it out too").help("delete one of the two"));
+                    continue;
+                }
+                real_servers.push(real);
+                spans.push(at);
+            }
+        }
+        let fallback = self.fallback(key, method, out);
+        self.quorum(fallback.is_some(), out);
+        let on_fail = self.on_fail(out);
+        let alerts = self.alerts(out);
+        let has_error = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
+        // A real server that is written and not here is told already.
+        let broken = has_error || (real_servers.is_empty() && self.block.node("real_server").is_some());
+        ServiceDraft {
+            service: Service {
+                name: service_name(key),
+                key,
+                scheduler,
+                real_servers,
+                fallback,
+                fallback_command: None,
+                on_fail,
+                start: StartState::Down,
+                sources: Sources::default(),
+                persistence,
+                one_packet,
+                behaviour: Behaviour::default(),
+                matches: Vec::new(),
+                clean_stop: true,
+                monitor_file: None,
+                alerts,
+            },
+            name: None,
+            key: span,
+            scheduler: scheduler_at,
+            real_servers: spans,
+            broken,
+        }
+    }
+
+    fn persistence(&self, key: ServiceKey, out: &mut Vec<Diagnostic>) -> Option<Persistence> {
+        let family = key.family();
+        let prefix = self.block.word("persistence_granularity").and_then(|word| {
+            let bits = match family {
+                Family::V4 => crate::ldirectord::words::dotted(&word.text),
+                Family::V6 => number(&word.text).and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=128).contains(n)),
+            };
+            if bits.is_none() {
+                let help = if family == Family::V4 { "a mask such as 255.255.255.0" } else { "a number from 1 to 128" };
+                let message = format!("`{}` is no netmask", shown(&word.text));
+                out.push(Diagnostic::error(codes::VALUE, word.span, message).help(help));
+            }
+            bits
+        });
+        let engine = match self.block.word("persistence_engine") {
+            Some(word) if word.text == "sip" && key.protocol() == Some(Protocol::Udp) => PersistenceEngine::Sip,
+            Some(word) => {
+                let message = match word.text.as_str() {
+                    "sip" => "persistence by Call-ID is for UDP".to_owned(),
+                    other => format!("`{}` is no persistence engine", shown(other)),
+                };
+                out.push(Diagnostic::error(codes::VALUE, word.span, message).help("`sip` is the only one there is"));
+                PersistenceEngine::Address
+            }
+            None => PersistenceEngine::Address,
+        };
+        let timeout = self.timeout(key, out)?;
+        Some(Persistence { timeout, prefix: prefix.unwrap_or(family.bits()), engine })
+    }
+
+    /// Seconds of persistence; `None`: there is none.
+    fn timeout(&self, key: ServiceKey, out: &mut Vec<Diagnostic>) -> Option<u32> {
+        let Some(node) = self.block.node("persistence_timeout") else {
+            let implied = key.mark().is_none() && key.port() == 0;
+            let engine = self.block.node("persistence_engine").or(self.block.node("persistence_granularity"));
+            return (implied || engine.is_some()).then_some(Persistence::DEFAULT_TIMEOUT);
+        };
+        let Some(word) = node.args.first() else { return Some(Persistence::DEFAULT_TIMEOUT) };
+        let longest = Persistence::LONGEST_TIMEOUT;
+        match number(&word.text).map(u32::try_from) {
+            Some(Ok(seconds)) if (1..=longest).contains(&seconds) => Some(seconds),
+            Some(Ok(0)) => {
+                let message = format!("persistence_timeout 0 is outside 1..{longest}: it is read as no persistence");
+                let d = Diagnostic::warning(codes::OUT_OF_RANGE, word.span, message);
+                out.push(d.note("keepalived ignores the line, which comes to the same").help("delete the line"));
+                None
+            }
+            _ => {
+                let message = format!("persistence_timeout `{}` is no number from 1 to {longest}", shown(&word.text));
+                out.push(Diagnostic::error(codes::PERSISTENCE, word.span, message));
+                None
+            }
+        }
+    }
+
+    fn real_server(
+        &self,
+        node: &Node,
+        key: ServiceKey,
+        method: Forwarding,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<RealServer> {
+        let block = Block(&node.block);
+        let written = node.args.first()?;
+        let own = method::forwarding(block.node("lvs_method"), out).map_or(method, |own| own.value);
+        let (ip, port) = self.server_address(node, key, own, out)?;
+        let forwarding = on_address(forwarding(ip, key.address()), Some(own));
+        let served = served_port(key, port, forwarding);
+        if let Some(port) = port {
+            report_port(codes::PORT_REWRITE, port, key.port(), forwarding, written.span, out);
+        }
+        let checked = SocketAddr::new(ip, port.unwrap_or(key.port()));
+        let levels = Levels { real: block, virtual_server: self.block, script_user: self.globals.script_user.as_ref() };
+        let check = check::check(&levels, checked, written.span, self.resolver, out);
+        let threshold = |name| block.number::<u32>(name).map_or(0, |n| n.value);
+        let thresholds = Thresholds { upper: threshold("uthreshold"), lower: threshold("lthreshold") };
+        if thresholds.lower > thresholds.upper {
+            let Thresholds { upper, lower } = thresholds;
+            let message = format!("lthreshold {lower} is above uthreshold {upper}");
+            let d = Diagnostic::error(codes::THRESHOLDS, written.span, message);
+            out.push(d.note("IPVS refuses the real server"));
+        }
+        let weight = block.number::<u32>("weight").or_else(|| self.block.number("weight"));
+        let address = SocketAddr::new(ip, served);
+        Some(RealServer {
+            name: socket_text(address),
+            aliases: Vec::new(),
+            address,
+            forwarding,
+            weight: weight.and_then(|weight| Weight::new(weight.value)).unwrap_or(Weight::ONE),
+            thresholds,
+            check: check?,
+        })
+    }
+
+    /// `ADDRESS [PORT]` of a real server or a sorry server.
+    fn server_address(
+        &self,
+        node: &Node,
+        key: ServiceKey,
+        method: Forwarding,
+        out: &mut Vec<Diagnostic>,
+    ) -> Option<(IpAddr, Option<u16>)> {
+        let word = node.args.first()?;
+        let Some(ip) = address(&word.text) else {
+            let message = format!("`{}` is no address", shown(&word.text));
+            let d = Diagnostic::error(codes::ADDRESS, word.span, message);
+            out.push(d.note("keepalived takes no host names and leaves it out").help("write its address"));
+            return None;
+        };
+        if Family::of(ip) != key.family() && !method.crosses_families() {
+            let message = format!("{ip} is of another family than the virtual server");
+            let d = Diagnostic::error(codes::FAMILY, word.span, message);
+            out.push(d.note("only a tunnel carries packets of one family to the other"));
+            return None;
+        }
+        let port = match node.args.get(1) {
+            Some(port) => Some(group::port(Some(port), out)?),
+            None => None,
+        };
+        Some((ip, port))
+    }
+
+    fn fallback(&self, key: ServiceKey, method: Forwarding, out: &mut Vec<Diagnostic>) -> Option<Fallback> {
+        let node = self.block.node("sorry_server")?;
+        let own = method::forwarding(self.block.node("sorry_server_lvs_method"), out).map_or(method, |own| own.value);
+        let (ip, port) = self.server_address(node, key, own, out)?;
+        let forwarding = on_address(forwarding(ip, key.address()), Some(own));
+        if let (Some(port), Some(word)) = (port, node.args.first()) {
+            report_port(codes::PORT_REWRITE, port, key.port(), forwarding, word.span, out);
+        }
+        Some(Fallback { address: SocketAddr::new(ip, served_port(key, port, forwarding)), forwarding })
+    }
+
+    /// The sorry server answers here while no real server is up, which is a quorum of 1.
+    fn quorum(&self, has_fallback: bool, out: &mut Vec<Diagnostic>) {
+        let quorum = self.block.number::<u32>("quorum");
+        let hysteresis = self.block.number::<u32>("hysteresis").filter(|hysteresis| hysteresis.value > 0);
+        let matters = quorum.filter(|quorum| quorum.value > 1).or(hysteresis);
+        let Some(at) = matters else { return };
+        if has_fallback {
+            let message = "a quorum above 1 together with a sorry server is not there yet";
+            let d = Diagnostic::error(codes::QUORUM, at.span, message);
+            out.push(d.note("here the sorry server answers while no real server is up: quorum 1, hysteresis 0"));
+        } else {
+            let message = "the quorum is not watched yet";
+            let d = Diagnostic::warning(codes::QUORUM, at.span, message);
+            out.push(d.note("without a sorry server it changes no traffic, only what scripts and mails are told"));
+        }
+    }
+
+    /// One rule for the whole virtual server: that of its real servers, where they agree.
+    fn on_fail(&self, out: &mut Vec<Diagnostic>) -> OnFail {
+        let of_all = self.block.switch("inhibit_on_failure").is_some_and(|on| on.value);
+        let inhibits = |real: &Node| Block(&real.block).switch("inhibit_on_failure").map_or(of_all, |on| on.value);
+        let mut reals = self.block.nodes("real_server");
+        let Some(first) = reals.next().map(inhibits) else {
+            return if of_all { OnFail::Quiesce } else { OnFail::Remove };
+        };
+        if let Some(other) = reals.find(|real| inhibits(real) != first) {
+            let d = Diagnostic::warning(
+                codes::NO_EFFECT,
+                other.span,
+                "inhibit_on_failure for some real servers only: all of them keep their place with weight 0",
+            );
+            out.push(d.help("write it into the virtual_server"));
+            return OnFail::Quiesce;
+        }
+        if first { OnFail::Quiesce } else { OnFail::Remove }
+    }
+
+    fn alerts(&self, out: &mut Vec<Diagnostic>) -> Option<evenkeel_model::Alerts> {
+        let alerts = self.globals.alerts.as_ref()?;
+        let mailed = |real: &Node| {
+            let own = Block(&real.block).switch("smtp_alert").map(|on| on.value);
+            own.unwrap_or(self.globals.mail_by_default)
+        };
+        let mut reals = self.block.nodes("real_server");
+        let first = mailed(reals.next()?);
+        if let Some(other) = reals.find(|real| mailed(real) != first) {
+            let message = "smtp_alert for some real servers only: changes of all of them are mailed";
+            out.push(Diagnostic::warning(codes::NO_EFFECT, other.span, message));
+            return Some(alerts.clone());
+        }
+        first.then(|| alerts.clone())
+    }
+}

@@ -1,0 +1,291 @@
+//! Every keyword of keepalived.conf (2.2.7, and what later ones added), once: parser, diagnostics and
+//! docs/compat/keepalived.md all come from here.
+
+mod checkers;
+mod compat;
+mod entries;
+mod globals;
+mod servers;
+mod top;
+mod vrrp;
+
+pub use compat::keepalived_markdown;
+pub(crate) use entries::{ADDRESS_WORDS, ROUTE_WORDS, RULE_WORDS};
+
+/// Microseconds of a second: decimals of keepalived.conf are read in microseconds.
+pub(crate) const SECOND: i64 = 1_000_000;
+
+/// A kind of block; each has its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Top,
+    Globals,
+    SyncGroup,
+    Instance,
+    Authentication,
+    Hmac,
+    Script,
+    Process,
+    TrackFile,
+    Bfd,
+    Ssl,
+    GarpGroup,
+    TrackGroup,
+    VirtualServer,
+    RealServer,
+    Tcp,
+    Udp,
+    Ping,
+    Dns,
+    Smtp,
+    SmtpHost,
+    Misc,
+    BfdCheck,
+    FileCheck,
+    Http,
+    SslGet,
+    HttpUrl,
+    SslUrl,
+}
+
+/// A block whose lines are no keywords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    /// Mail addresses, names of instances, interfaces.
+    Names,
+    Addresses,
+    Routes,
+    Rules,
+    Peers,
+    /// Names with a weight.
+    Tracked,
+    /// Addresses, ranges and marks with ports.
+    Servers,
+    /// An interface and a word or numbers.
+    Interfaces,
+}
+
+/// What stands behind a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Argument {
+    None,
+    Text,
+    /// At least and at most so many words; their meaning is judged where they are used.
+    Words(usize, usize),
+    Number(i64, i64),
+    /// In microseconds; written in seconds (BFD: milliseconds).
+    Decimal(i64, i64),
+    /// `on`, `off`, `true`, `false`, `yes`, `no`; alone it means on.
+    Bool,
+    Address,
+    Interface,
+    OneOf(&'static [&'static str]),
+    /// A program with arguments, then perhaps a user and a group.
+    Script,
+    /// A user and perhaps a group.
+    User,
+    /// A number up to this and down to its negative, then perhaps `reverse`.
+    Weight(i64),
+    /// A block.
+    Block(Scope),
+    /// A block with a name.
+    Named(Scope),
+    /// An address, perhaps a port, and a block.
+    Server(Scope),
+    /// What a virtual server answers for, and a block.
+    Head,
+    /// A list in braces.
+    List(List),
+    /// A list in braces, with a name.
+    NamedList(List),
+}
+
+impl Argument {
+    /// Whether braces follow.
+    pub(crate) fn opens(self) -> bool {
+        self.scope().is_some() || self.list().is_some()
+    }
+
+    pub(crate) fn scope(self) -> Option<Scope> {
+        match self {
+            Argument::Block(scope) | Argument::Named(scope) | Argument::Server(scope) => Some(scope),
+            Argument::Head => Some(Scope::VirtualServer),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn list(self) -> Option<List> {
+        match self {
+            Argument::List(list) | Argument::NamedList(list) => Some(list),
+            _ => None,
+        }
+    }
+}
+
+/// What evenkeel makes of a keyword.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// As keepalived does it.
+    Done,
+    /// Not all of it; the text says what.
+    Partly(&'static str),
+    /// Read and checked, and not carried out in this release.
+    Later(Later),
+    /// Read and checked, and without effect; the text says why.
+    Nothing(&'static str),
+    /// An error; the text says what is missing.
+    Refused(&'static str),
+}
+
+/// Why something has to wait. Each is told once for a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Later {
+    /// VRRP and all it needs.
+    Vrrp,
+    /// Addresses, routes and rules that are added to the host.
+    Static,
+    /// Scripts and FIFOs that are told of changes.
+    Notify,
+    /// Connections that both nodes know.
+    Sync,
+}
+
+impl Later {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Later::Vrrp => "VRRP is not carried out yet",
+            Later::Static => "static addresses, routes and rules are not set yet",
+            Later::Notify => "notify scripts and FIFOs are not run yet",
+            Later::Sync => "connections are not shared between nodes yet",
+        }
+    }
+}
+
+/// One keyword of one kind of block.
+#[derive(Debug)]
+pub(crate) struct Keyword {
+    pub(crate) name: &'static str,
+    pub(crate) argument: Argument,
+    pub(crate) status: Status,
+    /// What it does, in one line.
+    pub(crate) summary: &'static str,
+}
+
+/// Rows of a table: `"name" Argument, Status, "summary";`
+macro_rules! keywords {
+    ($($name:literal $argument:expr, $status:expr, $summary:literal;)*) => {
+        &[$(Keyword { name: $name, argument: $argument, status: $status, summary: $summary }),*]
+    };
+}
+pub(crate) use keywords;
+
+impl Scope {
+    /// The words of this kind of block; several tables where some are shared.
+    pub(crate) fn tables(self) -> &'static [&'static [Keyword]] {
+        use checkers as c;
+        match self {
+            Scope::Top => &[top::TOP],
+            Scope::Globals => &[globals::GENERAL, globals::VRRP_WORDS, globals::PROCESSES],
+            Scope::SyncGroup => &[vrrp::SYNC_GROUP],
+            Scope::Instance => &[vrrp::INSTANCE, vrrp::INSTANCE_ARP],
+            Scope::Authentication => &[vrrp::AUTHENTICATION],
+            Scope::Hmac => &[vrrp::HMAC],
+            Scope::Script => &[vrrp::SCRIPT],
+            Scope::Process => &[vrrp::PROCESS],
+            Scope::TrackFile => &[vrrp::TRACK_FILE],
+            Scope::Bfd => &[vrrp::BFD],
+            Scope::Ssl => &[top::SSL],
+            Scope::GarpGroup => &[vrrp::GARP_GROUP],
+            Scope::TrackGroup => &[vrrp::TRACK_GROUP],
+            Scope::VirtualServer => &[servers::VIRTUAL_SERVER],
+            Scope::RealServer => &[servers::REAL_SERVER],
+            Scope::Tcp | Scope::Ping | Scope::SmtpHost => &[c::CONNECTION, c::RHYTHM],
+            Scope::Udp => &[c::CONNECTION, c::RHYTHM, c::UDP],
+            Scope::Dns => &[c::CONNECTION, c::RHYTHM, c::DNS],
+            Scope::Smtp => &[c::CONNECTION, c::RHYTHM, c::SMTP],
+            Scope::Misc => &[c::RHYTHM, c::MISC],
+            Scope::BfdCheck => &[c::BFD],
+            Scope::FileCheck => &[c::FILE],
+            Scope::Http => &[c::CONNECTION, c::RHYTHM, c::HTTP, c::HTTP_ONLY],
+            Scope::SslGet => &[c::CONNECTION, c::RHYTHM, c::HTTP, c::SSL_ONLY],
+            Scope::HttpUrl => &[c::URL],
+            Scope::SslUrl => &[c::URL, c::SSL_URL],
+        }
+    }
+
+    /// All its words.
+    pub(crate) fn keywords(self) -> impl Iterator<Item = &'static Keyword> {
+        self.tables().iter().flat_map(|table| table.iter())
+    }
+
+    /// The word of this name.
+    pub(crate) fn find(self, name: &str) -> Option<&'static Keyword> {
+        self.keywords().find(|keyword| keyword.name == name)
+    }
+
+    /// How the block is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Scope::Top => "keepalived.conf",
+            Scope::Globals => "global_defs",
+            Scope::SyncGroup => "vrrp_sync_group",
+            Scope::Instance => "vrrp_instance",
+            Scope::Authentication => "authentication",
+            Scope::Hmac => "auth_hmac",
+            Scope::Script => "vrrp_script",
+            Scope::Process => "vrrp_track_process",
+            Scope::TrackFile => "track_file",
+            Scope::Bfd => "bfd_instance",
+            Scope::Ssl => "SSL",
+            Scope::GarpGroup => "garp_group",
+            Scope::TrackGroup => "track_group",
+            Scope::VirtualServer => "virtual_server",
+            Scope::RealServer => "real_server",
+            Scope::Tcp => "TCP_CHECK",
+            Scope::Udp => "UDP_CHECK",
+            Scope::Ping => "PING_CHECK",
+            Scope::Dns => "DNS_CHECK",
+            Scope::Smtp => "SMTP_CHECK",
+            Scope::SmtpHost => "SMTP_CHECK host",
+            Scope::Misc => "MISC_CHECK",
+            Scope::BfdCheck => "BFD_CHECK",
+            Scope::FileCheck => "FILE_CHECK",
+            Scope::Http => "HTTP_GET",
+            Scope::SslGet => "SSL_GET",
+            Scope::HttpUrl => "HTTP_GET url",
+            Scope::SslUrl => "SSL_GET url",
+        }
+    }
+
+    /// Every kind of block, in the order of the documentation.
+    pub(crate) const ALL: [Scope; 28] = [
+        Scope::Top,
+        Scope::Globals,
+        Scope::VirtualServer,
+        Scope::RealServer,
+        Scope::Tcp,
+        Scope::Http,
+        Scope::HttpUrl,
+        Scope::SslGet,
+        Scope::SslUrl,
+        Scope::Misc,
+        Scope::Ping,
+        Scope::Udp,
+        Scope::Dns,
+        Scope::Smtp,
+        Scope::SmtpHost,
+        Scope::BfdCheck,
+        Scope::FileCheck,
+        Scope::Ssl,
+        Scope::Instance,
+        Scope::Authentication,
+        Scope::Hmac,
+        Scope::SyncGroup,
+        Scope::Script,
+        Scope::TrackFile,
+        Scope::Process,
+        Scope::Bfd,
+        Scope::GarpGroup,
+        Scope::TrackGroup,
+    ];
+}

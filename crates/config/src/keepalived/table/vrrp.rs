@@ -1,0 +1,180 @@
+//! Words of VRRP, of what instances track, and of BFD: read and checked, and not carried out yet.
+
+use super::{
+    Argument::{
+        self, Address, Block, Bool, Decimal, Interface, List as In, None as Alone, Number, OneOf, Script, Text, User,
+        Weight, Words,
+    },
+    Keyword, Later, List, SECOND, Scope, Status, keywords,
+};
+
+const VRRP: Status = Status::Later(Later::Vrrp);
+const NOTIFY: Status = Status::Later(Later::Notify);
+const BUFFER: Status = Status::Nothing("buffers have the size they need");
+const COUNT: Argument = Number(1, 4_294_967_295);
+const SECONDS: Argument = Number(0, 4_294_967_295);
+
+pub(super) const INSTANCE: &[Keyword] = keywords! {
+    "state" OneOf(&["MASTER", "BACKUP"]), VRRP, "what it begins as";
+    "interface" Interface, VRRP, "interface of its advertisements";
+    "virtual_router_id" Number(1, 255), VRRP, "which virtual router it is";
+    "priority" Number(1, 255), VRRP, "the highest becomes master; 255 owns the address; 100 where nothing is said";
+    "advert_int" Decimal(10_000, 255 * SECOND), VRRP, "seconds between advertisements; 1 where nothing is said";
+    "version" Number(2, 3), VRRP, "VRRP version";
+    "virtual_ipaddress" In(List::Addresses), VRRP, "addresses the master has and advertises";
+    "virtual_ipaddress_excluded" In(List::Addresses), VRRP, "addresses the master has and does not advertise";
+    "no_virtual_ipaddress" Alone, VRRP, "it has no addresses on purpose";
+    "virtual_routes" In(List::Routes), VRRP, "routes the master has";
+    "virtual_rules" In(List::Rules), VRRP, "routing rules the master has";
+    "authentication" Block(Scope::Authentication), VRRP, "password of version 2";
+    "auth_hmac" Block(Scope::Hmac), VRRP, "keyed hash behind each advertisement (keepalived 2.4)";
+    "nopreempt" Alone, VRRP, "does not take over from a lower master";
+    "preempt" Alone, VRRP, "takes over from a lower master, as without";
+    "preempt_delay" Decimal(0, 1000 * SECOND), VRRP, "seconds before it takes over";
+    "unicast_peer" In(List::Peers), VRRP, "the other nodes, instead of multicast";
+    "unicast_src_ip" Address, VRRP, "source of its unicast advertisements";
+    "mcast_src_ip" Address, VRRP, "source of its multicast advertisements";
+    "mcast_dst_ip" Address, VRRP, "group of its advertisements";
+    "track_src_ip" Alone, VRRP, "fault while the source address is missing";
+    "unicast_ttl" Number(0, 255), VRRP, "TTL of unicast advertisements";
+    "unicast_fault_no_peer" Alone, VRRP, "fault instead of multicast without peers";
+    "check_unicast_src" Alone, VRRP, "take advertisements of peers only";
+    "old_unicast_checksum" Words(0, 1), VRRP, "checksums as keepalived 1.3 had them";
+    "v3_checksum_as_v2" Bool, VRRP, "version 3 checksums without a pseudo header";
+    "track_interface" In(List::Tracked), VRRP, "interfaces that must be up";
+    "track_script" In(List::Tracked), VRRP, "scripts that must succeed";
+    "track_file" In(List::Tracked), VRRP, "files whose number counts";
+    "track_process" In(List::Tracked), VRRP, "processes that must run";
+    "track_bfd" In(List::Tracked), VRRP, "BFD sessions that must be up";
+    "dont_track_primary" Alone, VRRP, "goes on while its interface is down";
+    "use_vmac" Words(0, 6), VRRP, "a virtual MAC address, on an interface of its own";
+    "use_vmac_addr" Alone, VRRP, "the same for addresses on other interfaces";
+    "vmac_xmit_base" Alone, VRRP, "advertisements from the base interface";
+    "use_ipvlan" Words(0, 6), VRRP, "an ipvlan interface";
+    "vrf" Interface, VRRP, "VRF of unicast advertisements";
+    "promote_secondaries" Alone, VRRP, "keep other addresses of a subnet when the first goes";
+    "native_ipv6" Alone, Status::Nothing("the addresses tell the family"), "force IPv6";
+    "accept" Alone, VRRP, "packets to the addresses are taken";
+    "no_accept" Alone, VRRP, "packets to the addresses are not taken";
+    "skip_check_adv_addr" Bool, VRRP, "do not compare addresses of every advertisement";
+    "strict_mode" Bool, VRRP, "nothing that the RFC forbids";
+    "lvs_sync_daemon_interface" Interface, VRRP, "share connections over this interface";
+    "linkbeat_use_polling" Alone, VRRP, "poll the link";
+    "debug" Number(0, 4), Status::Nothing("keepalived does nothing with it either"), "nothing";
+    "kernel_rx_buf_size" SECONDS, BUFFER, "size of the receive buffer";
+    "smtp_alert" Bool, VRRP, "mail when its state changes";
+    "notify_master" Script, NOTIFY, "program run as it becomes master";
+    "notify_backup" Script, NOTIFY, "program run as it becomes backup";
+    "notify_fault" Script, NOTIFY, "program run at a fault";
+    "notify_stop" Script, NOTIFY, "program run at the end";
+    "notify_deleted" Words(0, 3), NOTIFY, "program run when a reload removes it";
+    "notify" Script, NOTIFY, "program run at every change";
+    "notify_master_rx_lower_pri" Script, NOTIFY, "program run when a lower node advertises too";
+    "notify_priority_changes" Bool, NOTIFY, "tell FIFOs of priorities";
+};
+
+pub(super) const INSTANCE_ARP: &[Keyword] = keywords! {
+    "garp_master_delay" SECONDS, VRRP, "seconds to the second round of gratuitous ARP; 5 where nothing is said";
+    "garp_master_repeat" COUNT, VRRP, "packets of one round; 5 where nothing is said";
+    "garp_master_refresh" SECONDS, VRRP, "seconds between rounds while master";
+    "garp_master_refresh_repeat" COUNT, VRRP, "packets of these rounds";
+    "garp_lower_prio_delay" SECONDS, VRRP, "seconds to the second round after a lower advertisement";
+    "garp_lower_prio_repeat" SECONDS, VRRP, "packets of these rounds";
+    "garp_extra_if" Words(1, 2), VRRP, "gratuitous ARP on other interfaces";
+    "vmac_garp_intvl" Words(1, 2), VRRP, "old spelling of garp_extra_if";
+    "down_timer_adverts" Number(1, 100), VRRP, "advertisements that may be missed; 3 where nothing is said";
+    "lower_prio_no_advert" Bool, VRRP, "do not answer lower advertisements";
+    "higher_prio_send_advert" Bool, VRRP, "one last advertisement to a better master";
+    "owner_ignore_adverts" Alone, VRRP, "an owner looks at no advertisements";
+    "timer_expired_backup" Words(0, 1), VRRP, "what a late timer means";
+    "thread_timer_expired" Words(0, 1), VRRP, "what a late timer means";
+};
+
+pub(super) const AUTHENTICATION: &[Keyword] = keywords! {
+    "auth_type" OneOf(&["PASS", "AH"]), VRRP, "password or authentication header";
+    "auth_pass" Text, VRRP, "the password, of which eight bytes count";
+};
+
+pub(super) const HMAC: &[Keyword] = keywords! {
+    "key" Words(2, 2), VRRP, "number and key";
+    "active_key" Number(0, 255), VRRP, "the key that is used";
+    "time_window" Decimal(0, 3600 * SECOND), VRRP, "how old an advertisement may be";
+    "anti_replay" OneOf(&["time", "monotonic"]), VRRP, "how old ones are told";
+    "mode" OneOf(&["receive-only", "permissive", "enforce"]), VRRP, "what is done without a good hash";
+};
+
+pub(super) const SYNC_GROUP: &[Keyword] = keywords! {
+    "group" In(List::Names), VRRP, "the instances";
+    "track_interface" In(List::Tracked), VRRP, "interfaces that must be up";
+    "track_script" In(List::Tracked), VRRP, "scripts that must succeed";
+    "track_file" In(List::Tracked), VRRP, "files whose number counts";
+    "track_process" In(List::Tracked), VRRP, "processes that must run";
+    "track_bfd" In(List::Tracked), VRRP, "BFD sessions that must be up";
+    "global_tracking" Alone, VRRP, "old way to let members track the same";
+    "sync_group_tracking_weight" Alone, VRRP, "weights count in groups too";
+    "smtp_alert" Bool, VRRP, "mail when its state changes";
+    "notify_master" Script, NOTIFY, "program run as it becomes master";
+    "notify_backup" Script, NOTIFY, "program run as it becomes backup";
+    "notify_fault" Script, NOTIFY, "program run at a fault";
+    "notify_stop" Script, NOTIFY, "program run at the end";
+    "notify" Script, NOTIFY, "program run at every change";
+    "notify_priority_changes" Bool, NOTIFY, "tell FIFOs of priorities";
+};
+
+pub(super) const SCRIPT: &[Keyword] = keywords! {
+    "script" Script, VRRP, "the program";
+    "interval" Decimal(1, 4_294 * SECOND), VRRP, "seconds between runs; 1 where nothing is said";
+    "timeout" Decimal(1, 4_294 * SECOND), VRRP, "seconds a run may take";
+    "weight" Weight(253), VRRP, "what its success is worth; 0: fault without it";
+    "rise" Number(1, 2_147_483_647), VRRP, "good runs that make it good";
+    "fall" Number(1, 2_147_483_647), VRRP, "failed runs that make it fail";
+    "user" User, VRRP, "user of the program";
+    "init_fail" Alone, VRRP, "it counts as failed at first";
+};
+
+pub(super) const PROCESS: &[Keyword] = keywords! {
+    "process" Words(1, 256), VRRP, "name of the process, and its parameters";
+    "param_match" OneOf(&["initial", "partial"]), VRRP, "how parameters are compared";
+    "weight" Weight(254), VRRP, "what the process is worth; 0: fault without it";
+    "quorum" Number(0, 65535), VRRP, "least number of processes";
+    "quorum_max" Number(0, 65535), VRRP, "most of them";
+    "delay" Decimal(1, 3600 * SECOND), VRRP, "seconds before a change counts";
+    "terminate_delay" Decimal(1, 3600 * SECOND), VRRP, "the same for an end";
+    "fork_delay" Decimal(1, 3600 * SECOND), VRRP, "the same for a start";
+    "full_command" Alone, VRRP, "compare the whole path";
+};
+
+pub(super) const TRACK_FILE: &[Keyword] = keywords! {
+    "file" Text, VRRP, "the file";
+    "weight" Weight(2_147_483_647), VRRP, "what its number is multiplied by";
+    "init_file" Words(0, 2), VRRP, "make the file at the start";
+};
+
+pub(super) const BFD: &[Keyword] = keywords! {
+    "neighbor_ip" Address, VRRP, "the neighbour";
+    "neighbour_ip" Address, VRRP, "the same";
+    "source_ip" Address, VRRP, "source of its packets";
+    "min_rx" Decimal(1, 1000 * SECOND), VRRP, "milliseconds between packets from the neighbour; 10 where nothing is said";
+    "min_tx" Decimal(1, 1000 * SECOND), VRRP, "milliseconds between packets to it; 10 where nothing is said";
+    "idle_tx" Decimal(1000 * SECOND, 10_000 * SECOND), VRRP, "the same while the session is down; 1000 where nothing is said";
+    "multiplier" Number(1, 255), VRRP, "packets that may be missed; 5 where nothing is said";
+    "passive" Alone, VRRP, "wait for the neighbour";
+    "ttl" Number(1, 255), VRRP, "TTL of its packets";
+    "hoplimit" Number(1, 255), VRRP, "the same for IPv6";
+    "max_hops" Number(-1, 255), VRRP, "routers on the way";
+    "multihop" Bool, VRRP, "the neighbour is behind routers";
+    "weight" Weight(253), VRRP, "what the session is worth; 0: fault without it";
+    "vrrp" Alone, VRRP, "for VRRP only";
+    "checker" Alone, VRRP, "for checks only";
+};
+
+pub(super) const GARP_GROUP: &[Keyword] = keywords! {
+    "garp_interval" Decimal(0, 10 * SECOND), VRRP, "pause between gratuitous ARP packets";
+    "gna_interval" Decimal(0, 10 * SECOND), VRRP, "pause between neighbour advertisements";
+    "interface" Interface, VRRP, "the interface";
+    "interfaces" In(List::Names), VRRP, "the interfaces";
+};
+
+pub(super) const TRACK_GROUP: &[Keyword] = keywords! {
+    "group" In(List::Names), VRRP, "the instances";
+};

@@ -1,0 +1,251 @@
+//! What only the whole can tell: ids and names that are taken, names that nobody has, parts that contradict each other.
+
+use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks};
+use crate::{codes, host::shown};
+use evenkeel_source::{Diagnostic, Span, Spanned};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
+
+/// Addresses one advertisement has room for.
+const MOST_ADDRESSES: usize = 255;
+
+/// Bytes of a password that count.
+const PASSWORD: usize = 8;
+
+/// The longest interval of VRRP version 3.
+const LONGEST_V3: Duration = Duration::from_millis(40_950);
+
+pub(super) fn judge(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
+    names("vrrp_instance", vrrp.instances.iter().map(|one| &one.name), out);
+    names("vrrp_sync_group", vrrp.sync_groups.iter().map(|one| &one.name), out);
+    names("vrrp_script", vrrp.scripts.iter().map(|one| &one.name), out);
+    names("track_file", vrrp.files.iter().map(|one| &one.name), out);
+    names("vrrp_track_process", vrrp.processes.iter().map(|one| &one.name), out);
+    names("bfd_instance", vrrp.bfd.iter().map(|one| &one.name), out);
+    for instance in &vrrp.instances {
+        one(vrrp, instance, out);
+        tracked(vrrp, &instance.track, out);
+    }
+    ids(vrrp, out);
+    groups(vrrp, out);
+    for script in vrrp.scripts.iter().filter(|script| script.command.is_none()) {
+        let message = format!("vrrp_script `{}` has no script", shown(&script.name.value));
+        let d = Diagnostic::warning(codes::NO_VALUE, script.name.span, message);
+        out.push(d.note("keepalived leaves it out"));
+    }
+    for bfd in vrrp.bfd.iter().filter(|bfd| bfd.neighbour.is_none()) {
+        let message = format!("bfd_instance `{}` has no neighbor_ip", shown(&bfd.name.value));
+        out.push(Diagnostic::error(codes::MISSING_KEY, bfd.name.span, message).note("keepalived leaves it out"));
+    }
+}
+
+fn names<'a>(kind: &str, all: impl Iterator<Item = &'a Spanned<String>>, out: &mut Vec<Diagnostic>) {
+    let mut seen: HashMap<&str, Span> = HashMap::new();
+    for name in all {
+        if let Some(first) = seen.insert(&name.value, name.span) {
+            let message = format!("two {kind} are named `{}`", shown(&name.value));
+            let d = Diagnostic::error(codes::VRRP_NAME, name.span, message).label(first, "the other one");
+            out.push(d.note("keepalived reads both into the first"));
+        }
+    }
+}
+
+fn family(instance: &VrrpInstance) -> Option<bool> {
+    let first = instance.addresses.first().or(instance.excluded.first()).map(|address| address.address.value);
+    first.or_else(|| instance.source.map(|source| source.value)).map(|address| address.is_ipv6())
+}
+
+/// The version an instance speaks.
+fn version(vrrp: &Vrrp, instance: &VrrpInstance) -> u8 {
+    if family(instance) == Some(true) {
+        return 3;
+    }
+    instance.version.or(vrrp.defaults.version).map_or(2, |version| version.value)
+}
+
+fn one(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    let name = &instance.name;
+    let shown_name = shown(&name.value);
+    if instance.id.is_none() {
+        let message = format!("vrrp_instance `{shown_name}` has no virtual_router_id");
+        let d = Diagnostic::error(codes::VRRP_ID, name.span, message).note("keepalived leaves the instance out");
+        out.push(d.help("write `virtual_router_id 51`, with a number from 1 to 255 that no other instance has"));
+    }
+    if instance.interface.is_none() && instance.peers.is_none() {
+        let message = format!("vrrp_instance `{shown_name}` has no interface");
+        out.push(Diagnostic::warning(codes::MISSING_KEY, name.span, message).help("write `interface eth0`"));
+    }
+    let has_none = instance.addresses.is_empty() && instance.excluded.is_empty();
+    if has_none && !instance.switches.contains(&"no_virtual_ipaddress") {
+        let message = format!("vrrp_instance `{shown_name}` has no virtual address");
+        out.push(Diagnostic::warning(codes::VRRP_ADDRESS, name.span, message));
+    }
+    addresses(instance, out);
+    timing(vrrp, instance, out);
+    preemption(instance, out);
+    authentication(vrrp, instance, out);
+}
+
+fn addresses(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    let Some(first) = instance.addresses.first() else { return };
+    let six = first.address.value.is_ipv6();
+    for other in instance.addresses.iter().filter(|address| address.address.value.is_ipv6() != six) {
+        let message = format!("{} is of another family than the first address", other.address.value);
+        let d = Diagnostic::warning(codes::VRRP_ADDRESS, other.address.span, message);
+        out.push(d.note("keepalived leaves it out").help("write it into virtual_ipaddress_excluded"));
+    }
+    if let IpAddr::V6(v6) = first.address.value
+        && !v6.is_unicast_link_local()
+    {
+        let message = "the first IPv6 address of an instance is not link-local";
+        let d = Diagnostic::warning(codes::VRRP_ADDRESS, first.address.span, message);
+        out.push(d.note("RFC 9568 5.2.9 asks for it; keepalived goes on, other routers may not"));
+    }
+    if instance.addresses.len() > MOST_ADDRESSES {
+        let message = format!("{} addresses: an advertisement holds {MOST_ADDRESSES}", instance.addresses.len());
+        let d = Diagnostic::warning(codes::VRRP_ADDRESS, first.address.span, message);
+        out.push(d.help("write the others into virtual_ipaddress_excluded"));
+    }
+    let mut seen: HashMap<IpAddr, &VrrpAddress> = HashMap::new();
+    for address in instance.addresses.iter().chain(&instance.excluded) {
+        if let Some(first) = seen.insert(address.address.value, address)
+            && (&first.interface, &first.label) == (&address.interface, &address.label)
+        {
+            let message = format!("{} is there twice", address.address.value);
+            let d = Diagnostic::warning(codes::VRRP_ADDRESS, address.address.span, message);
+            out.push(d.label(first.address.span, "the first one"));
+        }
+    }
+}
+
+fn timing(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    if let (Some(version), Some(true)) = (instance.version.filter(|version| version.value == 2), family(instance)) {
+        let d = Diagnostic::warning(codes::VRRP_TIMING, version.span, "VRRP version 2 has no IPv6");
+        out.push(d.note("keepalived takes version 3").help("write `version 3`"));
+    }
+    let Some(interval) = instance.advert_interval else { return };
+    let written = interval.value.as_secs_f64();
+    match version(vrrp, instance) {
+        2 if interval.value.subsec_nanos() != 0 => {
+            let message = format!("advert_int {written} with VRRP version 2, which counts whole seconds");
+            let d = Diagnostic::warning(codes::VRRP_TIMING, interval.span, message);
+            out.push(d.note("keepalived rounds it to whole seconds").help("write `version 3`"));
+        }
+        3 if interval.value > LONGEST_V3 => {
+            let message = format!("advert_int {written} with VRRP version 3, which goes up to 40.95 s");
+            let d = Diagnostic::warning(codes::VRRP_TIMING, interval.span, message);
+            out.push(d.note("keepalived takes 40.95 s"));
+        }
+        _ => {}
+    }
+}
+
+fn preemption(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    let Some(state) = instance.state.filter(|state| state.value == VrrpState::Master) else { return };
+    for (word, span) in [
+        ("nopreempt", instance.no_preempt.map(|word| word.span)),
+        ("preempt_delay", instance.preempt_delay.filter(|delay| !delay.value.is_zero()).map(|delay| delay.span)),
+    ] {
+        let Some(span) = span else { continue };
+        let message = format!("`{word}` does not work with `state MASTER`");
+        let d = Diagnostic::warning(codes::VRRP_STATE, span, message).label(state.span, "the state");
+        out.push(d.note("keepalived ignores it").help("write `state BACKUP` on every node: the priority decides"));
+    }
+}
+
+fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    let Some(authentication) = &instance.authentication else { return };
+    let at = authentication.password.as_ref().map_or(instance.name.span, |password| password.span);
+    if version(vrrp, instance) == 3 {
+        let d = Diagnostic::warning(codes::VRRP_STATE, at, "VRRP version 3 has no authentication");
+        out.push(d.note("keepalived ignores it"));
+        return;
+    }
+    let Some(password) = &authentication.password else {
+        let d = Diagnostic::warning(codes::VRRP_STATE, at, "authentication without auth_pass");
+        out.push(d.note("keepalived ignores it"));
+        return;
+    };
+    if password.value.len() > PASSWORD {
+        let message = format!("only the first {PASSWORD} bytes of a password count");
+        out.push(Diagnostic::warning(codes::VRRP_STATE, password.span, message));
+    }
+    if authentication.header {
+        if let Some(state) = instance.state.filter(|state| state.value == VrrpState::Master) {
+            let d = Diagnostic::warning(codes::VRRP_STATE, state.span, "`state MASTER` with auth_type AH");
+            out.push(d.note("keepalived begins as backup: it must hear a sequence number first"));
+        }
+        return;
+    }
+    let d = Diagnostic::warning(codes::CLEAR_TEXT, password.span, "the VRRP password travels in clear text");
+    out.push(d.help("use it only while a keepalived peer needs it"));
+}
+
+/// Two instances with one id on one interface, in one family and by one way of sending.
+fn ids(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
+    let mut seen: HashMap<(&str, u8, bool), Vec<&VrrpInstance>> = HashMap::new();
+    for instance in &vrrp.instances {
+        let (Some(id), Some(interface)) = (instance.id, &instance.interface) else { continue };
+        let key = (interface.value.as_str(), id.value, family(instance).unwrap_or_default());
+        let others = seen.entry(key).or_default();
+        if let Some(first) = others.iter().find(|other| meet(other, instance)) {
+            let message = format!("virtual_router_id {} is taken on {}", id.value, shown(&interface.value));
+            let mut d = Diagnostic::error(codes::VRRP_ID, id.span, message);
+            if let Some(first) = first.id {
+                d = d.label(first.span, "by this instance");
+            }
+            out.push(d.note("keepalived leaves out the second instance"));
+        }
+        // A few hundred on one interface are many; all of them with one id is a mistake told often enough.
+        if others.len() < 64 {
+            others.push(instance);
+        }
+    }
+}
+
+/// Whether two instances with the same id hear each other.
+fn meet(a: &VrrpInstance, b: &VrrpInstance) -> bool {
+    match (&a.peers, &b.peers) {
+        (Some(a), Some(b)) => a.iter().any(|peer| b.iter().any(|other| other.address.value == peer.address.value)),
+        (None, None) => a.group.map(|group| group.value) == b.group.map(|group| group.value),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+fn tracked(vrrp: &Vrrp, tracks: &VrrpTracks, out: &mut Vec<Diagnostic>) {
+    let mut unknown = |kind: &str, tracks: &[VrrpTrack], known: &dyn Fn(&str) -> bool| {
+        for track in tracks.iter().filter(|track| !known(&track.name.value)) {
+            let message = format!("there is no {kind} `{}`", shown(&track.name.value));
+            let d = Diagnostic::warning(codes::VRRP_NAME, track.name.span, message);
+            out.push(d.note("keepalived ignores it"));
+        }
+    };
+    unknown("vrrp_script", &tracks.scripts, &|name| vrrp.scripts.iter().any(|one| one.name.value == name));
+    unknown("track_file", &tracks.files, &|name| vrrp.files.iter().any(|one| one.name.value == name));
+    unknown("vrrp_track_process", &tracks.processes, &|name| vrrp.processes.iter().any(|one| one.name.value == name));
+    unknown("bfd_instance", &tracks.bfd, &|name| vrrp.bfd.iter().any(|one| one.name.value == name));
+}
+
+fn groups(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
+    let instances: HashMap<&str, ()> = vrrp.instances.iter().map(|one| (one.name.value.as_str(), ())).collect();
+    let mut member_of: HashMap<&str, Span> = HashMap::new();
+    for group in &vrrp.sync_groups {
+        tracked(vrrp, &group.track, out);
+        if group.members.is_empty() {
+            let message = format!("vrrp_sync_group `{}` has no members", shown(&group.name.value));
+            let d = Diagnostic::warning(codes::VRRP_NAME, group.name.span, message);
+            out.push(d.note("keepalived leaves it out").help("write them as `group { VI_1 VI_2 }`, each in its line"));
+        }
+        for member in &group.members {
+            let name = shown(&member.value);
+            if !instances.contains_key(member.value.as_str()) {
+                let message = format!("there is no vrrp_instance `{name}`");
+                let d = Diagnostic::warning(codes::VRRP_NAME, member.span, message);
+                out.push(d.note("keepalived leaves it out of the group"));
+            } else if let Some(first) = member_of.insert(&member.value, member.span) {
+                let message = format!("vrrp_instance `{name}` is in a group twice");
+                let d = Diagnostic::warning(codes::VRRP_NAME, member.span, message).label(first, "first here");
+                out.push(d.note("keepalived takes the first group only"));
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Lists other than addresses: peers, what is tracked, routes and rules.
+
+use super::{
+    super::{
+        table::{ROUTE_WORDS, RULE_WORDS},
+        value::{address, number},
+        word::Word,
+    },
+    VrrpLine, VrrpPeer, VrrpTrack,
+};
+use crate::{codes, host::shown};
+use evenkeel_source::{Diagnostic, Spanned};
+
+/// Lines of `unicast_peer`.
+pub(super) fn peers(lines: &[Vec<Word>], out: &mut Vec<Diagnostic>) -> Vec<VrrpPeer> {
+    let mut peers: Vec<VrrpPeer> = Vec::new();
+    for line in lines {
+        let Some((first, rest)) = line.split_first() else { continue };
+        let Some(address) = address(&first.text) else {
+            let message = format!("`{}` is no address of a peer", shown(&first.text));
+            let d = Diagnostic::warning(codes::VRRP_ADDRESS, first.span, message);
+            out.push(d.note("keepalived leaves it out"));
+            continue;
+        };
+        if peers.iter().any(|peer| peer.address.value == address) {
+            let message = format!("peer {address} is there twice");
+            out.push(Diagnostic::warning(codes::VRRP_ADDRESS, first.span, message));
+            continue;
+        }
+        let mut peer = VrrpPeer { address: Spanned::new(address, first.span), least_ttl: None, most_ttl: None };
+        for pair in rest.chunks(2) {
+            let value = pair.get(1).and_then(|word| number(&word.text)).and_then(|n| u8::try_from(n).ok());
+            match (pair.first().map(|word| word.text.as_str()), value) {
+                (Some("min_ttl"), Some(ttl)) => peer.least_ttl = Some(ttl),
+                (Some("max_ttl"), Some(ttl)) => peer.most_ttl = Some(ttl),
+                _ => {
+                    let Some(word) = pair.first() else { continue };
+                    let message =
+                        format!("`{}` is no word of a peer, or has no number from 0 to 255", shown(&word.text));
+                    out.push(
+                        Diagnostic::warning(codes::VALUE, word.span, message).help("min_ttl NUMBER or max_ttl NUMBER"),
+                    );
+                    break;
+                }
+            }
+        }
+        peers.push(peer);
+    }
+    peers
+}
+
+/// Lines of `track_interface` and its like; a weight is at most `most`, up or down.
+pub(super) fn tracks(lines: &[Vec<Word>], most: i64, out: &mut Vec<Diagnostic>) -> Vec<VrrpTrack> {
+    let mut tracks = Vec::new();
+    for line in lines {
+        let Some((first, rest)) = line.split_first() else { continue };
+        let name = Spanned::new(first.text.clone(), first.span);
+        let mut track = VrrpTrack { name, weight: None, reverse: None };
+        let mut words = rest.iter();
+        while let Some(word) = words.next() {
+            match word.text.as_str() {
+                "weight" => {
+                    let value = words.next();
+                    let weight = value.and_then(|word| number(&word.text));
+                    let fitting = weight.filter(|weight| (-most..=most).contains(weight));
+                    track.weight = fitting.and_then(|weight| i32::try_from(weight).ok());
+                    if track.weight.is_none() {
+                        let written = value.map_or("", |word| word.text.as_str());
+                        let message = format!("weight `{}` is no number from -{most} to {most}", shown(written));
+                        let d = Diagnostic::warning(codes::OUT_OF_RANGE, value.unwrap_or(word).span, message);
+                        out.push(d.note("keepalived ignores it"));
+                    }
+                }
+                "reverse" => track.reverse = Some(true),
+                "noreverse" | "no_reverse" => track.reverse = Some(false),
+                other => {
+                    let message = format!("`{}` is no word behind what is tracked", shown(other));
+                    let d = Diagnostic::warning(codes::VALUE, word.span, message);
+                    out.push(d.help("weight NUMBER, reverse or noreverse"));
+                }
+            }
+        }
+        tracks.push(track);
+    }
+    tracks
+}
+
+fn line_of(words: &[Word]) -> Option<VrrpLine> {
+    let (first, last) = (words.first()?, words.last()?);
+    let span = if first.span.file == last.span.file { first.span.to(last.span) } else { first.span };
+    Some(Spanned::new(words.iter().map(|word| word.text.clone()).collect(), span))
+}
+
+/// The words of a line, as they are.
+pub(super) fn line(words: &[Word]) -> Option<VrrpLine> {
+    line_of(words)
+}
+
+/// Routes: what looks like an address must be one, and a few words are old.
+pub(super) fn routes(lines: &[Vec<Word>], out: &mut Vec<Diagnostic>) -> Vec<VrrpLine> {
+    for line in lines {
+        report_addresses(line, ROUTE_WORDS, out);
+        for word in line.iter().filter(|word| matches!(word.text.as_str(), "gw" | "or")) {
+            let (message, help) = match word.text.as_str() {
+                "gw" => ("`gw` is an old word of routes", "write `via`"),
+                _ => ("`or` is an old word of routes", "write `nexthop via ADDRESS nexthop via ADDRESS`"),
+            };
+            out.push(Diagnostic::note_at(codes::DEPRECATED, word.span, message).help(help));
+        }
+    }
+    lines.iter().filter_map(|line| line_of(line)).collect()
+}
+
+/// Routing rules.
+pub(super) fn rules(lines: &[Vec<Word>], out: &mut Vec<Diagnostic>) -> Vec<VrrpLine> {
+    for line in lines {
+        report_addresses(line, RULE_WORDS, out);
+    }
+    lines.iter().filter_map(|line| line_of(line)).collect()
+}
+
+fn report_addresses(line: &[Word], known: &[&str], out: &mut Vec<Diagnostic>) {
+    for (at, word) in line.iter().enumerate() {
+        let text = word.text.as_str();
+        let behind = at.checked_sub(1).and_then(|at| line.get(at)).map_or("", |word| word.text.as_str());
+        let wants =
+            matches!(behind, "via" | "gw" | "src" | "from" | "to" | "or") || (at == 0 && !known.contains(&text));
+        let special = matches!(text, "default" | "all" | "any" | "inet" | "inet6");
+        if !wants || special || known.contains(&text) {
+            continue;
+        }
+        let (base, mask) = text.split_once('/').map_or((text, None), |(base, mask)| (base, Some(mask)));
+        let width = match address(base) {
+            Some(address) if address.is_ipv4() => 32,
+            Some(_) => 128,
+            None => -1,
+        };
+        let mask_fits = mask.is_none_or(|mask| number(mask).is_some_and(|bits| (0..=width).contains(&bits)));
+        if width < 0 || !mask_fits {
+            let message = format!("`{}` is no address and no prefix", shown(text));
+            let d = Diagnostic::warning(codes::VRRP_ADDRESS, word.span, message);
+            out.push(d.note("keepalived leaves out the line"));
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Blocks into the structures of [`super`].
+
+use super::{
+    super::{check::script_words, tree::Node, value::Block},
+    BfdInstance, Vrrp, VrrpAuthentication, VrrpDefaults, VrrpGarp, VrrpInstance, VrrpNotify, VrrpProcess, VrrpScript,
+    VrrpState, VrrpSyncGroup, VrrpTrackFile, VrrpTracks,
+    address::addresses,
+    judge, list,
+};
+use evenkeel_source::{Diagnostic, Spanned};
+
+/// Reads everything about VRRP and judges it as a whole.
+pub(crate) fn read(top: &[Node], out: &mut Vec<Diagnostic>) -> Vrrp {
+    let top = Block(top);
+    let mut vrrp = Vrrp {
+        instances: top.nodes("vrrp_instance").map(|node| instance(node, out)).collect(),
+        sync_groups: top.nodes("vrrp_sync_group").map(|node| sync_group(node, out)).collect(),
+        scripts: top.nodes("vrrp_script").map(script).collect(),
+        processes: top.nodes("vrrp_track_process").map(process).collect(),
+        files: top.nodes("track_file").chain(top.nodes("vrrp_track_file")).map(track_file).collect(),
+        bfd: top.nodes("bfd_instance").map(bfd).collect(),
+        ..Vrrp::default()
+    };
+    for node in top.nodes("static_ipaddress") {
+        vrrp.static_addresses.extend(addresses(&node.lines, out));
+    }
+    for node in top.nodes("static_routes") {
+        vrrp.static_routes.extend(list::routes(&node.lines, out));
+    }
+    for node in top.nodes("static_rules") {
+        vrrp.static_rules.extend(list::rules(&node.lines, out));
+    }
+    for node in top.nodes("global_defs") {
+        defaults(Block(&node.block), &mut vrrp.defaults);
+    }
+    judge::judge(&vrrp, out);
+    vrrp
+}
+
+fn name(node: &Node) -> Spanned<String> {
+    node.args
+        .first()
+        .map_or_else(|| Spanned::new(String::new(), node.span), |word| Spanned::new(word.text.clone(), word.span))
+}
+
+fn garp(block: Block<'_>, before: &str) -> VrrpGarp {
+    let number = |name: &str| block.number(&format!("{before}{name}"));
+    VrrpGarp {
+        master_delay: number("garp_master_delay"),
+        master_repeat: number("garp_master_repeat"),
+        master_refresh: number("garp_master_refresh"),
+        master_refresh_repeat: number("garp_master_refresh_repeat"),
+        lower_delay: number("garp_lower_prio_delay"),
+        lower_repeat: number("garp_lower_prio_repeat"),
+    }
+}
+
+/// Later words win over earlier ones, in whichever `global_defs` they stand.
+fn defaults(block: Block<'_>, into: &mut VrrpDefaults) {
+    let words = |name: &str| block.node(name).and_then(|node| list::line(&node.args));
+    let own = VrrpDefaults {
+        version: block.number("vrrp_version"),
+        group4: block.address("vrrp_mcast_group4"),
+        group6: block.address("vrrp_mcast_group6"),
+        garp: garp(block, "vrrp_"),
+        down_timer_adverts: block.number("vrrp_down_timer_adverts"),
+        startup_delay: block.time("vrrp_startup_delay"),
+        strict: block.is_there("vrrp_strict"),
+        check_unicast_source: block.is_there("vrrp_check_unicast_src"),
+        skip_address_check: block.switch("vrrp_skip_check_adv_addr"),
+        lower_no_advert: block.switch("vrrp_lower_prio_no_advert"),
+        higher_send_advert: block.switch("vrrp_higher_prio_send_advert"),
+        interface: block.text("default_interface"),
+        script_user: words("script_user"),
+    };
+    let before = std::mem::replace(into, own);
+    into.version = into.version.or(before.version);
+    into.group4 = into.group4.or(before.group4);
+    into.group6 = into.group6.or(before.group6);
+    if into.garp == VrrpGarp::default() {
+        into.garp = before.garp;
+    }
+    into.down_timer_adverts = into.down_timer_adverts.or(before.down_timer_adverts);
+    into.startup_delay = into.startup_delay.or(before.startup_delay);
+    into.strict |= before.strict;
+    into.check_unicast_source |= before.check_unicast_source;
+    into.skip_address_check = into.skip_address_check.or(before.skip_address_check);
+    into.lower_no_advert = into.lower_no_advert.or(before.lower_no_advert);
+    into.higher_send_advert = into.higher_send_advert.or(before.higher_send_advert);
+    into.interface = into.interface.take().or(before.interface);
+    into.script_user = into.script_user.take().or(before.script_user);
+}
+
+/// Words of an instance or a group that stand alone.
+fn switches(block: Block<'_>, known: &[&'static str]) -> Vec<&'static str> {
+    known.iter().copied().filter(|name| block.is_there(name)).collect()
+}
+
+const INSTANCE_SWITCHES: &[&str] = &[
+    "dont_track_primary",
+    "use_vmac_addr",
+    "vmac_xmit_base",
+    "track_src_ip",
+    "check_unicast_src",
+    "unicast_fault_no_peer",
+    "promote_secondaries",
+    "no_virtual_ipaddress",
+    "linkbeat_use_polling",
+    "owner_ignore_adverts",
+    "v3_checksum_as_v2",
+    "old_unicast_checksum",
+];
+
+fn instance(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpInstance {
+    let block = Block(&node.block);
+    let lines = |name: &'static str| block.nodes(name).flat_map(|list| list.lines.iter().cloned()).collect::<Vec<_>>();
+    let state = block.text("state").map(|state| {
+        let value = if state.value.eq_ignore_ascii_case("MASTER") { VrrpState::Master } else { VrrpState::Backup };
+        Spanned::new(value, state.span)
+    });
+    let accept = block.node("accept").map(|node| Spanned::new(true, node.span));
+    let words = |name: &str| {
+        let node = block.node(name)?;
+        Some(list::line(&node.args).unwrap_or_else(|| Spanned::new(Vec::new(), node.span)))
+    };
+    VrrpInstance {
+        name: name(node),
+        state,
+        interface: block.text("interface"),
+        id: block.number("virtual_router_id"),
+        priority: block.number("priority"),
+        advert_interval: block.time("advert_int"),
+        version: block.number("version"),
+        addresses: addresses(&lines("virtual_ipaddress"), out),
+        excluded: addresses(&lines("virtual_ipaddress_excluded"), out),
+        routes: list::routes(&lines("virtual_routes"), out),
+        rules: list::rules(&lines("virtual_rules"), out),
+        authentication: block.node("authentication").map(authentication),
+        hmac: block.is_there("auth_hmac"),
+        no_preempt: block.node("nopreempt").map(|node| Spanned::new((), node.span)),
+        preempt_delay: block.time("preempt_delay"),
+        peers: block.node("unicast_peer").map(|_| list::peers(&lines("unicast_peer"), out)),
+        source: block.address("unicast_src_ip").or_else(|| block.address("mcast_src_ip")),
+        group: block.address("mcast_dst_ip"),
+        unicast_ttl: block.number("unicast_ttl"),
+        track: tracks(block, out),
+        garp: garp(block, ""),
+        down_timer_adverts: block.number("down_timer_adverts"),
+        vmac: words("use_vmac"),
+        ipvlan: words("use_ipvlan"),
+        notify: notify(block),
+        smtp_alert: block.switch("smtp_alert"),
+        accept: accept.or_else(|| block.node("no_accept").map(|node| Spanned::new(false, node.span))),
+        strict: block.switch("strict_mode"),
+        skip_address_check: block.switch("skip_check_adv_addr"),
+        lower_no_advert: block.switch("lower_prio_no_advert"),
+        higher_send_advert: block.switch("higher_prio_send_advert"),
+        switches: switches(block, INSTANCE_SWITCHES),
+    }
+}
+
+fn authentication(node: &Node) -> VrrpAuthentication {
+    let block = Block(&node.block);
+    let header = block.word("auth_type").is_some_and(|word| word.text.eq_ignore_ascii_case("AH"));
+    VrrpAuthentication { header, password: block.text("auth_pass") }
+}
+
+fn tracks(block: Block<'_>, out: &mut Vec<Diagnostic>) -> VrrpTracks {
+    let mut read = |name: &'static str, most| {
+        let lines: Vec<_> = block.nodes(name).flat_map(|list| list.lines.iter().cloned()).collect();
+        list::tracks(&lines, most, out)
+    };
+    VrrpTracks {
+        interfaces: read("track_interface", 253),
+        scripts: read("track_script", 253),
+        files: read("track_file", 254),
+        processes: read("track_process", 254),
+        bfd: read("track_bfd", 253),
+    }
+}
+
+fn notify(block: Block<'_>) -> Vec<VrrpNotify> {
+    let told = block
+        .0
+        .iter()
+        .filter(|node| node.keyword.name.starts_with("notify") && node.keyword.name != "notify_priority_changes");
+    told.filter_map(|node| {
+        let (first, user) = node.args.split_first()?;
+        Some(VrrpNotify {
+            on: node.keyword.name,
+            command: Spanned::new(script_words(&first.text), first.span),
+            user: user.iter().map(|word| word.text.clone()).collect(),
+        })
+    })
+    .collect()
+}
+
+fn sync_group(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpSyncGroup {
+    let block = Block(&node.block);
+    let members = block.nodes("group").flat_map(|list| list.lines.iter().flatten());
+    VrrpSyncGroup {
+        name: name(node),
+        members: members.map(|word| Spanned::new(word.text.clone(), word.span)).collect(),
+        track: tracks(block, out),
+        notify: notify(block),
+        smtp_alert: block.switch("smtp_alert"),
+        switches: switches(block, &["global_tracking", "sync_group_tracking_weight"]),
+    }
+}
+
+/// `weight N [reverse]`
+fn weight(block: Block<'_>) -> (Option<Spanned<i32>>, bool) {
+    let reverse = block.node("weight").and_then(|node| node.args.get(1)).is_some_and(|word| word.text == "reverse");
+    (block.number("weight"), reverse)
+}
+
+fn script(node: &Node) -> VrrpScript {
+    let block = Block(&node.block);
+    let (weight, reverse) = weight(block);
+    VrrpScript {
+        name: name(node),
+        command: block.word("script").map(|word| Spanned::new(script_words(&word.text), word.span)),
+        interval: block.time("interval"),
+        timeout: block.time("timeout"),
+        weight,
+        reverse,
+        rise: block.number("rise"),
+        fall: block.number("fall"),
+        user: block.node("user").and_then(|node| list::line(&node.args)),
+        fails_at_first: block.is_there("init_fail"),
+    }
+}
+
+fn process(node: &Node) -> VrrpProcess {
+    let block = Block(&node.block);
+    let (weight, reverse) = weight(block);
+    VrrpProcess {
+        name: name(node),
+        process: block.node("process").and_then(|node| list::line(&node.args)),
+        parameters: block.text("param_match"),
+        weight,
+        reverse,
+        quorum: block.number("quorum"),
+        most: block.number("quorum_max"),
+        start_delay: block.time("fork_delay").or_else(|| block.time("delay")),
+        end_delay: block.time("terminate_delay").or_else(|| block.time("delay")),
+        whole_path: block.is_there("full_command"),
+    }
+}
+
+fn track_file(node: &Node) -> VrrpTrackFile {
+    let block = Block(&node.block);
+    let (weight, reverse) = weight(block);
+    let begin = block.node("init_file");
+    VrrpTrackFile {
+        name: name(node),
+        file: block.text("file"),
+        weight,
+        reverse,
+        begin: begin.map(|node| list::line(&node.args).unwrap_or_else(|| Spanned::new(Vec::new(), node.span))),
+    }
+}
+
+fn bfd(node: &Node) -> BfdInstance {
+    let block = Block(&node.block);
+    let (weight, reverse) = weight(block);
+    // BFD's numbers are milliseconds with a fraction.
+    let time = |name: &str| block.time(name).map(|time| Spanned::new(time.value / 1000, time.span));
+    BfdInstance {
+        name: name(node),
+        neighbour: block.address("neighbor_ip").or_else(|| block.address("neighbour_ip")),
+        source: block.address("source_ip"),
+        least_receive: time("min_rx"),
+        least_send: time("min_tx"),
+        idle_send: time("idle_tx"),
+        multiplier: block.number("multiplier"),
+        passive: block.is_there("passive"),
+        ttl: block.number("ttl").or_else(|| block.number("hoplimit")),
+        most_hops: block.number("max_hops"),
+        weight,
+        reverse,
+    }
+}
