@@ -19,6 +19,15 @@ pub fn ldirectord(bytes: &[u8]) {
     holds(bytes, Format::Ldirectord, "fuzz.cf");
 }
 
+/// Reads `bytes` as a keepalived.conf and checks what must hold of any.
+///
+/// # Panics
+///
+/// When something does not hold.
+pub fn keepalived(bytes: &[u8]) {
+    holds(bytes, Format::Keepalived, "fuzz.conf");
+}
+
 /// Reads `bytes` as a native file and checks what must hold of any.
 ///
 /// # Panics

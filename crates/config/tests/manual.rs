@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{brief, ldirectord, native};
+use common::{brief, keepalived, ldirectord, native};
 use evenkeel_config::{Format, Loaded};
 use std::{
     fs,
@@ -56,22 +56,25 @@ fn load(block: &Block) -> Option<(Format, Loaded)> {
     match block.tag.as_str() {
         "toml" => Some((Format::Native, native(&block.text))),
         "ldirectord" => Some((Format::Ldirectord, ldirectord(&block.text))),
+        "keepalived" => Some((Format::Keepalived, keepalived(&block.text))),
         _ => None,
     }
 }
 
 #[test]
 fn every_example_loads_without_a_word() {
-    let mut loaded = [0, 0];
+    let mut loaded = [0, 0, 0];
     for path in documents(".").iter().chain(&documents("docs/manual")) {
         for block in blocks(path) {
             let Some((format, result)) = load(&block) else { continue };
             assert_eq!(brief(&result), Vec::<String>::new(), "{}", block.place);
             assert!(result.cluster.is_some(), "{}", block.place);
-            loaded[usize::from(format == Format::Ldirectord)] += 1;
+            let kind = [Format::Native, Format::Ldirectord, Format::Keepalived].iter().position(|f| *f == format);
+            loaded[kind.unwrap()] += 1;
         }
     }
-    assert!(loaded[0] >= 5 && loaded[1] >= 3, "toml and ldirectord examples found: {loaded:?}");
+    let enough = loaded[0] >= 5 && loaded[1] >= 3 && loaded[2] >= 2;
+    assert!(enough, "toml, ldirectord and keepalived examples found: {loaded:?}");
 }
 
 /// The targets of inline links, anchors cut off.

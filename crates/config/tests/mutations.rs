@@ -8,7 +8,7 @@ use evenkeel_config::fuzzing;
 use proptest::prelude::*;
 use std::{fs, path::PathBuf};
 
-/// Runs of each target.
+/// Runs of a target.
 const RUNS: u32 = 10_000;
 
 /// xorshift64*: small, seeded, good enough to choose bytes.
@@ -24,7 +24,7 @@ impl Dice {
 }
 
 /// Pieces that make a difference to a parser.
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 72] = [
     "\u{a0}",
     "\u{3000}",
     "\u{feff}",
@@ -69,6 +69,34 @@ const PIECES: [&str; 44] = [
     "check = \"http:/\"\n",
     "\u{1f600}",
     "\u{fc}",
+    "$X=1\n",
+    "$X",
+    "${X}",
+    "${X}=",
+    "$X= \\\n",
+    "\\\n",
+    "~SEQ(X,1,3) ",
+    "~SEQx(X,0x1,-1,3)",
+    "~LST({A,B},{1,2})",
+    "@director ",
+    "@^x ",
+    "include x*\n",
+    "!",
+    "{\n}\n",
+    "virtual_server 192.0.2.1 80 {\n",
+    "virtual_server group g {\n",
+    "virtual_server_group g {\n",
+    "real_server 192.0.2.9 80 {\n",
+    "vrrp_instance v {\n",
+    "TCP_CHECK {\n",
+    "HTTP_GET { url {\n",
+    "lvs_method TUN type gue port 1",
+    "fwmark 3",
+    "10.0.0.1-9",
+    "2001:db8::1/64",
+    "dev eth0 label x",
+    "weight 3 reverse",
+    "regex \"a\\x41(\"",
 ];
 
 fn mutate(seed: &[u8], dice: &mut Dice) -> Vec<u8> {
@@ -102,10 +130,10 @@ fn seeds(directory: &str, extension: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-fn run(seeds: &[Vec<u8>], target: fn(&[u8])) {
+fn run(seeds: &[Vec<u8>], runs: u32, target: fn(&[u8])) {
     assert!(!seeds.is_empty());
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-    for run in 0..RUNS {
+    for run in 0..runs {
         let mutated = mutate(&seeds[dice.roll(seeds.len())], &mut dice);
         if std::panic::catch_unwind(|| target(&mutated)).is_err() {
             panic!("run {run} fails on {:?}", String::from_utf8_lossy(&mutated));
@@ -117,7 +145,17 @@ fn run(seeds: &[Vec<u8>], target: fn(&[u8])) {
 fn mutated_ldirectord_files_keep_every_promise() {
     let mut seeds = seeds("../../tests/conformance/ldirectord", "cf");
     seeds.extend(self::seeds("tests/setups", "cf"));
-    run(&seeds, fuzzing::ldirectord);
+    run(&seeds, RUNS, fuzzing::ldirectord);
+}
+
+#[test]
+fn mutated_keepalived_files_keep_every_promise() {
+    let mut seeds = seeds("../../tests/conformance/keepalived", "conf");
+    seeds.extend(self::seeds("tests/setups", "conf"));
+    // One of them is there to reach a bound, which takes its time.
+    seeds.retain(|seed| seed.len() < 8192);
+    // Each reads several files, and blocks are larger than lines.
+    run(&seeds, RUNS / 3, fuzzing::keepalived);
 }
 
 #[test]
@@ -130,7 +168,7 @@ fn mutated_native_files_keep_every_promise() {
         .filter(|toml| toml.starts_with(b"["))
         .collect();
     native.extend(seeds("tests/golden", "toml"));
-    run(&native, fuzzing::native);
+    run(&native, RUNS, fuzzing::native);
 }
 
 proptest! {
@@ -143,8 +181,16 @@ proptest! {
     }
 
     #[test]
+    fn any_blocks_at_all_keep_every_promise(
+        text in "(?s)(virtual_server |real_server |vrrp_instance |[a-z_]{1,12} |[{}\n]|[$~@\"'\\\\]|.|\n){0,60}"
+    ) {
+        fuzzing::keepalived(text.as_bytes());
+    }
+
+    #[test]
     fn any_bytes_at_all_keep_every_promise(bytes: Vec<u8>) {
         fuzzing::ldirectord(&bytes);
+        fuzzing::keepalived(&bytes);
         fuzzing::native(&bytes);
     }
 }

@@ -55,7 +55,9 @@ pub(crate) fn check(
         return None;
     }
     let rhythm = rhythm(levels, Some(node));
-    if let Some(pause) = rhythm.retry_after.filter(|pause| *pause > rhythm.every) {
+    let levels_of = [Block(&node.block), levels.real, levels.virtual_server];
+    let is_written = levels_of.iter().any(|block| block.is_there("delay_before_retry"));
+    if let Some(pause) = rhythm.retry_after.filter(|pause| is_written && *pause > rhythm.every) {
         let message = format!(
             "delay_before_retry {} is longer than delay_loop {}, which is waited",
             pause.as_secs_f64(),

@@ -46,7 +46,7 @@ pub(crate) fn globals(top: &[Node], settings: &mut SettingsDraft, out: &mut Vec<
         })
     });
     let text = |name: &str| block(name).and_then(|node| node.args.first()).map(|word| word.text.clone());
-    let alerts = server.filter(|_| !to.is_empty() && block("no_checker_emails").is_none()).map(|server| Alerts {
+    let alerts = server.filter(|_| !to.is_empty()).map(|server| Alerts {
         to,
         from: text("notification_email_from"),
         smtp: Some(server),

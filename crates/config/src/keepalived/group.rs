@@ -146,7 +146,8 @@ mod tests {
     fn keys(text: &str) -> Result<String, String> {
         let mut sources = Sources::new();
         let span = Span::new(sources.add("x", String::new()), 0, 0);
-        let line = text.split(' ').map(|text| Word { text: text.to_owned(), span, quoted: false }).collect();
+        let line =
+            text.split(' ').map(|text| Word { text: text.to_owned(), span, quoted: false, made: false }).collect();
         let mut out = Vec::new();
         let keys = services(&[line], Protocol::Tcp, Family::V4, &mut out);
         match out.first() {

@@ -20,11 +20,8 @@ pub(crate) fn scheduler(block: Block<'_>, out: &mut Vec<Diagnostic>) -> (Schedul
         let names = Scheduler::ALL.map(Scheduler::name);
         if let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(&word.text)) {
             let message = format!("`{}` is read as `{name}`", shown(&word.text));
-            out.push(
-                Diagnostic::warning(codes::CASE, word.span, message)
-                    .note("keepalived ignores it and takes wlc")
-                    .replace(format!("write `{name}`"), word.span, *name),
-            );
+            let d = Diagnostic::warning(codes::CASE, word.span, message).note("keepalived ignores it and takes wlc");
+            out.push(word.replace(d, name));
             return name.parse().unwrap_or(DEFAULT);
         }
         let message = format!("`{}` is no scheduler", shown(&word.text));
@@ -82,11 +79,9 @@ pub(crate) fn forwarding(node: Option<&super::tree::Node>, out: &mut Vec<Diagnos
                 out.push(d.note("keepalived ignores the line and takes NAT"));
                 return None;
             };
-            out.push(
-                Diagnostic::warning(codes::CASE, first.span, format!("`{}` is read as `{known}`", shown(other)))
-                    .note("keepalived does not know the word and takes NAT")
-                    .replace(format!("write `{known}`"), first.span, known),
-            );
+            let message = format!("`{}` is read as `{known}`", shown(other));
+            let d = Diagnostic::warning(codes::CASE, first.span, message);
+            out.push(first.replace(d.note("keepalived does not know the word and takes NAT"), known));
             known
         }
     };

@@ -2,6 +2,7 @@
 //! [`tree`] blocks of tokens by [`table`], [`service`] virtual services of blocks, [`vrrp`] typed instances.
 
 mod check;
+mod expand;
 mod globals;
 mod group;
 mod include;

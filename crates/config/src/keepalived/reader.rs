@@ -4,6 +4,7 @@
 //! substitution"). Everything that could grow without end is bounded by [`MOST_STEPS`].
 
 use super::{
+    expand::{DEEPEST, definition},
     include::{self, Strictness},
     sequence,
     word::{self, Piece, Place, Token, Word},
@@ -11,7 +12,8 @@ use super::{
 use crate::{
     codes,
     host::{Host, shown},
-    ldirectord::blank::{Gathered, Telling, is_blank, plain, skip},
+    ldirectord::blank::{Gathered, Telling, is_blank, is_odd, plain, skip},
+    load::MOST_DIAGNOSTICS,
 };
 use evenkeel_source::{Diagnostic, FileId, Sources, Span};
 use std::{
@@ -24,10 +26,7 @@ use std::{
 pub(crate) const LONGEST_LINE: usize = 64 * 1024;
 
 /// Lines and substitutions of one configuration. The largest one in keepalived.conf(5) makes 780 thousand lines.
-const MOST_STEPS: usize = 2_000_000;
-
-/// How deep definitions use each other.
-const DEEPEST: usize = 32;
+const MOST_STEPS: usize = 1_500_000;
 
 /// How deep files include each other.
 const DEEPEST_FILE: usize = 16;
@@ -48,19 +47,26 @@ pub(crate) struct Reader<'a> {
     pub(super) host: &'a Host<'a>,
     pub(super) out: &'a mut Vec<Diagnostic>,
     tokens: Vec<Token>,
-    definitions: HashMap<String, Rc<Vec<Line>>>,
+    pub(super) definitions: HashMap<String, Rc<Vec<Line>>>,
     /// The files that are being read, the innermost last.
     pub(super) open: Vec<PathBuf>,
     files: usize,
-    steps: usize,
-    random: u64,
+    pub(super) steps: usize,
+    pub(super) random: u64,
     pub(super) strictness: Strictness,
     /// `@id` words with their first place, and whether a line of theirs was read.
     conditions: BTreeMap<String, (Span, bool)>,
 }
 
+/// What a file holds.
+pub(crate) struct Tokens {
+    pub(crate) tokens: Vec<Token>,
+    /// Nothing was given up on the way.
+    pub(crate) complete: bool,
+}
+
 /// Reads a file and all it includes.
-pub(crate) fn tokens(sources: &mut Sources, file: FileId, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Vec<Token> {
+pub(crate) fn tokens(sources: &mut Sources, file: FileId, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Tokens {
     let seed = host
         .node
         .bytes()
@@ -81,7 +87,12 @@ pub(crate) fn tokens(sources: &mut Sources, file: FileId, host: &Host<'_>, out: 
     };
     reader.file(file);
     reader.report_conditions();
-    reader.tokens
+    let complete = reader.steps > 0 && reader.out.len() <= MOST_DIAGNOSTICS;
+    // What came of a sequence that was as good as endless is not worth looking at.
+    if !complete && reader.tokens.len() > MOST_STEPS {
+        reader.tokens.clear();
+    }
+    Tokens { complete, tokens: reader.tokens }
 }
 
 impl Reader<'_> {
@@ -90,7 +101,7 @@ impl Reader<'_> {
         let mut odd = Gathered::default();
         let lines = self.sources.line_count(file);
         let mut number = 1;
-        while number <= lines && self.steps > 0 && self.out.len() <= crate::load::MOST_DIAGNOSTICS {
+        while number <= lines && self.steps > 0 && self.out.len() <= MOST_DIAGNOSTICS {
             number = self.line(file, number, &mut odd) + 1;
         }
         self.out.extend(odd.tell(
@@ -145,10 +156,15 @@ impl Reader<'_> {
         let range = self.sources.line_range(file, number);
         let whole = self.sources.text(file).get(range.clone()).unwrap_or("");
         let body = skip(whole.trim_end_matches(['\n', '\r']));
+        let start = range.start + (whole.trim_end_matches(['\n', '\r']).len() - body.len());
+        let before = whole.get(..start - range.start).unwrap_or("");
+        if before.contains(is_odd) {
+            let plain = if body.is_empty() { String::new() } else { plain(before).replace('\u{feff}', "") };
+            odd.push(Span::new(file, range.start, start), plain);
+        }
         if body.is_empty() || body.starts_with(['#', '!']) {
             return None;
         }
-        let start = range.start + (whole.trim_end_matches(['\n', '\r']).len() - body.len());
         if body.len() > LONGEST_LINE {
             let span = Span::new(file, start, start + body.len());
             let message = format!("the line is {} bytes long; {LONGEST_LINE} is the most", body.len());
@@ -159,10 +175,6 @@ impl Reader<'_> {
         let text = content.text.trim_end_matches(is_blank);
         let place = Place::At(file, start);
         if !whole.is_ascii() {
-            let before = whole.get(..start - range.start).unwrap_or("");
-            if before.contains(crate::ldirectord::blank::is_odd) {
-                odd.push(Span::new(file, range.start, start), plain(before).replace('\u{feff}', ""));
-            }
             let to_the_end = content.text.len() == body.len();
             for run in word::odd_runs(content.text) {
                 let is_last = to_the_end && run.end == body.len();
@@ -206,6 +218,9 @@ impl Reader<'_> {
         } else if let Some(first) = block.first_mut() {
             *first = Line { text: value, place };
         }
+        for line in &mut block {
+            line.place = line.place.repeated();
+        }
         self.definitions.insert(name, Rc::new(block));
     }
 
@@ -230,7 +245,7 @@ impl Reader<'_> {
     }
 
     /// Takes one step of the bound.
-    fn step(&mut self, span: Span) -> bool {
+    pub(super) fn step(&mut self, span: Span) -> bool {
         if self.steps == 1 {
             let message = format!("definitions and sequences make more than {MOST_STEPS} lines");
             self.out.push(Diagnostic::error(codes::EXPANSION, span, message));
@@ -300,7 +315,7 @@ impl Reader<'_> {
                 let line = Line { text: value, place: Place::Whole(span) };
                 self.definitions.insert(name, Rc::new(vec![line]));
             }
-            self.emit(&rest, place.from(head), depth + 1);
+            self.emit(&rest, place.from(head).repeated(), depth + 1);
             if self.steps == 0 {
                 return;
             }
@@ -329,7 +344,7 @@ impl Reader<'_> {
             let (raw, span) = (text.get(start..end).unwrap_or(""), place.span(start, end));
             at = end;
             if !raw.contains('$') {
-                self.tokens.push(Token::Word(Word { text: word::unquoted(raw), span, quoted }));
+                self.tokens.push(Token::Word(Word { text: word::unquoted(raw), span, quoted, made: place.is_made() }));
             } else if let Some(lines) = self.whole(raw) {
                 if !first {
                     self.tokens.push(Token::End);
@@ -357,7 +372,7 @@ impl Reader<'_> {
     /// What a word became, as words.
     fn put(&mut self, expanded: &str, raw: &str, span: Span, quoted: bool) {
         if quoted || expanded == raw {
-            self.tokens.push(Token::Word(Word { text: word::unquoted(expanded), span, quoted }));
+            self.tokens.push(Token::Word(Word { text: word::unquoted(expanded), span, quoted, made: true }));
             return;
         }
         let mut at = 0;
@@ -373,95 +388,11 @@ impl Reader<'_> {
                 }
                 Piece::Word { start, end, quoted } => {
                     let text = word::unquoted(expanded.get(start..end).unwrap_or(""));
-                    self.tokens.push(Token::Word(Word { text, span, quoted }));
+                    self.tokens.push(Token::Word(Word { text, span, quoted, made: true }));
                     end
                 }
             };
         }
-    }
-
-    /// The lines of the definition that `raw` is, when it has several.
-    fn whole(&self, raw: &str) -> Option<Rc<Vec<Line>>> {
-        let name = raw.strip_prefix('$')?;
-        let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
-        self.definitions.get(name).filter(|lines| lines.len() != 1).cloned()
-    }
-
-    /// `text` with its definitions put in; `None` after an error.
-    fn expand(&mut self, text: &str, span: Span, depth: usize) -> Option<String> {
-        if depth > DEEPEST {
-            self.emit("", Place::Whole(span), depth);
-            return None;
-        }
-        let mut expanded = String::new();
-        let mut rest = text;
-        while let Some(dollar) = rest.find('$') {
-            expanded.push_str(rest.get(..dollar).unwrap_or(""));
-            let here = rest.get(dollar..).unwrap_or("");
-            let length = word::reference(here).or_else(|| bare(here));
-            let Some(length) = length else {
-                expanded.push('$');
-                rest = here.get(1..).unwrap_or("");
-                continue;
-            };
-            let written = here.get(..length).unwrap_or("");
-            rest = here.get(length..).unwrap_or("");
-            match self.value(written, span, depth)? {
-                Some(value) => expanded.push_str(&value),
-                None => {
-                    if written.starts_with("${") && !text.contains('"') {
-                        let message = format!("`{}` is defined nowhere", shown(written));
-                        self.out.push(Diagnostic::warning(codes::VARIABLE, span, message));
-                    }
-                    expanded.push_str(written);
-                }
-            }
-            if expanded.len() > LONGEST_LINE {
-                self.steps = 0;
-                let message = format!("definitions make a word of more than {LONGEST_LINE} bytes");
-                self.out.push(Diagnostic::error(codes::EXPANSION, span, message));
-                return None;
-            }
-        }
-        expanded.push_str(rest);
-        Some(expanded)
-    }
-
-    /// What `$NAME` or `${NAME ...}` stands for: `None` after an error, `Some(None)` for nothing.
-    fn value(&mut self, written: &str, span: Span, depth: usize) -> Option<Option<String>> {
-        if !self.step(span) {
-            return None;
-        }
-        let inside = written.trim_start_matches("${").trim_start_matches('$').trim_end_matches('}');
-        let mut words = inside.split_whitespace();
-        let name = words.next().unwrap_or("");
-        if let Some(lines) = self.definitions.get(name).cloned() {
-            let text = lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" ");
-            return Some(Some(if text.contains('$') { self.expand(&text, span, depth + 1)? } else { text }));
-        }
-        let file = self.open.last();
-        Some(match name {
-            "_PWD" => file.and_then(|file| file.parent()).map(|directory| directory.to_string_lossy().into_owned()),
-            "_INSTANCE" => Some(self.host.node.to_owned()),
-            "_HASH" => Some("#".to_owned()),
-            "_BANG" => Some("!".to_owned()),
-            "_ENV" => words.next().and_then(|name| (self.host.environment)(name)),
-            "_RANDOM" => {
-                let bound = |word: Option<&str>, default| word.and_then(|word| word.parse().ok()).unwrap_or(default);
-                let least: u64 = bound(words.next(), 0);
-                let most: u64 = bound(words.next(), 32767).max(least);
-                Some((least + self.next_random() % (most - least).saturating_add(1)).to_string())
-            }
-            _ => None,
-        })
-    }
-
-    /// The same numbers in every reading of a file on the same node, so that a reload changes nothing by itself.
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random >> 12;
-        self.random ^= self.random << 25;
-        self.random ^= self.random >> 27;
-        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33
     }
 
     /// Opens an included file; `false` when it must not be.
@@ -494,26 +425,4 @@ impl Reader<'_> {
         let message = format!("lines for {} are left out: this node is `{}`", ids.join(", "), shown(self.host.node));
         self.out.push(Diagnostic::note_at(codes::CONDITION, first, message));
     }
-}
-
-/// `$NAME=`: the name and where the value begins.
-fn definition(text: &str) -> Option<(&str, usize)> {
-    let rest = text.strip_prefix('$')?;
-    let name = rest.get(..name_length(rest)?)?;
-    let after = rest.get(name.len()..)?;
-    let value = after.strip_prefix('=')?;
-    Some((name, 1 + name.len() + 1 + (value.len() - skip(value).len())))
-}
-
-fn name_length(text: &str) -> Option<usize> {
-    let length = text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
-    (length > 0 && !text.starts_with(|c: char| c.is_ascii_digit())).then_some(length)
-}
-
-/// `$NAME` up to a blank or the end.
-fn bare(text: &str) -> Option<usize> {
-    let rest = text.strip_prefix('$')?;
-    let length = name_length(rest)?;
-    let after = rest.get(length..).unwrap_or("");
-    after.chars().next().is_none_or(|c| is_blank(c) || c == '"').then_some(1 + length)
 }

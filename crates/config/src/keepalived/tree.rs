@@ -2,6 +2,7 @@
 //! where it stands closes what is open, up to the block it can stand in.
 
 use super::{
+    reader::Tokens,
     table::{Keyword, Scope},
     value,
     word::{Token, Word},
@@ -49,15 +50,20 @@ struct Parser<'a> {
     out: &'a mut Vec<Diagnostic>,
     stack: Vec<Frame>,
     file: FileId,
+    /// The last statement was one that wants a block and has none: it must not get the next one.
+    awaits: bool,
 }
 
 /// Reads the tokens of a file and its includes.
-pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Vec<Token>, out: &mut Vec<Diagnostic>) -> Vec<Node> {
+pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Tokens, out: &mut Vec<Diagnostic>) -> Vec<Node> {
     let start = Span::new(file, 0, 0);
-    let mut parser = Parser { sources, out, stack: vec![Frame::new(Kind::Block(Scope::Top), None, start)], file };
+    let mut parser =
+        Parser { sources, out, stack: vec![Frame::new(Kind::Block(Scope::Top), None, start)], file, awaits: false };
+    let Tokens { tokens, mut complete } = tokens;
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         if parser.out.len() > crate::load::MOST_DIAGNOSTICS {
+            complete = false;
             break;
         }
         match token {
@@ -83,7 +89,7 @@ pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Vec<Token>, out: &m
             }
         }
     }
-    parser.finish()
+    parser.finish(complete)
 }
 
 impl Frame {
@@ -111,8 +117,12 @@ impl Parser<'_> {
     /// Whether this word opens a block where it stands.
     fn opens(&self, first: &Word) -> bool {
         let scope = self.stack.last().and_then(Frame::scope);
-        let known = scope.and_then(|scope| scope.find(&first.text));
-        known.map_or_else(|| self.owner(first).is_some(), |keyword| keyword.argument.opens())
+        let Some(scope) = scope else { return self.owner(first).is_some() };
+        match scope.find(&first.text).or_else(|| in_another_case(scope, first)) {
+            Some(keyword) => keyword.argument.opens(),
+            None if self.owner(first).is_some() => true,
+            None => near(scope, first).is_some_and(|keyword| keyword.argument.opens()),
+        }
     }
 
     /// The innermost open block, not the last one, that this word can open a block in.
@@ -126,6 +136,7 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, first: Word, words: Vec<Word>, open: Option<Span>) {
+        self.awaits = open.is_none() && self.opens(&first);
         let Some(frame) = self.stack.last() else { return };
         match (frame.kind, open) {
             (Kind::List, None) => {
@@ -148,7 +159,7 @@ impl Parser<'_> {
     }
 
     fn keyword(&mut self, scope: Scope, first: Word, words: Vec<Word>, open: Option<Span>) {
-        let Some(keyword) = scope.find(&first.text).or_else(|| self.in_another_case(scope, &first)) else {
+        let Some(keyword) = scope.find(&first.text).or_else(|| self.read_in_another_case(scope, &first)) else {
             if let Some(owner) = open.and_then(|_| self.owner(&first)) {
                 self.close_up_to(owner, &first);
                 return self.statement(first, words, open);
@@ -161,8 +172,8 @@ impl Parser<'_> {
         self.known(keyword, &first, words, open);
     }
 
-    fn known(&mut self, keyword: &'static Keyword, first: &Word, args: Vec<Word>, open: Option<Span>) {
-        let is_valid = value::check(keyword, first.span, &args, self.out);
+    fn known(&mut self, keyword: &'static Keyword, first: &Word, mut args: Vec<Word>, open: Option<Span>) {
+        let is_valid = value::check(keyword, first.span, &mut args, self.out);
         let node = Node { keyword, span: first.span, args, block: Vec::new(), lines: Vec::new() };
         let kind = match (keyword.argument.scope(), keyword.argument.list()) {
             (Some(scope), _) => Some(Kind::Block(scope)),
@@ -205,9 +216,8 @@ impl Parser<'_> {
         self.stack.push(Frame::new(kind, None, open));
     }
 
-    fn in_another_case(&mut self, scope: Scope, first: &Word) -> Option<&'static Keyword> {
-        let mut same = scope.keywords().filter(|keyword| keyword.name.eq_ignore_ascii_case(&first.text));
-        let keyword = same.next().filter(|_| same.next().is_none() && !first.quoted)?;
+    fn read_in_another_case(&mut self, scope: Scope, first: &Word) -> Option<&'static Keyword> {
+        let keyword = in_another_case(scope, first)?;
         self.read_as(codes::CASE, first, keyword.name);
         Some(keyword)
     }
@@ -215,14 +225,7 @@ impl Parser<'_> {
     fn read_as(&mut self, code: evenkeel_source::Code, first: &Word, meant: &str) {
         let d = Diagnostic::warning(code, first.span, format!("`{}` is read as `{meant}`", shown(&first.text)))
             .note("keepalived does not know the word here and goes on without the line");
-        self.out.push(self.with_replacement(d, first, meant));
-    }
-
-    fn with_replacement(&self, d: Diagnostic, first: &Word, meant: &str) -> Diagnostic {
-        match self.sources.slice(first.span) == first.text {
-            true => d.replace(format!("write `{meant}`"), first.span, meant),
-            false => d.help(format!("write `{meant}`")),
-        }
+        self.out.push(first.replace(d, meant));
     }
 
     /// The word that is meant by one that has no meaning here, if that is certain. Otherwise it is told and left out.
@@ -232,17 +235,16 @@ impl Parser<'_> {
             let message = format!("{} has no `nb_get_retry`: it is read as `retry`", scope.name());
             let d = Diagnostic::warning(codes::OTHER_WORD, first.span, message)
                 .note("keepalived has the word in HTTP_GET and SSL_GET only, and ignores the line here");
-            self.out.push(self.with_replacement(d, first, "retry"));
+            self.out.push(first.replace(d, "retry"));
             return Some(keyword);
         }
         if text == "nat_mask" && scope == Scope::VirtualServer {
-            let message = "`nat_mask` is a word of keepalived before 1.0 and has no effect";
+            let message = "`nat_mask` is a word of old keepalived and has no effect";
             let d = Diagnostic::warning(codes::NO_EFFECT, first.span, message);
             self.out.push(d.note("keepalived calls it unknown and ignores the line"));
             return None;
         }
-        let elsewhere: Vec<&str> =
-            Scope::ALL.iter().filter(|scope| scope.find(text).is_some()).map(|scope| scope.name()).collect();
+        let elsewhere = elsewhere(text);
         if !elsewhere.is_empty() {
             let of = elsewhere.iter().take(4).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let message = format!("`{text}` is no word of {}", scope.name());
@@ -251,10 +253,7 @@ impl Parser<'_> {
             self.out.push(d.help(format!("it is one of {of}: is a `}}` missing or one too many?")));
             return None;
         }
-        if let Some(keyword) = nearest(text, scope.keywords().map(|keyword| keyword.name))
-            .filter(|_| !first.quoted)
-            .and_then(|name| scope.find(name))
-        {
+        if let Some(keyword) = near(scope, first) {
             self.read_as(codes::NEAR_MISS, first, keyword.name);
             return Some(keyword);
         }
@@ -299,9 +298,12 @@ impl Parser<'_> {
     fn closing(&self, first: &Word, missing: usize) -> Option<Edit> {
         let file = first.span.file;
         let text = self.sources.text(file);
-        (text.get(first.span.range())? == first.text).then_some(())?;
+        (!first.made).then_some(())?;
         let line = self.sources.line_range(file, self.sources.line(file, first.span.start));
         let before = text.get(line.start..first.span.range().start)?;
+        if !stands_free(text, line.clone()) {
+            return None;
+        }
         if before.chars().all(|c| c == ' ' || c == '\t') {
             let span = Span::new(file, line.start, line.start);
             return Some(Edit { span, replacement: format!("{before}}}\n").repeat(missing) });
@@ -317,9 +319,13 @@ impl Parser<'_> {
         }
         let d = Diagnostic::warning(codes::BRACES, span, "a `}` that closes nothing");
         let d = d.note("keepalived reports an extra brace and goes on");
-        self.out.push(match self.sources.slice(span) {
-            "}" => d.replace("delete it", span, ""),
-            _ => d,
+        let text = self.sources.text(span.file);
+        let line = self.sources.line_range(span.file, self.sources.line(span.file, span.start));
+        let is_alone = text.get(line.clone()).is_some_and(|line| line.trim() == "}");
+        self.out.push(if is_alone && stands_free(text, line) && !self.awaits {
+            d.replace("make it a comment", Span { end: span.start, ..span }, "# ")
+        } else {
+            d
         });
     }
 
@@ -338,9 +344,9 @@ impl Parser<'_> {
         }
     }
 
-    fn finish(mut self) -> Vec<Node> {
+    fn finish(mut self, complete: bool) -> Vec<Node> {
         let open = self.stack.len() - 1;
-        if let Some(inner) = self.stack.last().filter(|_| open > 0) {
+        if let Some(inner) = self.stack.last().filter(|_| open > 0 && complete) {
             let end = self.sources.text(self.file).len();
             let message = match open {
                 1 => format!("`{}` is not closed at the end of the file", inner.name()),
@@ -349,7 +355,8 @@ impl Parser<'_> {
             let mut d = Diagnostic::warning(codes::BRACES, inner.open, message)
                 .labelled("opened here")
                 .note("keepalived reports braces that do not match and goes on");
-            if self.stack.iter().all(|frame| frame.open.file == self.file) {
+            let text = self.sources.text(self.file);
+            if self.stack.iter().all(|frame| frame.open.file == self.file) && !text.trim_end().ends_with('\\') {
                 let newline = if self.sources.text(self.file).ends_with('\n') { "" } else { "\n" };
                 let edit = Edit {
                     span: Span::new(self.file, end, end),
@@ -365,4 +372,31 @@ impl Parser<'_> {
         }
         self.stack.pop().map(|frame| frame.children).unwrap_or_default()
     }
+}
+
+fn in_another_case(scope: Scope, first: &Word) -> Option<&'static Keyword> {
+    let mut same = scope.keywords().filter(|keyword| keyword.name.eq_ignore_ascii_case(&first.text));
+    same.next().filter(|_| same.next().is_none() && !first.quoted)
+}
+
+/// The blocks that have this word.
+fn elsewhere(text: &str) -> Vec<&'static str> {
+    Scope::ALL.iter().filter(|scope| scope.find(text).is_some()).map(|scope| scope.name()).collect()
+}
+
+/// The one word of the block that is a letter or two away, when the word is none of any block.
+fn near(scope: Scope, first: &Word) -> Option<&'static Keyword> {
+    if first.quoted || first.text == "nb_get_retry" || first.text == "nat_mask" || !elsewhere(&first.text).is_empty() {
+        return None;
+    }
+    nearest(&first.text, scope.keywords().map(|keyword| keyword.name)).and_then(|name| scope.find(name))
+}
+
+/// Whether an edit of a brace in this line changes nothing but that: lines of definitions and sequences are read
+/// otherwise.
+fn stands_free(text: &str, line: std::ops::Range<usize>) -> bool {
+    let goes_on = |text: Option<&str>| text.is_some_and(|text| text.trim_end().ends_with('\\'));
+    let previous = text.get(..line.start).and_then(|text| text.lines().next_back());
+    let is_made = text.get(line.clone()).is_some_and(|text| text.trim_start().starts_with(['~', '@', '$']));
+    !is_made && !goes_on(text.get(line)) && !goes_on(previous)
 }

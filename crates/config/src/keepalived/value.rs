@@ -13,7 +13,8 @@ use std::{net::IpAddr, time::Duration};
 const LONGEST_INTERFACE: usize = 15;
 
 /// Says what is wrong with the words of a line. `false`: keepalived ignores it, and the default counts.
-pub(crate) fn check(keyword: &Keyword, at: Span, words: &[Word], out: &mut Vec<Diagnostic>) -> bool {
+/// A word that is read as another becomes that.
+pub(crate) fn check(keyword: &Keyword, at: Span, words: &mut [Word], out: &mut Vec<Diagnostic>) -> bool {
     let (least, most) = arity(keyword.argument);
     if words.len() < least {
         let what = match keyword.argument {
@@ -34,6 +35,9 @@ pub(crate) fn check(keyword: &Keyword, at: Span, words: &[Word], out: &mut Vec<D
         let span = if first.span.file == last.span.file { first.span.to(last.span) } else { first.span };
         out.push(Diagnostic::warning(codes::EXTRA_WORDS, span, message).note("keepalived does not look at it"));
     }
+    if let (Argument::OneOf(known), Some(word)) = (keyword.argument, words.first_mut()) {
+        return one_of(keyword, word, known, out);
+    }
     let Some(word) = words.first() else { return true };
     match keyword.argument {
         Argument::Number(least, most) => in_range(keyword, word, number(&word.text), (least, most), out),
@@ -45,7 +49,6 @@ pub(crate) fn check(keyword: &Keyword, at: Span, words: &[Word], out: &mut Vec<D
             in_range(keyword, word, number(&word.text), (-most, most), out)
         }
         Argument::Bool => boolean(&word.text).is_some() || not_one_of(keyword, word, &["on", "off"], out),
-        Argument::OneOf(known) => one_of(keyword, word, known, out),
         Argument::Address => {
             let fits = address(&word.text).is_some();
             if !fits {
@@ -126,7 +129,7 @@ pub(crate) fn decimal_text(micros: i64) -> String {
     if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:06}").trim_end_matches('0').to_owned() }
 }
 
-fn one_of(keyword: &Keyword, word: &Word, known: &[&'static str], out: &mut Vec<Diagnostic>) -> bool {
+fn one_of(keyword: &Keyword, word: &mut Word, known: &[&'static str], out: &mut Vec<Diagnostic>) -> bool {
     if known.contains(&word.text.as_str()) {
         return true;
     }
@@ -137,11 +140,10 @@ fn one_of(keyword: &Keyword, word: &Word, known: &[&'static str], out: &mut Vec<
     if let Some(meant) = meant(&word.text, known) {
         let code = if meant.eq_ignore_ascii_case(&word.text) { codes::CASE } else { codes::NEAR_MISS };
         let message = format!("`{}` is read as `{meant}`", shown(&word.text));
-        out.push(
-            Diagnostic::warning(code, word.span, message)
-                .note("keepalived does not know the word and goes on with the default")
-                .replace(format!("write `{meant}`"), word.span, meant),
-        );
+        let d = Diagnostic::warning(code, word.span, message);
+        let d = d.note("keepalived does not know the word and goes on with the default");
+        out.push(word.replace(d, meant));
+        meant.clone_into(&mut word.text);
         return true;
     }
     not_one_of(keyword, word, known, out)

@@ -1,7 +1,7 @@
 //! Words of a line: what blanks, braces, quotes and comments make of a text.
 
 use crate::ldirectord::blank::{is_blank, is_odd};
-use evenkeel_source::{FileId, Span};
+use evenkeel_source::{Diagnostic, FileId, Span};
 
 /// A word and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +10,18 @@ pub(crate) struct Word {
     pub(crate) text: String,
     pub(crate) span: Span,
     pub(crate) quoted: bool,
+    /// It came out of a definition or a sequence: its place stands for more than this word.
+    pub(crate) made: bool,
+}
+
+impl Word {
+    /// Proposes another word for this one, by machine where it is read in this place only.
+    pub(crate) fn replace(&self, d: Diagnostic, meant: &str) -> Diagnostic {
+        match self.made {
+            true => d.help(format!("write `{meant}`")),
+            false => d.replace(format!("write `{meant}`"), self.span, meant),
+        }
+    }
 }
 
 /// What a file is made of.
@@ -27,6 +39,8 @@ pub(crate) enum Token {
 pub(crate) enum Place {
     /// It stands in a file, from this byte on.
     At(FileId, usize),
+    /// The same, in a definition or behind a sequence: it may be read several times.
+    Repeated(FileId, usize),
     /// It was made of definitions; all of it is shown at one place.
     Whole(Span),
 }
@@ -34,7 +48,7 @@ pub(crate) enum Place {
 impl Place {
     pub(crate) fn span(self, start: usize, end: usize) -> Span {
         match self {
-            Place::At(file, at) => Span::new(file, at + start, at + end),
+            Place::At(file, at) | Place::Repeated(file, at) => Span::new(file, at + start, at + end),
             Place::Whole(span) => span,
         }
     }
@@ -42,8 +56,21 @@ impl Place {
     pub(crate) fn from(self, offset: usize) -> Place {
         match self {
             Place::At(file, at) => Place::At(file, at + offset),
+            Place::Repeated(file, at) => Place::Repeated(file, at + offset),
             Place::Whole(span) => Place::Whole(span),
         }
+    }
+
+    /// The same place, read several times.
+    pub(crate) fn repeated(self) -> Place {
+        match self {
+            Place::At(file, at) | Place::Repeated(file, at) => Place::Repeated(file, at),
+            Place::Whole(span) => Place::Whole(span),
+        }
+    }
+
+    pub(crate) fn is_made(self) -> bool {
+        !matches!(self, Place::At(..))
     }
 }
 

@@ -31,7 +31,8 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
     "smtp_alert_vrrp" Bool, VRRP, "the same for VRRP";
     "smtp_alert_checker" Bool, Done, "the same for real servers";
     "no_email_faults" Alone, VRRP, "no mails about faults";
-    "no_checker_emails" Alone, Done, "no mails when checks change";
+    "no_checker_emails" Alone, Nothing("mails are about real servers, never about single checks"),
+        "no mails about single checks";
     "checker_log_all_failures" Bool, Done, "log every failed check: evenkeel always tells why one failed";
     "lvs_timeouts" Words(2, 6), Done, "seconds that idle connections are kept: tcp, tcpfin, udp";
     "lvs_flush" Alone, TABLE, "empty the table at the start";
