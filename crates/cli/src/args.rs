@@ -6,7 +6,8 @@ use std::{
     path::PathBuf,
 };
 
-/// One program for Linux load balancing: your ldirectord.cf, or one small TOML file, on a packet path of its own.
+/// One program for Linux load balancing: your ldirectord.cf or keepalived.conf, or one small TOML file, on a packet
+/// path of its own.
 #[derive(Debug, Parser)]
 #[command(name = "evenkeel", version, propagate_version = true, disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Cli {

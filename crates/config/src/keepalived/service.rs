@@ -19,7 +19,7 @@ use evenkeel_model::{
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
 };
 
@@ -198,16 +198,17 @@ impl Reading<'_> {
             takes_it
         });
         let (mut real_servers, mut spans) = (Vec::new(), Vec::new());
+        let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
         for node in self.block.nodes("real_server") {
             if let Some(real) = self.real_server(node, key, method, out) {
-                let twice = real_servers.iter().position(|known: &RealServer| known.address == real.address);
                 let at = node.args.first().map_or(node.span, |word| word.span);
-                if let Some(first) = twice.and_then(|at| spans.get(at)).copied() {
+                if let Some(first) = seen.get(&real.address) {
                     let message = format!("real server {} is there twice: the second one is left out", real.address);
-                    let d = Diagnostic::warning(codes::DUPLICATE_REAL, at, message).label(first, "the first one");
+                    let d = Diagnostic::warning(codes::DUPLICATE_REAL, at, message).label(*first, "the first one");
                     out.push(d.note("keepalived leaves it out too").help("delete one of the two"));
                     continue;
                 }
+                seen.insert(real.address, at);
                 real_servers.push(real);
                 spans.push(at);
             }

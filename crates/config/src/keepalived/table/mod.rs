@@ -289,3 +289,98 @@ impl Scope {
         Scope::TrackGroup,
     ];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fuzzing,
+        host::Host,
+        keepalived::value::decimal_text,
+        load::{Input, load_texts},
+    };
+
+    /// Blocks that have to be opened around a word of `scope`.
+    fn around(scope: Scope) -> Vec<&'static str> {
+        let in_real = |check: &'static str| vec!["virtual_server 192.0.2.1 80", "real_server 192.0.2.11 80", check];
+        let within = |mut outer: Vec<&'static str>, inner| {
+            outer.push(inner);
+            outer
+        };
+        match scope {
+            Scope::Top => Vec::new(),
+            Scope::Globals => vec!["global_defs"],
+            Scope::SyncGroup => vec!["vrrp_sync_group x"],
+            Scope::Instance => vec!["vrrp_instance x"],
+            Scope::Authentication => vec!["vrrp_instance x", "authentication"],
+            Scope::Hmac => vec!["vrrp_instance x", "auth_hmac"],
+            Scope::Script => vec!["vrrp_script x"],
+            Scope::Process => vec!["vrrp_track_process x"],
+            Scope::TrackFile => vec!["track_file x"],
+            Scope::Bfd => vec!["bfd_instance x"],
+            Scope::Ssl => vec!["SSL"],
+            Scope::GarpGroup => vec!["garp_group"],
+            Scope::TrackGroup => vec!["track_group x"],
+            Scope::VirtualServer => vec!["virtual_server 192.0.2.1 80"],
+            Scope::RealServer => vec!["virtual_server 192.0.2.1 80", "real_server 192.0.2.11 80"],
+            Scope::SmtpHost => within(in_real("SMTP_CHECK"), "host"),
+            Scope::HttpUrl => within(in_real("HTTP_GET"), "url"),
+            Scope::SslUrl => within(in_real("SSL_GET"), "url"),
+            check => in_real(check.name()),
+        }
+    }
+
+    fn sample(argument: Argument) -> String {
+        match argument {
+            Argument::None | Argument::Words(0, _) => String::new(),
+            Argument::Text => "x".to_owned(),
+            Argument::Words(least, _) => "1 ".repeat(least),
+            Argument::Number(least, _) => least.to_string(),
+            Argument::Decimal(least, _) => decimal_text(least),
+            Argument::Bool => "off".to_owned(),
+            Argument::Address => "192.0.2.1".to_owned(),
+            Argument::Interface => "eth0".to_owned(),
+            Argument::OneOf(words) => (*words.last().unwrap_or(&"")).to_owned(),
+            Argument::Script => "/bin/true".to_owned(),
+            Argument::User => "root root".to_owned(),
+            Argument::Weight(most) => format!("-{most} reverse"),
+            Argument::Block(_) | Argument::List(_) => "{ }".to_owned(),
+            Argument::Named(_) | Argument::NamedList(_) => "x { }".to_owned(),
+            Argument::Server(_) | Argument::Head => "192.0.2.1 80 { }".to_owned(),
+        }
+    }
+
+    #[test]
+    fn every_keyword_is_read_in_its_block_with_the_values_it_can_have() {
+        let mut seen = 0;
+        for scope in Scope::ALL {
+            for keyword in scope.keywords() {
+                let blocks = around(scope);
+                let open: String = blocks.iter().map(|block| format!("{block} {{\n")).collect();
+                let close = "}\n".repeat(blocks.len());
+                let text = format!("{open}{} {}\n{close}", keyword.name, sample(keyword.argument));
+                let input = Input { path: "keepalived.conf".into(), bytes: text.clone().into_bytes() };
+                let loaded = load_texts(vec![input], Some(crate::Format::Keepalived), &Host::NONE);
+                let wrong = ["E0113", "E0117", "E0118", "E0119", "E0120", "E0122", "E0129"];
+                let told = loaded.diagnostics.iter().find(|d| wrong.contains(&d.code.0));
+                assert!(told.is_none(), "{text}{told:#?}");
+                fuzzing::keepalived(text.as_bytes());
+                seen += 1;
+            }
+        }
+        assert!(seen > 500, "{seen}");
+    }
+
+    #[test]
+    fn no_word_is_twice_in_a_block_and_all_are_explained() {
+        for scope in Scope::ALL {
+            let names: Vec<&str> = scope.keywords().map(|keyword| keyword.name).collect();
+            for (at, name) in names.iter().enumerate() {
+                assert!(!names[..at].contains(name), "{}: {name} twice", scope.name());
+            }
+            for keyword in scope.keywords() {
+                assert!(!keyword.summary.is_empty() && !keyword.summary.contains('|'), "{}", keyword.name);
+            }
+        }
+    }
+}

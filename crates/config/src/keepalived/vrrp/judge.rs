@@ -3,7 +3,11 @@
 use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks};
 use crate::{codes, host::shown};
 use evenkeel_source::{Diagnostic, Span, Spanned};
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 /// Addresses one advertisement has room for.
 const MOST_ADDRESSES: usize = 255;
@@ -21,12 +25,18 @@ pub(super) fn judge(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
     names("track_file", vrrp.files.iter().map(|one| &one.name), out);
     names("vrrp_track_process", vrrp.processes.iter().map(|one| &one.name), out);
     names("bfd_instance", vrrp.bfd.iter().map(|one| &one.name), out);
+    let known = Known {
+        scripts: vrrp.scripts.iter().map(|one| one.name.value.as_str()).collect(),
+        files: vrrp.files.iter().map(|one| one.name.value.as_str()).collect(),
+        processes: vrrp.processes.iter().map(|one| one.name.value.as_str()).collect(),
+        bfd: vrrp.bfd.iter().map(|one| one.name.value.as_str()).collect(),
+    };
     for instance in &vrrp.instances {
         one(vrrp, instance, out);
-        tracked(vrrp, &instance.track, out);
+        tracked(&known, &instance.track, out);
     }
     ids(vrrp, out);
-    groups(vrrp, out);
+    groups(vrrp, &known, out);
     for script in vrrp.scripts.iter().filter(|script| script.command.is_none()) {
         let message = format!("vrrp_script `{}` has no script", shown(&script.name.value));
         let d = Diagnostic::warning(codes::NO_VALUE, script.name.span, message);
@@ -211,25 +221,33 @@ fn meet(a: &VrrpInstance, b: &VrrpInstance) -> bool {
     }
 }
 
-fn tracked(vrrp: &Vrrp, tracks: &VrrpTracks, out: &mut Vec<Diagnostic>) {
-    let mut unknown = |kind: &str, tracks: &[VrrpTrack], known: &dyn Fn(&str) -> bool| {
-        for track in tracks.iter().filter(|track| !known(&track.name.value)) {
+/// The names of what can be tracked.
+struct Known<'a> {
+    scripts: HashSet<&'a str>,
+    files: HashSet<&'a str>,
+    processes: HashSet<&'a str>,
+    bfd: HashSet<&'a str>,
+}
+
+fn tracked(known: &Known<'_>, tracks: &VrrpTracks, out: &mut Vec<Diagnostic>) {
+    let mut unknown = |kind: &str, tracks: &[VrrpTrack], known: &HashSet<&str>| {
+        for track in tracks.iter().filter(|track| !known.contains(track.name.value.as_str())) {
             let message = format!("there is no {kind} `{}`", shown(&track.name.value));
             let d = Diagnostic::warning(codes::VRRP_NAME, track.name.span, message);
             out.push(d.note("keepalived ignores it"));
         }
     };
-    unknown("vrrp_script", &tracks.scripts, &|name| vrrp.scripts.iter().any(|one| one.name.value == name));
-    unknown("track_file", &tracks.files, &|name| vrrp.files.iter().any(|one| one.name.value == name));
-    unknown("vrrp_track_process", &tracks.processes, &|name| vrrp.processes.iter().any(|one| one.name.value == name));
-    unknown("bfd_instance", &tracks.bfd, &|name| vrrp.bfd.iter().any(|one| one.name.value == name));
+    unknown("vrrp_script", &tracks.scripts, &known.scripts);
+    unknown("track_file", &tracks.files, &known.files);
+    unknown("vrrp_track_process", &tracks.processes, &known.processes);
+    unknown("bfd_instance", &tracks.bfd, &known.bfd);
 }
 
-fn groups(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
-    let instances: HashMap<&str, ()> = vrrp.instances.iter().map(|one| (one.name.value.as_str(), ())).collect();
+fn groups(vrrp: &Vrrp, known: &Known<'_>, out: &mut Vec<Diagnostic>) {
+    let instances: HashSet<&str> = vrrp.instances.iter().map(|one| one.name.value.as_str()).collect();
     let mut member_of: HashMap<&str, Span> = HashMap::new();
     for group in &vrrp.sync_groups {
-        tracked(vrrp, &group.track, out);
+        tracked(known, &group.track, out);
         if group.members.is_empty() {
             let message = format!("vrrp_sync_group `{}` has no members", shown(&group.name.value));
             let d = Diagnostic::warning(codes::VRRP_NAME, group.name.span, message);
@@ -237,7 +255,7 @@ fn groups(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
         }
         for member in &group.members {
             let name = shown(&member.value);
-            if !instances.contains_key(member.value.as_str()) {
+            if !instances.contains(member.value.as_str()) {
                 let message = format!("there is no vrrp_instance `{name}`");
                 let d = Diagnostic::warning(codes::VRRP_NAME, member.span, message);
                 out.push(d.note("keepalived leaves it out of the group"));
