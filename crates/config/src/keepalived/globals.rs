@@ -4,7 +4,7 @@ use super::{
     tree::Node,
     value::{Block, number},
 };
-use crate::{codes, draft::SettingsDraft, host::shown, ldirectord::words::ALERT_STATES};
+use crate::{codes, draft::SettingsDraft, host::shown};
 use evenkeel_model::{Alerts, Timeouts};
 use evenkeel_source::{Diagnostic, Spanned};
 use std::time::Duration;
@@ -51,7 +51,8 @@ pub(crate) fn globals(top: &[Node], settings: &mut SettingsDraft, out: &mut Vec<
         from: text("notification_email_from"),
         smtp: Some(server),
         repeat: Duration::ZERO,
-        status: ALERT_STATES.map(str::to_owned).to_vec(),
+        // keepalived mails when real servers change, not when it starts, stops or reloads.
+        status: vec!["running".to_owned()],
     });
     // Mails about real servers are on by default, unlike all others: keepalived.conf(5).
     let mail_by_default = switch("smtp_alert_checker").or(switch("smtp_alert")).is_none_or(|on| on.value);
