@@ -92,7 +92,7 @@ fn programs(cluster: &Cluster) -> Vec<String> {
     });
     let programs: BTreeSet<&Path> =
         scripts.map(|script| script.program.as_path()).filter(|p| p.is_absolute()).collect();
-    programs.into_iter().filter_map(|program| doubt_about(program)).collect()
+    programs.into_iter().filter_map(doubt_about).collect()
 }
 
 fn doubt_about(program: &Path) -> Option<String> {

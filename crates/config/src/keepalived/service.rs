@@ -214,7 +214,7 @@ impl Reading<'_> {
             }
         }
         let fallback = self.fallback(key, method, out);
-        self.quorum(fallback.is_some(), out);
+        self.quorum(fallback.is_some(), &real_servers, out);
         let on_fail = self.on_fail(out);
         let alerts = self.alerts(out);
         let has_error = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
@@ -382,10 +382,13 @@ impl Reading<'_> {
     }
 
     /// The sorry server answers here while no real server is up, which is a quorum of 1.
-    fn quorum(&self, has_fallback: bool, out: &mut Vec<Diagnostic>) {
+    fn quorum(&self, has_fallback: bool, real_servers: &[RealServer], out: &mut Vec<Diagnostic>) {
         let quorum = self.block.number::<u32>("quorum");
         let hysteresis = self.block.number::<u32>("hysteresis").filter(|hysteresis| hysteresis.value > 0);
-        let matters = quorum.filter(|quorum| quorum.value > 1).or(hysteresis);
+        // keepalived reduces a quorum that all real servers together do not reach.
+        let total: u64 = real_servers.iter().map(|real| u64::from(real.weight.get())).sum();
+        let quorum = quorum.filter(|quorum| u64::from(quorum.value).min(total) > 1);
+        let matters = quorum.or(hysteresis.filter(|_| total > 1));
         let Some(at) = matters else { return };
         if has_fallback {
             let message = "a quorum above 1 together with a sorry server is not there yet";

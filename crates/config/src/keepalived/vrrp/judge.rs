@@ -54,7 +54,7 @@ fn names<'a>(kind: &str, all: impl Iterator<Item = &'a Spanned<String>>, out: &m
         if let Some(first) = seen.insert(&name.value, name.span) {
             let message = format!("two {kind} are named `{}`", shown(&name.value));
             let d = Diagnostic::error(codes::VRRP_NAME, name.span, message).label(first, "the other one");
-            out.push(d.note("keepalived reads both into the first"));
+            out.push(d.note("keepalived reports the second one as already defined"));
         }
     }
 }
@@ -150,6 +150,10 @@ fn timing(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
 }
 
 fn preemption(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    if let (Some(_), Some(delay)) = (instance.no_preempt, instance.preempt_delay) {
+        let d = Diagnostic::warning(codes::VRRP_STATE, delay.span, "`preempt_delay` has no effect with `nopreempt`");
+        out.push(d.note("keepalived resets it"));
+    }
     let Some(state) = instance.state.filter(|state| state.value == VrrpState::Master) else { return };
     for (word, span) in [
         ("nopreempt", instance.no_preempt.map(|word| word.span)),
@@ -203,7 +207,7 @@ fn ids(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
             if let Some(first) = first.id {
                 d = d.label(first.span, "by this instance");
             }
-            out.push(d.note("keepalived leaves out the second instance"));
+            out.push(d.note("keepalived reports it; routers that share an id take each other for one"));
         }
         // A few hundred on one interface are many; all of them with one id is a mistake told often enough.
         if others.len() < 64 {
@@ -262,7 +266,7 @@ fn groups(vrrp: &Vrrp, known: &Known<'_>, out: &mut Vec<Diagnostic>) {
             } else if let Some(first) = member_of.insert(&member.value, member.span) {
                 let message = format!("vrrp_instance `{name}` is in a group twice");
                 let d = Diagnostic::warning(codes::VRRP_NAME, member.span, message).label(first, "first here");
-                out.push(d.note("keepalived takes the first group only"));
+                out.push(d.note("keepalived leaves it out of all groups but one"));
             }
         }
     }
