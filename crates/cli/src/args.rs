@@ -179,6 +179,9 @@ pub(crate) struct CheckArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     pub(crate) output: OutputArg,
+    /// Name of the node whose lines of a keepalived.conf are read [default: the host's name up to its first dot]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
     /// Format of the files, where names and contents do not tell
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<FormatArg>,
@@ -200,6 +203,9 @@ pub(crate) struct ConvertArgs {
     /// Files or directories, any mix of formats
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
+    /// Name of the node whose lines of a keepalived.conf are read [default: the host's name up to its first dot]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
     /// Format of the files, where names and contents do not tell
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<FormatArg>,

@@ -6,7 +6,7 @@ use crate::{
     load::{counts, summary},
     print, terminal,
 };
-use evenkeel_config::Loaded;
+use evenkeel_config::{Loaded, Memory};
 use evenkeel_runtime::{files, host};
 use evenkeel_source::{apply_fixes, render_all, to_json};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::ExitCode};
@@ -15,7 +15,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::ExitCode};
 const ROUNDS: usize = 8;
 
 pub(crate) fn check(arguments: &CheckArgs) -> Result<ExitCode, Trouble> {
-    let read = || files::load(&arguments.paths, arguments.format.map(Into::into));
+    let read = || files::load(&arguments.paths, arguments.format.map(Into::into), arguments.node.as_deref());
     let mut loaded = read();
     if arguments.fix {
         for _ in 0..ROUNDS {
@@ -78,6 +78,8 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 pub(crate) fn convert(arguments: &ConvertArgs) -> Result<ExitCode, Trouble> {
-    let read = crate::load::configuration(&arguments.paths, arguments.format.map(Into::into), FAILED, None)?;
+    let mut memory = Memory::of_node(arguments.node.clone());
+    let format = arguments.format.map(Into::into);
+    let read = crate::load::configuration(&arguments.paths, format, FAILED, Some(&mut memory))?;
     print(&evenkeel_config::to_toml(&read.cluster))
 }

@@ -85,7 +85,7 @@ fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
         Some(vip) => without_file(vip, arguments),
         None => {
             let (paths, format) = (absolute(&arguments.paths), arguments.format.map(Into::into));
-            let mut memory = Memory::default();
+            let mut memory = Memory::of_node(arguments.node.clone());
             let first = load::configuration(&paths, format, FAILED, Some(&mut memory))?;
             let loader = files::loader(paths, format, memory);
             if arguments.no_vrrp || arguments.dry_run {

@@ -70,9 +70,15 @@ pub fn load(paths: &[PathBuf], format: Option<Format>, host: &Host<'_>) -> Loade
 #[derive(Default)]
 pub struct Memory {
     files: HashMap<PathBuf, ldirectord::Memory>,
+    node: Option<String>,
 }
 
 impl Memory {
+    /// Nothing yet; files are read as those of this node, whatever the host calls itself.
+    pub fn of_node(node: Option<String>) -> Memory {
+        Memory { node, ..Memory::default() }
+    }
+
     fn of(&mut self, path: &Path) -> &mut ldirectord::Memory {
         // Files that come and go under new names are not worth remembering.
         if self.files.len() > MOST_FILES {
@@ -89,7 +95,9 @@ pub fn load_again(paths: &[PathBuf], format: Option<Format>, host: &Host<'_>, me
     for path in paths {
         collect(path, format, &mut inputs, &mut out);
     }
-    load_inputs(inputs, format, host, Some(memory), out)
+    let node = memory.node.clone();
+    let host = Host { node: node.as_deref().unwrap_or(host.node), ..*host };
+    load_inputs(inputs, format, &host, Some(memory), out)
 }
 
 /// As [`load_texts`], for texts that were read before in part.

@@ -333,6 +333,24 @@ fn a_keepalived_conf_with_vrrp_is_checked_and_not_half_obeyed() {
 }
 
 #[test]
+fn a_keepalived_conf_is_read_as_the_node_that_is_named() {
+    let bed = Bed::new("");
+    let file = bed.dir.path().join("keepalived.conf");
+    let text =
+        "@a $P=81\n@b $P=82\nvirtual_server 192.0.2.1 $P {\n  protocol TCP\n  real_server 192.0.2.2 80 {\n  }\n}\n";
+    fs::write(&file, text).unwrap();
+    let path = file.to_str().unwrap();
+    for (node, port) in [("a", "192.0.2.1:81"), ("b", "192.0.2.1:82")] {
+        let converted = bed.call(&["convert", "--node", node, path]);
+        assert!(self::text(&converted.stdout).contains(port), "{converted:?}");
+        let planned = bed.call(&["run", "--dry-run", "--node", node, path]);
+        assert!(self::text(&planned.stdout).contains(port), "{planned:?}");
+        assert_eq!(bed.code(&["check", "--node", node, path]), 0);
+    }
+    assert_eq!(bed.code(&["check", "--node", "c", path]), 1, "the port is nowhere");
+}
+
+#[test]
 fn small_commands_do_what_they_say() {
     let bed = Bed::new("");
     assert!(text(&bed.call(&["version"]).stdout).starts_with("evenkeel "));

@@ -14,8 +14,11 @@ use std::{
 };
 
 /// Reads files and directories. Waits for DNS where they hold names.
-pub fn load(paths: &[PathBuf], format: Option<Format>) -> Loaded {
-    with_host(|host| evenkeel_config::load(paths, format, host))
+pub fn load(paths: &[PathBuf], format: Option<Format>, node: Option<&str>) -> Loaded {
+    with_host(|host| {
+        let host = Host { node: node.unwrap_or(host.node), ..*host };
+        evenkeel_config::load(paths, format, &host)
+    })
 }
 
 /// Lets a front end ask this host.

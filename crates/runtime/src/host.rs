@@ -169,7 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ldirectord.cf");
         fs::write(&file, format!("virtual={vip}:80\n\treal=192.0.2.2 gate\n\tservice=http\n")).unwrap();
-        files::load(&[file], None).cluster.unwrap()
+        files::load(&[file], None, None).cluster.unwrap()
     }
 
     #[test]

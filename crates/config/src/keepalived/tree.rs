@@ -396,7 +396,9 @@ fn near(scope: Scope, first: &Word) -> Option<&'static Keyword> {
 /// otherwise.
 fn stands_free(text: &str, line: std::ops::Range<usize>) -> bool {
     let goes_on = |text: Option<&str>| text.is_some_and(|text| text.trim_end().ends_with('\\'));
-    let previous = text.get(..line.start).and_then(|text| text.lines().next_back());
+    // Empty lines and comments do not end what a backslash goes on with.
+    let is_empty = |line: &&str| line.trim().is_empty() || line.trim_start().starts_with(['#', '!']);
+    let previous = text.get(..line.start).and_then(|text| text.lines().rev().find(|line| !is_empty(line)));
     let is_made = text.get(line.clone()).is_some_and(|text| text.trim_start().starts_with(['~', '@', '$']));
     !is_made && !goes_on(text.get(line)) && !goes_on(previous)
 }
