@@ -65,9 +65,12 @@ impl Reader<'_> {
 
     /// What `$NAME` or `${NAME ...}` stands for: `None` after an error, `Some(None)` for nothing.
     fn value(&mut self, written: &str, span: Span, depth: usize) -> Option<Option<String>> {
-        if !self.step(span) {
+        if self.substitutions == 0 {
+            self.steps = self.steps.min(1);
+            self.step(span);
             return None;
         }
+        self.substitutions -= 1;
         let inside = written.trim_start_matches("${").trim_start_matches('$').trim_end_matches('}');
         let mut words = inside.split_whitespace();
         let name = words.next().unwrap_or("");

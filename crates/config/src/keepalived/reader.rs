@@ -25,8 +25,11 @@ use std::{
 /// Bytes of a line that is read.
 pub(crate) const LONGEST_LINE: usize = 64 * 1024;
 
-/// Lines and substitutions of one configuration. The largest one in keepalived.conf(5) makes 780 thousand lines.
+/// Lines of one configuration. The largest one in keepalived.conf(5) makes a million.
 const MOST_STEPS: usize = 1_500_000;
+
+/// Definitions put in; that one has 1.4 million.
+const MOST_SUBSTITUTIONS: usize = 5_000_000;
 
 /// How deep files include each other.
 const DEEPEST_FILE: usize = 16;
@@ -52,6 +55,7 @@ pub(crate) struct Reader<'a> {
     pub(super) open: Vec<PathBuf>,
     files: usize,
     pub(super) steps: usize,
+    pub(super) substitutions: usize,
     pub(super) random: u64,
     pub(super) strictness: Strictness,
     /// `@id` words with their first place, and whether a line of theirs was read.
@@ -81,6 +85,7 @@ pub(crate) fn tokens(sources: &mut Sources, file: FileId, host: &Host<'_>, out: 
         open: vec![path],
         files: 1,
         steps: MOST_STEPS,
+        substitutions: MOST_SUBSTITUTIONS,
         random: seed | 1,
         strictness: Strictness::default(),
         conditions: BTreeMap::new(),

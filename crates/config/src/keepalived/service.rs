@@ -40,7 +40,9 @@ pub(crate) fn services(
         if out.len() > crate::load::MOST_DIAGNOSTICS {
             return;
         }
-        let reading = Reading { node, block: Block(&node.block), globals, resolver };
+        let settings = node.block.partition_point(|child| child.keyword.name != "real_server");
+        let (settings, reals) = node.block.split_at(settings);
+        let reading = Reading { node, block: Block(settings), reals, globals, resolver };
         let before = out.len();
         let Some(keys) = reading.keys(&groups, &mut used, out) else {
             draft.broken_services += 1;
@@ -71,7 +73,9 @@ pub(crate) fn services(
 
 struct Reading<'a> {
     node: &'a Node,
+    /// What it says but for its real servers.
     block: Block<'a>,
+    reals: &'a [Node],
     globals: &'a Globals,
     resolver: &'a Resolver<'a>,
 }
@@ -177,7 +181,7 @@ impl Reading<'_> {
             Some("inet6") => Family::V6,
             Some(_) => Family::V4,
             None => {
-                let real = self.block.nodes("real_server").find_map(|real| address(&real.args.first()?.text));
+                let real = self.reals.iter().find_map(|real| address(&real.args.first()?.text));
                 real.map_or(Family::V4, Family::of)
             }
         }
@@ -199,7 +203,7 @@ impl Reading<'_> {
         });
         let (mut real_servers, mut spans) = (Vec::new(), Vec::new());
         let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
-        for node in self.block.nodes("real_server") {
+        for node in self.reals {
             if let Some(real) = self.real_server(node, key, method, out) {
                 let at = node.args.first().map_or(node.span, |word| word.span);
                 if let Some(first) = seen.get(&real.address) {
@@ -219,7 +223,7 @@ impl Reading<'_> {
         let alerts = self.alerts(out);
         let has_error = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
         // A real server that is written and not here is told already.
-        let broken = has_error || (real_servers.is_empty() && self.block.node("real_server").is_some());
+        let broken = has_error || (real_servers.is_empty() && !self.reals.is_empty());
         ServiceDraft {
             service: Service {
                 name: service_name(key),
@@ -405,7 +409,7 @@ impl Reading<'_> {
     fn on_fail(&self, out: &mut Vec<Diagnostic>) -> OnFail {
         let of_all = self.block.switch("inhibit_on_failure").is_some_and(|on| on.value);
         let inhibits = |real: &Node| Block(&real.block).switch("inhibit_on_failure").map_or(of_all, |on| on.value);
-        let mut reals = self.block.nodes("real_server");
+        let mut reals = self.reals.iter();
         let Some(first) = reals.next().map(inhibits) else {
             return if of_all { OnFail::Quiesce } else { OnFail::Remove };
         };
@@ -427,7 +431,7 @@ impl Reading<'_> {
             let own = Block(&real.block).switch("smtp_alert").map(|on| on.value);
             own.unwrap_or(self.globals.mail_by_default)
         };
-        let mut reals = self.block.nodes("real_server");
+        let mut reals = self.reals.iter();
         let first = mailed(reals.next()?);
         if let Some(other) = reals.find(|real| mailed(real) != first) {
             let message = "smtp_alert for some real servers only: changes of all of them are mailed";

@@ -3,7 +3,7 @@
 
 use super::{
     reader::Tokens,
-    table::{Keyword, Scope},
+    table::{Argument, Keyword, Scope},
     value,
     word::{Token, Word},
 };
@@ -17,7 +17,7 @@ pub(crate) struct Node {
     /// Where the keyword stands.
     pub(crate) span: Span,
     pub(crate) args: Vec<Word>,
-    /// What a block holds.
+    /// What a block holds, real servers last.
     pub(crate) block: Vec<Node>,
     /// The lines of a list; none is empty.
     pub(crate) lines: Vec<Vec<Word>>,
@@ -335,7 +335,12 @@ impl Parser<'_> {
         let is_skipped = matches!(frame.kind, Kind::Skipped);
         let Some(outer) = self.stack.last_mut() else { return };
         match frame.node {
-            Some(node) => outer.children.push(Node { block: frame.children, lines: frame.lines, ..node }),
+            Some(node) => {
+                // Real servers behind all else: they are many, and what is looked up stands before them.
+                let mut block = frame.children;
+                block.sort_by_key(|child| matches!(child.keyword.argument, Argument::Server(_)));
+                outer.children.push(Node { block, lines: frame.lines, ..node });
+            }
             None if !is_skipped => outer.children.extend(frame.children),
             None => {}
         }
