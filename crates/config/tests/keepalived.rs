@@ -308,6 +308,17 @@ fn sequences_end_at_the_bound() {
 }
 
 #[test]
+fn braces_without_end_are_read_in_no_time_worth_a_word() {
+    let service = SERVICE.replace("  include reals.inc\n", REAL);
+    for text in ["{\n".repeat(100_000), "x {\n".repeat(100_000), "real_server {\n".repeat(100_000)] {
+        let open = keepalived(&format!("{service}{text}"));
+        assert_eq!(open.vrrp.instances.len(), 0);
+        let closed = keepalived(&format!("{text}{}\n{service}", "}\n".repeat(100_000)));
+        assert_eq!(closed.cluster.map(|cluster| cluster.services.len()), Some(1), "{:?}", text.get(..20));
+    }
+}
+
+#[test]
 fn the_largest_example_of_the_manual_is_read() {
     let text = "$V= \\\nvrrp_instance v.${IF}.${NUM}.${ID} { \\\n  interface bond${IF}.${NUM} \\\n  virtual_router_id ${ID} \\\n  \
                 virtual_ipaddress { \\\n    10.${IF}.${NUM}.${ID}/24 \\\n  } \\\n}\n\

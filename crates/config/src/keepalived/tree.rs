@@ -45,6 +45,9 @@ struct Frame {
     last_close: Option<(Span, &'static str)>,
 }
 
+/// Blocks within each other that are told apart; the language has five.
+const DEEPEST: usize = 64;
+
 struct Parser<'a> {
     sources: &'a Sources,
     out: &'a mut Vec<Diagnostic>,
@@ -52,13 +55,21 @@ struct Parser<'a> {
     file: FileId,
     /// The last statement was one that wants a block and has none: it must not get the next one.
     awaits: bool,
+    /// Braces opened deeper than [`DEEPEST`].
+    deeper: usize,
 }
 
 /// Reads the tokens of a file and its includes.
 pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Tokens, out: &mut Vec<Diagnostic>) -> Vec<Node> {
     let start = Span::new(file, 0, 0);
-    let mut parser =
-        Parser { sources, out, stack: vec![Frame::new(Kind::Block(Scope::Top), None, start)], file, awaits: false };
+    let mut parser = Parser {
+        sources,
+        out,
+        stack: vec![Frame::new(Kind::Block(Scope::Top), None, start)],
+        file,
+        awaits: false,
+        deeper: 0,
+    };
     let Tokens { tokens, mut complete } = tokens;
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
@@ -136,6 +147,10 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, first: Word, words: Vec<Word>, open: Option<Span>) {
+        if self.deeper > 0 {
+            self.deeper += usize::from(open.is_some());
+            return;
+        }
         self.awaits = open.is_none() && self.opens(&first);
         let Some(frame) = self.stack.last() else { return };
         match (frame.kind, open) {
@@ -151,7 +166,7 @@ impl Parser<'_> {
                     self.close_up_to(owner, &first);
                     self.statement(first, words, Some(open));
                 }
-                None => self.stack.push(Frame::new(Kind::Skipped, None, open)),
+                None => self.push(Frame::new(Kind::Skipped, None, open)),
             },
             (Kind::Skipped, None) => {}
             (Kind::Block(scope) | Kind::Bare(scope), _) => self.keyword(scope, first, words, open),
@@ -166,7 +181,11 @@ impl Parser<'_> {
             }
             return match self.meant(scope, &first) {
                 Some(keyword) => self.known(keyword, &first, words, open),
-                None => self.stack.extend(open.map(|open| Frame::new(Kind::Skipped, None, open))),
+                None => {
+                    if let Some(open) = open {
+                        self.push(Frame::new(Kind::Skipped, None, open));
+                    }
+                }
             };
         };
         self.known(keyword, &first, words, open);
@@ -181,8 +200,8 @@ impl Parser<'_> {
             (None, None) => None,
         };
         match (kind, open) {
-            (Some(kind), Some(open)) if is_valid => self.stack.push(Frame::new(kind, Some(node), open)),
-            (Some(_), Some(open)) => self.stack.push(Frame::new(Kind::Skipped, None, open)),
+            (Some(kind), Some(open)) if is_valid => self.push(Frame::new(kind, Some(node), open)),
+            (Some(_), Some(open)) => self.push(Frame::new(Kind::Skipped, None, open)),
             (Some(_), None) => {
                 let message = format!("`{}` has no `{{`", keyword.name);
                 self.out.push(Diagnostic::warning(codes::BRACES, first.span, message).note("it is read as empty"));
@@ -196,6 +215,14 @@ impl Parser<'_> {
         }
     }
 
+    fn push(&mut self, frame: Frame) {
+        if self.stack.len() < DEEPEST {
+            self.stack.push(frame);
+        } else {
+            self.deeper += 1;
+        }
+    }
+
     fn take(&mut self, node: Node, is_valid: bool) {
         if let Some(frame) = self.top().filter(|_| is_valid) {
             frame.children.push(node);
@@ -203,6 +230,10 @@ impl Parser<'_> {
     }
 
     fn bare(&mut self, open: Span) {
+        if self.deeper > 0 {
+            self.deeper += 1;
+            return;
+        }
         let kind = match self.stack.last().and_then(Frame::scope) {
             Some(scope) => {
                 self.out.push(
@@ -213,7 +244,7 @@ impl Parser<'_> {
             }
             None => Kind::Skipped,
         };
-        self.stack.push(Frame::new(kind, None, open));
+        self.push(Frame::new(kind, None, open));
     }
 
     fn read_in_another_case(&mut self, scope: Scope, first: &Word) -> Option<&'static Keyword> {
@@ -313,6 +344,10 @@ impl Parser<'_> {
     }
 
     fn close(&mut self, span: Span) {
+        if self.deeper > 0 {
+            self.deeper -= 1;
+            return;
+        }
         if self.stack.len() > 1 {
             self.pop(span);
             return;
@@ -350,7 +385,7 @@ impl Parser<'_> {
     }
 
     fn finish(mut self, complete: bool) -> Vec<Node> {
-        let open = self.stack.len() - 1;
+        let open = self.stack.len() - 1 + self.deeper;
         if let Some(inner) = self.stack.last().filter(|_| open > 0 && complete) {
             let end = self.sources.text(self.file).len();
             let message = match open {
@@ -361,7 +396,10 @@ impl Parser<'_> {
                 .labelled("opened here")
                 .note("keepalived reports braces that do not match and goes on");
             let text = self.sources.text(self.file);
-            if self.stack.iter().all(|frame| frame.open.file == self.file) && !text.trim_end().ends_with('\\') {
+            if open < DEEPEST
+                && self.stack.iter().all(|frame| frame.open.file == self.file)
+                && !text.trim_end().ends_with('\\')
+            {
                 let newline = if self.sources.text(self.file).ends_with('\n') { "" } else { "\n" };
                 let edit = Edit {
                     span: Span::new(self.file, end, end),
