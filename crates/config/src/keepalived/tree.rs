@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{codes, host::shown, nearest::nearest};
 use evenkeel_source::{Diagnostic, Edit, FileId, Sources, Span};
+use std::collections::HashMap;
 
 /// A line of a block, or a block within it.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ struct Parser<'a> {
     awaits: bool,
     /// Braces opened deeper than [`DEEPEST`].
     deeper: usize,
+    /// What [`near`] found, as words that are none come again and again.
+    near: HashMap<(Scope, String), Option<&'static Keyword>>,
 }
 
 /// Reads the tokens of a file and its includes.
@@ -69,6 +72,7 @@ pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Tokens, out: &mut V
         file,
         awaits: false,
         deeper: 0,
+        near: HashMap::new(),
     };
     let Tokens { tokens, mut complete } = tokens;
     let mut tokens = tokens.into_iter().peekable();
@@ -126,14 +130,25 @@ impl Parser<'_> {
     }
 
     /// Whether this word opens a block where it stands.
-    fn opens(&self, first: &Word) -> bool {
+    fn opens(&mut self, first: &Word) -> bool {
         let scope = self.stack.last().and_then(Frame::scope);
         let Some(scope) = scope else { return self.owner(first).is_some() };
         match scope.find(&first.text).or_else(|| in_another_case(scope, first)) {
             Some(keyword) => keyword.argument.opens(),
             None if self.owner(first).is_some() => true,
-            None => near(scope, first).is_some_and(|keyword| keyword.argument.opens()),
+            None => self.near(scope, first).is_some_and(|keyword| keyword.argument.opens()),
         }
+    }
+
+    fn near(&mut self, scope: Scope, first: &Word) -> Option<&'static Keyword> {
+        const MOST_REMEMBERED: usize = 10_000;
+        if first.quoted {
+            return None;
+        }
+        if self.near.len() > MOST_REMEMBERED {
+            self.near.clear();
+        }
+        *self.near.entry((scope, first.text.clone())).or_insert_with(|| near(scope, first))
     }
 
     /// The innermost open block, not the last one, that this word can open a block in.
@@ -284,7 +299,7 @@ impl Parser<'_> {
             self.out.push(d.help(format!("it is one of {of}: is a `}}` missing or one too many?")));
             return None;
         }
-        if let Some(keyword) = near(scope, first) {
+        if let Some(keyword) = self.near(scope, first) {
             self.read_as(codes::NEAR_MISS, first, keyword.name);
             return Some(keyword);
         }
@@ -432,7 +447,10 @@ fn near(scope: Scope, first: &Word) -> Option<&'static Keyword> {
     if first.quoted || first.text == "nb_get_retry" || first.text == "nat_mask" || !elsewhere(&first.text).is_empty() {
         return None;
     }
-    nearest(&first.text, scope.keywords().map(|keyword| keyword.name)).and_then(|name| scope.find(name))
+    // Most words are too short or too long by far, and comparing letters is not cheap.
+    let length = first.text.chars().count();
+    let names = scope.keywords().map(|keyword| keyword.name).filter(|name| name.len().abs_diff(length) <= 2);
+    nearest(&first.text, names).and_then(|name| scope.find(name))
 }
 
 /// Whether an edit of a brace in this line changes nothing but that: lines of definitions and sequences are read

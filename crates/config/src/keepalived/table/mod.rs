@@ -16,7 +16,7 @@ pub(crate) use entries::{ADDRESS_WORDS, ROUTE_WORDS, RULE_WORDS};
 pub(crate) const SECOND: i64 = 1_000_000;
 
 /// A kind of block; each has its own words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
     Top,
     Globals,
