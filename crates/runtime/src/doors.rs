@@ -25,6 +25,8 @@ pub(crate) struct Numbered {
     pub index: u32,
     /// It is a network card, not an interface of software.
     pub is_card: bool,
+    /// It is a VLAN on top of another interface.
+    pub is_vlan: bool,
     /// The rest.
     pub interface: Interface,
 }
@@ -60,6 +62,8 @@ pub(crate) struct Doors {
     failed: BTreeMap<String, String>,
     /// Attached by native XDP although they are no network cards.
     doubtful: BTreeSet<String>,
+    /// A VLAN by which clients may be reached, and the interfaces with native XDP, which cannot send by it.
+    deaf: Option<(String, Vec<String>)>,
 }
 
 impl Doors {
@@ -110,14 +114,17 @@ impl Doors {
         self.attached.retain(|name, index| there.get(name.as_str()) == Some(index) && is_open(name));
         let wanted = self.wanted(host, look);
         self.failed.retain(|name, _| wanted.contains(name));
+        let vlan = host.iter().find(|n| n.is_vlan && n.interface.usable && !self.answers.is_empty());
+        let vlan = vlan.map(|n| n.interface.name.clone());
         let mut events = Vec::new();
         for name in &wanted {
             match there.get(name.as_str()) {
-                Some(index) => self.attach(path, name, *index, &mut events),
+                Some(index) => self.attach(path, name, *index, vlan.is_some(), &mut events),
                 None => self.fail(name, "there is no such interface".to_owned(), &mut events),
             }
         }
         self.doubtful = doubtful(self.door, &wanted, host);
+        self.deaf = vlan.map(|vlan| (vlan, native(path, &wanted))).filter(|(_, native)| !native.is_empty());
         if look == Look::Anew {
             for attachment in path.attachments() {
                 if !wanted.contains(&attachment.interface) {
@@ -145,11 +152,16 @@ impl Doors {
         wanted
     }
 
-    fn attach(&mut self, path: &mut dyn PacketPath, name: &str, index: u32, events: &mut Vec<Event>) {
+    /// `by_vlan`: answers of translated real servers may have to leave by a VLAN, which XDP cannot.
+    fn attach(&mut self, path: &mut dyn PacketPath, name: &str, index: u32, by_vlan: bool, events: &mut Vec<Event>) {
         if self.attached.contains_key(name) {
             return;
         }
-        match path.attach(name, self.door) {
+        let attached = match self.door {
+            Door::Auto if by_vlan => path.attach(name, Door::Tcx).or_else(|_| path.attach(name, Door::Clsact)),
+            door => path.attach(name, door),
+        };
+        match attached {
             Ok(attachment) => {
                 self.attached.insert(name.to_owned(), index);
                 self.failed.remove(name);
@@ -200,7 +212,13 @@ impl Doors {
                 "the answers of {server}, which is translated, arrive on {name}, which is not among the interfaces named: name it as well"
             )
         };
-        self.doubtful.iter().map(|name| doubt(name)).chain(self.unnamed.iter().map(missing))
+        let deaf = self.deaf.iter().map(|(vlan, native)| {
+            format!(
+                "native XDP on {} cannot send by {vlan}: clients that are reached there get no answers of real servers that are translated; use auto or tcx instead of xdp",
+                native.join(", ")
+            )
+        });
+        self.doubtful.iter().map(|name| doubt(name)).chain(self.unnamed.iter().map(missing)).chain(deaf)
     }
 }
 
@@ -209,6 +227,12 @@ impl Doors {
 pub(crate) fn doubtful(door: Door, wanted: &BTreeSet<String>, host: &[Numbered]) -> BTreeSet<String> {
     let software = host.iter().filter(|n| door == Door::Xdp && !n.is_card && wanted.contains(&n.interface.name));
     software.map(|n| n.interface.name.clone()).collect()
+}
+
+/// Of the interfaces that are `wanted`, those with native XDP.
+fn native(path: &mut dyn PacketPath, wanted: &BTreeSet<String>) -> Vec<String> {
+    let attachments = path.attachments().into_iter();
+    attachments.filter(|a| a.mode == "xdp" && wanted.contains(&a.interface)).map(|a| a.interface).collect()
 }
 
 pub(crate) fn doubt(name: &str) -> String {

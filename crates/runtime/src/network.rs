@@ -326,6 +326,7 @@ impl Network {
         let one = |link: Link| Numbered {
             index: link.index,
             is_card: link.kind == LinkKind::Physical,
+            is_vlan: link.kind == LinkKind::Vlan,
             interface: Interface {
                 usable: link.up && !matches!(link.kind, LinkKind::Loopback | LinkKind::Dummy),
                 addresses: addresses.remove(&link.index).unwrap_or_default(),
