@@ -9,36 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use evenkeel_api::{ServerState, Status};
-use evenkeel_lab::topology::{Interface, Kind, Node as Place, Topology};
 use evenkeel_lab::{Director, Node, Process, Stage};
-use evenkeel_lab_tests::{LIMIT, alone, can_run, program, setup, unique_name};
+use evenkeel_lab_tests::{LIMIT, alone, can_run, program, setup, switch, unique_name};
 
 const VIP: &str = "192.168.1.150";
 /// Name and last byte of each host.
 const HOSTS: [(&str, u8); 5] = [("lvs1", 135), ("lvs2", 136), ("rs1", 138), ("rs2", 139), ("client", 10)];
-
-fn topology() -> Topology {
-    let switch = Place {
-        name: "switch".into(),
-        interfaces: vec![Interface { name: "br0".into(), kind: Kind::Bridge, addresses: Vec::new() }],
-        ..Place::default()
-    };
-    let host = |(name, last): (&str, u8)| Place {
-        name: name.into(),
-        interfaces: vec![Interface {
-            name: "eth0".into(),
-            kind: Kind::Cable {
-                node: "switch".into(),
-                peer: name.into(),
-                bridge: Some("br0".into()),
-                peer_addresses: Vec::new(),
-            },
-            addresses: vec![([192, 168, 1, last].into(), 24)],
-        }],
-        ..Place::default()
-    };
-    Topology { nodes: [switch].into_iter().chain(HOSTS.map(host)).collect() }
-}
 
 fn run(node: &Node, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Result<String, evenkeel_lab::Error> {
     let mut command = Command::new(program);
@@ -81,7 +57,8 @@ fn the_file_as_it_stands_serves_fails_over_and_comes_back() {
         return;
     }
     let _alone = alone();
-    let stage = Stage::raise(&unique_name(), &topology()).expect("the stage is built");
+    let hosts = HOSTS.map(|(name, last)| (name, vec![([192, 168, 1, last].into(), 24)]));
+    let stage = Stage::raise(&unique_name(), &switch::topology(hosts)).expect("the stage is built");
     let _servers = ["rs1", "rs2"].map(|name| real_server(&stage, name));
     let file = setup("002-keepalived-dr/keepalived.conf");
     let text = std::fs::read_to_string(&file).expect("the set-up is there");

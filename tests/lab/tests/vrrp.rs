@@ -16,11 +16,7 @@ fn two_evenkeels_hand_over_without_losing_a_packet() {
     if !can_run() {
         return;
     }
-    let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
-    pair.start(0);
-    pair.wait_owners(&[0]);
-    pair.start(1);
-    pair.wait_heard(1);
+    let mut pair = Pair::settled();
     let probe = pair.probe();
     pair.stop(0);
     pair.wait_owners(&[1]);
@@ -37,11 +33,7 @@ fn a_dead_daemon_leaves_no_address_for_ever() {
     if !can_run() {
         return;
     }
-    let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
-    pair.start(0);
-    pair.wait_owners(&[0]);
-    pair.start(1);
-    pair.wait_heard(1);
+    let mut pair = Pair::settled();
     pair.kill(0);
     // First nobody or the dead one alone, then the other alone: never both.
     let seen = pair.watch_owners_until(&[1]);
@@ -54,11 +46,7 @@ fn a_crashed_master_goes_on_where_it_was() {
     if !can_run() {
         return;
     }
-    let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
-    pair.start(0);
-    pair.wait_owners(&[0]);
-    pair.start(1);
-    pair.wait_heard(1);
+    let mut pair = Pair::settled();
     let probe = pair.probe();
     pair.kill(0);
     pair.start(0);
@@ -75,11 +63,7 @@ fn a_healed_split_leaves_one_master_that_the_link_knows() {
     if !can_run() {
         return;
     }
-    let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
-    pair.start(0);
-    pair.wait_owners(&[0]);
-    pair.start(1);
-    pair.wait_heard(1);
+    let pair = Pair::settled();
     pair.split();
     pair.wait_owners(&[0, 1]);
     pair.heal();

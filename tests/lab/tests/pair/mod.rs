@@ -1,10 +1,7 @@
 //! Two directors and a client on one switch, and a probe that pings the VIP.
 
-use evenkeel_lab::{
-    Director, Node, Process, Stage,
-    topology::{Interface, Kind, Node as Place, Topology},
-};
-use evenkeel_lab_tests::{LIMIT, alone, program, unique_name};
+use evenkeel_lab::{Director, Node, Process, Stage};
+use evenkeel_lab_tests::{LIMIT, alone, program, switch, unique_name};
 use rustix::{
     net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, recv, sendto, socket},
     process::Signal,
@@ -74,26 +71,8 @@ fn v6(last: u16) -> IpAddr {
 impl Pair {
     pub(crate) fn new(wire: Wire, players: [Player; 2]) -> Pair {
         let alone = alone();
-        let cable = |name: &str, last: u8| Place {
-            name: name.into(),
-            interfaces: vec![Interface {
-                name: "eth0".into(),
-                kind: Kind::Cable {
-                    node: "switch".into(),
-                    peer: name.into(),
-                    bridge: Some("br0".into()),
-                    peer_addresses: Vec::new(),
-                },
-                addresses: vec![(v4(last), 24), (v6(last.into()), 64)],
-            }],
-            ..Place::default()
-        };
-        let switch = Place {
-            name: "switch".into(),
-            interfaces: vec![Interface { name: "br0".into(), kind: Kind::Bridge, addresses: Vec::new() }],
-            ..Place::default()
-        };
-        let topology = Topology { nodes: vec![switch, cable("d1", 1), cable("d2", 2), cable("client", 9)] };
+        let host = |name, last: u8| (name, vec![(v4(last), 24), (v6(last.into()), 64)]);
+        let topology = switch::topology([host("d1", 1), host("d2", 2), host("client", 9)]);
         let stage = Stage::raise(&unique_name(), &topology).expect("the stage is built");
         let seats = [0, 1].map(|at| {
             let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
@@ -105,6 +84,16 @@ impl Pair {
             }
         });
         Pair { stage, seats, wire, _alone: alone }
+    }
+
+    /// Two evenkeels on version 3, the first of them master, the second a backup.
+    pub(crate) fn settled() -> Pair {
+        let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
+        pair.start(0);
+        pair.wait_owners(&[0]);
+        pair.start(1);
+        pair.wait_role(1, "backup");
+        pair
     }
 
     fn node(&self, name: &str) -> &Arc<Node> {
@@ -217,11 +206,6 @@ impl Pair {
         self.wait(&format!("{} was {role}", NAMES[at]), || self.status(at).replace(' ', "").contains(&wanted));
     }
 
-    /// Waits until this one is a backup that has heard the master: a second of silence would be told.
-    pub(crate) fn wait_heard(&self, at: usize) {
-        self.wait_role(at, "backup");
-    }
-
     fn holds(&self, at: usize) -> bool {
         let mut command = Command::new("ip");
         command.args(["-o", "addr", "show", "dev", "eth0", "to", &self.vip().to_string()]);
@@ -280,7 +264,7 @@ impl Pair {
         for port in NAMES {
             let mut command = Command::new("ip");
             command.args(["link", "set", "dev", port, "type", "bridge_slave", "isolated", state]);
-            self.node("switch").output(command).expect("the port is set");
+            self.node(switch::SWITCH).output(command).expect("the port is set");
         }
     }
 
