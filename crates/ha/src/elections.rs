@@ -8,7 +8,7 @@ use crate::{
     member::{self, Member},
 };
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::vrrp;
+use evenkeel_model::vrrp::{self, Vrid};
 use evenkeel_netlink::{Event, Monitor, VrrpSocket};
 use evenkeel_vrrp::{Input, Output, Packet, Place, Reason, Role, Router, lease};
 use std::{
@@ -37,6 +37,14 @@ struct Wire {
     ifindex: u32,
     ipv6: bool,
     header: bool,
+    /// The instances of each virtual router that speak by it.
+    listeners: HashMap<Vrid, Vec<Place>>,
+}
+
+impl Wire {
+    fn carries(&self, member: &Member) -> bool {
+        (Some(self.ifindex), self.ipv6, self.header) == (member.ifindex, member.instance.is_ipv6(), member.has_header())
+    }
 }
 
 /// Everything the thread owns.
@@ -211,8 +219,7 @@ impl Elections {
     /// Reads what waits on a wire and hands it to the instances it is about.
     fn hear(&mut self, wire: usize) {
         for _ in 0..BATCH {
-            let Some(Some(Wire { socket, ifindex, ipv6, header })) = self.wires.get(wire) else { return };
-            let (ifindex, ipv6, header) = (*ifindex, *ipv6, *header);
+            let Some(Some(Wire { socket, ipv6, listeners, .. })) = self.wires.get(wire) else { return };
             let received = match socket.receive(&mut self.buffer) {
                 Ok(Some(received)) => received,
                 Ok(None) => return,
@@ -220,7 +227,7 @@ impl Elections {
             };
             let now = self.events.now();
             let bytes = self.buffer.get(..received.length).unwrap_or_default();
-            let packet = if ipv6 {
+            let packet = if *ipv6 {
                 let (Some(source), Some(destination)) = (received.source, received.destination) else { continue };
                 Packet::ipv6(source, destination, received.hops, bytes)
             } else {
@@ -228,14 +235,10 @@ impl Elections {
                 let Ok(packet) = Packet::ipv4(bytes) else { continue };
                 packet
             };
-            let Some(vrid) = packet.vrid() else { continue };
-            for place in 0..self.members.len() {
+            let places = packet.vrid().and_then(|vrid| listeners.get(&vrid));
+            for &place in places.into_iter().flatten() {
                 let Some(member) = self.members.get_mut(place) else { continue };
-                let concerns = member.instance.vrid == vrid
-                    && member.ifindex == Some(ifindex)
-                    && member.instance.is_ipv6() == ipv6
-                    && member.has_header() == header;
-                let (true, Some(own)) = (concerns, member.source) else { continue };
+                let Some(own) = member.source else { continue };
                 match member.receiver.receive(&packet, own) {
                     Ok(heard) => self.router.handle(now, (place, Input::Heard(heard)), &mut self.out),
                     Err(reason) => count_dropped(&mut self.dropped, &mut self.tell, now, place, packet.source, reason),
@@ -294,6 +297,14 @@ impl Elections {
             }
             self.handle(place, Input::Broken(!running));
         }
+        for wire in self.wires.iter_mut().flatten() {
+            wire.listeners.clear();
+            for (place, member) in self.members.iter().enumerate() {
+                if wire.carries(member) {
+                    wire.listeners.entry(member.instance.vrid).or_default().push(place);
+                }
+            }
+        }
     }
 
     fn open_wire(&mut self, ifindex: u32, ipv6: bool, header: bool) {
@@ -307,7 +318,9 @@ impl Elections {
         }
         let opened = VrrpSocket::open(ifindex, ipv6, header).map_err(|e| e.to_string());
         match opened.and_then(|socket| self.events.add(&socket, place as u64).map(|()| socket)) {
-            Ok(socket) => self.wires[place] = Some(Wire { socket, ifindex, ipv6, header }),
+            Ok(socket) => {
+                self.wires[place] = Some(Wire { socket, ifindex, ipv6, header, listeners: HashMap::new() });
+            }
             Err(why) => self.complain(why),
         }
     }
@@ -374,9 +387,7 @@ impl Elections {
 }
 
 fn advertise(member: &mut Member, wires: &[Option<Wire>], priority: u8, refused: &mut Vec<evenkeel_netlink::Error>) {
-    let (ifindex, ipv6, header) = (member.ifindex, member.instance.is_ipv6(), member.has_header());
-    let fits = |wire: &&Wire| (Some(wire.ifindex), wire.ipv6, wire.header) == (ifindex, ipv6, header);
-    let Some(wire) = wires.iter().flatten().find(fits) else { return };
+    let Some(wire) = wires.iter().flatten().find(|wire| wire.carries(member)) else { return };
     member.advertise(priority, |bytes, source, destination| {
         refused.extend(wire.socket.send(bytes, source, destination).err());
     });

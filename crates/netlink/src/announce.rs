@@ -1,16 +1,11 @@
 //! Telling a link where an address is: gratuitous ARP and unsolicited neighbour advertisements.
 
-use std::{
-    io,
-    net::IpAddr,
-    os::fd::{BorrowedFd, OwnedFd},
-};
+use std::{io, net::IpAddr, os::fd::OwnedFd};
 
 use crate::{
     discovery::{ARP, IPV6, codec, is_passing, send_to, sending_socket},
     error::Error,
     mac::MacAddress,
-    socket::in_namespace,
 };
 
 /// A packet socket that announces addresses on any interface. It never blocks.
@@ -24,11 +19,6 @@ impl Announcer {
     pub fn open() -> Result<Announcer, Error> {
         let socket = sending_socket().map_err(|e| Error::new("open a socket to announce addresses", e))?;
         Ok(Announcer { socket })
-    }
-
-    /// Opens it in the network namespace behind `namespace`.
-    pub fn open_in(namespace: BorrowedFd<'_>) -> Result<Announcer, Error> {
-        in_namespace(namespace, Announcer::open)
     }
 
     /// Says once on interface `ifindex` that `address` is at `mac`; `router` is the flag of IPv6. What the interface

@@ -9,11 +9,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-use crate::{
-    discovery::is_passing,
-    error::Error,
-    socket::{in_namespace, set_option},
-};
+use crate::{discovery::is_passing, error::Error, socket::set_option};
 
 /// IP protocol numbers: VRRP, and the authentication header before it.
 const VRRP: i32 = 112;
@@ -93,16 +89,6 @@ impl VrrpSocket {
         };
         let socket = opened().map_err(|e| Error::new(format!("open a VRRP socket on interface {ifindex}"), e))?;
         Ok(VrrpSocket { socket, ipv6, ifindex })
-    }
-
-    /// Opens it in the network namespace behind `namespace`.
-    pub fn open_in(
-        namespace: BorrowedFd<'_>,
-        ifindex: u32,
-        ipv6: bool,
-        authentication_header: bool,
-    ) -> Result<VrrpSocket, Error> {
-        in_namespace(namespace, move || VrrpSocket::open(ifindex, ipv6, authentication_header))
     }
 
     /// Sends a packet from `source` to `destination`: IPv4 with its header, IPv6 without. What the interface cannot

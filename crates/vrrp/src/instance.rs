@@ -313,11 +313,6 @@ impl Instance {
         self.broken || self.address.is_none()
     }
 
-    /// Takes other settings without a change of its part; what they time is timed anew from the last advertisement.
-    pub fn reconfigure(&mut self, settings: Settings) {
-        self.settings = settings;
-    }
-
     /// RFC 9568 6.1: the higher the priority, the sooner; never 0, so that equal routers do not tie.
     fn skew(&self, interval: Duration) -> Duration {
         interval * (256 - u32::from(self.priority().get())) / 256

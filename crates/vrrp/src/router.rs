@@ -52,16 +52,6 @@ impl Router {
         self.members.get(place).map(|member| &member.instance)
     }
 
-    /// How many instances there are.
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
     /// Tells one instance something and carries what it says to `out` and to its group.
     fn tell(&mut self, now: Instant, place: Place, input: Option<Input>, out: &mut Outbox<(Place, Output)>) {
         let Some(member) = self.members.get_mut(place) else { return };
