@@ -4,7 +4,7 @@
 //! priority and handle of our own. Facts of the kernel that this rests on are in docs/adr/0002.
 
 use crate::{
-    error::{Error, root_cause},
+    error::{Error, refusal, root_cause},
     kernel,
     plane::EbpfDataplane,
 };
@@ -254,7 +254,7 @@ impl EbpfDataplane {
             let program = self.tc()?;
             if program.fd().is_ok() { Ok(()) } else { kernel::uninterrupted(|| program.load()) }
         };
-        loaded.map_err(|e| Error::Load(root_cause(&e)))
+        loaded.map_err(|e| Error::Load(refusal(&e)))
     }
 
     pub(crate) fn program_info(&mut self, mode: Mode) -> Result<ProgramInfo, Error> {

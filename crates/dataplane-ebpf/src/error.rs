@@ -1,5 +1,6 @@
 //! Why the data plane cannot be opened or attached.
 
+use aya::programs::ProgramError;
 use std::{fmt, io, path::PathBuf};
 
 /// Why the data plane cannot be opened or attached.
@@ -74,4 +75,18 @@ pub(crate) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
         deepest = next;
     }
     deepest.to_string()
+}
+
+/// Why a program is refused: the kernel's error, and the last words of its verifier.
+pub(crate) fn refusal(error: &ProgramError) -> String {
+    const LAST: usize = 5;
+    let mut text = root_cause(error);
+    if let ProgramError::LoadError { verifier_log, .. } = error {
+        let log = verifier_log.to_string();
+        let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+        if !lines.is_empty() {
+            text += &format!(" (the verifier: {})", lines[lines.len().saturating_sub(LAST)..].join("; "));
+        }
+    }
+    text
 }

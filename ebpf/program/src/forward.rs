@@ -81,11 +81,12 @@ pub fn finish<const K: usize, const ERROR: bool>(
     unsafe { age::<K>(frame.data + ETHERNET)? };
     let mut verdict = if flags & DEST_RESOLVED == 0 { Verdict::resolve(index) } else { Verdict::send(interface) };
     if flags & (DEST_TUNNEL | DEST_VLAN) != 0 {
+        // Of IPv6 it would take stack that Linux 6.1 does not have.
         // SAFETY: as above.
-        if flags & DEST_TUNNEL != 0 && !frame.tc && unsafe { quick::wraps::<K>(dest, flags, packet.bytes) } {
+        if K == KEY4 && flags & DEST_TUNNEL != 0 && !frame.tc && unsafe { quick::wraps(dest, flags, packet.bytes) } {
             account(index, packet.bytes);
             // SAFETY: as above.
-            let is_ipip = unsafe { quick::is_ipip::<K>(dest, flags) };
+            let is_ipip = unsafe { quick::is_ipip(dest, flags) };
             return Ok(if is_ipip { Verdict::ipip(index) } else { Verdict::wrap(index, source_port(hash)) });
         }
         // SAFETY: as above.
@@ -107,9 +108,11 @@ pub fn finish<const K: usize, const ERROR: bool>(
     }
     if K == KEY4 && !frame.tc && !ERROR && flags & DEST_RESOLVED != 0 && quick::translates::<K>(packet) {
         if flags & DEST_FULLNAT == 0 {
+            account(index, packet.bytes);
             return Ok(Verdict::nat(index));
         }
         if target.slot != NO_SLOT {
+            account(index, packet.bytes);
             return Ok(Verdict::full_nat(target.slot));
         }
     }

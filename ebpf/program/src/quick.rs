@@ -4,7 +4,7 @@
 
 use crate::{
     Verdict, forward,
-    ip::{ETHERNET, IPV4, Packet, TCP, UDP, ports, read, write},
+    ip::{ETHERNET, Packet, TCP, UDP, ports, read, write},
     maps,
     outer::{IPIP, Inner, Outer},
     pair::{self, Own},
@@ -15,15 +15,15 @@ use aya_ebpf::helpers::generated as helpers;
 use core::ffi::c_void;
 use evenkeel_abi::{DEST_ADDRESS_V6, DEST_OWN, DEST_RESOLVED, Dest, Reason, TUNNEL_IPIP, flow::KEY4};
 
-/// Whether a packet of `bytes` to this real server gets no more than a header without a checksum over the packet in front.
+/// Whether an IPv4 packet of `bytes` to this real server gets no more than a header without a checksum over the packet in front.
 ///
 /// # Safety
 /// `dest` is an element of its array.
 #[inline(always)]
-pub unsafe fn wraps<const K: usize>(dest: *const Dest, flags: u32, bytes: u32) -> bool {
+pub unsafe fn wraps(dest: *const Dest, flags: u32, bytes: u32) -> bool {
     // SAFETY: the caller's.
     let mtu = unsafe { (&raw const (*dest).mtu).read_volatile() };
-    let outer = Outer::of(dest, K != KEY4, true);
+    let outer = Outer::of(dest, false, true);
     flags & (DEST_RESOLVED | DEST_OWN) == DEST_RESOLVED | DEST_OWN && !outer.checksum && bytes + outer.length() <= mtu
 }
 
@@ -39,14 +39,14 @@ const fn header<const K: usize>() -> usize {
     if K == KEY4 { 20 } else { 40 }
 }
 
-/// Whether such a packet is put into an IPv4 one with nothing in between.
+/// Whether it is put into an IPv4 one with nothing in between.
 ///
 /// # Safety
 /// `dest` is an element of its array.
 #[inline(always)]
-pub unsafe fn is_ipip<const K: usize>(dest: *const Dest, flags: u32) -> bool {
+pub unsafe fn is_ipip(dest: *const Dest, flags: u32) -> bool {
     // SAFETY: the caller's.
-    K == KEY4 && flags & DEST_ADDRESS_V6 == 0 && unsafe { (*dest).tunnel } == TUNNEL_IPIP
+    flags & DEST_ADDRESS_V6 == 0 && unsafe { (*dest).tunnel } == TUNNEL_IPIP
 }
 
 /// Puts an IPv4 packet into another one to the real server of the verdict (PP-46, [`is_ipip`]).
@@ -77,7 +77,7 @@ fn inner4(first: u32, port: u16) -> Inner {
     Inner { v6: false, class: (first >> 8) as u8, bytes: u16::from_be((first >> 16) as u16) as u32, port }
 }
 
-/// Wraps any packet (PP-46, [`wraps`]) to the real server of the verdict.
+/// Wraps an IPv4 packet (PP-46, [`wraps`]) to the real server of the verdict.
 #[inline(never)]
 pub fn wrap(context: *mut c_void, verdict: Verdict) -> Verdict {
     Verdict::of(try_wrap(context, verdict))
@@ -92,15 +92,9 @@ fn try_wrap(context: *mut c_void, verdict: Verdict) -> Result<Verdict, Reason> {
         return Err(Reason::Internal);
     }
     // SAFETY: just checked.
-    let (kind, first, payload): (u16, u32, u16) = unsafe { (read(data + 12), read(ip), read(ip + 4)) };
-    let inner = if kind == IPV4 {
-        inner4(first, verdict.upper())
-    } else {
-        let class = (first as u8) << 4 | (first >> 8) as u8 >> 4;
-        Inner { v6: true, class, bytes: u16::from_be(payload) as u32 + 40, port: verdict.upper() }
-    };
+    let inner = inner4(unsafe { read(ip) }, verdict.upper());
     // Without a checksum, as [`wraps`] has found.
-    let outer = Outer { checksum: false, ..Outer::of(dest, inner.v6, true) };
+    let outer = Outer { checksum: false, ..Outer::of(dest, false, true) };
     // SAFETY: the context of an XDP program; no pointer into the packet is used after this.
     if unsafe { helpers::bpf_xdp_adjust_head(context.cast(), -(outer.length() as i32)) } != 0 {
         return Err(Reason::NoHeadroom);
@@ -131,8 +125,8 @@ pub fn full_nat<const K: usize>(context: *mut c_void, verdict: Verdict) -> Resul
 }
 
 #[inline(always)]
-fn translate<const K: usize>(context: *mut c_void, index: u32, own: Option<&Own>) -> Result<Verdict, Reason> {
-    let dest = maps::DESTS.get_ptr(index).ok_or(Reason::Internal)?;
+fn translate<const K: usize>(context: *mut c_void, dest: u32, own: Option<&Own>) -> Result<Verdict, Reason> {
+    let dest = maps::DESTS.get_ptr(dest).ok_or(Reason::Internal)?;
     // SAFETY: an element of the array.
     let (address, port) = unsafe { ((&raw const (*dest).address).read_volatile(), (*dest).port) };
     let (data, end) = bounds::<false>(context);
@@ -167,9 +161,6 @@ fn translate<const K: usize>(context: *mut c_void, index: u32, own: Option<&Own>
         // SAFETY: just checked.
         unsafe { write(at + 16, moved.apply(read(at + 16))) };
     }
-    // SAFETY: the fixed header was checked above.
-    let bytes: u16 = unsafe { read(ip + if K == KEY4 { 2 } else { 4 }) };
-    forward::account(index, u16::from_be(bytes) as u32 + if K == KEY4 { 0 } else { 40 });
     // SAFETY: an element of the array.
     Ok(unsafe { leave(dest) })
 }
