@@ -67,7 +67,7 @@ impl EbpfDataplane {
             }
         }
         if service.flags & options::NOTE_MEETING != 0 {
-            // PP-53: both know the director by this address.
+            // PP-55: both know the director by this address.
             let meeting = state::model_key(&service.key).address();
             wanted.own = meeting.map_or(wanted.own, words);
             wanted.flags |= abi::DEST_OWN;

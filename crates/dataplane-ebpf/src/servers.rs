@@ -5,7 +5,7 @@ use evenkeel_dataplane::RealServer;
 use evenkeel_model::{Family, Forwarding, GueChecksum, ServiceKey, Thresholds, Tunnel, Weight};
 use std::{io, net::SocketAddr};
 
-/// `METHOD_*` that the program does not know: to it the real server is local (PP-52).
+/// `METHOD_*` that the program does not know: to it the real server is local (PP-54).
 const METHOD_RELAY: u8 = 5;
 
 /// How a real server's connections are translated; `None`: not at all. Connections are made for one way of it, which

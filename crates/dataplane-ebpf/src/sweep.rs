@@ -170,7 +170,7 @@ impl EbpfDataplane {
         unsafe { (&raw const (*info).member).read_volatile() == 0 }
     }
 
-    /// Whether it is a data connection of a relay that both sides have ended (PP-53). Each has a service of its own, and who fetches a
+    /// Whether it is a data connection of a relay that both sides have ended (PP-55). Each has a service of its own, and who fetches a
     /// thousand small files would hold a thousand of them for two minutes.
     fn has_met(&self, value: u64, idle: i32, settings: &Settings) -> bool {
         if flow::state(value) != State::TimeWait as u32 || idle <= 2 * settings.ticks_per_second as i32 {

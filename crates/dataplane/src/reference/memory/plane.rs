@@ -72,7 +72,7 @@ impl Memory {
         })
     }
 
-    /// Whether it is a data connection of a relay that both sides have ended (PP-53).
+    /// Whether it is a data connection of a relay that both sides have ended (PP-55).
     fn has_met(&self, connection: &table::Connection) -> bool {
         let service = self.servers.get(&connection.server).and_then(|server| self.services.get(&server.service));
         let meets = service.is_some_and(|service| service.options.note.is_meeting);
