@@ -367,6 +367,7 @@ fn ping(socket: &rustix::fd::OwnedFd, vip: IpAddr, stop: &AtomicBool, count: &At
         longest = longest.max(*at - last);
         last = *at;
     }
+    longest = longest.max(sent_at.last().map_or(Duration::ZERO, |end| *end - last));
     let lost = answered.iter().filter(|answered| !**answered).count();
     Report {
         sent: u32::try_from(answered.len()).unwrap_or(u32::MAX),
