@@ -3,7 +3,7 @@
 #![no_main]
 
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::vrrp::{AdvertInterval, Authentication, Preempt, Priority, Reach, Rounds, Version, Vrid};
+use evenkeel_model::vrrp::{AdvertInterval, Authentication, GROUP_V4, GROUP_V6, Preempt, Priority, Reach, Rounds, Version, Vrid};
 use evenkeel_vrrp::{Input, Instance, Packet, Receiver, Role, Settings, Terms, checksum};
 use std::{net::IpAddr, time::Duration};
 
@@ -48,13 +48,13 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         // A fuzzer does not guess checksums.
         let message = if ipv6 { 0 } else { 20 };
         if how & 1 != 0 && packet.len() >= message + 8 {
-            let group = if ipv6 { "ff02::12".parse().expect("an address") } else { checksum::GROUP_V4.into() };
+            let group = if ipv6 { GROUP_V6.into() } else { GROUP_V4.into() };
             let form =
                 if version == Version::Two { checksum::Form::MessageOnly } else { checksum::Form::PseudoHeader };
             checksum::write(&mut packet[message..], form, address(9), group);
         }
         let read = if ipv6 {
-            Ok(Packet::ipv6(address(9), "ff02::12".parse().expect("an address"), Some(255), &packet))
+            Ok(Packet::ipv6(address(9), GROUP_V6.into(), Some(255), &packet))
         } else {
             Packet::ipv4(&packet)
         };

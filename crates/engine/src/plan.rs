@@ -51,9 +51,8 @@ fn elections(cluster: &Cluster) -> Vec<PlanLine> {
         let (vrid, interface, priority) = (instance.vrid, &instance.interface, instance.priority);
         let text = format!("{}: virtual router {vrid} on {interface}, priority {priority}", instance.name);
         lines.push(line(PlanAction::Add, "vrrp", false, text));
-        for vip in instance.addresses.iter().chain(&instance.excluded) {
-            let interface = vip.interface.as_ref().unwrap_or(interface);
-            let text = format!("{}/{} on {interface} as master", vip.address, vip.prefix);
+        for vip in instance.vips() {
+            let text = format!("{vip} on {} as master", instance.interface_of(vip));
             lines.push(line(PlanAction::Add, "address", true, text));
         }
     }

@@ -26,7 +26,7 @@ impl Addresses {
 
     /// Adds the addresses of `member`, or renews them; the first refusal of each is told.
     pub(crate) fn hold(&mut self, member: &Member, links: &[Link], lease: Duration, refused: &mut Vec<Error>) {
-        for vip in member.vips() {
+        for vip in member.instance.vips() {
             if let Some(link) = link_of(member, vip, links) {
                 refused.extend(self.netlink.hold_address(&address(vip, link.index, Some(lease))).err());
             }
@@ -35,7 +35,7 @@ impl Addresses {
 
     /// Removes the addresses of `member`; those that are gone already are no trouble.
     pub(crate) fn release(&mut self, member: &Member, links: &[Link], refused: &mut Vec<Error>) {
-        for vip in member.vips() {
+        for vip in member.instance.vips() {
             if let Some(link) = link_of(member, vip, links) {
                 let removed = self.netlink.delete_address(&address(vip, link.index, None));
                 refused.extend(removed.err().filter(|e| !e.is_missing()));
@@ -46,7 +46,7 @@ impl Addresses {
     /// Announces all addresses of `member`, once each in every round.
     pub(crate) fn announce(&self, member: &Member, links: &[Link], rounds: u8, refused: &mut Vec<Error>) {
         for _ in 0..rounds {
-            for vip in member.vips() {
+            for vip in member.instance.vips() {
                 let Some(link) = link_of(member, vip, links) else { continue };
                 let Some(mac) = link.mac else { continue };
                 refused.extend(self.announcer.announce(link.index, mac, vip.address, true).err());
@@ -57,7 +57,7 @@ impl Addresses {
 
 /// The interface an address is put on.
 fn link_of<'a>(member: &Member, vip: &Vip, links: &'a [Link]) -> Option<&'a Link> {
-    let name = vip.interface.as_ref().unwrap_or(&member.instance.interface);
+    let name = member.instance.interface_of(vip);
     links.iter().find(|link| link.name == *name)
 }
 

@@ -176,7 +176,7 @@ impl Elections {
             };
             self.links.addresses.iter().find(ours).and_then(|address| address.lifetime)
         };
-        let left = member.vips().filter_map(left).min()?;
+        let left = member.instance.vips().filter_map(left).min()?;
         Some(length.saturating_sub(left))
     }
 
@@ -331,7 +331,7 @@ impl Elections {
             let Some(member) = self.members.get(place) else { continue };
             let Some(lease) = member.holds else { continue };
             let there = |vip: &vrrp::Vip| self.links.addresses.iter().any(|known| known.address == vip.address);
-            if !member.vips().all(there) {
+            if !member.instance.vips().all(there) {
                 self.out.push((place, Output::Hold { lease }));
                 self.out.push((place, Output::Announce { rounds: member.instance.rounds.burst }));
             }

@@ -51,7 +51,7 @@ impl Links {
     /// is none that moves. IPv6 speaks from the link-local address (RFC 9568 5.1.2.1).
     pub(crate) fn source(&self, instance: &vrrp::Instance) -> Option<IpAddr> {
         let index = self.named(&instance.interface)?.index;
-        let moves = |ip: IpAddr| instance.addresses.iter().chain(&instance.excluded).any(|vip| vip.address == ip);
+        let moves = |ip: IpAddr| instance.vips().any(|vip| vip.address == ip);
         let mut fitting = self.addresses.iter().filter(|address| {
             address.ifindex == index
                 && address.protocol != Some(crate::PROTOCOL)

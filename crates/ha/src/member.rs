@@ -2,13 +2,8 @@
 
 use evenkeel_model::vrrp::{self, Reach};
 use evenkeel_vrrp::{Receiver, Settings, Terms, Transmitter, checksum, codec};
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
-/// All VRRP routers of a link (RFC 9568 5.1.2.2).
-const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 /// RFC 9568 5.1.1.3: what a receiver insists on.
 const HOPS: u8 = 255;
 /// The longest a leaving master waits for its successor.
@@ -61,17 +56,12 @@ impl Member {
         (self.instance.interval.get() + Duration::from_millis(100)).min(LONGEST_FAREWELL)
     }
 
-    /// Every address that moves with it.
-    pub(crate) fn vips(&self) -> impl Iterator<Item = &vrrp::Vip> {
-        self.instance.addresses.iter().chain(&self.instance.excluded)
-    }
-
     /// Hands an advertisement of `priority` for each destination to `send`, with where it comes from and goes to.
     pub(crate) fn advertise(&mut self, priority: u8, mut send: impl FnMut(&[u8], IpAddr, IpAddr)) {
         let Some(source) = self.source else { return };
         match &self.instance.reach {
             Reach::Multicast => {
-                let group = if source.is_ipv4() { checksum::GROUP_V4.into() } else { GROUP_V6.into() };
+                let group = if source.is_ipv4() { vrrp::GROUP_V4.into() } else { vrrp::GROUP_V6.into() };
                 let form = self.receiver.form(None);
                 send(packet(&mut self.transmitter, priority, form, source, group), source, group);
             }

@@ -1,6 +1,12 @@
 //! A VRRP instance as it was configured: who it is, what it owns when it is master, and how it plays its part.
 
-use std::{fmt, net::IpAddr, num::NonZeroU8, ops::RangeInclusive, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU8,
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 /// Number of a virtual router on its link, 1 to 255 (RFC 9568 5.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,13 +96,18 @@ impl AdvertInterval {
     /// `None` where the version cannot say it: version 2 whole seconds from 1 to 255, version 3 hundredths from 10 ms
     /// to 40.95 s.
     pub fn new(version: Version, interval: Duration) -> Option<AdvertInterval> {
+        let nearest = AdvertInterval::nearest(version, interval);
+        (nearest.0 == interval).then_some(nearest)
+    }
+
+    /// The nearest that the version can say.
+    pub fn nearest(version: Version, interval: Duration) -> AdvertInterval {
         let (unit, most) = match version {
             Version::Two => (Duration::from_secs(1), 255),
             Version::Three => (Duration::from_millis(10), 4095),
         };
-        let whole = interval.as_nanos().is_multiple_of(unit.as_nanos());
-        let units = interval.as_nanos() / unit.as_nanos();
-        (whole && (1..=most).contains(&units)).then_some(AdvertInterval(interval))
+        let units = interval.saturating_add(unit / 2).as_nanos() / unit.as_nanos();
+        AdvertInterval(unit * u32::try_from(units).unwrap_or(most).clamp(1, most))
     }
 
     /// The time.
@@ -107,6 +118,23 @@ impl AdvertInterval {
 
 /// Bytes of a password or key, padded with zeros.
 pub const SECRET: usize = 8;
+
+/// The most addresses one message can name.
+pub const MOST_ADDRESSES: usize = 255;
+
+/// All VRRP routers of a link (RFC 9568 5.1.1.2 and 5.1.2.2).
+pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+/// The same of IPv6.
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+
+/// A password or key as packets have it: what is longer is cut.
+pub fn secret(text: &str) -> [u8; SECRET] {
+    let mut secret = [0; SECRET];
+    for (place, byte) in secret.iter_mut().zip(text.bytes()) {
+        *place = byte;
+    }
+    secret
+}
 
 /// What routers of one virtual router prove to each other; the same on all of them. Version 2 only.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -207,6 +235,13 @@ pub struct Vip {
     pub label: Option<String>,
 }
 
+impl fmt::Display for Vip {
+    /// `192.0.2.10/24`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
 /// A VRRP instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
@@ -265,6 +300,16 @@ impl Instance {
             answer_lower: true,
             group: None,
         }
+    }
+
+    /// Every address that moves with it, advertised or not.
+    pub fn vips(&self) -> impl Iterator<Item = &Vip> {
+        self.addresses.iter().chain(&self.excluded)
+    }
+
+    /// Where an address of it is put.
+    pub fn interface_of<'a>(&'a self, vip: &'a Vip) -> &'a String {
+        vip.interface.as_ref().unwrap_or(&self.interface)
     }
 
     /// Whether it speaks IPv6.

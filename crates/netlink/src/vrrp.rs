@@ -9,14 +9,13 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
+use evenkeel_model::vrrp::{GROUP_V4, GROUP_V6};
+
 use crate::{discovery::is_passing, error::Error, socket::set_option};
 
 /// IP protocol numbers: VRRP, and the authentication header before it.
 const VRRP: i32 = 112;
 const AUTHENTICATION_HEADER: i32 = 51;
-/// All VRRP routers of a link (RFC 9568 5.1.1.2 and 5.1.2.2).
-const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
-const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 /// Ancillary data of one packet: two numbers and their headers, with room to spare.
 const ANCILLARY: usize = 128;
 

@@ -129,7 +129,7 @@ impl Elections {
 }
 
 fn addresses(instance: &vrrp::Instance) -> Vec<String> {
-    instance.addresses.iter().map(|vip| format!("{}/{}", vip.address, vip.prefix)).collect()
+    instance.addresses.iter().map(ToString::to_string).collect()
 }
 
 /// As the status has it. A master that leaves is one until its successor speaks.

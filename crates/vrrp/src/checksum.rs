@@ -1,12 +1,11 @@
 //! The checksum of a message and the forms it has in the field (RFC 9568 5.2.8 has no pseudo header for IPv4;
 //! keepalived and FRR have one; keepalived up to 1.3.6 took the multicast group as its destination even for unicast).
 
-use std::net::{IpAddr, Ipv4Addr};
+use evenkeel_model::vrrp::GROUP_V4;
+use std::net::IpAddr;
 
 /// Where the checksum stands.
 const AT: std::ops::Range<usize> = 6..8;
-/// All VRRP routers of a link, RFC 9568 5.1.1.2.
-pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 
 /// What is summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

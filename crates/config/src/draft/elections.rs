@@ -36,7 +36,7 @@ pub(super) fn report(instances: &[VrrpDraft], out: &mut Vec<Diagnostic>) {
             out.push(d.note("keepalived reads both into the first"));
         }
         for (vip, span) in instance.addresses.iter().zip(addresses) {
-            let interface = vip.interface.as_ref().unwrap_or(&instance.interface);
+            let interface = instance.interface_of(vip);
             let before = claims.insert(vip.address, (*span, interface, &instance.name));
             if let Some((first, place, _)) = before.filter(|(.., by)| *by != &instance.name) {
                 let message = format!("{} is claimed twice", vip.address);

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{codes, draft::VrrpDraft, host::shown};
 use evenkeel_model::vrrp::{
-    AdvertInterval, Authentication, Instance, Peer, Preempt, Priority, Reach, Rounds, SECRET, Version, Vip, Vrid,
+    AdvertInterval, Authentication, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds, SECRET, Version,
+    Vip, Vrid, secret,
 };
 use evenkeel_source::{Diagnostic, Severity, Spanned};
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
@@ -69,8 +70,6 @@ const AUTHENTICATIONS: [(&str, bool); 2] = [("password", false), ("header", true
 /// Who is listened to where `peers` are named.
 const LISTENERS: [(&str, bool); 2] = [("peers", true), ("all", false)];
 
-/// The most addresses one message can name.
-const MOST_ADDRESSES: usize = 255;
 const VERSIONS: RangeInclusive<u32> = 2..=3;
 
 /// Reads one instance, all its mistakes reported.
@@ -191,10 +190,7 @@ fn authentication(
         let message = format!("the password has {} bytes; VRRP has room for 1 to {SECRET}", bytes.len());
         out.push(Diagnostic::error(codes::VALUE, password.span, message));
     }
-    let mut secret = [0; SECRET];
-    for (place, byte) in secret.iter_mut().zip(bytes) {
-        *place = *byte;
-    }
+    let secret = secret(password.value);
     if header.is_some_and(|header| header.value) {
         Authentication::Header(secret)
     } else {
@@ -413,7 +409,7 @@ pub(super) fn write(instance: &Instance, text: &mut String) {
 
 fn vip_list(vips: &[Vip]) -> String {
     let one = |vip: &Vip| {
-        let address = quoted(&format!("{}/{}", vip.address, vip.prefix));
+        let address = quoted(&vip.to_string());
         let named = |key: &str, value: &Option<String>| {
             value.as_ref().map_or(String::new(), |value| format!(", {key} = {}", quoted(value)))
         };

@@ -2,18 +2,13 @@
 
 use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks};
 use crate::{codes, host::shown};
+use evenkeel_model::vrrp::{MOST_ADDRESSES, SECRET};
 use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
     time::Duration,
 };
-
-/// Addresses one advertisement has room for.
-const MOST_ADDRESSES: usize = 255;
-
-/// Bytes of a password that count.
-const PASSWORD: usize = 8;
 
 /// The longest interval of VRRP version 3.
 const LONGEST_V3: Duration = Duration::from_millis(40_950);
@@ -177,8 +172,8 @@ fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic
         out.push(d.note("keepalived ignores it"));
         return;
     };
-    if password.value.len() > PASSWORD {
-        let message = format!("only the first {PASSWORD} bytes of a password count");
+    if password.value.len() > SECRET {
+        let message = format!("only the first {SECRET} bytes of a password count");
         out.push(Diagnostic::warning(codes::VRRP_STATE, password.span, message));
     }
     if authentication.header {

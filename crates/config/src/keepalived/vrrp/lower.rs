@@ -4,13 +4,12 @@
 use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState};
 use crate::draft::VrrpDraft;
 use evenkeel_model::vrrp::{
-    AdvertInterval, Authentication, Instance, Peer, Preempt, Priority, Reach, Rounds, SECRET, Version, Vip, Vrid,
+    AdvertInterval, Authentication, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds, Version, Vip,
+    Vrid, secret,
 };
 use evenkeel_source::{Span, Spanned};
 use std::time::Duration;
 
-/// Addresses one advertisement has room for.
-const MOST_ADDRESSES: usize = 255;
 /// The interface where none is named, as keepalived has it.
 const INTERFACE: &str = "eth0";
 
@@ -61,14 +60,7 @@ fn vip(from: &VrrpAddress) -> Vip {
 
 /// What the version can say: version 2 rounds to whole seconds, version 3 to hundredths.
 fn interval(version: Version, written: Option<Spanned<Duration>>) -> AdvertInterval {
-    let Some(written) = written else { return AdvertInterval::DEFAULT };
-    let (unit, most) = match version {
-        Version::Two => (Duration::from_secs(1), 255),
-        Version::Three => (Duration::from_millis(10), 4095),
-    };
-    let units = (written.value + unit / 2).as_nanos() / unit.as_nanos();
-    let units = u32::try_from(units).unwrap_or(most).clamp(1, most);
-    AdvertInterval::new(version, unit * units).unwrap_or(AdvertInterval::DEFAULT)
+    written.map_or(AdvertInterval::DEFAULT, |written| AdvertInterval::nearest(version, written.value))
 }
 
 /// With `state MASTER` keepalived knows no patience.
@@ -86,10 +78,7 @@ fn authentication(version: Version, from: &VrrpInstance) -> Authentication {
     let Some((written, password)) = written.and_then(|it| Some((it, it.password.as_ref()?))) else {
         return Authentication::None;
     };
-    let mut secret = [0; SECRET];
-    for (place, byte) in secret.iter_mut().zip(password.value.bytes()) {
-        *place = byte;
-    }
+    let secret = secret(&password.value);
     if written.header { Authentication::Header(secret) } else { Authentication::Password(secret) }
 }
 
