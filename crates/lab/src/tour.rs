@@ -56,7 +56,7 @@ type Step = (&'static str, fn(&mut Tour) -> Result<(), Error>);
 
 const STEPS: &[Step] = &[
     ("start", Tour::start),
-    ("alternate", Tour::alternate),
+    ("alternate", |tour| tour.alternate(0)),
     ("failure", Tour::failure),
     ("fallback", Tour::fallback),
     ("recovery", Tour::recovery),
@@ -113,8 +113,8 @@ pub(crate) fn arguments_of_run(lab: &Lab, connections: u32) -> Result<Vec<String
     Ok(vec![path, "--connections".into(), connections.to_string()])
 }
 
-/// How often ten requests are made again: a connection that was begun while a real server was dead is still tried, and takes a
-/// turn of its own.
+/// How often ten requests are made again after a recovery: a connection that was begun while a real server was dead may still be
+/// tried, and take a turn of its own.
 const RIPPLES: u32 = 2;
 
 impl Tour {
@@ -141,11 +141,12 @@ impl Tour {
         Ok(())
     }
 
-    fn alternate(&mut self) -> Result<(), Error> {
+    /// `ripples`: how often the ten requests may be made again.
+    fn alternate(&mut self, ripples: u32) -> Result<(), Error> {
         for vip in self.vips() {
             let begun = Instant::now();
             let mut bodies = self.lab.client.bodies(SocketAddr::new(vip, 80), 10)?;
-            for _ in 0..RIPPLES {
+            for _ in 0..ripples {
                 if !alternates(&bodies) {
                     bodies = self.lab.client.bodies(SocketAddr::new(vip, 80), 10)?;
                 }
@@ -193,7 +194,7 @@ impl Tour {
         self.lab.director.wait("had every real server up", LIMIT, all_up)?;
         let event = format!("both real servers are in again after {}", text(begun.elapsed()));
         self.narrator.tell("recovery", &event, json!({ "in_ms": millis(begun.elapsed()) }));
-        self.alternate()
+        self.alternate(RIPPLES)
     }
 
     fn crash(&mut self) -> Result<(), Error> {
