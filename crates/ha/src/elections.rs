@@ -61,13 +61,16 @@ pub(crate) struct Elections {
     commands: mpsc::Receiver<Command>,
     tell: Box<dyn FnMut(News) + Send>,
     out: Outbox<(Place, Output)>,
-    dropped: HashMap<(Place, IpAddr, Reason), Tally>,
+    dropped: HashMap<Kind, Tally>,
     /// What was said lately of what did not work.
     troubles: Vec<(String, Instant)>,
     buffer: Vec<u8>,
     readable: Vec<u64>,
     stopping: bool,
 }
+
+/// What a dropped advertisement was about, who sent it and what was wrong.
+type Kind = (Place, IpAddr, Reason);
 
 /// Advertisements of a kind that were dropped.
 struct Tally {
@@ -241,7 +244,10 @@ impl Elections {
                 let Some(own) = member.source else { continue };
                 match member.receiver.receive(&packet, own) {
                     Ok(heard) => self.router.handle(now, (place, Input::Heard(heard)), &mut self.out),
-                    Err(reason) => count_dropped(&mut self.dropped, &mut self.tell, now, place, packet.source, reason),
+                    Err(reason) => {
+                        let kind = (place, packet.source, reason);
+                        count_dropped(&mut self.dropped, &mut self.tell, now, &member.name, kind);
+                    }
                 }
             }
         }
@@ -358,9 +364,11 @@ impl Elections {
                 Output::Candidate => {}
                 Output::Turned { from, to, why } => {
                     let priority = self.router.instance(place).map_or(0, |instance| instance.priority().get());
-                    (self.tell)(News::Turned { instance: place, from, to, why, priority });
+                    (self.tell)(News::Turned { instance: Arc::clone(&member.name), from, to, why, priority });
                 }
-                Output::Noticed(notice) => (self.tell)(News::Noticed { instance: place, notice }),
+                Output::Noticed(notice) => {
+                    (self.tell)(News::Noticed { instance: Arc::clone(&member.name), notice });
+                }
             }
         }
         for e in refused {
@@ -395,14 +403,12 @@ fn advertise(member: &mut Member, wires: &[Option<Wire>], priority: u8, refused:
 
 /// Counts a dropped advertisement, and tells of the first of its kind and then of one a minute.
 fn count_dropped(
-    dropped: &mut HashMap<(Place, IpAddr, Reason), Tally>,
+    dropped: &mut HashMap<Kind, Tally>,
     tell: &mut dyn FnMut(News),
     now: Instant,
-    place: Place,
-    source: IpAddr,
-    reason: Reason,
+    name: &Arc<str>,
+    kind: Kind,
 ) {
-    let kind = (place, source, reason);
     if dropped.len() >= KINDS && !dropped.contains_key(&kind) {
         return;
     }
@@ -410,7 +416,8 @@ fn count_dropped(
     let tally = dropped.entry(kind).or_insert(Tally { count: 0, told: now });
     tally.count += 1;
     if first || now - tally.told >= TOLD_EVERY {
-        tell(News::Dropped { instance: place, source, reason, count: tally.count });
+        let (_, source, reason) = kind;
+        tell(News::Dropped { instance: Arc::clone(name), source, reason, count: tally.count });
         *tally = Tally { count: 0, told: now };
     }
 }

@@ -48,8 +48,8 @@ pub enum Command {
 pub enum News {
     /// An instance has another part now.
     Turned {
-        /// Its place in the configuration.
-        instance: usize,
+        /// Its name.
+        instance: Arc<str>,
         /// What it was.
         from: Role,
         /// What it is.
@@ -61,15 +61,15 @@ pub enum News {
     },
     /// Something an operator should know of an instance.
     Noticed {
-        /// Its place in the configuration.
-        instance: usize,
+        /// Its name.
+        instance: Arc<str>,
         /// What.
         notice: Notice,
     },
     /// The first advertisement that was dropped for this reason from this source, or the first for a while.
     Dropped {
-        /// The instance's place in the configuration.
-        instance: usize,
+        /// The name of the instance.
+        instance: Arc<str>,
         /// Who sent it.
         source: IpAddr,
         /// Why it was dropped.

@@ -2,7 +2,7 @@
 
 use evenkeel_model::vrrp::{self, Reach};
 use evenkeel_vrrp::{Receiver, Settings, Terms, Transmitter, checksum, codec};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// RFC 9568 5.1.1.3: what a receiver insists on.
 const HOPS: u8 = 255;
@@ -12,6 +12,8 @@ const LONGEST_FAREWELL: Duration = Duration::from_secs(3);
 /// An instance and its wires.
 pub(crate) struct Member {
     pub(crate) instance: vrrp::Instance,
+    /// Its name, as news have it.
+    pub(crate) name: Arc<str>,
     pub(crate) receiver: Receiver,
     transmitter: Transmitter,
     /// Index of the interface it speaks on, once that is there.
@@ -35,7 +37,8 @@ impl Member {
         };
         let transmitter = Transmitter::new(&terms)?;
         let receiver = Receiver::new(terms);
-        Some(Member { instance, receiver, transmitter, ifindex: None, source: None, holds: None })
+        let name = instance.name.as_str().into();
+        Some(Member { instance, name, receiver, transmitter, ifindex: None, source: None, holds: None })
     }
 
     /// What its election is held by.

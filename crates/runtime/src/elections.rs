@@ -75,11 +75,15 @@ impl Elections {
         self.ha.is_some() && !self.ready
     }
 
+    fn standing(&mut self, name: &str) -> Option<&mut Standing> {
+        self.standings.iter_mut().find(|standing| standing.instance.name == name)
+    }
+
     /// Takes news.
     pub(crate) fn take(&mut self, news: News, now: Instant) -> Option<Told> {
         match news {
             News::Turned { instance, from, to, why, priority } => {
-                let standing = self.standings.get_mut(instance)?;
+                let standing = self.standing(&instance)?;
                 let told = sentence(&why);
                 *standing =
                     Standing { role: to, priority, why: told.clone(), since: now, instance: standing.instance.clone() };
@@ -92,14 +96,12 @@ impl Elections {
                 }))
             }
             News::Noticed { instance, notice } => {
-                let name = &self.standings.get(instance)?.instance.name;
                 let (severity, text) = remark(&notice);
-                Some(Told::Line(severity, format!("{name}: {text}")))
+                Some(Told::Line(severity, format!("{instance}: {text}")))
             }
             News::Dropped { instance, source, reason, count } => {
-                let name = &self.standings.get(instance)?.instance.name;
                 let times = if count == 1 { String::new() } else { format!(", {count} times in a minute") };
-                let text = format!("{name}: an advertisement of {source} was dropped{times}: {reason}");
+                let text = format!("{instance}: an advertisement of {source} was dropped{times}: {reason}");
                 Some(Told::Line(Severity::Warning, text))
             }
             News::Trouble(text) => Some(Told::Line(Severity::Warning, format!("VRRP: {text}"))),
