@@ -32,8 +32,8 @@ const WAKE: u64 = u64::MAX - 1;
 const MONITOR: u64 = u64::MAX - 2;
 
 /// A socket and what it hears.
-struct Wire {
-    socket: VrrpSocket,
+pub(crate) struct Wire {
+    pub(crate) socket: VrrpSocket,
     ifindex: u32,
     ipv6: bool,
     header: bool,
@@ -42,24 +42,24 @@ struct Wire {
 }
 
 impl Wire {
-    fn carries(&self, member: &Member) -> bool {
+    pub(crate) fn carries(&self, member: &Member) -> bool {
         (Some(self.ifindex), self.ipv6, self.header) == (member.ifindex, member.instance.is_ipv6(), member.has_header())
     }
 }
 
 /// Everything the thread owns.
 pub(crate) struct Elections {
-    router: Router,
-    members: Vec<Member>,
+    pub(crate) router: Router,
+    pub(crate) members: Vec<Member>,
     /// By the key the loop waits for them under; the place of one whose interface is gone is taken by the next.
-    wires: Vec<Option<Wire>>,
-    links: Links,
+    pub(crate) wires: Vec<Option<Wire>>,
+    pub(crate) links: Links,
     addresses: Addresses,
     monitor: Monitor,
-    events: Events,
+    pub(crate) events: Events,
     wake: Arc<OwnedFd>,
     commands: mpsc::Receiver<Command>,
-    tell: Box<dyn FnMut(News) + Send>,
+    pub(crate) tell: Box<dyn FnMut(News) + Send>,
     out: Outbox<(Place, Output)>,
     dropped: HashMap<Kind, Tally>,
     /// What was said lately of what did not work.
@@ -206,8 +206,13 @@ impl Elections {
     fn take_commands(&mut self) {
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
         while let Ok(command) = self.commands.try_recv() {
+            if let Command::Report { clear } = command {
+                self.report(clear);
+                continue;
+            }
             for place in 0..self.members.len() {
                 let input = match command {
+                    Command::Report { .. } => continue,
                     Command::Ready(ready) => Input::Ready(ready),
                     Command::Stop => {
                         self.stopping = true;
@@ -242,7 +247,9 @@ impl Elections {
             for &place in places.into_iter().flatten() {
                 let Some(member) = self.members.get_mut(place) else { continue };
                 let Some(own) = member.source else { continue };
-                match member.receiver.receive(&packet, own) {
+                let judged = member.receiver.receive(&packet, own);
+                member.statistics.hear(judged);
+                match judged {
                     Ok(heard) => self.router.handle(now, (place, Input::Heard(heard)), &mut self.out),
                     Err(reason) => {
                         let kind = (place, packet.source, reason);
@@ -348,6 +355,7 @@ impl Elections {
         let mut refused = Vec::new();
         while let Some((place, output)) = self.out.pop() {
             let Some(member) = self.members.get_mut(place) else { continue };
+            member.statistics.say(&output);
             match output {
                 Output::Advertise { priority } => advertise(member, &self.wires, priority, &mut refused),
                 Output::Hold { lease } => {

@@ -18,6 +18,7 @@ mod elections;
 mod events;
 mod links;
 mod member;
+mod report;
 
 use evenkeel_model::vrrp;
 use evenkeel_vrrp::{Notice, Reason, Role, Why};
@@ -30,6 +31,7 @@ use std::{
 };
 
 pub use addresses::PROTOCOL;
+pub use report::{Report, Socket};
 
 /// Commands that may wait for the thread.
 const COMMANDS: usize = 16;
@@ -39,6 +41,11 @@ const COMMANDS: usize = 16;
 pub enum Command {
     /// Whether this node may replace a working master: its services are loaded and checked.
     Ready(bool),
+    /// Tell how every instance stands: [`News::Report`].
+    Report {
+        /// Begin to count anew.
+        clear: bool,
+    },
     /// Give up all mastership, each as gently as its protocol allows, and end.
     Stop,
 }
@@ -77,6 +84,8 @@ pub enum News {
         /// How many of them since it was last told.
         count: u64,
     },
+    /// How every instance stands, in the order of the configuration.
+    Report(Vec<Report>),
     /// Something did not work; the text is a sentence fragment that reads well after "VRRP: ".
     Trouble(String),
 }

@@ -1,7 +1,7 @@
 //! One VRRP instance with all that the election does not know: where it speaks, and which addresses move with it.
 
 use evenkeel_model::vrrp::{self, Reach};
-use evenkeel_vrrp::{Receiver, Settings, Terms, Transmitter, checksum, codec};
+use evenkeel_vrrp::{Receiver, Settings, Statistics, Terms, Transmitter, checksum, codec};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// RFC 9568 5.1.1.3: what a receiver insists on.
@@ -22,6 +22,8 @@ pub(crate) struct Member {
     pub(crate) source: Option<IpAddr>,
     /// Whether it holds its addresses, and for how long each time.
     pub(crate) holds: Option<Duration>,
+    /// What it said, heard and dropped.
+    pub(crate) statistics: Statistics,
 }
 
 impl Member {
@@ -38,7 +40,8 @@ impl Member {
         let transmitter = Transmitter::new(&terms)?;
         let receiver = Receiver::new(terms);
         let name = instance.name.as_str().into();
-        Some(Member { instance, name, receiver, transmitter, ifindex: None, source: None, holds: None })
+        let statistics = Statistics::default();
+        Some(Member { instance, name, receiver, transmitter, ifindex: None, source: None, holds: None, statistics })
     }
 
     /// What its election is held by.

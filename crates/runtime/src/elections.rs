@@ -104,6 +104,7 @@ impl Elections {
                 let text = format!("{instance}: an advertisement of {source} was dropped{times}: {reason}");
                 Some(Told::Line(Severity::Warning, text))
             }
+            News::Report(_) => None,
             News::Trouble(text) => Some(Told::Line(Severity::Warning, format!("VRRP: {text}"))),
         }
     }

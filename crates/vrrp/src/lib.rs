@@ -21,6 +21,7 @@ pub mod lease;
 mod reason;
 mod receive;
 mod router;
+mod statistics;
 mod timers;
 mod transmit;
 
@@ -28,4 +29,5 @@ pub use instance::{Input, Instance, LATE, LATE_BOUND, Notice, Output, Role, Sett
 pub use reason::Reason;
 pub use receive::{Heard, Packet, Receiver, SENDERS, Terms};
 pub use router::{Place, Router};
+pub use statistics::Statistics;
 pub use transmit::Transmitter;

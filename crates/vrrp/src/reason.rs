@@ -19,6 +19,8 @@ pub enum Reason {
     Vrid,
     /// Its checksum is right in no form.
     Checksum,
+    /// A kind of authentication that there is not.
+    UnknownAuthentication,
     /// Another kind of authentication than this router is set to.
     AuthenticationType,
     /// Wrong password or digest.
@@ -39,7 +41,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Reason; 15] = [
+    pub const ALL: [Reason; 16] = [
         Reason::Header,
         Reason::Hops,
         Reason::Length,
@@ -47,6 +49,7 @@ impl Reason {
         Reason::Type,
         Reason::Vrid,
         Reason::Checksum,
+        Reason::UnknownAuthentication,
         Reason::AuthenticationType,
         Reason::Authentication,
         Reason::Replay,
@@ -69,6 +72,7 @@ impl fmt::Display for Reason {
             Reason::Type => "it is no advertisement",
             Reason::Vrid => "it is about virtual router 0",
             Reason::Checksum => "its checksum is wrong",
+            Reason::UnknownAuthentication => "it is authenticated in a way that there is not",
             Reason::AuthenticationType => "it is authenticated in another way",
             Reason::Authentication => "its password or digest is wrong",
             Reason::Replay => "it was sent before",

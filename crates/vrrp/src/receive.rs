@@ -213,7 +213,9 @@ impl Receiver {
             (Authentication::Header(_), None) => (AuthenticationType::Header, false),
         };
         if message.authentication != wanted as u8 {
-            return Err(Reason::AuthenticationType);
+            let known = [AuthenticationType::None, AuthenticationType::Password, AuthenticationType::Header];
+            let known = known.iter().any(|kind| message.authentication == *kind as u8);
+            return Err(if known { Reason::AuthenticationType } else { Reason::UnknownAuthentication });
         }
         if !proved {
             return Err(Reason::Authentication);
