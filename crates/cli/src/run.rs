@@ -7,7 +7,7 @@ use crate::{
     load, print,
 };
 use evenkeel_config::Memory;
-use evenkeel_model::Scheduler;
+use evenkeel_model::{Scheduler, vrrp::Elections};
 use evenkeel_os::Herald;
 use evenkeel_runtime::{Configuration, Door, Failure, Loader, Opener, Options, files, host, log, memory, open_ebpf};
 use std::{cell::RefCell, path::PathBuf, process::ExitCode, rc::Rc, sync::Arc};
@@ -102,7 +102,7 @@ fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
 
 /// The virtual servers alone, as `keepalived -C` serves them.
 fn without_vrrp(mut read: Configuration) -> Configuration {
-    read.cluster.vrrp.clear();
+    read.cluster.vrrp = Elections::default();
     read
 }
 

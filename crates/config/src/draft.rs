@@ -13,6 +13,7 @@ use std::{
     fmt::Debug,
     hash::Hash,
     path::PathBuf,
+    time::Duration,
 };
 
 /// What one or more files say.
@@ -28,6 +29,12 @@ pub(crate) struct Draft {
     pub(crate) vrrp: Vrrp,
     /// VRRP instances.
     pub(crate) elections: Vec<VrrpDraft>,
+    /// Sync groups that say more than their names.
+    pub(crate) groups: Vec<vrrp::SyncGroup>,
+    /// What instances and groups can track.
+    pub(crate) trackers: Vec<vrrp::Tracker>,
+    /// Until backups begin to count; the longest of all files.
+    pub(crate) startup_delay: Duration,
 }
 
 /// A VRRP instance and where its parts were written.
@@ -94,6 +101,9 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     into.unserved.extend(other.unserved);
     into.vrrp.extend(other.vrrp);
     into.elections.extend(other.elections);
+    into.groups.extend(other.groups);
+    into.trackers.extend(other.trackers);
+    into.startup_delay = into.startup_delay.max(other.startup_delay);
 }
 
 fn setting<T: PartialEq + Debug>(
@@ -138,7 +148,12 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             timeouts: settings.timeouts.map(|s| s.value).unwrap_or_default(),
         },
         services: draft.services.into_iter().map(|s| s.service).collect(),
-        vrrp: draft.elections.into_iter().filter(|v| !v.broken).map(|v| v.instance).collect(),
+        vrrp: vrrp::Elections {
+            instances: draft.elections.into_iter().filter(|v| !v.broken).map(|v| v.instance).collect(),
+            groups: draft.groups,
+            trackers: draft.trackers,
+            startup_delay: draft.startup_delay,
+        },
     }
 }
 

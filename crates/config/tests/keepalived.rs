@@ -162,7 +162,7 @@ fn the_set_up_from_the_field_serves_both_real_servers() {
     assert_eq!(instance.priority.unwrap().value, 100);
     assert_eq!(instance.addresses[0].address.value.to_string(), "192.168.1.150");
     assert!(loaded.unserved.is_empty(), "all of it is carried out");
-    let [instance] = cluster.vrrp.as_slice() else { panic!("one instance") };
+    let [instance] = cluster.vrrp.instances.as_slice() else { panic!("one instance") };
     assert_eq!((instance.interface.as_str(), instance.vrid.get(), instance.priority.get()), ("eth0", 51, 100));
     assert_eq!(instance.authentication, Authentication::Password(*b"1111\0\0\0\0"));
     assert_eq!(instance.addresses[0].address.to_string(), "192.168.1.150");

@@ -14,7 +14,7 @@ fn an_instance_needs_an_interface_a_number_and_addresses() {
     let loaded = native("[vrrp.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"192.168.1.150\"]\n");
     assert_eq!(brief(&loaded), Vec::<String>::new());
     let cluster = loaded.cluster.unwrap();
-    let instance = &cluster.vrrp[0];
+    let instance = &cluster.vrrp.instances[0];
     assert_eq!((instance.name.as_str(), instance.interface.as_str(), instance.vrid.get()), ("web", "eth0", 51));
     assert_eq!((instance.priority.get(), instance.version, instance.down_adverts), (100, Version::Three, 3));
     assert_eq!((instance.interval.get(), instance.preempt), (Duration::from_secs(1), Preempt::After(Duration::ZERO)));
@@ -49,7 +49,7 @@ fn everything_can_be_said_and_is_written_as_it_reads() {
     let loaded = native(ALL);
     assert_eq!(brief(&loaded), Vec::<String>::new());
     let cluster = loaded.cluster.unwrap();
-    let [four, six] = cluster.vrrp.as_slice() else { panic!("two instances") };
+    let [four, six] = cluster.vrrp.instances.as_slice() else { panic!("two instances") };
     assert_eq!(four.authentication, Authentication::Password(*b"1111\0\0\0\0"));
     assert_eq!(four.preempt, Preempt::After(Duration::from_secs(60)));
     assert!(matches!(&four.reach, Reach::Unicast { peers, check_source: true } if peers.len() == 1));
@@ -61,7 +61,7 @@ fn everything_can_be_said_and_is_written_as_it_reads() {
 fn a_warning_leaves_no_instance_out() {
     let loaded = native("[vrrp.six]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"2001:db8::100/64\"]\n");
     assert_eq!(brief(&loaded), ["warning E0241 4:14 the first IPv6 address is not link-local"]);
-    assert_eq!(loaded.cluster.unwrap().vrrp.len(), 1);
+    assert_eq!(loaded.cluster.unwrap().vrrp.instances.len(), 1);
 }
 
 #[test]

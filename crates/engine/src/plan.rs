@@ -47,7 +47,7 @@ pub fn plan(observed: &Table, cluster: &Cluster) -> Vec<PlanLine> {
 /// The VRRP instances that would be begun, and the addresses they would hold.
 fn elections(cluster: &Cluster) -> Vec<PlanLine> {
     let mut lines = Vec::new();
-    for instance in &cluster.vrrp {
+    for instance in &cluster.vrrp.instances {
         let (vrid, interface, priority) = (instance.vrid, &instance.interface, instance.priority);
         let text = format!("{}: virtual router {vrid} on {interface}, priority {priority}", instance.name);
         lines.push(line(PlanAction::Add, "vrrp", false, text));

@@ -81,7 +81,7 @@ struct Tally {
 impl Elections {
     /// Makes everything that can fail.
     pub(crate) fn prepare(
-        instances: Vec<vrrp::Instance>,
+        wanted: vrrp::Elections,
         wake: Arc<OwnedFd>,
         commands: mpsc::Receiver<Command>,
         tell: Box<dyn FnMut(News) + Send>,
@@ -96,7 +96,7 @@ impl Elections {
         let mut router = Router::new();
         let mut groups: Vec<String> = Vec::new();
         let mut members = Vec::new();
-        for instance in instances {
+        for instance in wanted.instances {
             let group = instance.group.as_ref().map(|name| {
                 groups.iter().position(|known| known == name).unwrap_or_else(|| {
                     groups.push(name.clone());

@@ -98,13 +98,13 @@ pub struct Ha {
     thread: JoinHandle<()>,
 }
 
-/// Begins to hold elections for `instances` in the caller's network namespace. `tell` is called on the thread and must
+/// Begins to hold the elections that are `wanted` in the caller's network namespace. `tell` is called on the thread and must
 /// not block.
-pub fn start(instances: Vec<vrrp::Instance>, tell: impl FnMut(News) + Send + 'static) -> Result<Ha, String> {
+pub fn start(wanted: vrrp::Elections, tell: impl FnMut(News) + Send + 'static) -> Result<Ha, String> {
     let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
     let wake = Arc::new(wake.map_err(|e| format!("make an event descriptor: {e}"))?);
     let (commands, orders) = mpsc::sync_channel(COMMANDS);
-    let elections = elections::Elections::prepare(instances, Arc::clone(&wake), orders, Box::new(tell))?;
+    let elections = elections::Elections::prepare(wanted, Arc::clone(&wake), orders, Box::new(tell))?;
     let thread = thread::Builder::new().name("ha".into()).spawn(move || elections.run());
     let thread = thread.map_err(|e| format!("start the thread for elections: {e}"))?;
     Ok(Ha { commands, wake, thread })

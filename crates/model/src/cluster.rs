@@ -11,7 +11,7 @@ pub struct Cluster {
     /// Virtual services; keys and names are unique.
     pub services: Vec<Service>,
     /// VRRP instances; names, and virtual routers of a family on an interface, are unique, and so are their addresses.
-    pub vrrp: Vec<vrrp::Instance>,
+    pub vrrp: vrrp::Elections,
 }
 
 /// Node-wide settings. `None` where the file says nothing; the command line wins over the file.

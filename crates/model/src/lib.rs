@@ -3,6 +3,7 @@
 //! Whatever the operator wrote, in whatever format, becomes one [`Cluster`]; everything after `config` knows no other.
 //! A value of these types is valid by construction or by `config`'s resolve step: no code checks a range again.
 
+mod account;
 mod address;
 mod check;
 mod cluster;
@@ -11,6 +12,7 @@ mod scheduler;
 mod service;
 pub mod vrrp;
 
+pub use account::Account;
 pub use address::{Prefix, PrefixError};
 pub use check::{Body, Check, Http, HttpMethod, Probe, Rhythm, Script, StatusSet};
 pub use cluster::{

@@ -1,5 +1,12 @@
 //! A VRRP instance as it was configured: who it is, what it owns when it is master, and how it plays its part.
 
+mod track;
+
+pub use track::{
+    Elections, File, Initial, LinkDelays, ParameterMatch, Process, Quorum, ScriptRhythm, SyncGroup, Target, Track,
+    Tracker,
+};
+
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -277,6 +284,10 @@ pub struct Instance {
     pub answer_lower: bool,
     /// The sync group it belongs to.
     pub group: Option<String>,
+    /// Whether it may not be master while its interface is down (`dont_track_primary` says no).
+    pub needs_interface: bool,
+    /// What else it follows; a target once at most.
+    pub tracks: Vec<Track>,
 }
 
 impl Instance {
@@ -299,6 +310,8 @@ impl Instance {
             rounds: Rounds::default(),
             answer_lower: true,
             group: None,
+            needs_interface: true,
+            tracks: Vec::new(),
         }
     }
 

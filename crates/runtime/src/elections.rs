@@ -13,6 +13,7 @@ const NEWS: usize = 1024;
 /// The instances of this node, and the thread that speaks for them.
 #[derive(Default)]
 pub(crate) struct Elections {
+    wanted: vrrp::Elections,
     standings: Vec<Standing>,
     ha: Option<Ha>,
     ready: bool,
@@ -37,8 +38,10 @@ pub(crate) enum Told {
 
 impl Elections {
     /// Begins to hold elections; gives where news come from.
-    pub(crate) fn start(&mut self, instances: &[vrrp::Instance], now: Instant) -> Result<mpsc::Receiver<News>, String> {
+    pub(crate) fn start(&mut self, wanted: &vrrp::Elections, now: Instant) -> Result<mpsc::Receiver<News>, String> {
         let (tell, news) = mpsc::channel(NEWS);
+        self.wanted = wanted.clone();
+        let instances = &wanted.instances;
         if instances.is_empty() {
             return Ok(news);
         }
@@ -52,15 +55,15 @@ impl Elections {
                 since: now,
             })
             .collect();
-        let ha = evenkeel_ha::start(instances.to_vec(), move |one| drop(tell.try_send(one)));
+        let ha = evenkeel_ha::start(wanted.clone(), move |one| drop(tell.try_send(one)));
         self.ha = Some(ha.map_err(|why| format!("cannot hold VRRP elections: {why}"))?);
         Ok(news)
     }
 
     /// What of these instances takes a restart, as a sentence.
-    pub(crate) fn difference(&self, instances: &[vrrp::Instance]) -> Option<String> {
-        let same = self.standings.iter().map(|standing| &standing.instance).eq(instances);
-        (!same).then(|| "VRRP goes on as it was until a restart; the files say something else about it".to_owned())
+    pub(crate) fn difference(&self, wanted: &vrrp::Elections) -> Option<String> {
+        (self.wanted != *wanted)
+            .then(|| "VRRP goes on as it was until a restart; the files say something else about it".to_owned())
     }
 
     /// This node can serve: it may replace a working master.

@@ -34,7 +34,7 @@ pub fn to_toml(cluster: &Cluster) -> String {
     for one in &cluster.services {
         service(one, shared.is_some(), &mut text);
     }
-    for instance in &cluster.vrrp {
+    for instance in &cluster.vrrp.instances {
         super::vrrp::write(instance, &mut text);
     }
     text
