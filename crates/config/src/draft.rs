@@ -35,6 +35,8 @@ pub(crate) struct Draft {
     pub(crate) trackers: Vec<vrrp::Tracker>,
     /// Until backups begin to count; the longest of all files.
     pub(crate) startup_delay: Duration,
+    /// What stays on the node.
+    pub(crate) fixed: vrrp::Fixed,
 }
 
 /// A VRRP instance and where its parts were written.
@@ -104,6 +106,9 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     into.groups.extend(other.groups);
     into.trackers.extend(other.trackers);
     into.startup_delay = into.startup_delay.max(other.startup_delay);
+    into.fixed.addresses.extend(other.fixed.addresses);
+    into.fixed.routes.extend(other.fixed.routes);
+    into.fixed.rules.extend(other.fixed.rules);
 }
 
 fn setting<T: PartialEq + Debug>(
@@ -153,6 +158,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             groups: draft.groups,
             trackers: draft.trackers,
             startup_delay: draft.startup_delay,
+            fixed: draft.fixed,
         },
     }
 }

@@ -1,7 +1,13 @@
 //! A VRRP instance as it was configured: who it is, what it owns when it is master, and how it plays its part.
 
+mod route;
+mod rule;
 mod track;
 
+pub use route::{
+    Encap, Hop, Metric, MetricValue, PROTOCOL, Placement, Route, RouteKind, SCOPE_GLOBAL, TABLE_MAIN, TunnelKey,
+};
+pub use rule::{Action, Rule};
 pub use track::{
     Elections, File, Initial, LinkDelays, ParameterMatch, Process, Quorum, ScriptRhythm, SyncGroup, Target, Track,
     Tracker,
@@ -240,6 +246,60 @@ pub struct Vip {
     pub interface: Option<String>,
     /// Label of an IPv4 address.
     pub label: Option<String>,
+    /// What few addresses need.
+    pub options: VipOptions,
+}
+
+/// What few addresses need.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VipOptions {
+    /// The kernel's scope; `None`: global. IPv4 only.
+    pub scope: Option<u8>,
+    /// The broadcast address of an IPv4 address.
+    pub broadcast: Option<Ipv4Addr>,
+    /// The far end of a point-to-point link; the prefix is then its.
+    pub peer: Option<IpAddr>,
+    /// Seconds for which this host chooses it as a source; `None`: as long as it is there. IPv6 only.
+    pub preferred: Option<u32>,
+    /// Whether a duplicate is looked for before it is used. IPv6 only.
+    pub detect_duplicates: bool,
+    /// It is the home address of mobile IPv6.
+    pub home: bool,
+    /// Temporary addresses are made from it. IPv6 only.
+    pub temporary: bool,
+    /// No route to its prefix comes with it.
+    pub no_prefix_route: bool,
+    /// A multicast address whose group is joined.
+    pub join: bool,
+    /// The instance does not care for its interface.
+    pub untracked: bool,
+    /// Instances that are at fault without its interface, of an address that stays.
+    pub track_group: Option<String>,
+}
+
+/// What stays on the node, whoever is master.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fixed {
+    /// Addresses; each names its interface.
+    pub addresses: Vec<Vip>,
+    /// Routes, made after the addresses.
+    pub routes: Vec<Route>,
+    /// Rules, made after the routes.
+    pub rules: Vec<Rule>,
+}
+
+impl Fixed {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.routes.is_empty() && self.rules.is_empty()
+    }
+}
+
+impl Vip {
+    /// An address with nothing but a prefix.
+    pub fn new(address: IpAddr, prefix: u8) -> Vip {
+        Vip { address, prefix, interface: None, label: None, options: VipOptions::default() }
+    }
 }
 
 impl fmt::Display for Vip {
@@ -272,6 +332,10 @@ pub struct Instance {
     pub addresses: Vec<Vip>,
     /// Addresses that move along without being advertised.
     pub excluded: Vec<Vip>,
+    /// Routes that move along, made after the addresses.
+    pub routes: Vec<Route>,
+    /// Rules that move along, made after the routes.
+    pub rules: Vec<Rule>,
     /// Of version 2.
     pub authentication: Authentication,
     /// How it reaches the others.
@@ -304,6 +368,8 @@ impl Instance {
             preempt: Preempt::After(Duration::ZERO),
             addresses,
             excluded: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
             authentication: Authentication::None,
             reach: Reach::Multicast,
             source: None,

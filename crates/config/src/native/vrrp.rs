@@ -246,7 +246,7 @@ fn vip(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Spanned<Vip>> {
         let message = format!("an address of this family has a prefix of 0 to {bits} bits");
         out.push(Diagnostic::error(codes::ADDRESS, text.span, message));
     }
-    prefix.map(|prefix| Spanned::new(Vip { address, prefix, interface: None, label: None }, text.span))
+    prefix.map(|prefix| Spanned::new(Vip::new(address, prefix), text.span))
 }
 
 /// What is advertised is of one family, and the first of IPv6 is link-local (RFC 9568 5.2.9).

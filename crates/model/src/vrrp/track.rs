@@ -1,7 +1,7 @@
 //! What elections follow besides packets: interfaces, scripts, files, processes and BFD sessions, whose state makes an
 //! instance unfit or changes its priority.
 
-use super::Instance;
+use super::{Fixed, Instance};
 use crate::{Account, Script};
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -17,6 +17,8 @@ pub struct Elections {
     /// From the start of the daemon until a backup begins to count the time without a master
     /// (`vrrp_startup_delay`).
     pub startup_delay: Duration,
+    /// Addresses, routes and rules that stay on the node, whoever is master.
+    pub fixed: Fixed,
 }
 
 /// A sync group's own words. Its members are the instances that name it.

@@ -5,7 +5,7 @@ use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState};
 use crate::draft::VrrpDraft;
 use evenkeel_model::vrrp::{
     AdvertInterval, Authentication, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds, Version, Vip,
-    Vrid, secret,
+    VipOptions, Vrid, secret,
 };
 use evenkeel_source::{Span, Spanned};
 use std::time::Duration;
@@ -55,6 +55,7 @@ fn vip(from: &VrrpAddress) -> Vip {
         prefix: from.prefix,
         interface: from.interface.as_ref().map(|name| name.value.clone()),
         label: from.label.as_ref().map(|label| label.value.clone()),
+        options: VipOptions::default(),
     }
 }
 
