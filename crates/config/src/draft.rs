@@ -4,6 +4,9 @@
 //! each other, weights without effect) is judged here, for every format alike.
 
 mod elections;
+mod notify;
+
+pub(crate) use notify::NotifyDraft;
 
 use crate::{codes, keepalived::vrrp::Vrrp};
 use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight, vrrp};
@@ -37,6 +40,8 @@ pub(crate) struct Draft {
     pub(crate) startup_delay: Duration,
     /// What stays on the node.
     pub(crate) fixed: vrrp::Fixed,
+    /// Who is told of changes.
+    pub(crate) notify: NotifyDraft,
 }
 
 /// A VRRP instance and where its parts were written.
@@ -109,6 +114,7 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     into.fixed.addresses.extend(other.fixed.addresses);
     into.fixed.routes.extend(other.fixed.routes);
     into.fixed.rules.extend(other.fixed.rules);
+    into.notify.merge(other.notify, out);
 }
 
 fn setting<T: PartialEq + Debug>(
@@ -160,6 +166,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             startup_delay: draft.startup_delay,
             fixed: draft.fixed,
         },
+        notify: draft.notify.resolve(),
     }
 }
 

@@ -10,7 +10,7 @@ use evenkeel_model::{
     Alerts, Behaviour, Body, Check, Cluster, ExpireGone, Fallback, FallbackCommand, Family, Forwarding, GueChecksum,
     HashFlags, Http, HttpMethod, Match, OnFail, Persistence, PersistenceEngine, Prefix, Probe, Protocol, RealServer,
     Rhythm, Scheduler, Script, Service, ServiceKey, Settings, Sources, StartState, StatusSet, Thresholds, Timeouts,
-    Tunnel, Weight, vrrp::Elections,
+    Tunnel, Weight,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use std::{
@@ -338,7 +338,7 @@ fn unique(mut cluster: Cluster) -> Cluster {
 
 fn cluster() -> impl Strategy<Value = Cluster> {
     (settings(), vec(service(), 0..4))
-        .prop_map(|(settings, services)| unique(Cluster { settings, services, vrrp: Elections::default() }))
+        .prop_map(|(settings, services)| unique(Cluster { settings, services, ..Cluster::default() }))
 }
 
 proptest! {

@@ -8,6 +8,7 @@ mod address;
 mod check;
 mod cluster;
 mod forwarding;
+pub mod notify;
 mod scheduler;
 mod service;
 pub mod vrrp;
@@ -20,6 +21,7 @@ pub use cluster::{
     StartState, Timeouts,
 };
 pub use forwarding::{Forwarding, GueChecksum, Tunnel};
+pub use notify::Notify;
 pub use scheduler::{HashFlags, Scheduler, SchedulerError};
 pub use service::{
     Family, Match, MatchError, Persistence, PersistenceEngine, Protocol, ServiceKey, Thresholds, Weight,

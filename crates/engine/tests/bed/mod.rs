@@ -12,8 +12,7 @@ use evenkeel_health::{Reason, Verdict};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::{
     Behaviour, Body, Check, Cluster, Fallback, Forwarding, Http, HttpMethod, OnFail, Probe, Protocol, RealServer,
-    Rhythm, Scheduler, Service, ServiceKey, Settings, Sources, StartState, StatusSet, Thresholds, Weight,
-    vrrp::Elections,
+    Rhythm, Scheduler, Service, ServiceKey, Sources, StartState, StatusSet, Thresholds, Weight, vrrp::Elections,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -481,7 +480,7 @@ pub fn service(name: &str, vip: &str, real_servers: Vec<RealServer>) -> Service 
 }
 
 pub fn cluster(services: Vec<Service>) -> Cluster {
-    Cluster { settings: Settings::default(), services, vrrp: Elections::default() }
+    Cluster { services, ..Cluster::default() }
 }
 
 /// An address of the host itself.

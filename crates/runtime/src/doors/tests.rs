@@ -1,6 +1,6 @@
 use super::*;
 use crate::memory::{MemoryPath, Pins};
-use evenkeel_model::{Cluster, Settings, vrrp::Elections};
+use evenkeel_model::{Cluster, Settings};
 
 fn host(interfaces: &[(&str, u32)]) -> Vec<Numbered> {
     let one = |(name, index): &(&str, u32)| Numbered {
@@ -20,7 +20,7 @@ fn host(interfaces: &[(&str, u32)]) -> Vec<Numbered> {
 
 fn cluster(interfaces: &[&str]) -> Cluster {
     let interfaces = interfaces.iter().map(|i| (*i).to_owned()).collect();
-    Cluster { settings: Settings { interfaces, ..Settings::default() }, services: vec![], vrrp: Elections::default() }
+    Cluster { settings: Settings { interfaces, ..Settings::default() }, ..Cluster::default() }
 }
 
 fn want(doors: &mut Doors, cluster: &Cluster) {
