@@ -3,6 +3,7 @@
 //! Everything here is synchronous and small. Whatever changes a thread (its namespace, its working directory) is done
 //! on a thread made for it.
 
+mod account;
 mod bpffs;
 pub mod child;
 pub mod clock;
@@ -17,8 +18,10 @@ mod pid_file;
 mod realtime;
 mod runtime_dir;
 mod sysctl;
+pub mod trust;
 mod usage;
 
+pub use account::Ids;
 pub use bpffs::{Bpffs, holds_pins, lasting_bpffs, remove_bpffs};
 pub use clock::Clock;
 pub use descriptors::close_inherited;

@@ -12,7 +12,7 @@ use evenkeel_health::{Reason, Verdict};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::{
     Behaviour, Body, Check, Cluster, Fallback, Forwarding, Http, HttpMethod, OnFail, Probe, Protocol, RealServer,
-    Rhythm, Scheduler, Service, ServiceKey, Sources, StartState, StatusSet, Thresholds, Weight, vrrp::Elections,
+    Rhythm, Scheduler, Service, ServiceKey, Sources, StartState, StatusSet, Thresholds, Weight,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
