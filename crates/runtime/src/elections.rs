@@ -160,6 +160,8 @@ fn sentence(why: &Why) -> String {
         Why::Group => "its sync group did".to_owned(),
         Why::Frozen { silent } => format!("this host stood still for {} ms", silent.as_millis()),
         Why::Broken => "its interface is down".to_owned(),
+        Why::Unknown => "it waits until all it tracks was looked at".to_owned(),
+        Why::Known => "all it tracks was looked at".to_owned(),
         Why::GroupBroken => "another member of its sync group is at fault".to_owned(),
         Why::NoAddress => "its interface has no address to send from".to_owned(),
         Why::Mended => "what was wrong is mended".to_owned(),

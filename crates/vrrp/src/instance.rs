@@ -66,6 +66,11 @@ pub enum Input {
     Broken(bool),
     /// Another member of its sync group is broken, or no longer.
     GroupBroken(bool),
+    /// Of something tracked nothing was seen yet, or no longer: it does not begin before it is. One that plays its part
+    /// already goes on.
+    Unknown(bool),
+    /// It begins no wait for a master's silence before this time.
+    NotBefore(Instant),
     /// What is tracked adds or takes so much.
     Adjust(i32),
     /// Whether it may replace a working master: its services are loaded and checked.
@@ -161,6 +166,10 @@ pub enum Why {
     },
     /// What it tracks is broken.
     Broken,
+    /// Of something it tracks nothing was seen yet.
+    Unknown,
+    /// All it tracks was seen.
+    Known,
     /// Another member of its sync group is broken.
     GroupBroken,
     /// Its interface has no address to send from.
@@ -207,7 +216,9 @@ pub struct Instance {
     adjustment: i32,
     address: Option<IpAddr>,
     broken: bool,
+    unknown: bool,
     group_broken: bool,
+    not_before: Instant,
     ready: bool,
     state: State,
 }
@@ -273,7 +284,9 @@ impl Instance {
             adjustment: 0,
             address: None,
             broken: false,
+            unknown: false,
             group_broken: false,
+            not_before: Instant::START,
             ready: true,
             state: State::Stopped,
         }
@@ -341,21 +354,40 @@ impl Instance {
     /// Begins to wait for `intervals` of `interval`.
     fn wait(&mut self, now: Instant, intervals: u8, interval: Duration, why: Why, out: &mut Outbox<Output>) {
         let pending = Pending::Silence { intervals };
-        let waiting =
-            Waiting { interval, since: now, pending, late: 0, master: None, preempt_at: None, owes_word: false };
+        let waiting = Waiting {
+            interval,
+            since: now.max(self.not_before),
+            pending,
+            late: 0,
+            master: None,
+            preempt_at: None,
+            owes_word: false,
+        };
         self.turn(State::Backup(waiting), why, out);
     }
 
     /// Where it stands when nothing is known of others.
     fn begin(&mut self, now: Instant, why: Why, out: &mut Outbox<Output>) {
-        match self.obstacle() {
+        match self.obstacle().or(self.unknown.then_some(Why::Unknown)) {
             Some(obstacle) => self.turn(State::Fault, obstacle, out),
-            None if self.priority() == Priority::OWNER && !self.settings.grouped => self.rule(now, Why::Owner, out),
+            None if self.priority() == Priority::OWNER && !self.settings.grouped && now >= self.not_before => {
+                self.rule(now, Why::Owner, out)
+            }
             None => {
                 self.wait(now, self.settings.down_adverts, self.settings.interval, why, out);
                 if self.priority() == Priority::OWNER {
-                    self.stand(now, Why::Owner, out);
+                    self.claim(now, out);
                 }
+            }
+        }
+    }
+
+    /// An owner waits for nobody, but perhaps for its node.
+    fn claim(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        match &mut self.state {
+            State::Backup(waiting) if now < self.not_before => waiting.pending = Pending::Late(self.not_before),
+            State::Backup(_) | State::Stopped | State::Fault | State::Master(_) | State::Leaving { .. } => {
+                self.stand(now, Why::Owner, out);
             }
         }
     }
@@ -609,6 +641,13 @@ impl Machine for Instance {
                 self.group_broken = broken;
                 self.judge_fitness(now, out);
             }
+            Input::Unknown(unknown) => {
+                let known = std::mem::replace(&mut self.unknown, unknown) && !unknown;
+                if known && matches!(self.state, State::Fault) && self.obstacle().is_none() {
+                    self.begin(now, Why::Known, out);
+                }
+            }
+            Input::NotBefore(at) => self.not_before = at,
             Input::Adjust(by) => self.adjustment = by,
             Input::Ready(ready) => self.ready = ready,
             Input::GroupElected => {

@@ -23,6 +23,7 @@ mod receive;
 mod router;
 mod statistics;
 mod timers;
+pub mod track;
 mod transmit;
 
 pub use instance::{Input, Instance, LATE, LATE_BOUND, Notice, Output, Role, Settings, Why};

@@ -140,6 +140,8 @@ impl Machine for Router {
             | Input::Stop { .. }
             | Input::Heard(_)
             | Input::GroupBroken(_)
+            | Input::Unknown(_)
+            | Input::NotBefore(_)
             | Input::Adjust(_)
             | Input::Ready(_)
             | Input::GroupElected
