@@ -35,7 +35,13 @@ impl Links {
                 None => self.addresses.push(address),
             },
             Event::AddressGone(address) => self.addresses.retain(|known| !is_same(known, &address)),
-            Event::Route(_) | Event::RouteGone(_) | Event::Neighbour(_) | Event::NeighbourGone(_) | Event::Overrun => {
+            Event::Route(_)
+            | Event::RouteGone(_)
+            | Event::Rule(_)
+            | Event::RuleGone(_)
+            | Event::Neighbour(_)
+            | Event::NeighbourGone(_)
+            | Event::Overrun => {
                 return false;
             }
         }

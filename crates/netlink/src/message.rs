@@ -74,12 +74,24 @@ impl Request {
         self.padded()
     }
 
+    /// What stands behind the header: attributes for a place of their own.
+    pub(crate) fn into_payload(mut self) -> Vec<u8> {
+        self.bytes.split_off(HEADER)
+    }
+
     /// The finished message with its sequence number.
     pub(crate) fn finish(mut self, sequence: u32) -> Vec<u8> {
         let length = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         self.bytes[0..4].copy_from_slice(&length.to_ne_bytes());
         self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
         self.bytes
+    }
+}
+
+/// Gives a finished message another sequence number.
+pub(crate) fn renumber(message: &mut [u8], sequence: u32) {
+    if let Some(place) = message.get_mut(8..12) {
+        place.copy_from_slice(&sequence.to_ne_bytes());
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the kernel tells by itself: changes of links, addresses, routes and neighbours.
+//! What the kernel tells by itself: changes of links, addresses, routes, rules and neighbours.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -13,6 +13,7 @@ use crate::{
     link::{Link, read_index, read_link},
     message::{Message, messages, u8_at},
     neighbour::{Neighbour, read_neighbour},
+    order::rule_protocol,
     route::{RouteEntry, read_route},
     socket::{in_namespace, route_socket, set_option},
 };
@@ -20,6 +21,8 @@ use crate::{
 const BUFFER: usize = 64 * 1024;
 /// Room for a burst, as a link with many addresses going down makes one.
 const RECEIVE_BUFFER: libc::c_int = 4 * 1024 * 1024;
+/// RTNLGRP_IPV6_RULE as a bit.
+const IPV6_RULES: libc::c_int = 1 << 18;
 /// Datagrams read in one call, so that a flood does not starve the caller's loop.
 const BATCH: usize = 256;
 
@@ -38,6 +41,10 @@ pub enum Event {
     Route(RouteEntry),
     /// A route is gone.
     RouteGone(RouteEntry),
+    /// A rule is new; who made it, by the kernel's number.
+    Rule(u8),
+    /// A rule is gone; who had made it, by the kernel's number.
+    RuleGone(u8),
     /// A neighbour is new or changed.
     Neighbour(Neighbour),
     /// A neighbour is gone.
@@ -60,6 +67,8 @@ impl Monitor {
             | libc::RTMGRP_NEIGH
             | libc::RTMGRP_IPV4_IFADDR
             | libc::RTMGRP_IPV4_ROUTE
+            | libc::RTMGRP_IPV4_RULE
+            | IPV6_RULES
             | libc::RTMGRP_IPV6_IFADDR
             | libc::RTMGRP_IPV6_ROUTE;
         let socket = route_socket(groups.cast_unsigned(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
@@ -110,6 +119,8 @@ fn event(message: Message<'_>) -> Option<Event> {
         libc::RTM_DELADDR => read_address(message).map(Event::AddressGone),
         libc::RTM_NEWROUTE => read_route(message).map(Event::Route),
         libc::RTM_DELROUTE => read_route(message).map(Event::RouteGone),
+        libc::RTM_NEWRULE => Some(Event::Rule(rule_protocol(message.body))),
+        libc::RTM_DELRULE => Some(Event::RuleGone(rule_protocol(message.body))),
         libc::RTM_NEWNEIGH => read_neighbour(message).map(Event::Neighbour),
         libc::RTM_DELNEIGH => read_neighbour(message).map(Event::NeighbourGone),
         _ => None,

@@ -63,6 +63,8 @@ pub struct RouteEntry {
     pub table: u32,
     /// The gateway is on the link although no prefix says so.
     pub onlink: bool,
+    /// Who made it, by the kernel's number.
+    pub protocol: u8,
     /// Of several next hops: the interfaces and routers of all but the first. Read only; no route is made with them.
     pub more_gateways: Vec<(u32, IpAddr)>,
 }
@@ -79,6 +81,7 @@ impl RouteEntry {
             metric: None,
             table: u32::from(libc::RT_TABLE_MAIN),
             onlink: false,
+            protocol: libc::RTPROT_STATIC,
             more_gateways: Vec::new(),
         }
     }
@@ -110,7 +113,7 @@ impl RouteEntry {
         body[1] = self.destination.length();
         body[4] = u8::try_from(self.table).unwrap_or(libc::RT_TABLE_UNSPEC);
         if kind == libc::RTM_NEWROUTE {
-            body[5] = libc::RTPROT_STATIC;
+            body[5] = self.protocol;
         }
         let (kind_byte, scope) = match self.kind {
             RouteKind::Unicast if self.gateway.is_none() => (libc::RTN_UNICAST, libc::RT_SCOPE_LINK),
@@ -152,7 +155,7 @@ impl RouteEntry {
 }
 
 /// struct rtvia: a gateway of the other family.
-fn via(gateway: IpAddr) -> Vec<u8> {
+pub(crate) fn via(gateway: IpAddr) -> Vec<u8> {
     let mut bytes = u16::from(family(gateway)).to_ne_bytes().to_vec();
     match gateway {
         IpAddr::V4(a) => bytes.extend(a.octets()),
@@ -241,6 +244,7 @@ fn read(message: Message<'_>) -> Option<RouteEntry> {
     let mut destination = any;
     let mut entry = RouteEntry::new(Prefix::new(any, 0).ok()?);
     entry.table = u32::from(u8_at(body, 4)?);
+    entry.protocol = u8_at(body, 5)?;
     entry.kind = match u8_at(body, 7)? {
         libc::RTN_UNICAST => RouteKind::Unicast,
         libc::RTN_LOCAL => RouteKind::Local,

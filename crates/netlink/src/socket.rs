@@ -19,7 +19,7 @@ use rustix::{
 
 use crate::{
     error::Error,
-    message::{Message, Request, attributes, messages, text, u32_at},
+    message::{Message, Request, attributes, messages, renumber, text, u32_at},
 };
 
 const BUFFER: usize = 64 * 1024;
@@ -85,17 +85,29 @@ impl Netlink {
         &mut self,
         what: &str,
         request: Request,
+        take: impl FnMut(Message<'_>),
+    ) -> Result<bool, Error> {
+        self.exchange_bytes(&("", what), &mut request.finish(0), take)
+    }
+
+    /// The same with a message that is finished but for its sequence number. `what` is named in two parts, so that
+    /// nothing is built where nothing fails.
+    pub(crate) fn exchange_bytes(
+        &mut self,
+        what: &(&str, &str),
+        bytes: &mut [u8],
         mut take: impl FnMut(Message<'_>),
     ) -> Result<bool, Error> {
+        let what = || format!("{} {}", what.0, what.1).trim_start().to_owned();
         self.sequence = self.sequence.wrapping_add(1).max(1);
-        let bytes = request.finish(self.sequence);
-        send(&self.socket, &bytes, SendFlags::empty()).map_err(|e| Error::new(what, e))?;
+        renumber(bytes, self.sequence);
+        send(&self.socket, bytes, SendFlags::empty()).map_err(|e| Error::new(what(), e))?;
         let mut consistent = true;
         loop {
             let length = match recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::empty()) {
                 Ok((length, _)) => length,
                 Err(Errno::INTR) => continue,
-                Err(e) => return Err(Error::new(what, e)),
+                Err(e) => return Err(Error::new(what(), e)),
             };
             for message in messages(self.buffer.get(..length).unwrap_or_default()) {
                 // Answers to an earlier request that failed half-way are not ours.
@@ -148,7 +160,7 @@ impl Netlink {
 }
 
 /// The kernel's last word on a request: an acknowledgement, or why not.
-fn verdict(what: &str, message: Message<'_>) -> Result<(), Error> {
+fn verdict(what: impl Fn() -> String, message: Message<'_>) -> Result<(), Error> {
     let code = u32_at(message.body, 0).map_or(0, u32::cast_signed);
     if code >= 0 {
         return Ok(());
@@ -157,7 +169,7 @@ fn verdict(what: &str, message: Message<'_>) -> Result<(), Error> {
     let hint = (i32::from(message.kind) == libc::NLMSG_ERROR && i32::from(message.flags) & 0x200 != 0)
         .then(|| attributes(message.body, 20).find(|(kind, _)| *kind == NLMSGERR_ATTR_MSG).and_then(|(_, v)| text(v)))
         .flatten();
-    Err(Error::new(what, io::Error::from_raw_os_error(code.saturating_neg())).with_hint(hint))
+    Err(Error::new(what(), io::Error::from_raw_os_error(code.saturating_neg())).with_hint(hint))
 }
 
 /// A routing socket that listens to the multicast `groups`.

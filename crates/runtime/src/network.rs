@@ -385,7 +385,7 @@ fn touches_interfaces(event: &Event) -> bool {
     match event {
         Event::Link(_) | Event::LinkGone(_) | Event::Address(_) | Event::AddressGone(_) | Event::Overrun => true,
         Event::Route(route) | Event::RouteGone(route) => route.destination.length() == 0,
-        Event::Neighbour(_) | Event::NeighbourGone(_) => false,
+        Event::Neighbour(_) | Event::NeighbourGone(_) | Event::Rule(_) | Event::RuleGone(_) => false,
     }
 }
 

@@ -45,6 +45,7 @@ impl NextHops {
                 self.sources_at.get_or_insert(now + SOURCE_DELAY);
             }
             Event::Route(route) | Event::RouteGone(route) => self.ask_within(route.destination),
+            Event::Rule(_) | Event::RuleGone(_) => self.to_ask.extend(self.targets.keys().copied()),
             Event::Neighbour(neighbour) => self.neighbour(now, neighbour, out),
             Event::NeighbourGone(neighbour) => {
                 self.known.remove(&(neighbour.ifindex, neighbour.address));

@@ -83,9 +83,13 @@ impl Gateways {
                 self.known.retain(|(ifindex, _)| ifindex != index);
                 false
             }
-            Event::Route(_) | Event::RouteGone(_) | Event::Neighbour(_) | Event::Address(_) | Event::AddressGone(_) => {
-                false
-            }
+            Event::Route(_)
+            | Event::RouteGone(_)
+            | Event::Rule(_)
+            | Event::RuleGone(_)
+            | Event::Neighbour(_)
+            | Event::Address(_)
+            | Event::AddressGone(_) => false,
         };
         if soon && let Some(at) = self.at {
             let soonest = self.last.map_or(now, |last| (last + SPACING).max(now));

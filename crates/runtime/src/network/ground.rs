@@ -61,9 +61,13 @@ impl Ground {
                 all.retain(|old| old.address != address.address);
                 all.len() != before
             }
-            Event::Route(_) | Event::RouteGone(_) | Event::Neighbour(_) | Event::NeighbourGone(_) | Event::Overrun => {
-                false
-            }
+            Event::Route(_)
+            | Event::RouteGone(_)
+            | Event::Rule(_)
+            | Event::RuleGone(_)
+            | Event::Neighbour(_)
+            | Event::NeighbourGone(_)
+            | Event::Overrun => false,
         }
     }
 
