@@ -15,6 +15,9 @@ const IFA_PROTO: u16 = 11;
 const IFADDR: usize = 8;
 /// Seconds that an address without a lifetime has.
 const FOREVER: u32 = u32::MAX;
+/// Flags that somebody asks for, rather than the kernel.
+const ASKED_FOR: u32 =
+    libc::IFA_F_HOMEADDRESS | libc::IFA_F_MANAGETEMPADDR | libc::IFA_F_NOPREFIXROUTE | libc::IFA_F_MCAUTOJOIN;
 
 /// An address on an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,12 @@ pub struct Address {
     pub broadcast: Option<Ipv4Addr>,
     /// For how long it stays, in whole seconds; `None`: until somebody deletes it. Of one that is read: what is left.
     pub lifetime: Option<Duration>,
+    /// For how long the host chooses it as a source, in whole seconds; `None`: as long as it is there.
+    pub preferred: Option<Duration>,
+    /// The far end of a point-to-point link, whose prefix it then is.
+    pub peer: Option<IpAddr>,
+    /// Home address, no route to the prefix and the like: those of the kernel's IFA_F_ flags that are asked for.
+    pub flags: u32,
 }
 
 impl Address {
@@ -61,6 +70,9 @@ impl Address {
             secondary: false,
             broadcast: None,
             lifetime: None,
+            preferred: None,
+            peer: None,
+            flags: 0,
         }
     }
 
@@ -74,7 +86,11 @@ impl Address {
         body[4..8].copy_from_slice(&self.ifindex.to_ne_bytes());
         let mut request = Request::new(kind, flags | libc::NLM_F_ACK, &body)
             .address(libc::IFA_LOCAL, self.address)
-            .address(libc::IFA_ADDRESS, self.address);
+            .address(libc::IFA_ADDRESS, self.peer.unwrap_or(self.address));
+        if self.flags != 0 {
+            // It stands for those of the header too.
+            request = request.u32(libc::IFA_FLAGS, nodad | (self.flags & ASKED_FOR));
+        }
         if let Some(label) = &self.label {
             request = request.text(libc::IFA_LABEL, label);
         }
@@ -84,10 +100,13 @@ impl Address {
         if let Some(broadcast) = self.broadcast {
             request = request.address(libc::IFA_BROADCAST, broadcast.into());
         }
-        if let Some(lifetime) = self.lifetime {
+        if self.lifetime.is_some() || self.preferred.is_some() {
             // struct ifa_cacheinfo: preferred, valid, and two times that only the kernel writes.
-            let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(FOREVER - 1).to_ne_bytes();
-            request = request.attribute(libc::IFA_CACHEINFO, &[seconds, seconds, [0; 4], [0; 4]].concat());
+            let seconds = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(FOREVER - 1);
+            let valid = self.lifetime.map_or(FOREVER, seconds);
+            let preferred = self.preferred.map_or(valid, |time| seconds(time).min(valid));
+            let times = [preferred.to_ne_bytes(), valid.to_ne_bytes(), [0; 4], [0; 4]];
+            request = request.attribute(libc::IFA_CACHEINFO, &times.concat());
         }
         request
     }
@@ -148,6 +167,8 @@ pub(crate) fn read_address(message: Message<'_>) -> Option<Address> {
             libc::IFA_CACHEINFO => {
                 let valid = u32_at(value, 4).filter(|seconds| *seconds != FOREVER);
                 found.lifetime = valid.map(|seconds| Duration::from_secs(seconds.into()));
+                let preferred = u32_at(value, 0).filter(|seconds| *seconds != FOREVER);
+                found.preferred = preferred.map(|seconds| Duration::from_secs(seconds.into()));
             }
             IFA_PROTO => found.protocol = u8_at(value, 0).filter(|protocol| *protocol != 0),
             _ => {}
@@ -155,6 +176,8 @@ pub(crate) fn read_address(message: Message<'_>) -> Option<Address> {
     }
     // IFA_ADDRESS is the far end of a point-to-point interface; IFA_LOCAL, where present, is ours.
     found.address = local.or(remote)?;
+    found.peer = remote.filter(|remote| *remote != found.address);
+    found.flags = flags & ASKED_FOR;
     found.nodad = flags & libc::IFA_F_NODAD != 0;
     found.tentative = flags & libc::IFA_F_TENTATIVE != 0;
     found.duplicate = flags & libc::IFA_F_DADFAILED != 0;
