@@ -10,6 +10,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("busybox-static", "programs inside the 6.1 guest"),
     ("curl", "an independent client"),
     ("ethtool", "offload settings of the test links"),
+    ("frr", "the other ends of BFD and VRRP"),
     ("g++", "libFuzzer, which the fuzz targets are linked with"),
     ("iperf3", "throughput"),
     ("iproute2", "an independent view of links and addresses"),

@@ -40,6 +40,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("evenkeel-source", Layer::Vocabulary),
     ("evenkeel-wire", Layer::Wire),
     ("evenkeel-dataplane", Layer::Wire),
+    ("evenkeel-bfd", Layer::Protocol),
     ("evenkeel-ftp", Layer::Protocol),
     ("evenkeel-health", Layer::Protocol),
     ("evenkeel-heartbeat", Layer::Protocol),

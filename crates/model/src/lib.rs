@@ -5,6 +5,7 @@
 
 mod account;
 mod address;
+pub mod bfd;
 mod check;
 mod cluster;
 mod forwarding;

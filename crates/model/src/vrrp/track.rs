@@ -2,7 +2,7 @@
 //! instance unfit or changes its priority.
 
 use super::{Fixed, Instance};
-use crate::{Account, Script};
+use crate::{Account, Script, bfd};
 use std::{fmt, path::PathBuf, time::Duration};
 
 /// Everything a node's elections are held by.
@@ -14,6 +14,8 @@ pub struct Elections {
     pub groups: Vec<SyncGroup>,
     /// What can be tracked; each target once. Interfaces need no entry, unless with delays.
     pub trackers: Vec<Tracker>,
+    /// BFD sessions; names, and neighbours with a source and a reach, are unique.
+    pub bfd: Vec<bfd::Session>,
     /// From the start of the daemon until a backup begins to count the time without a master
     /// (`vrrp_startup_delay`).
     pub startup_delay: Duration,
