@@ -116,6 +116,8 @@ codes! {
     VRRP_VERSION = "E0242": "Version 2 of VRRP is for IPv4, counts whole seconds and may have a password; version 3 has \
         IPv6 and hundredths of a second, and no password.";
     SYNC_GROUP = "E0243": "A sync group keeps several instances together; one of its own does nothing.";
+    BFD = "E0250": "A BFD session that cannot be, or not as written: two with one neighbour, an interval that is out of \
+        range, a link-local neighbour without its interface.";
     GROUP = "E0236": "A virtual_server_group that no virtual_server names, or that is named and not there.";
     CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \
         can listen. Use it only while a keepalived peer needs it.";

@@ -3,9 +3,11 @@
 //! A draft's services are complete and in range; what only the whole can tell (duplicates, settings that contradict
 //! each other, weights without effect) is judged here, for every format alike.
 
+mod bfd;
 mod elections;
 mod notify;
 
+pub(crate) use bfd::BfdDraft;
 pub(crate) use notify::NotifyDraft;
 
 use crate::{codes, keepalived::vrrp::Vrrp};
@@ -36,6 +38,8 @@ pub(crate) struct Draft {
     pub(crate) groups: Vec<vrrp::SyncGroup>,
     /// What instances and groups can track.
     pub(crate) trackers: Vec<vrrp::Tracker>,
+    /// BFD sessions.
+    pub(crate) bfd: Vec<BfdDraft>,
     /// Until backups begin to count; the longest of all files.
     pub(crate) startup_delay: Duration,
     /// What stays on the node.
@@ -110,6 +114,7 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     into.elections.extend(other.elections);
     into.groups.extend(other.groups);
     into.trackers.extend(other.trackers);
+    into.bfd.extend(other.bfd);
     into.startup_delay = into.startup_delay.max(other.startup_delay);
     into.fixed.addresses.extend(other.fixed.addresses);
     into.fixed.routes.extend(other.fixed.routes);
@@ -143,6 +148,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
         report_weights(service, out);
     }
     elections::report(&draft.elections, out);
+    bfd::report(&draft.bfd, out);
     let settings = draft.settings;
     Cluster {
         settings: Settings {
@@ -163,6 +169,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             instances: draft.elections.into_iter().filter(|v| !v.broken).map(|v| v.instance).collect(),
             groups: draft.groups,
             trackers: draft.trackers,
+            bfd: draft.bfd.into_iter().filter(|b| !b.broken).map(|b| b.session).collect(),
             startup_delay: draft.startup_delay,
             fixed: draft.fixed,
         },

@@ -16,6 +16,8 @@ pub struct Interval(NonZeroU32);
 impl Interval {
     /// What keepalived has where nothing is written: 10 ms.
     pub const DEFAULT: Interval = Interval(NonZeroU32::new(10_000).expect("it is not 0"));
+    /// The least that is configured: more packets a second than a thousand are no work for a process.
+    pub const LEAST: Interval = Interval(NonZeroU32::new(1_000).expect("it is not 0"));
     /// The least while a session is not up (RFC 5880 6.8.3): 1 s.
     pub const LEAST_IDLE: Interval = Interval(NonZeroU32::new(1_000_000).expect("it is not 0"));
 
@@ -24,6 +26,12 @@ impl Interval {
         let microseconds = u32::try_from(time.as_micros()).ok()?;
         let exact = Duration::from_micros(microseconds.into()) == time;
         NonZeroU32::new(microseconds).filter(|_| exact).map(Interval)
+    }
+
+    /// The nearest that is configured: at least [`Interval::LEAST`].
+    pub fn nearest(time: Duration) -> Interval {
+        let microseconds = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        NonZeroU32::new(microseconds).map_or(Interval::LEAST, |number| Interval(number).max(Interval::LEAST))
     }
 
     /// In microseconds.
@@ -64,6 +72,8 @@ pub struct Session {
     pub neighbour: IpAddr,
     /// Address it sends from; `None`: what the host takes for the way to the neighbour.
     pub source: Option<IpAddr>,
+    /// Where the neighbour is; asked for where its address is link-local.
+    pub interface: Option<String>,
     /// The least time between packets to the neighbour while the session is up (`min_tx`).
     pub transmit: Interval,
     /// The least time between packets from it that this node can bear (`min_rx`).
@@ -85,6 +95,7 @@ impl Session {
             name,
             neighbour,
             source: None,
+            interface: None,
             transmit: Interval::DEFAULT,
             receive: Interval::DEFAULT,
             idle: Interval::LEAST_IDLE,
@@ -105,5 +116,8 @@ mod tests {
         assert_eq!(Interval::new(Duration::ZERO), None);
         assert_eq!(Interval::new(Duration::from_nanos(1_500)), None);
         assert_eq!(Interval::new(Duration::from_secs(4295)), None);
+        assert_eq!(Interval::nearest(Duration::ZERO), Interval::LEAST);
+        assert_eq!(Interval::nearest(Duration::from_nanos(1_500_900)).microseconds(), 1_500);
+        assert_eq!(Interval::nearest(Duration::MAX).microseconds(), u32::MAX);
     }
 }

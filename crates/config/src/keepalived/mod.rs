@@ -30,5 +30,6 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     service::services(&nodes, &globals, resolver, &mut draft, out);
     draft.vrrp = vrrp::read(&nodes, out);
     draft.elections = vrrp::lower(&draft.vrrp);
+    draft.bfd = vrrp::lower_bfd(&draft.vrrp, out);
     draft
 }

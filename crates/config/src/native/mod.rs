@@ -1,6 +1,7 @@
-//! The native TOML: `[service.NAME]`, `[mark.N]`, `[vrrp.NAME]`, `[settings]` and `[alert.mail]`. Unknown keys are errors, and every mistake of a
+//! The native TOML: `[service.NAME]`, `[mark.N]`, `[vrrp.NAME]`, `[bfd.NAME]`, `[settings]` and `[alert.mail]`. Unknown keys are errors, and every mistake of a
 //! file is reported with its place.
 
+mod bfd;
 pub(crate) mod check;
 mod method;
 mod reader;
@@ -24,12 +25,13 @@ pub use write::to_toml;
 
 const ROOT: Keys = Keys {
     of: "a file",
-    known: &["service", "mark", "vrrp", "settings", "alert"],
+    known: &["service", "mark", "vrrp", "bfd", "settings", "alert"],
     later: &["cluster", "vip", "group", "fence", "web", "api", "metrics", "log", "network", "include"],
     instead: &[
         ("virtual_server", "write [service.NAME]"),
         ("services", "write [service.NAME]"),
         ("vrrp_instance", "write [vrrp.NAME]"),
+        ("bfd_instance", "write [bfd.NAME]"),
     ],
 };
 
@@ -120,6 +122,14 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
                 break;
             }
             draft.elections.extend(vrrp::read(name, &table, out));
+        }
+    }
+    if let Some(sessions) = root.table("bfd", out) {
+        for (name, table) in sessions.tables(out) {
+            if out.len() > crate::load::MOST_DIAGNOSTICS {
+                break;
+            }
+            draft.bfd.extend(bfd::read(name, &table, out));
         }
     }
     // As they stand in the file, services by mark among the others.

@@ -35,7 +35,7 @@ const KEYS: Keys = Keys {
         "answer_lower",
         "group",
     ],
-    later: &["track", "notify", "vmac", "bfd", "accept"],
+    later: &["track", "notify", "vmac", "accept"],
     instead: &[
         ("virtual_router_id", "write `vrid`"),
         ("virtual_ipaddress", "write `addresses`"),
@@ -46,6 +46,7 @@ const KEYS: Keys = Keys {
         ("unicast_peer", "write `peers`"),
         ("state", "leave it out: the priority decides"),
         ("nopreempt", "write preempt = false"),
+        ("bfd", "leave it out: a session [bfd.NAME] whose neighbour is the master is heeded"),
     ],
 };
 

@@ -37,6 +37,9 @@ pub fn to_toml(cluster: &Cluster) -> String {
     for instance in &cluster.vrrp.instances {
         super::vrrp::write(instance, &mut text);
     }
+    for session in &cluster.vrrp.bfd {
+        super::bfd::write(session, &mut text);
+    }
     text
 }
 

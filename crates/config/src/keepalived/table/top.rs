@@ -24,7 +24,7 @@ pub(super) const TOP: &[Keyword] = keywords! {
     "vrrp_track_process" Named(Scope::Process), VRRP, "a process whose presence instances track";
     "track_file" Named(Scope::TrackFile), VRRP, "a file whose number instances track";
     "vrrp_track_file" Named(Scope::TrackFile), VRRP, "old name of track_file";
-    "bfd_instance" Named(Scope::Bfd), VRRP, "a BFD session with a neighbour";
+    "bfd_instance" Named(Scope::Bfd), Done, "a BFD session with a neighbour";
     "garp_group" Block(Scope::GarpGroup), VRRP, "pauses between gratuitous ARP packets on some interfaces";
     "track_group" Named(Scope::TrackGroup), VRRP, "instances that track static addresses, routes and rules";
     "static_ipaddress" In(List::Addresses), Wait(Later::Static), "addresses that stay on this node";

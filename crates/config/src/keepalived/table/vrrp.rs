@@ -11,6 +11,8 @@ use super::{
 const DONE: Status = Status::Done;
 const VRRP: Status = Status::Later(Later::Vrrp);
 const NOTIFY: Status = Status::Later(Later::Notify);
+const EVERYBODY: Status = Status::Nothing("who names the session is told");
+const HOPS: Status = Status::Partly("255 is sent where nothing is said, which keepalived takes too");
 const BUFFER: Status = Status::Nothing("buffers have the size they need");
 const COUNT: Argument = Number(1, 4_294_967_295);
 const SECONDS: Argument = Number(0, 4_294_967_295);
@@ -152,21 +154,21 @@ pub(super) const TRACK_FILE: &[Keyword] = keywords! {
 };
 
 pub(super) const BFD: &[Keyword] = keywords! {
-    "neighbor_ip" Address, VRRP, "the neighbour";
-    "neighbour_ip" Address, VRRP, "the same";
-    "source_ip" Address, VRRP, "source of its packets";
-    "min_rx" Decimal(1, 1000 * SECOND), VRRP, "milliseconds between packets from the neighbour; 10 where nothing is said";
-    "min_tx" Decimal(1, 1000 * SECOND), VRRP, "milliseconds between packets to it; 10 where nothing is said";
-    "idle_tx" Decimal(1000 * SECOND, 10_000 * SECOND), VRRP, "the same while the session is down; 1000 where nothing is said";
-    "multiplier" Number(1, 255), VRRP, "packets that may be missed; 5 where nothing is said";
-    "passive" Alone, VRRP, "wait for the neighbour";
-    "ttl" Number(1, 255), VRRP, "TTL of its packets";
-    "hoplimit" Number(1, 255), VRRP, "the same for IPv6";
-    "max_hops" Number(-1, 255), VRRP, "routers on the way";
-    "multihop" Bool, VRRP, "the neighbour is behind routers";
-    "weight" Weight(253), VRRP, "what the session is worth; 0: fault without it";
-    "vrrp" Alone, VRRP, "for VRRP only";
-    "checker" Alone, VRRP, "for checks only";
+    "neighbor_ip" Address, DONE, "the neighbour";
+    "neighbour_ip" Address, DONE, "the same";
+    "source_ip" Address, DONE, "source of its packets";
+    "min_rx" Decimal(1, 1000 * SECOND), DONE, "milliseconds between packets from the neighbour; 10 where nothing is said";
+    "min_tx" Decimal(1, 1000 * SECOND), DONE, "milliseconds between packets to it; 10 where nothing is said";
+    "idle_tx" Decimal(1000 * SECOND, 10_000 * SECOND), DONE, "the same while the session is down; 1000 where nothing is said";
+    "multiplier" Number(1, 255), DONE, "packets that may be missed; 5 where nothing is said";
+    "passive" Alone, DONE, "wait for the neighbour";
+    "ttl" Number(1, 255), DONE, "TTL of its packets, and of the neighbour's; 255 where nothing is said";
+    "hoplimit" Number(1, 255), HOPS, "the same for IPv6; 64 where nothing is said";
+    "max_hops" Number(-1, 255), DONE, "how much lower the neighbour's may be; 0 where nothing is said, 255: any";
+    "multihop" Bool, DONE, "the neighbour is behind routers";
+    "weight" Weight(253), DONE, "what the session is worth; 0: fault without it";
+    "vrrp" Alone, EVERYBODY, "for VRRP only";
+    "checker" Alone, EVERYBODY, "for checks only";
 };
 
 pub(super) const GARP_GROUP: &[Keyword] = keywords! {

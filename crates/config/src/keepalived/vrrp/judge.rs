@@ -18,7 +18,6 @@ pub(super) fn judge(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
     names("vrrp_script", vrrp.scripts.iter().map(|one| &one.name), out);
     names("track_file", vrrp.files.iter().map(|one| &one.name), out);
     names("vrrp_track_process", vrrp.processes.iter().map(|one| &one.name), out);
-    names("bfd_instance", vrrp.bfd.iter().map(|one| &one.name), out);
     let known = Known {
         scripts: vrrp.scripts.iter().map(|one| one.name.value.as_str()).collect(),
         files: vrrp.files.iter().map(|one| one.name.value.as_str()).collect(),

@@ -3,12 +3,14 @@
 //! `None` means that the file says nothing; the defaults are keepalived's and named at each field.
 
 mod address;
+mod bfd;
 mod judge;
 mod list;
 mod lower;
 mod read;
 
 pub use address::VrrpAddress;
+pub(crate) use bfd::lower as lower_bfd;
 pub(crate) use lower::lower;
 pub(crate) use read::read;
 
@@ -349,6 +351,8 @@ pub struct BfdInstance {
     pub ttl: Option<Spanned<u8>>,
     /// `max_hops`; 0.
     pub most_hops: Option<Spanned<i16>>,
+    /// `multihop`
+    pub multihop: bool,
     /// `weight`; 0: fault.
     pub weight: Option<Spanned<i32>>,
     /// `weight N reverse`

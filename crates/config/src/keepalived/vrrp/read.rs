@@ -277,6 +277,7 @@ fn bfd(node: &Node) -> BfdInstance {
         passive: block.is_there("passive"),
         ttl: block.number("ttl").or_else(|| block.number("hoplimit")),
         most_hops: block.number("max_hops"),
+        multihop: block.switch("multihop").is_some_and(|yes| yes.value),
         weight,
         reverse,
     }
