@@ -6,6 +6,7 @@ use crate::{
     events::Events,
     links::Links,
     member::{self, Member},
+    tracking::Watcher,
 };
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::vrrp::{self, Vrid};
@@ -51,6 +52,9 @@ impl Wire {
 pub(crate) struct Elections {
     pub(crate) router: Router,
     pub(crate) members: Vec<Member>,
+    /// What the first turn begins with.
+    wanted: vrrp::Elections,
+    pub(crate) watcher: Watcher,
     /// By the key the loop waits for them under; the place of one whose interface is gone is taken by the next.
     pub(crate) wires: Vec<Option<Wire>>,
     pub(crate) links: Links,
@@ -96,7 +100,7 @@ impl Elections {
         let mut router = Router::new();
         let mut groups: Vec<String> = Vec::new();
         let mut members = Vec::new();
-        for instance in wanted.instances {
+        for instance in wanted.instances.iter().cloned() {
             let group = instance.group.as_ref().map(|name| {
                 groups.iter().position(|known| known == name).unwrap_or_else(|| {
                     groups.push(name.clone());
@@ -111,6 +115,8 @@ impl Elections {
         Ok(Elections {
             router,
             members,
+            wanted,
+            watcher: Watcher::default(),
             wires: Vec::new(),
             links: Links { links, addresses: known },
             addresses,
@@ -155,11 +161,16 @@ impl Elections {
         (0..self.members.len()).all(|place| role(place) == Some(Role::Stopped))
     }
 
-    fn handle(&mut self, place: Place, input: Input) {
+    pub(crate) fn handle(&mut self, place: Place, input: Input) {
         self.router.handle(self.events.now(), (place, input), &mut self.out);
     }
 
     fn start(&mut self) {
+        let wanted = std::mem::take(&mut self.wanted);
+        self.follow(&wanted);
+        if !wanted.startup_delay.is_zero() {
+            self.hold_back(wanted.startup_delay);
+        }
         self.look_at_links();
         for place in 0..self.members.len() {
             self.handle(place, Input::Ready(false));
@@ -186,7 +197,8 @@ impl Elections {
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), String> {
         let mut readable = std::mem::take(&mut self.readable);
-        let waited = self.events.wait(self.router.deadline(), &mut readable);
+        let deadline = [self.router.deadline(), self.watcher.deadline()].into_iter().flatten().min();
+        let waited = self.events.wait(deadline, &mut readable);
         for &key in &readable {
             match key {
                 MONITOR => self.hear_links(),
@@ -196,6 +208,7 @@ impl Elections {
         }
         self.readable = readable;
         waited?;
+        self.settle();
         let now = self.events.now();
         if self.router.deadline().is_some_and(|due| due <= now) {
             self.router.handle_timeout(now, &mut self.out);
@@ -210,9 +223,13 @@ impl Elections {
                 self.report(clear);
                 continue;
             }
+            if let Command::Seen(target, sight) = &command {
+                self.see(target, *sight);
+                continue;
+            }
             for place in 0..self.members.len() {
                 let input = match command {
-                    Command::Report { .. } => continue,
+                    Command::Report { .. } | Command::Seen(..) => continue,
                     Command::Ready(ready) => Input::Ready(ready),
                     Command::Stop => {
                         self.stopping = true;
@@ -295,9 +312,7 @@ impl Elections {
         }
         for place in 0..self.members.len() {
             let Some(member) = self.members.get_mut(place) else { continue };
-            let link = self.links.named(&member.instance.interface);
-            let running = link.is_some_and(|link| link.running);
-            let ifindex = link.map(|link| link.index);
+            let ifindex = self.links.named(&member.instance.interface).map(|link| link.index);
             let source = self.links.source(&member.instance);
             let moved = std::mem::replace(&mut member.ifindex, ifindex) != ifindex;
             let spoke = std::mem::replace(&mut member.source, source);
@@ -308,8 +323,8 @@ impl Elections {
             if spoke != source {
                 self.handle(place, Input::Address(source));
             }
-            self.handle(place, Input::Broken(!running));
         }
+        self.see_links();
         for wire in self.wires.iter_mut().flatten() {
             wire.listeners.clear();
             for (place, member) in self.members.iter().enumerate() {

@@ -19,9 +19,13 @@ mod events;
 mod links;
 mod member;
 mod report;
+mod tracking;
 
-use evenkeel_model::vrrp;
-use evenkeel_vrrp::{Notice, Reason, Role, Why};
+use evenkeel_model::vrrp::{self, Target};
+use evenkeel_vrrp::{
+    Notice, Reason, Role, Why,
+    track::{Sight, Standing},
+};
 use rustix::event::{EventfdFlags, eventfd};
 use std::{
     net::IpAddr,
@@ -34,13 +38,15 @@ pub use addresses::PROTOCOL;
 pub use report::{Report, Socket};
 
 /// Commands that may wait for the thread.
-const COMMANDS: usize = 16;
+const COMMANDS: usize = 256;
 
 /// What the thread is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Whether this node may replace a working master: its services are loaded and checked.
     Ready(bool),
+    /// What was seen of something tracked that is no interface.
+    Seen(Target, Sight),
     /// Tell how every instance stands: [`News::Report`].
     Report {
         /// Begin to count anew.
@@ -64,6 +70,20 @@ pub enum News {
         /// Why.
         why: Why,
         /// The priority it has, tracking included.
+        priority: u8,
+    },
+    /// The state of something tracked has changed; told before what follows from it.
+    Tracked {
+        /// What.
+        target: Target,
+        /// How it stands now.
+        standing: Standing,
+    },
+    /// What is tracked has changed the priority of an instance.
+    Priority {
+        /// Its name.
+        instance: Arc<str>,
+        /// What it is now.
         priority: u8,
     },
     /// Something an operator should know of an instance.
@@ -93,9 +113,26 @@ pub enum News {
 /// The running thread.
 #[derive(Debug)]
 pub struct Ha {
+    teller: Teller,
+    thread: JoinHandle<()>,
+}
+
+/// A way to the thread.
+#[derive(Clone, Debug)]
+pub struct Teller {
     commands: mpsc::SyncSender<Command>,
     wake: Arc<OwnedFd>,
-    thread: JoinHandle<()>,
+}
+
+impl Teller {
+    /// Tells the thread something; says whether there was room for it.
+    pub fn tell(&self, command: Command) -> bool {
+        let taken = self.commands.try_send(command).is_ok();
+        if taken {
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+        taken
+    }
 }
 
 /// Begins to hold the elections that are `wanted` in the caller's network namespace. `tell` is called on the thread and must
@@ -107,22 +144,25 @@ pub fn start(wanted: vrrp::Elections, tell: impl FnMut(News) + Send + 'static) -
     let elections = elections::Elections::prepare(wanted, Arc::clone(&wake), orders, Box::new(tell))?;
     let thread = thread::Builder::new().name("ha".into()).spawn(move || elections.run());
     let thread = thread.map_err(|e| format!("start the thread for elections: {e}"))?;
-    Ok(Ha { commands, wake, thread })
+    Ok(Ha { teller: Teller { commands, wake }, thread })
 }
 
 impl Ha {
-    /// Tells the thread something; it is forgotten where too much waits.
-    pub fn tell(&self, command: Command) {
-        if self.commands.try_send(command).is_ok() {
-            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-        }
+    /// Tells the thread something; says whether there was room for it.
+    pub fn tell(&self, command: Command) -> bool {
+        self.teller.tell(command)
+    }
+
+    /// Another way to the thread.
+    pub fn teller(&self) -> Teller {
+        self.teller.clone()
     }
 
     /// Ends the thread and waits until all addresses are handed over or removed.
     pub fn stop(self) {
         // There is room for it: nothing else is sent any more, and the thread reads.
-        let _ = self.commands.send(Command::Stop);
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        let _ = self.teller.commands.send(Command::Stop);
+        let _ = rustix::io::write(&self.teller.wake, &1u64.to_ne_bytes());
         let _ = self.thread.join();
     }
 }

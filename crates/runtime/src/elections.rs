@@ -107,7 +107,13 @@ impl Elections {
                 let text = format!("{instance}: an advertisement of {source} was dropped{times}: {reason}");
                 Some(Told::Line(Severity::Warning, text))
             }
-            News::Report(_) => None,
+            News::Report(_) | News::Tracked { .. } => None,
+            News::Priority { instance, priority } => {
+                let standing = self.standing(&instance)?;
+                let before = std::mem::replace(&mut standing.priority, priority);
+                let text = format!("{instance}: what it tracks changes its priority from {before} to {priority}");
+                Some(Told::Line(Severity::Info, text))
+            }
             News::Trouble(text) => Some(Told::Line(Severity::Warning, format!("VRRP: {text}"))),
         }
     }
