@@ -121,7 +121,7 @@ codes! {
     GROUP = "E0236": "A virtual_server_group that no virtual_server names, or that is named and not there.";
     CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \
         can listen. Use it only while a keepalived peer needs it.";
-    VRRP = "E0301": "A part of VRRP (tracking, notifications, virtual MAC addresses, routes and rules, BFD) that is checked \
+    VRRP = "E0301": "A part of VRRP (tracking, virtual MAC addresses, routes and rules, BFD) that is checked \
         but not carried out in this release. `evenkeel check` warns; `evenkeel run` refuses the file, because an election \
         without it would be another one. `evenkeel run --no-vrrp` serves the virtual servers alone, as `keepalived -C` \
         does.";
@@ -130,7 +130,6 @@ codes! {
         --no-vrrp says that only its virtual servers are wanted.";
     PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, tcp (connect), \
         ping and external programs.";
-    NOTIFY = "E0304": "Scripts and FIFOs that are told of changes are not run in this release.";
     QUORUM = "E0305": "The sorry server answers here while no real server is up. A quorum of more than that is not \
         carried out in this release.";
     SEVERAL_CHECKS = "E0306": "A real server has one check in this release; of several, none can be left out without \

@@ -11,7 +11,11 @@ pub(crate) use bfd::BfdDraft;
 pub(crate) use notify::NotifyDraft;
 
 use crate::{codes, keepalived::vrrp::Vrrp};
-use evenkeel_model::{Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight, vrrp};
+use evenkeel_model::{
+    Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight,
+    notify::{RoleNotify, ServiceNotify},
+    vrrp,
+};
 use evenkeel_source::{Code, Diagnostic, Label, Span, Spanned};
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -55,6 +59,8 @@ pub(crate) struct VrrpDraft {
     pub(crate) vrid: Span,
     /// One for each address.
     pub(crate) addresses: Vec<Span>,
+    /// Who is told about it.
+    pub(crate) told: RoleNotify,
     /// Something of it could not be read, which is reported already.
     pub(crate) broken: bool,
 }
@@ -85,6 +91,8 @@ pub(crate) struct ServiceDraft {
     pub(crate) scheduler: Option<Span>,
     /// One for each real server of `service`.
     pub(crate) real_servers: Vec<Span>,
+    /// Who is told about it.
+    pub(crate) told: ServiceNotify,
     /// Something of it could not be read, which is reported already; the rest is judged all the same.
     pub(crate) broken: bool,
 }
@@ -149,6 +157,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
     }
     elections::report(&draft.elections, out);
     bfd::report(&draft.bfd, out);
+    let notify = draft.notify.resolve(&draft.services, &draft.elections);
     let settings = draft.settings;
     Cluster {
         settings: Settings {
@@ -173,7 +182,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             startup_delay: draft.startup_delay,
             fixed: draft.fixed,
         },
-        notify: draft.notify.resolve(),
+        notify,
     }
 }
 

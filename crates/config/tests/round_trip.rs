@@ -7,12 +7,18 @@ mod common;
 use common::{brief, native};
 use evenkeel_config::to_toml;
 use evenkeel_model::{
-    Alerts, Behaviour, Body, Check, Cluster, ExpireGone, Fallback, FallbackCommand, Family, Forwarding, GueChecksum,
-    HashFlags, Http, HttpMethod, Match, OnFail, Persistence, PersistenceEngine, Prefix, Probe, Protocol, RealServer,
-    Rhythm, Scheduler, Script, Service, ServiceKey, Settings, Sources, StartState, StatusSet, Thresholds, Timeouts,
-    Tunnel, Weight,
+    Account, Alerts, Behaviour, Body, Check, Cluster, ExpireGone, Fallback, FallbackCommand, Family, Forwarding,
+    GueChecksum, HashFlags, Http, HttpMethod, Match, Notify, OnFail, Persistence, PersistenceEngine, Prefix, Probe,
+    Protocol, RealServer, Rhythm, Scheduler, Script, Service, ServiceKey, Settings, Sources, StartState, StatusSet,
+    Thresholds, Timeouts, Tunnel, Weight,
+    notify::{Bracket, Fifo, MailRoute, Moment, NotifyScript, RoleNotify, ServerNotify, ServiceNotify, Subject},
 };
-use proptest::{collection::vec, option, prelude::*, sample::select};
+use proptest::{
+    collection::{btree_map, vec},
+    option,
+    prelude::*,
+    sample::{select, subsequence},
+};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -336,9 +342,96 @@ fn unique(mut cluster: Cluster) -> Cluster {
     Cluster { services, ..cluster }
 }
 
+fn account() -> impl Strategy<Value = Account> {
+    (select(vec!["root", "www-data", "1000"]), option::of(select(vec!["root", "adm"])))
+        .prop_map(|(user, group)| Account { user: user.to_owned(), group: group.map(str::to_owned) })
+}
+
+fn script() -> impl Strategy<Value = NotifyScript> {
+    (any_path(), vec(text(), 0..3), option::of(account())).prop_map(|(program, arguments, user)| NotifyScript {
+        program,
+        arguments,
+        user,
+    })
+}
+
+fn role() -> impl Strategy<Value = RoleNotify> {
+    let scripts = btree_map(select(Moment::ALL.to_vec()), script(), 0..4);
+    (scripts, option::of(script()), any::<(bool, bool, bool)>()).prop_map(
+        |(scripts, any, (priorities, deleted, mail))| {
+            let deleted = deleted || scripts.contains_key(&Moment::Deleted);
+            RoleNotify { scripts, any, priorities, deleted, mail }
+        },
+    )
+}
+
+fn route() -> impl Strategy<Value = MailRoute> {
+    let texts = (option::of(text()), option::of(text()), option::of(text()));
+    (vec(text(), 1..3), text(), texts, 1..100_u64, any::<bool>()).prop_map(
+        |(to, smtp, (from, helo, node), seconds, faults)| MailRoute {
+            to,
+            from,
+            smtp,
+            helo,
+            timeout: Duration::from_secs(seconds),
+            node,
+            faults,
+        },
+    )
+}
+
+fn fifos() -> impl Strategy<Value = Vec<Fifo>> {
+    let some = subsequence(vec![Subject::All, Subject::Vrrp, Subject::Services], 0..=3);
+    (some, option::of(account()), option::of(script())).prop_map(|(some, owner, script)| {
+        let fifo = |(at, about): (usize, Subject)| {
+            let path = PathBuf::from(format!("/run/fifo {at}"));
+            Fifo { about, path, owner: owner.clone(), script: script.clone() }
+        };
+        some.into_iter().enumerate().map(fifo).collect()
+    })
+}
+
+/// Who is told of `services`: the same of each, and of each of their real servers.
+fn notify(services: &[Service]) -> impl Strategy<Value = Notify> + use<> {
+    let all: Vec<_> = services
+        .iter()
+        .map(|service| (service.key, service.real_servers.iter().map(|r| r.address).collect()))
+        .collect();
+    let bracket = || option::of((script(), 1..100_u64));
+    let ends = || (option::of(script()), option::of(script()));
+    let groups = btree_map(text(), role(), 0..3);
+    let whole = (groups, option::of(route()), fifos(), any::<[bool; 6]>(), bracket(), bracket());
+    (whole, ends(), ends()).prop_map(move |((groups, mail, fifos, flags, startup, shutdown), of_service, of_server)| {
+        let [strict, states_on_reload, service_mail, omega, server_mail, first] = flags;
+        let bracket = |(script, seconds)| Bracket { script, timeout: Duration::from_secs(seconds) };
+        let server = ServerNotify { up: of_server.0, down: of_server.1, mail: server_mail && mail.is_some(), first };
+        let told = |servers: &Vec<SocketAddr>| ServiceNotify {
+            up: of_service.0.clone(),
+            down: of_service.1.clone(),
+            mail: service_mail,
+            omega,
+            servers: servers.iter().map(|address| (*address, server.clone())).collect(),
+        };
+        let services = all.iter().map(|(key, servers)| (*key, told(servers)));
+        Notify {
+            instances: Default::default(),
+            groups,
+            services: services.filter(|(_, told)| !told.is_silent()).collect(),
+            fifos,
+            mail,
+            strict,
+            states_on_reload,
+            startup: startup.map(bracket),
+            shutdown: shutdown.map(bracket),
+        }
+    })
+}
+
 fn cluster() -> impl Strategy<Value = Cluster> {
-    (settings(), vec(service(), 0..4))
-        .prop_map(|(settings, services)| unique(Cluster { settings, services, ..Cluster::default() }))
+    (settings(), vec(service(), 0..4)).prop_flat_map(|(settings, services)| {
+        let cluster = unique(Cluster { settings, services, ..Cluster::default() });
+        notify(&cluster.services).prop_map(move |notify| Cluster { notify, ..cluster.clone() })
+    })
 }
 
 proptest! {

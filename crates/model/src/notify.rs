@@ -92,6 +92,15 @@ pub struct ServiceNotify {
     pub servers: BTreeMap<SocketAddr, ServerNotify>,
 }
 
+impl ServiceNotify {
+    /// Whether it says nothing.
+    pub fn is_silent(&self) -> bool {
+        let ServiceNotify { up, down, mail, omega, servers } = self;
+        let silent = servers.values().all(|server| *server == ServerNotify::default());
+        silent && up.is_none() && down.is_none() && !mail && !omega
+    }
+}
+
 /// Who is told about a real server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerNotify {

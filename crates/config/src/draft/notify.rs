@@ -1,16 +1,17 @@
 //! Who is told of changes, as one or more files say it.
 
+use super::{ServiceDraft, VrrpDraft};
 use crate::codes;
 use evenkeel_model::{
     Notify,
-    notify::{Fifo, MailRoute},
+    notify::{Fifo, MailRoute, RoleNotify},
 };
 use evenkeel_source::{Diagnostic, Spanned};
 
 /// Everybody, and where what may be said once only was written.
 #[derive(Default)]
 pub(crate) struct NotifyDraft {
-    /// Without the two below.
+    /// Without the two below, and without services and instances.
     pub(crate) rest: Notify,
     pub(crate) mail: Option<Spanned<MailRoute>>,
     pub(crate) fifos: Vec<Spanned<Fifo>>,
@@ -31,17 +32,20 @@ impl NotifyDraft {
             }
         }
         let (into, other) = (&mut self.rest, other.rest);
-        into.instances.extend(other.instances);
         into.groups.extend(other.groups);
-        into.services.extend(other.services);
         into.strict |= other.strict;
         into.states_on_reload |= other.states_on_reload;
         into.startup = into.startup.take().or(other.startup);
         into.shutdown = into.shutdown.take().or(other.shutdown);
     }
 
-    pub(crate) fn resolve(self) -> Notify {
+    /// Everybody, those of `services` and `elections` among them.
+    pub(crate) fn resolve(self, services: &[ServiceDraft], elections: &[VrrpDraft]) -> Notify {
+        let services = services.iter().filter(|draft| !draft.told.is_silent());
+        let instances = elections.iter().filter(|draft| draft.told != RoleNotify::default());
         Notify {
+            services: services.map(|draft| (draft.service.key, draft.told.clone())).collect(),
+            instances: instances.map(|draft| (draft.instance.name.clone(), draft.told.clone())).collect(),
             mail: self.mail.map(|mail| mail.value),
             fifos: self.fifos.into_iter().map(|fifo| fifo.value).collect(),
             ..self.rest

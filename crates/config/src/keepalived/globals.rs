@@ -1,64 +1,35 @@
-//! What `global_defs` says about services: mails, timeouts, the user of scripts.
+//! What `global_defs` says about services: timeouts, the user of check scripts.
 
 use super::{
+    notify::Told,
     tree::Node,
     value::{Block, number},
 };
 use crate::{codes, draft::SettingsDraft, host::shown};
-use evenkeel_model::{Alerts, Timeouts};
+use evenkeel_model::Timeouts;
 use evenkeel_source::{Diagnostic, Spanned};
-use std::time::Duration;
 
 /// Seconds of the longest timeout of idle connections.
 const LONGEST: u32 = 31 * 24 * 60 * 60;
 
 /// What is said for all virtual servers.
 pub(crate) struct Globals {
-    /// Mails about real servers; `None` where nobody or no server is named.
-    pub(crate) alerts: Option<Alerts>,
-    /// Whether real servers are mailed about that say nothing.
-    pub(crate) mail_by_default: bool,
+    /// Who is told of changes.
+    pub(crate) told: Told,
     pub(crate) script_user: Option<Spanned<String>>,
 }
 
 /// Reads every `global_defs`, as if they were one.
-pub(crate) fn globals(top: &[Node], settings: &mut SettingsDraft, out: &mut Vec<Diagnostic>) -> Globals {
+pub(crate) fn globals(top: &[Node], told: Told, settings: &mut SettingsDraft, out: &mut Vec<Diagnostic>) -> Globals {
     let nodes: Vec<&Node> = Block(top).nodes("global_defs").collect();
     let block = |name: &str| nodes.iter().rev().find_map(|node| Block(&node.block).node(name));
     if let Some(node) = block("lvs_timeouts") {
         let timeouts = timeouts(node, out);
         settings.timeouts = Some(Spanned::new(timeouts, node.span));
     }
-    let switch = |name: &str| nodes.iter().rev().find_map(|node| Block(&node.block).switch(name));
-    let to: Vec<String> = nodes
-        .iter()
-        .flat_map(|node| Block(&node.block).nodes("notification_email"))
-        .flat_map(|list| list.lines.iter().filter_map(|line| line.first()))
-        .map(|word| word.text.clone())
-        .collect();
-    let server = block("smtp_server").and_then(|node| {
-        let port = node.args.get(1).map(|port| port.text.as_str()).filter(|port| *port != "25");
-        let host = node.args.first()?.text.as_str();
-        Some(match port {
-            Some(port) if host.contains(':') => format!("[{host}]:{port}"),
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        })
-    });
-    let text = |name: &str| block(name).and_then(|node| node.args.first()).map(|word| word.text.clone());
-    let alerts = server.filter(|_| !to.is_empty()).map(|server| Alerts {
-        to,
-        from: text("notification_email_from"),
-        smtp: Some(server),
-        repeat: Duration::ZERO,
-        // keepalived mails when real servers change, not when it starts, stops or reloads.
-        status: vec!["running".to_owned()],
-    });
-    // Mails about real servers are on by default, unlike all others: keepalived.conf(5).
-    let mail_by_default = switch("smtp_alert_checker").or(switch("smtp_alert")).is_none_or(|on| on.value);
     let script_user = block("script_user").and_then(|node| node.args.first());
     let script_user = script_user.map(|word| Spanned::new(word.text.clone(), word.span));
-    Globals { alerts, mail_by_default, script_user }
+    Globals { told, script_user }
 }
 
 /// `tcp 900 tcpfin 120 udp 300`

@@ -7,6 +7,7 @@ mod globals;
 mod group;
 mod include;
 mod method;
+mod notify;
 mod reader;
 mod report;
 mod sequence;
@@ -26,10 +27,12 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     let tokens = reader::tokens(sources, file, resolver.ask(), out);
     let nodes = tree::parse(sources, file, tokens, out);
     let mut draft = Draft { unserved: report::report(&nodes, out), ..Draft::default() };
-    let globals = globals::globals(&nodes, &mut draft.settings, out);
+    let told = notify::read(&nodes, &mut draft.notify, out);
+    let globals = globals::globals(&nodes, told, &mut draft.settings, out);
     service::services(&nodes, &globals, resolver, &mut draft, out);
     draft.vrrp = vrrp::read(&nodes, out);
     draft.elections = vrrp::lower(&draft.vrrp);
     draft.bfd = vrrp::lower_bfd(&draft.vrrp, out);
+    notify::roles(&globals.told, &mut draft);
     draft
 }

@@ -90,7 +90,6 @@ impl Places {
         let code = match later {
             Later::Vrrp => codes::VRRP,
             Later::Static => codes::STATIC,
-            Later::Notify => codes::NOTIFY,
             Later::Sync => codes::LATER,
         };
         let mut d = Diagnostic::warning(code, *span, format!("{what}: {}", later.words()));
@@ -105,7 +104,7 @@ impl Places {
                     .note("it is checked as far as it goes; `evenkeel run` refuses the file")
                     .help("`evenkeel run --no-vrrp` serves its virtual servers alone, as `keepalived -C` does")
             }
-            Later::Notify | Later::Sync => {}
+            Later::Sync => {}
         }
         Some(d)
     }

@@ -3,7 +3,7 @@
 use super::{
     check::{self, Levels},
     globals::Globals,
-    group, method,
+    group, method, notify,
     tree::Node,
     value::{Block, address, number},
 };
@@ -202,6 +202,7 @@ impl Reading<'_> {
             takes_it
         });
         let (mut real_servers, mut spans) = (Vec::new(), Vec::new());
+        let mut told = notify::service(self.block, &self.globals.told);
         let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
         for node in self.reals {
             if let Some(real) = self.real_server(node, key, method, out) {
@@ -213,6 +214,8 @@ impl Reading<'_> {
                     continue;
                 }
                 seen.insert(real.address, at);
+                let server = notify::server(Block(&node.block), self.block, &self.globals.told);
+                told.servers.insert(real.address, server);
                 real_servers.push(real);
                 spans.push(at);
             }
@@ -220,7 +223,6 @@ impl Reading<'_> {
         let fallback = self.fallback(key, method, out);
         self.quorum(fallback.is_some(), &real_servers, out);
         let on_fail = self.on_fail(out);
-        let alerts = self.alerts(out);
         let has_error = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
         // A real server that is written and not here is told already.
         let broken = has_error || (real_servers.is_empty() && !self.reals.is_empty());
@@ -242,12 +244,13 @@ impl Reading<'_> {
                 matches: Vec::new(),
                 clean_stop: true,
                 monitor_file: None,
-                alerts,
+                alerts: None,
             },
             name: None,
             key: span,
             scheduler: scheduler_at,
             real_servers: spans,
+            told,
             broken,
         }
     }
@@ -424,21 +427,5 @@ impl Reading<'_> {
             return OnFail::Quiesce;
         }
         if first { OnFail::Quiesce } else { OnFail::Remove }
-    }
-
-    fn alerts(&self, out: &mut Vec<Diagnostic>) -> Option<evenkeel_model::Alerts> {
-        let alerts = self.globals.alerts.as_ref()?;
-        let mailed = |real: &Node| {
-            let own = Block(&real.block).switch("smtp_alert").map(|on| on.value);
-            own.unwrap_or(self.globals.mail_by_default)
-        };
-        let mut reals = self.reals.iter();
-        let first = mailed(reals.next()?);
-        if let Some(other) = reals.find(|real| mailed(real) != first) {
-            let message = "smtp_alert for some real servers only: changes of all of them are mailed";
-            out.push(Diagnostic::warning(codes::NO_EFFECT, other.span, message));
-            return Some(alerts.clone());
-        }
-        first.then(|| alerts.clone())
     }
 }

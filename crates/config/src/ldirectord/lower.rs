@@ -16,7 +16,7 @@ use crate::{
 };
 use evenkeel_model::{
     Alerts, Behaviour, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, RealServer, Scheduler, Service,
-    ServiceKey, Sources, StartState, Tunnel, Weight,
+    ServiceKey, Sources, StartState, Tunnel, Weight, notify::ServiceNotify,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{collections::HashSet, net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
@@ -275,6 +275,7 @@ impl Lowering<'_> {
             key: section.head.span,
             scheduler: options.scheduler.as_ref().map(|s| s.span),
             real_servers: spans,
+            told: ServiceNotify::default(),
             broken,
         })
     }

@@ -1,9 +1,10 @@
-//! The native TOML: `[service.NAME]`, `[mark.N]`, `[vrrp.NAME]`, `[bfd.NAME]`, `[settings]` and `[alert.mail]`. Unknown keys are errors, and every mistake of a
-//! file is reported with its place.
+//! The native TOML: `[service.NAME]`, `[mark.N]`, `[vrrp.NAME]`, `[bfd.NAME]`, `[settings]`, `[alert.mail]` and
+//! `[notify]`. Unknown keys are errors, and every mistake of a file is reported with its place.
 
 mod bfd;
 pub(crate) mod check;
 mod method;
+mod notify;
 mod reader;
 mod service;
 mod units;
@@ -25,7 +26,7 @@ pub use write::to_toml;
 
 const ROOT: Keys = Keys {
     of: "a file",
-    known: &["service", "mark", "vrrp", "bfd", "settings", "alert"],
+    known: &["service", "mark", "vrrp", "bfd", "settings", "alert", "notify"],
     later: &["cluster", "vip", "group", "fence", "web", "api", "metrics", "log", "network", "include"],
     instead: &[
         ("virtual_server", "write [service.NAME]"),
@@ -61,7 +62,7 @@ const ALERT: Keys = Keys { of: "[alert]", known: &["mail"], later: &["command", 
 
 const MAIL: Keys = Keys {
     of: "[alert.mail]",
-    known: &["to", "from", "server", "repeat", "on"],
+    known: &["to", "from", "server", "repeat", "on", "style", "helo", "timeout", "name", "faults"],
     later: &[],
     instead: &[("smtp", "write `server`")],
 };
@@ -89,17 +90,22 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
     if let Some(table) = root.table("settings", out) {
         draft.settings = settings(&table, out);
     }
-    let mut alerts = None;
+    let mut mails = Mails::default();
     if let Some(table) = root.table("alert", out) {
         table.only(&ALERT, out);
-        alerts = table.table("mail", out).and_then(|mail| self::alerts(&mail, out));
+        if let Some(mail) = table.table("mail", out) {
+            mails = self::mails(&mail, &mut draft, out);
+        }
+    }
+    if let Some(table) = root.table("notify", out) {
+        notify::read(&table, &mut draft.notify, out);
     }
     if let Some(services) = root.table("service", out) {
         for (name, table) in services.tables(out) {
             if out.len() > crate::load::MOST_DIAGNOSTICS {
                 break;
             }
-            match service::read(name, &table, alerts.as_ref(), resolver, out) {
+            match service::read(name, &table, &mails, resolver, out) {
                 Some(service) => draft.services.push(service),
                 None => draft.broken_services += 1,
             }
@@ -110,7 +116,7 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
             if out.len() > crate::load::MOST_DIAGNOSTICS {
                 break;
             }
-            match service::read_mark(number, &table, alerts.as_ref(), resolver, out) {
+            match service::read_mark(number, &table, &mails, resolver, out) {
                 Some(service) => draft.services.push(service),
                 None => draft.broken_services += 1,
             }
@@ -184,11 +190,50 @@ fn not_empty(key: &str, text: &Spanned<&str>, out: &mut Vec<Diagnostic>) -> bool
     !text.value.is_empty()
 }
 
-/// Who is told what by mail.
+/// Who gets mails where nothing else is said.
+#[derive(Default)]
+struct Mails {
+    /// Gathered ones.
+    alerts: Option<Alerts>,
+    /// One for each change of a real server.
+    each: bool,
+}
+
+/// How mails are made.
+const STYLES: [(&str, bool); 2] = [("gathered", false), ("keepalived", true)];
+
+/// `[alert.mail]`
+fn mails(table: &Table<'_>, draft: &mut Draft, out: &mut Vec<Diagnostic>) -> Mails {
+    let each = table.word("style", &STYLES, out).is_some_and(|style| style.value);
+    if !each {
+        return Mails { alerts: alerts(table, out), each };
+    }
+    table.only(&MAIL, out);
+    let route = recipients(table, out).map(|to| notify::mail(table, to, out));
+    draft.notify.mail = route.map(|route| Spanned::new(route, table.span));
+    Mails { alerts: None, each }
+}
+
+fn recipients(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Vec<String>> {
+    let to = table.strings("to", out);
+    if !table.has("to") {
+        let d = Diagnostic::error(codes::MISSING_KEY, table.span, "nobody is named who gets the mail");
+        out.push(d.help("write to = [\"admin@example.org\"]"));
+    }
+    Some(to?.value.iter().map(|text| text.value.to_owned()).collect())
+}
+
+/// Who is told what by mail, gathered.
 fn alerts(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Alerts> {
     use crate::ldirectord::words::ALERT_STATES;
     table.only(&MAIL, out);
-    let to = table.strings("to", out);
+    for key in notify::OF_SINGLE_CHANGES {
+        if let Some(span) = table.key_span(key) {
+            let d = Diagnostic::error(codes::CONFLICTING_KEYS, span, format!("{key} is for mails of single changes"));
+            out.push(d.help("write style = \"keepalived\", or leave it out"));
+        }
+    }
+    let to = recipients(table, out);
     let from = table.string("from", out);
     let server = table.string("server", out);
     let repeat = table.duration("repeat", Duration::ZERO, out);
@@ -203,15 +248,8 @@ fn alerts(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Alerts> {
             words.value.iter().map(|word| word.value.to_owned()).collect()
         }
     };
-    let Some(to) = to else {
-        if !table.has("to") {
-            let d = Diagnostic::error(codes::MISSING_KEY, table.span, "nobody is named who gets the mail");
-            out.push(d.help("write to = [\"admin@example.org\"]"));
-        }
-        return None;
-    };
     Some(Alerts {
-        to: to.value.iter().map(|text| text.value.to_owned()).collect(),
+        to: to?,
         from: from.map(|text| text.value.to_owned()),
         smtp: server.map(|text| text.value.to_owned()),
         repeat: repeat.map_or(Duration::ZERO, |d| d.value),

@@ -1,8 +1,10 @@
 //! `[service.NAME]` into a service.
 
 use super::{
+    Mails,
     check::{self, CheckPlan},
     method::{behaviour, forward, persistence, scheduler, thresholds},
+    notify,
     reader::{Keys, Table, Value, inside, string_of, wrong_type},
 };
 use crate::{
@@ -12,8 +14,8 @@ use crate::{
     host::{Family, Resolver, shown},
 };
 use evenkeel_model::{
-    Alerts, Fallback, FallbackCommand, Forwarding, Match, OnFail, Prefix, Protocol, RealServer, Scheduler, Service,
-    ServiceKey, Sources, StartState, Weight,
+    Fallback, FallbackCommand, Forwarding, Match, OnFail, Prefix, Protocol, RealServer, Scheduler, Service, ServiceKey,
+    Sources, StartState, Weight, notify::ServerNotify,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
@@ -33,6 +35,7 @@ macro_rules! keys {
                 $own, $another, "forward", "tunnel", "schedule", "schedule_flags", "real_servers", "fallback",
                 "fallback_command", "on_fail", "start", "check", "allow", "deny", "persist", "one_packet", "ftp", "limit",
                 "expire_gone", "expire_quiescent_template", "reuse", "sloppy", "clean_stop", "monitor_file", "alert",
+                "notify",
             ],
             later: &["gateway", "quorum", "mss", "group"],
             instead: &[
@@ -62,7 +65,7 @@ const MARK_KEYS: Keys = keys!("a service by mark", "match", "name", [
 
 const REAL_SERVER: Keys = Keys {
     of: "a real server",
-    known: &["name", "addr", "weight", "check", "forward", "tunnel", "limit", "aliases"],
+    known: &["name", "addr", "weight", "check", "forward", "tunnel", "limit", "aliases", "notify"],
     later: &["slow_start"],
     instead: &[("address", "write `addr`"), ("port", "write it into `addr`")],
 };
@@ -74,6 +77,7 @@ struct Shared<'a> {
     key: ServiceKey,
     forward: Option<Forwarding>,
     check: Option<CheckPlan>,
+    mails: &'a Mails,
     resolver: &'a Resolver<'a>,
 }
 
@@ -81,7 +85,7 @@ struct Shared<'a> {
 pub(crate) fn read(
     name: Spanned<&str>,
     table: &Table<'_>,
-    alerts: Option<&Alerts>,
+    mails: &Mails,
     resolver: &Resolver<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<ServiceDraft> {
@@ -92,14 +96,14 @@ pub(crate) fn read(
     }
     let listen = listen(table, resolver, out);
     let head = Head { name: name.value.to_owned(), name_span: name.span, key: listen, matches: Vec::new(), errors };
-    body(head, table, alerts, resolver, out)
+    body(head, table, mails, resolver, out)
 }
 
 /// Reads `[mark.N]` likewise.
 pub(crate) fn read_mark(
     number: Spanned<&str>,
     table: &Table<'_>,
-    alerts: Option<&Alerts>,
+    mails: &Mails,
     resolver: &Resolver<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<ServiceDraft> {
@@ -133,7 +137,7 @@ pub(crate) fn read_mark(
         (None, Some(key)) => service_name(key.value),
         (None, None) => number.value.to_owned(),
     };
-    body(Head { name, name_span: number.span, key, matches, errors }, table, alerts, resolver, out)
+    body(Head { name, name_span: number.span, key, matches, errors }, table, mails, resolver, out)
 }
 
 fn matches(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Vec<Match> {
@@ -164,7 +168,7 @@ struct Head {
 fn body(
     head: Head,
     table: &Table<'_>,
-    alerts: Option<&Alerts>,
+    mails: &Mails,
     resolver: &Resolver<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<ServiceDraft> {
@@ -181,7 +185,7 @@ fn body(
     // Without a key the rest is read all the same, for the sake of its mistakes.
     let nowhere = ServiceKey::Address { address: IpAddr::from([0, 0, 0, 0]), protocol: Protocol::Tcp, port: 0 };
     let key = listen.map_or(nowhere, |key| key.value);
-    let shared = Shared { key, forward, check, resolver };
+    let shared = Shared { key, forward, check, mails, resolver };
     let family = match listen.map(|key| key.value.family()) {
         Some(evenkeel_model::Family::V4) => Family::V4,
         Some(evenkeel_model::Family::V6) => Family::V6,
@@ -189,7 +193,9 @@ fn body(
     };
     let mut real_servers = Vec::new();
     let mut spans = Vec::new();
-    for (real, span) in read_real_servers(table, &shared, family, listen.is_some(), out) {
+    let mut told = notify::service(table, out);
+    for (real, server, span) in read_real_servers(table, &shared, family, listen.is_some(), out) {
+        told.servers.insert(real.address, server);
         real_servers.push(real);
         spans.push(span);
     }
@@ -201,7 +207,7 @@ fn body(
     let clean_stop = table.boolean("clean_stop", out);
     let monitor_file = table.string("monitor_file", out);
     let alerts = match table.get("alert").map(|value| (value, value.value)) {
-        None => alerts.cloned(),
+        None => mails.alerts.clone(),
         Some((_, DeValue::Boolean(false))) => None,
         Some(_) => table.table("alert", out).and_then(|alert| super::alerts(&alert, out)),
     };
@@ -246,6 +252,7 @@ fn body(
         key: listen.span,
         scheduler: scheduler.map(|s| s.span),
         real_servers: spans,
+        told,
         broken,
     })
 }
@@ -308,7 +315,7 @@ fn read_real_servers(
     family: Family,
     complete: bool,
     out: &mut Vec<Diagnostic>,
-) -> Vec<(RealServer, Span)> {
+) -> Vec<(RealServer, ServerNotify, Span)> {
     let Some(value) = table.get("real_servers") else { return Vec::new() };
     let items = table.items(value, out).unwrap_or_default();
     let mut real_servers = Vec::with_capacity(items.len());
@@ -327,7 +334,7 @@ fn real_server(
     family: Family,
     complete: bool,
     out: &mut Vec<Diagnostic>,
-) -> Option<(RealServer, Span)> {
+) -> Option<(RealServer, ServerNotify, Span)> {
     let inner = match item.value {
         DeValue::String(_) => None,
         DeValue::Table(_) => table.inner(item),
@@ -354,6 +361,7 @@ fn real_server(
     let thresholds = inner.map(|t| thresholds(&t, out)).unwrap_or_default();
     let own_check = inner.and_then(|t| t.get("check").map(|value| check::read(&t, value, shared.resolver, out)));
     let more_names = inner.and_then(|t| t.strings("aliases", out));
+    let told = notify::server(inner.as_ref(), shared.mails, out);
     let family = reachable(family, own_forward.or(shared.forward));
     let (address, written_port, alias) = target(&text?, shared, family, out)?;
     if !complete {
@@ -386,7 +394,7 @@ fn real_server(
         thresholds,
         check: Arc::new(check),
     };
-    Some((real, item.span))
+    Some((real, told, item.span))
 }
 
 /// The families of addresses that a method reaches.

@@ -1,11 +1,13 @@
 //! `[vrrp.NAME]` into a VRRP instance.
 
 use super::{
+    notify,
     reader::{Keys, Table, integer_of, quoted, string_of},
     units::duration_text,
     write::line,
 };
 use crate::{codes, draft::VrrpDraft, host::shown};
+use evenkeel_model::notify::RoleNotify;
 use evenkeel_model::vrrp::{
     AdvertInterval, Authentication, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds, SECRET, Version,
     Vip, Vrid, secret,
@@ -34,8 +36,9 @@ const KEYS: Keys = Keys {
         "announce",
         "answer_lower",
         "group",
+        "notify",
     ],
-    later: &["track", "notify", "vmac", "accept"],
+    later: &["track", "vmac", "accept"],
     instead: &[
         ("virtual_router_id", "write `vrid`"),
         ("virtual_ipaddress", "write `addresses`"),
@@ -108,6 +111,7 @@ pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnos
     let misses = table.integer("misses", 1..=100, out).and_then(|n| u8::try_from(n.value).ok());
     let answer_lower = table.boolean("answer_lower", out);
     let group = text(table, "group", out);
+    let told = notify::role(table, "notify", out);
     let (interface, vrid, addresses) = (interface?, vrid?, addresses?);
     let vips = addresses.iter().map(|vip| vip.value.clone()).collect();
     let id = Vrid::new(u8::try_from(vrid.value).ok()?)?;
@@ -129,6 +133,7 @@ pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnos
         name: name.span,
         vrid: vrid.span,
         addresses: addresses.iter().map(|vip| vip.span).collect(),
+        told,
         broken,
     })
 }
@@ -347,7 +352,7 @@ fn address(table: &Table<'_>, key: &str, out: &mut Vec<Diagnostic>) -> Option<Ip
 }
 
 /// Writes an instance so that [`read`] reads it as the same.
-pub(super) fn write(instance: &Instance, text: &mut String) {
+pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut String) {
     text.push_str(&format!("[vrrp.{}]\n", quoted(&instance.name)));
     line(text, "interface", &quoted(&instance.interface));
     line(text, "vrid", &instance.vrid.to_string());
@@ -404,6 +409,9 @@ pub(super) fn write(instance: &Instance, text: &mut String) {
             time(contested_again_after)
         );
         line(text, "announce", &announce);
+    }
+    if let Some(told) = told.and_then(notify::role_text) {
+        line(text, "notify", &told);
     }
     text.push('\n');
 }

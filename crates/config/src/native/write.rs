@@ -2,6 +2,7 @@
 
 use super::{
     check::RHYTHM,
+    notify,
     reader::quoted,
     units::{duration_text, size_text},
 };
@@ -16,6 +17,7 @@ use evenkeel_model::{
     Alerts, Behaviour, Body, Check, Cluster, ExpireGone, Fallback, Family, Forwarding, GueChecksum, HashFlags, Http,
     HttpMethod, Match, OnFail, Persistence, PersistenceEngine, Prefix, Probe, Protocol, RealServer, Rhythm, Service,
     ServiceKey, Settings, StartState, Thresholds, Timeouts, Tunnel, Weight,
+    notify::{ServerNotify, ServiceNotify},
 };
 use std::{fmt::Write, net::SocketAddr, path::Path, time::Duration};
 
@@ -31,11 +33,18 @@ pub fn to_toml(cluster: &Cluster) -> String {
         }
         text.push('\n');
     }
+    if let Some(route) = &cluster.notify.mail {
+        notify::mail_text(route, &mut text);
+    }
+    notify::write(&cluster.notify, &mut text);
+    let silent = ServiceNotify::default();
     for one in &cluster.services {
-        service(one, shared.is_some(), &mut text);
+        let told = cluster.notify.services.get(&one.key).unwrap_or(&silent);
+        let told = Told { told, each: cluster.notify.mail.is_some() };
+        service(one, shared.is_some(), &told, &mut text);
     }
     for instance in &cluster.vrrp.instances {
-        super::vrrp::write(instance, &mut text);
+        super::vrrp::write(instance, cluster.notify.instances.get(&instance.name), &mut text);
     }
     for session in &cluster.vrrp.bfd {
         super::bfd::write(session, &mut text);
@@ -43,8 +52,18 @@ pub fn to_toml(cluster: &Cluster) -> String {
     text
 }
 
-/// The alerts, when every service has the same.
+/// Who is told about a service.
+struct Told<'a> {
+    told: &'a ServiceNotify,
+    /// Real servers are mailed about that say nothing.
+    each: bool,
+}
+
+/// The alerts, when every service has the same; where mails of single changes have their place, each says its own.
 fn shared_alerts(cluster: &Cluster) -> Option<&Alerts> {
+    if cluster.notify.mail.is_some() {
+        return None;
+    }
     let first = cluster.services.first()?.alerts.as_ref()?;
     cluster.services.iter().all(|s| s.alerts.as_ref() == Some(first)).then_some(first)
 }
@@ -58,12 +77,12 @@ fn path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-fn list<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
+pub(super) fn list<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
     let items: Vec<String> = texts.into_iter().map(|text| quoted(text)).collect();
     format!("[{}]", items.join(", "))
 }
 
-fn inline(pairs: &[(&str, String)]) -> String {
+pub(super) fn inline(pairs: &[(&str, String)]) -> String {
     let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{key} = {value}")).collect();
     format!("{{ {} }}", pairs.join(", "))
 }
@@ -127,7 +146,7 @@ fn alert_keys(alerts: &Alerts) -> Vec<(&'static str, String)> {
     keys
 }
 
-fn service(service: &Service, alerts_are_shared: bool, text: &mut String) {
+fn service(service: &Service, alerts_are_shared: bool, told: &Told<'_>, text: &mut String) {
     let key = service.key;
     head(service, text);
     let shared_method = shared_method(service);
@@ -147,7 +166,7 @@ fn service(service: &Service, alerts_are_shared: bool, text: &mut String) {
         text.push_str("real_servers = [\n");
         for (real, check) in reals {
             let own = Some(check).filter(|_| shared.is_none());
-            let _ = writeln!(text, "  {},", real_server(real, key, shared_method, own.map(String::as_str)));
+            let _ = writeln!(text, "  {},", real_server(real, key, shared_method, own.map(String::as_str), told));
         }
         text.push_str("]\n");
     }
@@ -188,6 +207,9 @@ fn service(service: &Service, alerts_are_shared: bool, text: &mut String) {
     }
     if let Some(alerts) = service.alerts.as_ref().filter(|_| !alerts_are_shared) {
         line(text, "alert", &inline(&alert_keys(alerts)));
+    }
+    if let Some(told) = notify::service_text(told.told) {
+        line(text, "notify", &told);
     }
     text.push('\n');
 }
@@ -310,7 +332,13 @@ fn behaviour(behaviour: &Behaviour, text: &mut String) {
     }
 }
 
-fn real_server(real: &RealServer, key: ServiceKey, shared: Forwarding, own_check: Option<&str>) -> String {
+fn real_server(
+    real: &RealServer,
+    key: ServiceKey,
+    shared: Forwarding,
+    own_check: Option<&str>,
+    told: &Told<'_>,
+) -> String {
     let mut keys = Vec::new();
     if real.name != socket_text(real.address) {
         keys.push(("name", quoted(&real.name)));
@@ -334,6 +362,9 @@ fn real_server(real: &RealServer, key: ServiceKey, shared: Forwarding, own_check
         keys.push(("aliases", list(&real.aliases)));
     }
     keys.extend(own_check.map(|check| ("check", check.to_owned())));
+    let silent = ServerNotify::default();
+    let server = told.told.servers.get(&real.address).unwrap_or(&silent);
+    keys.extend(notify::server_text(server, told.each).map(|told| ("notify", told)));
     if keys.len() == 1 { address } else { inline(&keys) }
 }
 

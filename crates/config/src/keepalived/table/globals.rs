@@ -8,7 +8,6 @@ use super::{
 };
 
 const VRRP: Status = Wait(Later::Vrrp);
-const NOTIFY: Status = Wait(Later::Notify);
 const NAMES: Status = Nothing("evenkeel is one process");
 const RELOAD: Status = Nothing("a reload is always checked first, and a broken file leaves the old state");
 const TABLE: Status = Nothing("evenkeel has a table of its own and finds what an earlier run left");
@@ -20,17 +19,17 @@ const BUFFERS: Status = Nothing("buffers have the size they need");
 const FILES: Status = Nothing("`evenkeel status --json` tells it");
 
 pub(super) const GENERAL: &[Keyword] = keywords! {
-    "router_id" Text, Nothing("mails name the host"), "name of this node in mails";
+    "router_id" Text, Done, "name of this node in mails";
     "notification_email" In(List::Names), Done, "who gets mails";
     "notification_email_from" Text, Done, "sender of mails";
     "smtp_server" Words(1, 2), Done, "mail server, and its port";
-    "smtp_helo_name" Text, Nothing("HELO has the host's name"), "name in HELO";
-    "smtp_connect_timeout" Number(1, i64::MAX), Nothing("mails have a deadline of their own"),
+    "smtp_helo_name" Text, Done, "name in HELO";
+    "smtp_connect_timeout" Number(1, i64::MAX), Done,
         "seconds the mail server may take";
     "smtp_alert" Bool, Done, "whether changes are mailed where nothing else is said";
-    "smtp_alert_vrrp" Bool, NOTIFY, "the same for VRRP";
+    "smtp_alert_vrrp" Bool, Done, "the same for VRRP";
     "smtp_alert_checker" Bool, Done, "the same for real servers";
-    "no_email_faults" Alone, VRRP, "no mails about faults";
+    "no_email_faults" Alone, Done, "no mails about faults";
     "no_checker_emails" Alone, Nothing("mails are about real servers, never about single checks"),
         "no mails about single checks";
     "checker_log_all_failures" Bool, Done, "log every failed check: evenkeel always tells why one failed";
@@ -40,22 +39,22 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
     "lvs_flush_onstop" Words(0, 1), TABLE, "old spelling of lvs_flush_on_stop";
     "lvs_sync_daemon" Words(1, 12), Wait(Later::Sync), "share connections with the other node";
     "default_interface" Interface, Wait(Later::Static), "interface of static addresses";
-    "startup_script" Script, NOTIFY, "program run before all else";
-    "startup_script_timeout" Number(1, 1000), NOTIFY, "seconds it may take";
-    "shutdown_script" Script, NOTIFY, "program run after all else";
-    "shutdown_script_timeout" Number(1, 1000), NOTIFY, "seconds it may take";
-    "notify_fifo" Words(1, 3), NOTIFY, "FIFO that is told of every change";
-    "notify_fifo_script" Script, NOTIFY, "program that reads it";
-    "vrrp_notify_fifo" Words(1, 3), NOTIFY, "FIFO that is told of VRRP changes";
-    "vrrp_notify_fifo_script" Script, NOTIFY, "program that reads it";
-    "lvs_notify_fifo" Words(1, 3), NOTIFY, "FIFO that is told of real servers and quorums";
-    "lvs_notify_fifo_script" Script, NOTIFY, "program that reads it";
-    "vrrp_notify_priority_changes" Bool, NOTIFY, "tell FIFOs of priorities too";
-    "fifo_write_vrrp_states_on_reload" Alone, NOTIFY, "tell FIFOs all states at a reload";
-    "rs_init_notifies" Alone, NOTIFY, "tell of real servers at the start";
+    "startup_script" Script, Done, "program run before all else";
+    "startup_script_timeout" Number(1, 1000), Done, "seconds it may take";
+    "shutdown_script" Script, Done, "program run after all else";
+    "shutdown_script_timeout" Number(1, 1000), Done, "seconds it may take";
+    "notify_fifo" Words(1, 3), Done, "FIFO that is told of every change";
+    "notify_fifo_script" Script, Done, "program that reads it";
+    "vrrp_notify_fifo" Words(1, 3), Done, "FIFO that is told of VRRP changes";
+    "vrrp_notify_fifo_script" Script, Done, "program that reads it";
+    "lvs_notify_fifo" Words(1, 3), Done, "FIFO that is told of real servers and quorums";
+    "lvs_notify_fifo_script" Script, Done, "program that reads it";
+    "vrrp_notify_priority_changes" Bool, Done, "tell FIFOs of priorities too";
+    "fifo_write_vrrp_states_on_reload" Alone, Done, "tell FIFOs all states at a reload";
+    "rs_init_notifies" Alone, Done, "tell of real servers at the start";
     "script_user" User, Partly("check scripts run as evenkeel's own user: another one is refused with MISC_CHECK"),
         "user of scripts";
-    "enable_script_security" Alone, Partly("scripts are not looked at before they run"),
+    "enable_script_security" Alone, Partly("check scripts are not looked at before they run"),
         "no script as root that others can write";
     "nftables_ipvs" Words(0, 1), Nothing("groups need no marks here"), "nftables table that marks packets of groups";
     "nftables_ipvs_priority" Number(-2_147_483_648, 2_147_483_647), FIREWALL, "its priority";
@@ -126,8 +125,8 @@ pub(super) const PROCESSES: &[Keyword] = keywords! {
     "checker_process_name" Text, NAMES, "name of the checker process";
     "lvs_process_name" Text, NAMES, "old spelling of checker_process_name";
     "bfd_process_name" Text, NAMES, "name of the BFD process";
-    "use_symlink_paths" Bool, Nothing("scripts run by the path as written"), "paths of scripts with their links";
-    "set_supplementary_groups" Alone, Nothing("scripts run as evenkeel's own user"), "all groups of the scripts' user";
+    "use_symlink_paths" Bool, Nothing("scripts run by the path as written, and what its links lead to is looked at as well"), "paths of scripts with their links";
+    "set_supplementary_groups" Alone, Nothing("scripts have one group, that of their user"), "all groups of the scripts' user";
     "max_auto_priority" Number(-1, 99), PRIORITY, "how far the priority may rise by itself";
     "min_auto_priority_delay" Number(1, 10_000_000), PRIORITY, "delay that makes it rise";
     "vrrp_priority" Number(-20, 19), PRIORITY, "nice value";

@@ -144,8 +144,6 @@ pub(crate) enum Later {
     Vrrp,
     /// Addresses, routes and rules that are added to the host.
     Static,
-    /// Scripts and FIFOs that are told of changes.
-    Notify,
     /// Connections that both nodes know.
     Sync,
 }
@@ -155,7 +153,6 @@ impl Later {
         match self {
             Later::Vrrp => "this part of VRRP is not carried out yet",
             Later::Static => "static addresses, routes and rules are not set yet",
-            Later::Notify => "notify scripts and FIFOs are not run yet",
             Later::Sync => "connections are not shared between nodes yet",
         }
     }

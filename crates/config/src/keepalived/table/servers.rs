@@ -2,12 +2,11 @@
 
 use super::{
     Argument::{self, Block, Bool, Decimal, None as Alone, Number, OneOf, Script, Server, Text, Words},
-    Keyword, Later, SECOND, Scope, Status,
-    Status::{Done, Later as Wait, Nothing, Partly, Refused},
+    Keyword, SECOND, Scope, Status,
+    Status::{Done, Nothing, Partly, Refused},
     keywords,
 };
 
-const NOTIFY: Status = Wait(Later::Notify);
 const START: Status = Nothing("no real server gets traffic before its first good check anyway");
 const SNMP: Status = Nothing("there is no SNMP agent");
 const WARMUP: Status = Nothing("first checks are made at once, in portions, so that nobody waits");
@@ -46,20 +45,20 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = keywords! {
     "delay_loop" TIME, Done, "seconds between checks; 60 where nothing is said";
     "inhibit_on_failure" Bool, Partly("for all real servers or none"), "weight 0 instead of removal";
     "alpha" Bool, START, "real servers are down until a check is good";
-    "omega" Alone, NOTIFY, "run the scripts of what goes down at the end";
+    "omega" Alone, Done, "run the scripts of what goes down at the end";
     "quorum" Number(1, 4_294_967_295), Partly("above 1 it is refused together with a sorry server"),
         "weight that must be up";
     "hysteresis" Number(0, 4_294_967_295), Partly("refused together with a sorry server"),
         "how far the quorum may be missed";
-    "quorum_up" Script, NOTIFY, "program run when the quorum is reached";
-    "quorum_down" Script, NOTIFY, "program run when it is lost";
+    "quorum_up" Script, Done, "program run when the quorum is reached";
+    "quorum_down" Script, Done, "program run when it is lost";
     "weight" WEIGHT, Done, "weight of real servers that say none";
     "sorry_server" Words(1, 2), Done, "who answers while no real server is up";
     "sorry_server_inhibit" Alone, Nothing("the sorry server is not in the table while real servers are up"),
         "weight 0 for the sorry server instead of removal";
     "sorry_server_lvs_method" METHOD, Done, "its forwarding method";
     "ha_suspend" Alone, Nothing("checks go on wherever the address is"), "no checks while the address is on another node";
-    "smtp_alert" Bool, Nothing("mails are about real servers"), "mail when the quorum comes or goes";
+    "smtp_alert" Bool, Done, "mail when the quorum comes or goes";
     "virtualhost" Text, Done, "Host header of HTTP checks";
     "snmp_name" Text, SNMP, "name in SNMP";
     "real_server" Server(Scope::RealServer), Done, "a real server";
@@ -71,15 +70,15 @@ pub(super) const REAL_SERVER: &[Keyword] = keywords! {
     "uthreshold" Number(0, 4_294_967_295), Done, "connections with which it takes no more";
     "lthreshold" Number(0, 4_294_967_295), Done, "connections below which it takes some again";
     "inhibit_on_failure" Bool, Partly("for all real servers of a virtual server or none"), "weight 0 instead of removal";
-    "notify_up" Script, NOTIFY, "program run when it comes up";
-    "notify_down" Script, NOTIFY, "program run when it goes down";
+    "notify_up" Script, Done, "program run when it comes up";
+    "notify_down" Script, Done, "program run when it goes down";
     "alpha" Bool, START, "down until a check is good";
     "retry" RETRY, Done, "failed checks more before it is down";
     "delay_before_retry" WAIT, Partly("no longer than delay_loop"), "seconds to the check behind a failed one";
     "warmup" WAIT, WARMUP, "seconds the first check may wait";
     "connect_timeout" TIME, Done, "seconds a check may take";
     "delay_loop" TIME, Done, "seconds between checks";
-    "smtp_alert" Bool, Partly("for all real servers of a virtual server or none"), "mail when it comes or goes";
+    "smtp_alert" Bool, Done, "mail when it comes or goes";
     "virtualhost" Text, Done, "Host header of HTTP checks";
     "snmp_name" Text, SNMP, "name in SNMP";
     "TCP_CHECK" Block(Scope::Tcp), Partly("one check for each real server"), "a TCP connection is taken";

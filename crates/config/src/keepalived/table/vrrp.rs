@@ -10,7 +10,6 @@ use super::{
 
 const DONE: Status = Status::Done;
 const VRRP: Status = Status::Later(Later::Vrrp);
-const NOTIFY: Status = Status::Later(Later::Notify);
 const EVERYBODY: Status = Status::Nothing("who names the session is told");
 const HOPS: Status = Status::Partly("255 is sent where nothing is said, which keepalived takes too");
 const BUFFER: Status = Status::Nothing("buffers have the size they need");
@@ -65,15 +64,15 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "linkbeat_use_polling" Alone, VRRP, "poll the link";
     "debug" Number(0, 4), Status::Nothing("keepalived does nothing with it either"), "nothing";
     "kernel_rx_buf_size" SECONDS, BUFFER, "size of the receive buffer";
-    "smtp_alert" Bool, NOTIFY, "mail when its state changes";
-    "notify_master" Script, NOTIFY, "program run as it becomes master";
-    "notify_backup" Script, NOTIFY, "program run as it becomes backup";
-    "notify_fault" Script, NOTIFY, "program run at a fault";
-    "notify_stop" Script, NOTIFY, "program run at the end";
-    "notify_deleted" Words(0, 3), NOTIFY, "program run when a reload removes it";
-    "notify" Script, NOTIFY, "program run at every change";
-    "notify_master_rx_lower_pri" Script, NOTIFY, "program run when a lower node advertises too";
-    "notify_priority_changes" Bool, NOTIFY, "tell FIFOs of priorities";
+    "smtp_alert" Bool, DONE, "mail when its state changes";
+    "notify_master" Script, DONE, "program run as it becomes master";
+    "notify_backup" Script, DONE, "program run as it becomes backup";
+    "notify_fault" Script, DONE, "program run at a fault";
+    "notify_stop" Script, DONE, "program run at the end";
+    "notify_deleted" Words(0, 3), DONE, "program run when a reload removes it";
+    "notify" Script, DONE, "program run at every change";
+    "notify_master_rx_lower_pri" Script, DONE, "program run when a lower node advertises too";
+    "notify_priority_changes" Bool, DONE, "tell FIFOs of priorities";
 };
 
 pub(super) const INSTANCE_ARP: &[Keyword] = keywords! {
@@ -115,13 +114,13 @@ pub(super) const SYNC_GROUP: &[Keyword] = keywords! {
     "track_bfd" In(List::Tracked), VRRP, "BFD sessions that must be up";
     "global_tracking" Alone, VRRP, "old way to let members track the same";
     "sync_group_tracking_weight" Alone, VRRP, "weights count in groups too";
-    "smtp_alert" Bool, NOTIFY, "mail when its state changes";
-    "notify_master" Script, NOTIFY, "program run as it becomes master";
-    "notify_backup" Script, NOTIFY, "program run as it becomes backup";
-    "notify_fault" Script, NOTIFY, "program run at a fault";
-    "notify_stop" Script, NOTIFY, "program run at the end";
-    "notify" Script, NOTIFY, "program run at every change";
-    "notify_priority_changes" Bool, NOTIFY, "tell FIFOs of priorities";
+    "smtp_alert" Bool, DONE, "mail when its state changes";
+    "notify_master" Script, DONE, "program run as it becomes master";
+    "notify_backup" Script, DONE, "program run as it becomes backup";
+    "notify_fault" Script, DONE, "program run at a fault";
+    "notify_stop" Script, DONE, "program run at the end";
+    "notify" Script, DONE, "program run at every change";
+    "notify_priority_changes" Bool, DONE, "tell FIFOs of priorities";
 };
 
 pub(super) const SCRIPT: &[Keyword] = keywords! {

@@ -3,9 +3,12 @@
 
 use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState};
 use crate::draft::VrrpDraft;
-use evenkeel_model::vrrp::{
-    AdvertInterval, Authentication, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds, Version, Vip,
-    VipOptions, Vrid, secret,
+use evenkeel_model::{
+    notify::RoleNotify,
+    vrrp::{
+        AdvertInterval, Authentication, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds, Version, Vip,
+        VipOptions, Vrid, secret,
+    },
 };
 use evenkeel_source::{Span, Spanned};
 use std::time::Duration;
@@ -46,7 +49,14 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance) -> Option<VrrpDraft> {
     let member = |group: &&super::VrrpSyncGroup| group.members.iter().any(|name| name.value == from.name.value);
     instance.group = vrrp.sync_groups.iter().find(member).map(|group| group.name.value.clone());
     let addresses: Vec<Span> = advertised.iter().map(|address| address.address.span).collect();
-    Some(VrrpDraft { instance, name: from.name.span, vrid: id.span, addresses, broken: false })
+    Some(VrrpDraft {
+        instance,
+        name: from.name.span,
+        vrid: id.span,
+        addresses,
+        told: RoleNotify::default(),
+        broken: false,
+    })
 }
 
 fn vip(from: &VrrpAddress) -> Vip {

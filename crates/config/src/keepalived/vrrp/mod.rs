@@ -153,6 +153,8 @@ pub struct VrrpInstance {
     pub ipvlan: Option<VrrpLine>,
     /// `notify...`
     pub notify: Vec<VrrpNotify>,
+    /// `notify_priority_changes`; that of the defaults.
+    pub priority_changes: Option<Spanned<bool>>,
     /// `smtp_alert`
     pub smtp_alert: Option<Spanned<bool>>,
     /// `accept` or `no_accept`
@@ -257,6 +259,8 @@ pub struct VrrpSyncGroup {
     pub track: VrrpTracks,
     /// `notify...`
     pub notify: Vec<VrrpNotify>,
+    /// `notify_priority_changes`; that of the defaults.
+    pub priority_changes: Option<Spanned<bool>>,
     /// `smtp_alert`
     pub smtp_alert: Option<Spanned<bool>>,
     /// Words without a value.

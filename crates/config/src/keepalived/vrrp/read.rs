@@ -109,6 +109,7 @@ const INSTANCE_SWITCHES: &[&str] = &[
     "owner_ignore_adverts",
     "v3_checksum_as_v2",
     "old_unicast_checksum",
+    "notify_deleted",
 ];
 
 fn instance(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpInstance {
@@ -149,6 +150,7 @@ fn instance(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpInstance {
         vmac: words("use_vmac"),
         ipvlan: words("use_ipvlan"),
         notify: notify(block),
+        priority_changes: block.switch("notify_priority_changes"),
         smtp_alert: block.switch("smtp_alert"),
         accept: accept.or_else(|| block.node("no_accept").map(|node| Spanned::new(false, node.span))),
         strict: block.switch("strict_mode"),
@@ -203,6 +205,7 @@ fn sync_group(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpSyncGroup {
         members: members.map(|word| Spanned::new(word.text.clone(), word.span)).collect(),
         track: tracks(block, out),
         notify: notify(block),
+        priority_changes: block.switch("notify_priority_changes"),
         smtp_alert: block.switch("smtp_alert"),
         switches: switches(block, &["global_tracking", "sync_group_tracking_weight"]),
     }
