@@ -372,8 +372,8 @@ impl Machine for Balance {
             Input::Start(start) => self.start(now, *start, out),
             Input::Reload { cluster, token } if running => self.reload(now, cluster, token, out),
             Input::ReloadFailed { why, token } if running => self.reload_failed(why, token, out),
-            Input::Plan { cluster, token } if running => {
-                let lines = crate::plan::against(self, &cluster);
+            Input::Plan { cluster, held, token } if running => {
+                let lines = crate::plan::against(self, &held, &cluster);
                 out.push(Effect::Reply { token, reply: Reply::Plan { lines } });
             }
             Input::Reload { token, .. } | Input::ReloadFailed { token, .. } => {

@@ -4,7 +4,7 @@ use crate::{CheckId, Overrides, Token};
 use evenkeel_api::{DataplaneStatus, HaStatus, Request, Role, table::Edit};
 use evenkeel_dataplane::{Counters, Order, Table};
 use evenkeel_health::Verdict;
-use evenkeel_model::{Cluster, Match, ServiceKey};
+use evenkeel_model::{Cluster, Match, ServiceKey, vrrp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -80,6 +80,8 @@ pub enum Input {
     Plan {
         /// The cluster the files hold now.
         cluster: Box<Cluster>,
+        /// The elections that are held.
+        held: Box<vrrp::Elections>,
         /// Who asked.
         token: Token,
     },

@@ -1,9 +1,11 @@
 //! What would change: the lines of a dry run and of `evenkeel diff`.
 
+mod elections;
+
 use crate::{balance::Balance, service::place, words};
 use evenkeel_api::{PlanAction, PlanLine};
 use evenkeel_dataplane::{ServiceOptions, Table};
-use evenkeel_model::{Check, Cluster, Fallback, Forwarding, RealServer, Service, ServiceKey, Weight};
+use evenkeel_model::{Check, Cluster, Fallback, Forwarding, RealServer, Service, ServiceKey, Weight, vrrp::Elections};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -39,28 +41,13 @@ pub fn plan(observed: &Table, cluster: &Cluster) -> Vec<PlanLine> {
     };
     let named = named_by(cluster);
     let services = observed.services.iter().filter(|(key, service)| concerns(&service.options, key, &named));
-    let mut lines = elections(cluster);
+    let mut lines = elections::compare(&Elections::default(), &cluster.vrrp);
     lines.extend(compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster));
     lines
 }
 
-/// The VRRP instances that would be begun, and the addresses they would hold.
-fn elections(cluster: &Cluster) -> Vec<PlanLine> {
-    let mut lines = Vec::new();
-    for instance in &cluster.vrrp.instances {
-        let (vrid, interface, priority) = (instance.vrid, &instance.interface, instance.priority);
-        let text = format!("{}: virtual router {vrid} on {interface}, priority {priority}", instance.name);
-        lines.push(line(PlanAction::Add, "vrrp", false, text));
-        for vip in instance.vips() {
-            let text = format!("{vip} on {} as master", instance.interface_of(vip));
-            lines.push(line(PlanAction::Add, "address", true, text));
-        }
-    }
-    lines
-}
-
-/// What a reload with `cluster` would change.
-pub(crate) fn against(balance: &Balance, cluster: &Cluster) -> Vec<PlanLine> {
+/// What a reload with `cluster` would change, elections included, which are held elsewhere.
+pub(crate) fn against(balance: &Balance, held: &Elections, cluster: &Cluster) -> Vec<PlanLine> {
     let server = |server: &crate::service::Server| {
         let check = balance.watches.get(server.watch).map(|(check, _)| check);
         (server.address, HaveServer { weight: Some(server.weight), forwarding: server.forwarding, check })
@@ -72,7 +59,9 @@ pub(crate) fn against(balance: &Balance, cluster: &Cluster) -> Vec<PlanLine> {
     };
     let named = named_by(cluster);
     let services = balance.services.iter().filter(|(key, service)| concerns(&service.options, key, &named));
-    compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster)
+    let mut lines = elections::compare(held, &cluster.vrrp);
+    lines.extend(compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster));
+    lines
 }
 
 /// What a client made stays, where the files do not name it.

@@ -186,7 +186,7 @@ fn the_plan_of_a_reload_knows_checks_and_the_fallback_and_changes_nothing() {
     Arc::make_mut(&mut next.services[0].real_servers[0].check).rhythm.every = Duration::from_secs(6);
     next.services[0].fallback = None;
     next.services.push(service("new", "10.9.9.9:80", vec![]));
-    bed.handle(Input::Plan { cluster: Box::new(next), token: Token(7) });
+    bed.handle(Input::Plan { cluster: Box::new(next), held: Box::default(), token: Token(7) });
     let Some(Reply::Plan { lines }) = bed.reply(Token(7)) else { panic!("no plan") };
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     let expected = [

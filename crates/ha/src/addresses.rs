@@ -1,9 +1,10 @@
 //! The addresses that instances hold, in the kernel: added with a lifetime, renewed, removed, announced.
 
 use crate::member::Member;
-use evenkeel_model::vrrp::Vip;
+use evenkeel_model::vrrp::{Instance, Vip};
 use evenkeel_netlink::{Address, Announcer, Error, Link, Netlink};
-use std::time::Duration;
+use evenkeel_vrrp::Place;
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 /// Who put an address there (IFA_PROTO): evenkeel's elections. So that leftovers are known.
 pub const PROTOCOL: u8 = 77;
@@ -12,11 +13,13 @@ pub const PROTOCOL: u8 = 77;
 pub(crate) struct Addresses {
     netlink: Netlink,
     announcer: Announcer,
+    /// Who holds an address: an instance that ends leaves those that another one has taken.
+    holders: HashMap<IpAddr, Vec<Place>>,
 }
 
 impl Addresses {
     pub(crate) fn open() -> Result<Addresses, Error> {
-        Ok(Addresses { netlink: Netlink::open()?, announcer: Announcer::open()? })
+        Ok(Addresses { netlink: Netlink::open()?, announcer: Announcer::open()?, holders: HashMap::new() })
     }
 
     /// Every address of the host, and every interface.
@@ -25,18 +28,43 @@ impl Addresses {
     }
 
     /// Adds the addresses of `member`, or renews them; the first refusal of each is told.
-    pub(crate) fn hold(&mut self, member: &Member, links: &[Link], lease: Duration, refused: &mut Vec<Error>) {
+    pub(crate) fn hold(
+        &mut self,
+        place: Place,
+        member: &Member,
+        links: &[Link],
+        lease: Duration,
+        refused: &mut Vec<Error>,
+    ) {
         for vip in member.instance.vips() {
-            if let Some(link) = link_of(member, vip, links) {
+            let holders = self.holders.entry(vip.address).or_default();
+            if !holders.contains(&place) {
+                holders.push(place);
+            }
+            if let Some(link) = link_of(&member.instance, vip, links) {
                 refused.extend(self.netlink.hold_address(&address(vip, link.index, Some(lease))).err());
             }
         }
     }
 
-    /// Removes the addresses of `member`; those that are gone already are no trouble.
-    pub(crate) fn release(&mut self, member: &Member, links: &[Link], refused: &mut Vec<Error>) {
-        for vip in member.instance.vips() {
-            if let Some(link) = link_of(member, vip, links) {
+    /// Removes these addresses of `instance`, which is at `place`, as far as no other one holds them; those that are
+    /// gone already are no trouble.
+    pub(crate) fn release<'a>(
+        &mut self,
+        (place, instance): (Place, &Instance),
+        vips: impl Iterator<Item = &'a Vip>,
+        links: &[Link],
+        refused: &mut Vec<Error>,
+    ) {
+        for vip in vips {
+            if let Some(holders) = self.holders.get_mut(&vip.address) {
+                holders.retain(|holder| *holder != place);
+                if !holders.is_empty() {
+                    continue;
+                }
+                self.holders.remove(&vip.address);
+            }
+            if let Some(link) = link_of(instance, vip, links) {
                 let removed = self.netlink.delete_address(&address(vip, link.index, None));
                 refused.extend(removed.err().filter(|e| !e.is_missing()));
             }
@@ -47,7 +75,7 @@ impl Addresses {
     pub(crate) fn announce(&self, member: &Member, links: &[Link], rounds: u8, refused: &mut Vec<Error>) {
         for _ in 0..rounds {
             for vip in member.instance.vips() {
-                let Some(link) = link_of(member, vip, links) else { continue };
+                let Some(link) = link_of(&member.instance, vip, links) else { continue };
                 let Some(mac) = link.mac else { continue };
                 refused.extend(self.announcer.announce(link.index, mac, vip.address, true).err());
             }
@@ -56,8 +84,8 @@ impl Addresses {
 }
 
 /// The interface an address is put on.
-fn link_of<'a>(member: &Member, vip: &Vip, links: &'a [Link]) -> Option<&'a Link> {
-    let name = member.instance.interface_of(vip);
+fn link_of<'a>(instance: &Instance, vip: &Vip, links: &'a [Link]) -> Option<&'a Link> {
+    let name = instance.interface_of(vip);
     links.iter().find(|link| link.name == *name)
 }
 

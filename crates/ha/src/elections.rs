@@ -22,9 +22,9 @@ use std::{
 
 /// Packets read from one socket before timers have their turn.
 const BATCH: usize = 256;
-/// How often one kind of dropped advertisement is told.
+/// How often one kind of wrong advertisement is told.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
-/// Kinds of dropped advertisements that are counted apart; more are dropped without a word.
+/// Kinds of wrong advertisements that are counted apart; more go without a word.
 const KINDS: usize = 256;
 /// Things that do not work and are said within [`TOLD_EVERY`]; more are not.
 const TROUBLES: usize = 32;
@@ -51,6 +51,7 @@ impl Wire {
 /// Everything the thread owns.
 pub(crate) struct Elections {
     pub(crate) router: Router,
+    /// By the router's places.
     pub(crate) members: Vec<Member>,
     /// What the first turn begins with.
     wanted: vrrp::Elections,
@@ -58,26 +59,29 @@ pub(crate) struct Elections {
     /// By the key the loop waits for them under; the place of one whose interface is gone is taken by the next.
     pub(crate) wires: Vec<Option<Wire>>,
     pub(crate) links: Links,
-    addresses: Addresses,
+    pub(crate) addresses: Addresses,
     monitor: Monitor,
     pub(crate) events: Events,
     wake: Arc<OwnedFd>,
     commands: mpsc::Receiver<Command>,
     pub(crate) tell: Box<dyn FnMut(News) + Send>,
-    out: Outbox<(Place, Output)>,
-    dropped: HashMap<Kind, Tally>,
+    pub(crate) out: Outbox<(Place, Output)>,
+    pub(crate) wrong: HashMap<Kind, Tally>,
     /// What was said lately of what did not work.
     troubles: Vec<(String, Instant)>,
     buffer: Vec<u8>,
     readable: Vec<u64>,
+    pub(crate) ready: bool,
+    /// No wait for a silent master begins before (`vrrp_startup_delay`).
+    pub(crate) not_before: Option<Instant>,
     stopping: bool,
 }
 
-/// What a dropped advertisement was about, who sent it and what was wrong.
+/// What an advertisement with a mistake was about, who sent it and what was wrong.
 type Kind = (Place, IpAddr, Reason);
 
-/// Advertisements of a kind that were dropped.
-struct Tally {
+/// Advertisements of a kind.
+pub(crate) struct Tally {
     count: u64,
     told: Instant,
 }
@@ -97,26 +101,12 @@ impl Elections {
         let (links, known) = addresses.look().map_err(|e| e.to_string())?;
         events.add(&*wake, WAKE)?;
         events.add(&monitor, MONITOR)?;
-        let mut router = Router::new();
-        let mut groups: Vec<String> = Vec::new();
-        let mut members = Vec::new();
-        for instance in wanted.instances.iter().cloned() {
-            let group = instance.group.as_ref().map(|name| {
-                groups.iter().position(|known| known == name).unwrap_or_else(|| {
-                    groups.push(name.clone());
-                    groups.len() - 1
-                })
-            });
-            let name = instance.name.clone();
-            let member = Member::new(instance).ok_or_else(|| format!("{name} has more than 255 addresses"))?;
-            router.add(member.settings(), group);
-            members.push(member);
-        }
         Ok(Elections {
-            router,
-            members,
+            router: Router::new(),
+            members: Vec::new(),
             wanted,
             watcher: Watcher::default(),
+            not_before: None,
             wires: Vec::new(),
             links: Links { links, addresses: known },
             addresses,
@@ -126,10 +116,11 @@ impl Elections {
             commands,
             tell,
             out: Outbox::new(),
-            dropped: HashMap::new(),
+            wrong: HashMap::new(),
             troubles: Vec::new(),
             buffer: vec![0; member::longest_packet()],
             readable: Vec::new(),
+            ready: false,
             stopping: false,
         })
     }
@@ -142,7 +133,9 @@ impl Elections {
                 (self.tell)(News::Trouble(text));
             }
         }
-        self.start();
+        let wanted = std::mem::take(&mut self.wanted);
+        self.not_before = (!wanted.startup_delay.is_zero()).then(|| self.events.now() + wanted.startup_delay);
+        self.configure(wanted);
         loop {
             self.carry_out();
             if self.stopping && self.is_stopped() {
@@ -165,23 +158,9 @@ impl Elections {
         self.router.handle(self.events.now(), (place, input), &mut self.out);
     }
 
-    fn start(&mut self) {
-        let wanted = std::mem::take(&mut self.wanted);
-        self.follow(&wanted);
-        if !wanted.startup_delay.is_zero() {
-            self.hold_back(wanted.startup_delay);
-        }
-        self.look_at_links();
-        for place in 0..self.members.len() {
-            self.handle(place, Input::Ready(false));
-            let since_renewal = self.since_renewal(place);
-            self.handle(place, Input::Start { since_renewal });
-        }
-    }
-
     /// How long ago a former run renewed the addresses of this instance: the kernel tells what is left of their
     /// lifetime, in whole seconds, so that it may be a second less.
-    fn since_renewal(&self, place: Place) -> Option<Duration> {
+    pub(crate) fn since_renewal(&self, place: Place) -> Option<Duration> {
         let member = self.members.get(place)?;
         let length = lease::length(member.instance.interval.get(), member.instance.down_adverts);
         let left = |vip: &vrrp::Vip| {
@@ -219,24 +198,22 @@ impl Elections {
     fn take_commands(&mut self) {
         let _ = rustix::io::read(&self.wake, &mut [0; 8]);
         while let Ok(command) = self.commands.try_recv() {
-            if let Command::Report { clear } = command {
-                self.report(clear);
-                continue;
-            }
-            if let Command::Seen(target, sight) = &command {
-                self.see(target, *sight);
-                continue;
-            }
-            for place in 0..self.members.len() {
-                let input = match command {
-                    Command::Report { .. } | Command::Seen(..) => continue,
-                    Command::Ready(ready) => Input::Ready(ready),
-                    Command::Stop => {
-                        self.stopping = true;
-                        Input::Stop { patience: self.members[place].patience() }
+            match command {
+                Command::Report { clear } => self.report(clear),
+                Command::Seen(target, sight) => self.see(&target, sight),
+                Command::Ready(ready) => {
+                    self.ready = ready;
+                    for place in 0..self.members.len() {
+                        self.handle(place, Input::Ready(ready));
                     }
-                };
-                self.handle(place, input);
+                }
+                Command::Configure(wanted) => self.configure(*wanted),
+                Command::Stop => {
+                    self.stopping = true;
+                    for place in 0..self.members.len() {
+                        self.retire(place);
+                    }
+                }
             }
         }
     }
@@ -266,12 +243,19 @@ impl Elections {
                 let Some(own) = member.source else { continue };
                 let judged = member.receiver.receive(&packet, own);
                 member.statistics.hear(judged);
-                match judged {
-                    Ok(heard) => self.router.handle(now, (place, Input::Heard(heard)), &mut self.out),
-                    Err(reason) => {
-                        let kind = (place, packet.source, reason);
-                        count_dropped(&mut self.dropped, &mut self.tell, now, &member.name, kind);
-                    }
+                let wrong = match judged {
+                    Ok(heard) => heard.other_addresses.then_some(Reason::Addresses),
+                    Err(reason) => Some(reason),
+                };
+                if let Some(reason) = wrong {
+                    let tell = |count| {
+                        let (instance, source, dropped) = (Arc::clone(&member.name), packet.source, judged.is_err());
+                        (self.tell)(News::Wrong { instance, source, reason, dropped, count });
+                    };
+                    count_wrong(&mut self.wrong, now, (place, packet.source, reason), tell);
+                }
+                if let Ok(heard) = judged {
+                    self.router.handle(now, (place, Input::Heard(heard)), &mut self.out);
                 }
             }
         }
@@ -305,12 +289,12 @@ impl Elections {
     }
 
     /// Tells each instance how its interface stands, and opens the sockets it needs.
-    fn look_at_links(&mut self) {
+    pub(crate) fn look_at_links(&mut self) {
         for wire in &mut self.wires {
             let lives = |wire: &mut Wire| self.links.links.iter().any(|link| link.index == wire.ifindex);
             drop(wire.take_if(|wire| !lives(wire)));
         }
-        for place in 0..self.members.len() {
+        for place in (0..self.members.len()).filter(|&place| !self.router.is_free(place)).collect::<Vec<_>>() {
             let Some(member) = self.members.get_mut(place) else { continue };
             let ifindex = self.links.named(&member.instance.interface).map(|link| link.index);
             let source = self.links.source(&member.instance);
@@ -328,7 +312,7 @@ impl Elections {
         for wire in self.wires.iter_mut().flatten() {
             wire.listeners.clear();
             for (place, member) in self.members.iter().enumerate() {
-                if wire.carries(member) {
+                if wire.carries(member) && !self.router.is_free(place) {
                     wire.listeners.entry(member.instance.vrid).or_default().push(place);
                 }
             }
@@ -366,7 +350,7 @@ impl Elections {
         }
     }
 
-    fn carry_out(&mut self) {
+    pub(crate) fn carry_out(&mut self) {
         let mut refused = Vec::new();
         while let Some((place, output)) = self.out.pop() {
             let Some(member) = self.members.get_mut(place) else { continue };
@@ -374,11 +358,12 @@ impl Elections {
             match output {
                 Output::Advertise { priority } => advertise(member, &self.wires, priority, &mut refused),
                 Output::Hold { lease } => {
-                    self.addresses.hold(member, &self.links.links, lease, &mut refused);
+                    self.addresses.hold(place, member, &self.links.links, lease, &mut refused);
                     member.holds = Some(lease);
                 }
                 Output::Release => {
-                    self.addresses.release(member, &self.links.links, &mut refused);
+                    let instance = &member.instance;
+                    self.addresses.release((place, instance), instance.vips(), &self.links.links, &mut refused);
                     member.holds = None;
                 }
                 Output::Announce { rounds } => {
@@ -388,6 +373,9 @@ impl Elections {
                 Output::Turned { from, to, why } => {
                     let priority = self.router.instance(place).map_or(0, |instance| instance.priority().get());
                     (self.tell)(News::Turned { instance: Arc::clone(&member.name), from, to, why, priority });
+                    if to == Role::Stopped {
+                        self.bury(place);
+                    }
                 }
                 Output::Noticed(notice) => {
                     (self.tell)(News::Noticed { instance: Arc::clone(&member.name), notice });
@@ -400,7 +388,7 @@ impl Elections {
     }
 
     /// Says what did not work; the same again only after a while.
-    fn complain(&mut self, why: String) {
+    pub(crate) fn complain(&mut self, why: String) {
         let now = self.events.now();
         self.troubles.retain(|(_, told)| now - *told < TOLD_EVERY);
         if self.troubles.len() < TROUBLES && self.troubles.iter().all(|(known, _)| *known != why) {
@@ -424,23 +412,16 @@ fn advertise(member: &mut Member, wires: &[Option<Wire>], priority: u8, refused:
     });
 }
 
-/// Counts a dropped advertisement, and tells of the first of its kind and then of one a minute.
-fn count_dropped(
-    dropped: &mut HashMap<Kind, Tally>,
-    tell: &mut dyn FnMut(News),
-    now: Instant,
-    name: &Arc<str>,
-    kind: Kind,
-) {
-    if dropped.len() >= KINDS && !dropped.contains_key(&kind) {
+/// Counts an advertisement with a mistake, and tells of the first of its kind and then of one a minute.
+fn count_wrong(known: &mut HashMap<Kind, Tally>, now: Instant, kind: Kind, tell: impl FnOnce(u64)) {
+    if known.len() >= KINDS && !known.contains_key(&kind) {
         return;
     }
-    let first = !dropped.contains_key(&kind);
-    let tally = dropped.entry(kind).or_insert(Tally { count: 0, told: now });
+    let first = !known.contains_key(&kind);
+    let tally = known.entry(kind).or_insert(Tally { count: 0, told: now });
     tally.count += 1;
     if first || now - tally.told >= TOLD_EVERY {
-        let (_, source, reason) = kind;
-        tell(News::Dropped { instance: Arc::clone(name), source, reason, count: tally.count });
+        tell(tally.count);
         *tally = Tally { count: 0, told: now };
     }
 }

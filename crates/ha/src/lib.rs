@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod configure;
 mod elections;
 mod events;
 mod links;
@@ -52,6 +53,8 @@ pub enum Command {
         /// Begin to count anew.
         clear: bool,
     },
+    /// Hold elections for these from now on; what did not change is not touched.
+    Configure(Box<vrrp::Elections>),
     /// Give up all mastership, each as gently as its protocol allows, and end.
     Stop,
 }
@@ -79,7 +82,7 @@ pub enum News {
         /// How it stands now.
         standing: Standing,
     },
-    /// What is tracked has changed the priority of an instance.
+    /// What is tracked, or a new configuration, has changed the priority of an instance.
     Priority {
         /// Its name.
         instance: Arc<str>,
@@ -93,14 +96,16 @@ pub enum News {
         /// What.
         notice: Notice,
     },
-    /// The first advertisement that was dropped for this reason from this source, or the first for a while.
-    Dropped {
+    /// The first advertisement that had this wrong from this source, or the first for a while.
+    Wrong {
         /// The name of the instance.
         instance: Arc<str>,
         /// Who sent it.
         source: IpAddr,
-        /// Why it was dropped.
+        /// What is wrong.
         reason: Reason,
+        /// Whether it was dropped; else it counts all the same.
+        dropped: bool,
         /// How many of them since it was last told.
         count: u64,
     },

@@ -24,24 +24,30 @@ pub(crate) struct Member {
     pub(crate) holds: Option<Duration>,
     /// What it said, heard and dropped.
     pub(crate) statistics: Statistics,
+    /// It is wanted no more, and ends.
+    pub(crate) retired: bool,
 }
 
 impl Member {
     /// `None` where a message cannot hold so many addresses.
     pub(crate) fn new(instance: vrrp::Instance) -> Option<Member> {
-        let terms = Terms {
-            version: instance.version,
-            vrid: instance.vrid,
-            interval: instance.interval,
-            addresses: instance.addresses.iter().map(|vip| vip.address).collect(),
-            authentication: instance.authentication,
-            reach: instance.reach.clone(),
-        };
+        let terms = terms(&instance);
         let transmitter = Transmitter::new(&terms)?;
         let receiver = Receiver::new(terms);
         let name = instance.name.as_str().into();
+        let (ifindex, source, holds) = (None, None, None);
         let statistics = Statistics::default();
-        Some(Member { instance, name, receiver, transmitter, ifindex: None, source: None, holds: None, statistics })
+        Some(Member { instance, name, receiver, transmitter, ifindex, source, holds, statistics, retired: false })
+    }
+
+    /// Goes on by other terms; gives what it was. `None`, and nothing changed, where a message cannot hold so many
+    /// addresses.
+    pub(crate) fn change(&mut self, instance: vrrp::Instance) -> Option<vrrp::Instance> {
+        let terms = terms(&instance);
+        self.transmitter.change(&terms)?;
+        self.receiver.change(terms);
+        self.name = instance.name.as_str().into();
+        Some(std::mem::replace(&mut self.instance, instance))
     }
 
     /// What its election is held by.
@@ -53,7 +59,6 @@ impl Member {
             preempt: self.instance.preempt,
             answer_lower: self.instance.answer_lower,
             rounds: self.instance.rounds,
-            grouped: false,
         }
     }
 
@@ -84,6 +89,17 @@ impl Member {
     /// Whether its packets begin with an authentication header.
     pub(crate) fn has_header(&self) -> bool {
         matches!(self.instance.authentication, vrrp::Authentication::Header(_))
+    }
+}
+
+fn terms(instance: &vrrp::Instance) -> Terms {
+    Terms {
+        version: instance.version,
+        vrid: instance.vrid,
+        interval: instance.interval,
+        addresses: instance.addresses.iter().map(|vip| vip.address).collect(),
+        authentication: instance.authentication,
+        reach: instance.reach.clone(),
     }
 }
 

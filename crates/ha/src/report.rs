@@ -49,7 +49,7 @@ impl Elections {
     /// Tells how all instances stand; `clear`: counts anew.
     pub(crate) fn report(&mut self, clear: bool) {
         let now = self.events.now();
-        let reports = (0..self.members.len()).filter_map(|place| {
+        let reports = (0..self.members.len()).filter(|&place| !self.router.is_free(place)).filter_map(|place| {
             let member = self.members.get(place)?;
             let instance = self.router.instance(place)?;
             let socket = self.wires.iter().flatten().find(|wire| wire.carries(member)).map(|wire| Socket {

@@ -3,10 +3,7 @@
 use crate::{News, elections::Elections};
 use evenkeel_machine::{Instant, Outbox};
 use evenkeel_model::vrrp::{self, Target};
-use evenkeel_vrrp::{
-    Input,
-    track::{Said, Sight, Tracking},
-};
+use evenkeel_vrrp::track::{Said, Sight, Tracking};
 use std::{collections::HashSet, sync::Arc};
 
 /// The tracking of all instances and what it has just said.
@@ -29,7 +26,8 @@ impl Elections {
     /// Follows what `wanted` says from now on. The members are those of `wanted` already.
     pub(crate) fn follow(&mut self, wanted: &vrrp::Elections) {
         let now = self.events.now();
-        let members = self.members.iter().enumerate().map(|(place, member)| (place, &member.instance));
+        let members = self.members.iter().enumerate().filter(|(_, member)| !member.retired);
+        let members = members.map(|(place, member)| (place, &member.instance));
         self.watcher.tracking.configure(now, wanted, members, &mut self.watcher.said);
         let is_interface = |target: &&Target| matches!(target, Target::Interface(_));
         self.watcher.interfaces = self.watcher.tracking.targets().filter(is_interface).cloned().collect();
@@ -83,15 +81,7 @@ impl Elections {
         }
     }
 
-    fn priority(&self, place: evenkeel_vrrp::Place) -> Option<u8> {
+    pub(crate) fn priority(&self, place: evenkeel_vrrp::Place) -> Option<u8> {
         self.router.instance(place).map(|instance| instance.priority().get())
-    }
-
-    /// The wait for a silent master begins no sooner than `delay` from now.
-    pub(crate) fn hold_back(&mut self, delay: std::time::Duration) {
-        let until = self.events.now() + delay;
-        for place in 0..self.members.len() {
-            self.handle(place, Input::NotBefore(until));
-        }
     }
 }

@@ -309,6 +309,16 @@ impl fmt::Display for Vip {
     }
 }
 
+/// What makes two instances the same virtual router: what a running one cannot change.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VirtualRouter {
+    interface: String,
+    vrid: Vrid,
+    version: Version,
+    ipv6: bool,
+    header: bool,
+}
+
 /// A VRRP instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
@@ -378,6 +388,17 @@ impl Instance {
             group: None,
             needs_interface: true,
             tracks: Vec::new(),
+        }
+    }
+
+    /// Which virtual router it is; what it is called does not count.
+    pub fn router(&self) -> VirtualRouter {
+        VirtualRouter {
+            interface: self.interface.clone(),
+            vrid: self.vrid,
+            version: self.version,
+            ipv6: self.is_ipv6(),
+            header: matches!(self.authentication, Authentication::Header(_)),
         }
     }
 

@@ -4,19 +4,24 @@ use evenkeel_api::{Event, HaStatus, Severity};
 use evenkeel_ha::{Command, Ha, News};
 use evenkeel_machine::Instant;
 use evenkeel_model::vrrp;
-use evenkeel_vrrp::{Notice, Role, Why};
+use evenkeel_vrrp::{Notice, Reason, Role, Why};
+use std::collections::{HashMap, HashSet};
 use tokio::sync::mpsc;
 
 /// News that wait for the core; what does not fit is told by the next news of the same instance.
 const NEWS: usize = 1024;
 
 /// The instances of this node, and the thread that speaks for them.
-#[derive(Default)]
 pub(crate) struct Elections {
-    wanted: vrrp::Elections,
+    held: vrrp::Elections,
     standings: Vec<Standing>,
+    /// Where each is in `standings`.
+    places: HashMap<String, usize>,
     ha: Option<Ha>,
+    tell: mpsc::Sender<News>,
     ready: bool,
+    /// What the thread had no room for.
+    unsaid: Vec<Command>,
 }
 
 /// How one instance stands.
@@ -37,49 +42,107 @@ pub(crate) enum Told {
 }
 
 impl Elections {
-    /// Begins to hold elections; gives where news come from.
-    pub(crate) fn start(&mut self, wanted: &vrrp::Elections, now: Instant) -> Result<mpsc::Receiver<News>, String> {
+    /// None yet; gives where news come from.
+    pub(crate) fn new() -> (Elections, mpsc::Receiver<News>) {
         let (tell, news) = mpsc::channel(NEWS);
-        self.wanted = wanted.clone();
-        let instances = &wanted.instances;
-        if instances.is_empty() {
-            return Ok(news);
+        let elections = Elections {
+            held: vrrp::Elections::default(),
+            standings: Vec::new(),
+            places: HashMap::new(),
+            ha: None,
+            tell,
+            ready: false,
+            unsaid: Vec::new(),
+        };
+        (elections, news)
+    }
+
+    /// Holds elections for these from now on; what did not change is not touched.
+    pub(crate) fn hold(&mut self, wanted: &vrrp::Elections, now: Instant) -> Result<(), String> {
+        if self.held == *wanted {
+            return Ok(());
         }
-        self.standings = instances
-            .iter()
-            .map(|instance| Standing {
+        match &self.ha {
+            Some(_) => self.say(Command::Configure(Box::new(wanted.clone()))),
+            None => {
+                let tell = self.tell.clone();
+                let ha = evenkeel_ha::start(wanted.clone(), move |one| drop(tell.try_send(one)));
+                self.ha = Some(ha.map_err(|why| format!("cannot hold VRRP elections: {why}"))?);
+                if self.ready {
+                    self.say(Command::Ready(true));
+                }
+            }
+        }
+        self.held = wanted.clone();
+        let mut known: HashMap<String, Standing> = std::mem::take(&mut self.standings)
+            .into_iter()
+            .map(|standing| (standing.instance.name.clone(), standing))
+            .collect();
+        let names: HashSet<&str> = wanted.instances.iter().map(|instance| instance.name.as_str()).collect();
+        let renamed = known.values().filter(|standing| !names.contains(standing.instance.name.as_str()));
+        let renamed: HashMap<_, _> =
+            renamed.map(|standing| (standing.instance.router(), standing.instance.name.clone())).collect();
+        let mut find = |instance: &vrrp::Instance| {
+            let found = known.remove(&instance.name);
+            found.or_else(|| known.remove(renamed.get(&instance.router())?))
+        };
+        let standing = |instance: &vrrp::Instance| match find(instance) {
+            Some(standing) => Standing { instance: instance.clone(), ..standing },
+            None => Standing {
                 instance: instance.clone(),
                 role: Role::Stopped,
                 priority: instance.priority.get(),
                 why: "begins".to_owned(),
                 since: now,
-            })
-            .collect();
-        let ha = evenkeel_ha::start(wanted.clone(), move |one| drop(tell.try_send(one)));
-        self.ha = Some(ha.map_err(|why| format!("cannot hold VRRP elections: {why}"))?);
-        Ok(news)
+            },
+        };
+        self.standings = wanted.instances.iter().map(standing).collect();
+        self.places = wanted.instances.iter().enumerate().map(|(place, one)| (one.name.clone(), place)).collect();
+        Ok(())
     }
 
-    /// What of these instances takes a restart, as a sentence.
-    pub(crate) fn difference(&self, wanted: &vrrp::Elections) -> Option<String> {
-        (self.wanted != *wanted)
-            .then(|| "VRRP goes on as it was until a restart; the files say something else about it".to_owned())
+    /// What elections are held.
+    pub(crate) fn held(&self) -> &vrrp::Elections {
+        &self.held
+    }
+
+    /// Tells the thread something, in order, later where it has no room.
+    fn say(&mut self, command: Command) {
+        // Only the last configuration counts.
+        if matches!(command, Command::Configure(_)) {
+            self.unsaid.retain(|waiting| !matches!(waiting, Command::Configure(_)));
+        }
+        self.unsaid.push(command);
+        self.say_again();
+    }
+
+    /// Says what the thread had no room for.
+    pub(crate) fn say_again(&mut self) {
+        let Some(ha) = &self.ha else { return };
+        let mut waiting = std::mem::take(&mut self.unsaid).into_iter();
+        for command in waiting.by_ref() {
+            if !ha.tell(command.clone()) {
+                self.unsaid.push(command);
+                break;
+            }
+        }
+        self.unsaid.extend(waiting);
     }
 
     /// This node can serve: it may replace a working master.
     pub(crate) fn ready(&mut self) {
-        if let (false, Some(ha)) = (std::mem::replace(&mut self.ready, true), &self.ha) {
-            ha.tell(Command::Ready(true));
+        if !std::mem::replace(&mut self.ready, true) && self.ha.is_some() {
+            self.say(Command::Ready(true));
         }
     }
 
     /// Whether [`Elections::ready`] is still to be said.
     pub(crate) fn await_readiness(&self) -> bool {
-        self.ha.is_some() && !self.ready
+        !self.ready
     }
 
     fn standing(&mut self, name: &str) -> Option<&mut Standing> {
-        self.standings.iter_mut().find(|standing| standing.instance.name == name)
+        self.standings.get_mut(*self.places.get(name)?)
     }
 
     /// Takes news.
@@ -102,16 +165,18 @@ impl Elections {
                 let (severity, text) = remark(&notice);
                 Some(Told::Line(severity, format!("{instance}: {text}")))
             }
-            News::Dropped { instance, source, reason, count } => {
+            News::Wrong { instance, source, reason, dropped, count } => {
                 let times = if count == 1 { String::new() } else { format!(", {count} times in a minute") };
-                let text = format!("{instance}: an advertisement of {source} was dropped{times}: {reason}");
+                let fate = if dropped { "was dropped" } else { "counts all the same" };
+                let next = remedy(reason).map(|what| format!(".  Next: {what}")).unwrap_or_default();
+                let text = format!("{instance}: an advertisement of {source} {fate}{times}: {reason}{next}");
                 Some(Told::Line(Severity::Warning, text))
             }
             News::Report(_) | News::Tracked { .. } => None,
             News::Priority { instance, priority } => {
                 let standing = self.standing(&instance)?;
                 let before = std::mem::replace(&mut standing.priority, priority);
-                let text = format!("{instance}: what it tracks changes its priority from {before} to {priority}");
+                let text = format!("{instance}: its priority is {priority} now, after {before}");
                 Some(Told::Line(Severity::Info, text))
             }
             News::Trouble(text) => Some(Told::Line(Severity::Warning, format!("VRRP: {text}"))),
@@ -174,6 +239,23 @@ fn sentence(why: &Why) -> String {
         Why::Stopped => "it was told to end".to_owned(),
         Why::Succeeded { by } => format!("{by} has taken over"),
         Why::NoSuccessor => "nobody has taken over".to_owned(),
+    }
+}
+
+/// What an operator can do about an advertisement with a mistake.
+fn remedy(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::Interval => Some("write the same interval on every node of this virtual router"),
+        Reason::Addresses => Some("write the same addresses on every node, or another virtual router number on one"),
+        Reason::Version => Some("write the same version of VRRP on every node"),
+        Reason::AuthenticationType | Reason::UnknownAuthentication | Reason::Authentication => {
+            Some("write the same password on every node")
+        }
+        Reason::Destination => Some("write the peers on every node, or on none"),
+        Reason::Source => Some("add it to the peers if it belongs to this virtual router"),
+        Reason::Hops => Some("allow the distance of this peer, if it is one"),
+        Reason::Replay => Some("see whether somebody repeats packets on this link"),
+        Reason::Header | Reason::Length | Reason::Type | Reason::Vrid | Reason::Checksum | Reason::Looped => None,
     }
 }
 

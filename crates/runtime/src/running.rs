@@ -130,6 +130,7 @@ impl Running {
         let (look, firewall) = mpsc::channel(4);
         let (learn, marks) = mpsc::channel(4);
         let (relay, relayed) = Relay::new();
+        let (elections, news) = Elections::new();
         let (watched, looked_at) = tokio::sync::watch::channel(Watched::default());
         let (seen_in, seen) = mpsc::channel(16);
         tokio::task::spawn_local(watch::watch(looked_at, seen_in));
@@ -149,7 +150,7 @@ impl Running {
             network,
             doors: Doors::new(options.interfaces, options.door),
             follows: Follows::default(),
-            elections: Elections::default(),
+            elections,
             host: Vec::new(),
             rates: Rates::default(),
             forwarding: KernelForwarding::in_directory(&options.runtime_dir),
@@ -187,7 +188,7 @@ impl Running {
             told,
             firewall,
             marks,
-            news: mpsc::channel(1).1,
+            news,
             relayed,
             signals,
             early: None,
@@ -266,7 +267,7 @@ impl Running {
         self.listen()?;
         self.core.follow_instances(&execute);
         self.core.serving = true;
-        self.news = self.core.elections.start(&vrrp, self.core.clock.now())?;
+        self.core.elections.hold(&vrrp, self.core.clock.now())?;
         notify(&[NotifyState::Ready]);
         if let Some(ready) = self.ready.take() {
             ready();

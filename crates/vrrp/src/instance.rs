@@ -14,6 +14,8 @@
 //! successor speaks; one that loses an election says a last word, so that the winner announces the addresses anew; the
 //! addresses carry a lease that ends before a peer may claim them; a timer that comes late starts no election.
 
+mod change;
+
 use crate::{Heard, announce::Announcements, lease};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::vrrp::{Preempt, Priority, Rounds};
@@ -40,8 +42,6 @@ pub struct Settings {
     pub answer_lower: bool,
     /// When gratuitous ARP and neighbour advertisements are sent.
     pub rounds: Rounds,
-    /// In a sync group a timer only makes it a candidate; the group decides.
-    pub grouped: bool,
 }
 
 /// What an instance is told.
@@ -213,6 +213,8 @@ pub enum Notice {
 #[derive(Clone, Debug)]
 pub struct Instance {
     settings: Settings,
+    /// In a sync group a timer only makes it a candidate; the group decides.
+    grouped: bool,
     adjustment: i32,
     address: Option<IpAddr>,
     broken: bool,
@@ -281,6 +283,7 @@ impl Instance {
     pub fn new(settings: Settings) -> Instance {
         Instance {
             settings,
+            grouped: false,
             adjustment: 0,
             address: None,
             broken: false,
@@ -370,7 +373,7 @@ impl Instance {
     fn begin(&mut self, now: Instant, why: Why, out: &mut Outbox<Output>) {
         match self.obstacle().or(self.unknown.then_some(Why::Unknown)) {
             Some(obstacle) => self.turn(State::Fault, obstacle, out),
-            None if self.priority() == Priority::OWNER && !self.settings.grouped && now >= self.not_before => {
+            None if self.priority() == Priority::OWNER && !self.grouped && now >= self.not_before => {
                 self.rule(now, Why::Owner, out)
             }
             None => {
@@ -412,7 +415,7 @@ impl Instance {
 
     /// The time of a backup has come.
     fn stand(&mut self, now: Instant, why: Why, out: &mut Outbox<Output>) {
-        let grouped = self.settings.grouped;
+        let grouped = self.grouped;
         match &mut self.state {
             State::Backup(waiting) if grouped => {
                 waiting.pending = Pending::Group;

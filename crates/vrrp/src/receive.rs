@@ -5,7 +5,7 @@ use crate::{
     checksum::{self, Form},
     codec::{AuthenticationType, Message, PROTOCOL},
 };
-use evenkeel_model::vrrp::{AdvertInterval, Authentication, Reach, Version, Vrid};
+use evenkeel_model::vrrp::{AdvertInterval, Authentication, Priority, Reach, Version, Vrid};
 use std::{net::IpAddr, time::Duration};
 
 /// Senders whose sequence numbers and checksum form are remembered; the one heard longest ago makes room.
@@ -91,6 +91,9 @@ pub struct Heard {
     pub priority: u8,
     /// How often it speaks.
     pub interval: Duration,
+    /// It names other addresses than this router's. Version 3 goes by the number of the virtual router alone
+    /// (RFC 9568 7.1): while a pair gets an address more, one node after the other, both keep one master.
+    pub other_addresses: bool,
 }
 
 /// Judges the packets of one instance.
@@ -116,6 +119,11 @@ impl Receiver {
     /// One that has heard nobody.
     pub fn new(terms: Terms) -> Receiver {
         Receiver { terms, senders: [None; SENDERS], heard: 0 }
+    }
+
+    /// Judges by other terms; what is known of the senders stays.
+    pub fn change(&mut self, terms: Terms) {
+        self.terms = terms;
     }
 
     /// Judges `packet`; `own` is the address this router sends from.
@@ -146,11 +154,15 @@ impl Receiver {
             return Err(Reason::Interval);
         }
         let ours = &self.terms.addresses;
-        if message.addresses.len() != ours.len() || !ours.iter().all(|address| message.addresses.contain(address)) {
+        let other_addresses =
+            message.addresses.len() != ours.len() || !ours.iter().all(|address| message.addresses.contain(address));
+        // RFC 3768 7.1 has those of version 2 dropped, but for an owner's.
+        if other_addresses && message.version == Version::Two && message.priority != Priority::OWNER.get() {
             return Err(Reason::Addresses);
         }
         self.remember(packet.source, header.map(|header| header.sequence), form);
-        Ok(Heard { source: packet.source, priority: message.priority, interval: message.interval })
+        let (source, priority, interval) = (packet.source, message.priority, message.interval);
+        Ok(Heard { source, priority, interval, other_addresses })
     }
 
     /// In which form the checksum to `address`, or to the group for `None`, is sent: as it was last heard from there,

@@ -14,6 +14,8 @@ pub type Place = usize;
 pub struct Router {
     members: Vec<Member>,
     groups: Vec<Vec<Place>>,
+    /// Places of removed instances.
+    free: Vec<Place>,
     timers: Timers,
     /// Of one instance at a time; kept so that nothing is allocated.
     said: Outbox<Output>,
@@ -24,6 +26,8 @@ struct Member {
     instance: Instance,
     group: Option<usize>,
     candidate: bool,
+    /// Its place is free.
+    removed: bool,
 }
 
 impl Router {
@@ -32,19 +36,33 @@ impl Router {
         Router::default()
     }
 
-    /// Adds an instance, to the sync group of this number where it belongs to one.
-    pub fn add(&mut self, settings: Settings, group: Option<usize>) -> Place {
-        let place = self.members.len();
-        let instance = Instance::new(Settings { grouped: group.is_some(), ..settings });
-        self.members.push(Member { instance, group, candidate: false });
-        self.timers.grow(place);
-        if let Some(group) = group {
-            if self.groups.len() <= group {
-                self.groups.resize_with(group + 1, Vec::new);
-            }
-            self.groups[group].push(place);
+    /// Adds an instance; the place may be one that was removed.
+    pub fn add(&mut self, settings: Settings) -> Place {
+        let member = Member { instance: Instance::new(settings), group: None, candidate: false, removed: false };
+        if let Some(place) = self.free.pop() {
+            self.members[place] = member;
+            return place;
         }
+        let place = self.members.len();
+        self.members.push(member);
+        self.timers.grow(place);
         place
+    }
+
+    /// Takes one away that has stopped and is in no group; says whether it was so.
+    pub fn remove(&mut self, place: Place) -> bool {
+        let Some(member) = self.members.get_mut(place) else { return false };
+        let goes = member.instance.role() == Role::Stopped && member.group.is_none() && !member.removed;
+        if goes {
+            member.removed = true;
+            self.free.push(place);
+        }
+        goes
+    }
+
+    /// Whether the instance at `place` was removed.
+    pub fn is_free(&self, place: Place) -> bool {
+        self.members.get(place).is_none_or(|member| member.removed)
     }
 
     /// The instance at `place`.
@@ -52,13 +70,80 @@ impl Router {
         self.members.get(place).map(|member| &member.instance)
     }
 
-    /// Tells one instance something and carries what it says to `out` and to its group.
-    fn tell(&mut self, now: Instant, place: Place, input: Option<Input>, out: &mut Outbox<(Place, Output)>) {
-        let Some(member) = self.members.get_mut(place) else { return };
-        match input {
-            Some(input) => member.instance.handle(now, input, &mut self.said),
-            None => member.instance.handle_timeout(now, &mut self.said),
+    /// The instance at `place` goes on by other settings.
+    pub fn change(&mut self, now: Instant, place: Place, settings: Settings, out: &mut Outbox<(Place, Output)>) {
+        self.touch(now, place, |instance, said| instance.change(now, settings, said), out);
+    }
+
+    /// From now on these are the sync groups, by their members. A member that joins a group of masters becomes one
+    /// unless somebody else is; else the masters yield.
+    pub fn group(&mut self, now: Instant, groups: Vec<Vec<Place>>, out: &mut Outbox<(Place, Output)>) {
+        let mut group_of = vec![None; self.members.len()];
+        for (number, places) in groups.iter().enumerate() {
+            for &place in places {
+                if let Some(group) = group_of.get_mut(place) {
+                    *group = Some(number);
+                }
+            }
         }
+        self.groups = groups;
+        for (place, group) in group_of.into_iter().enumerate() {
+            let Some(member) = self.members.get_mut(place) else { continue };
+            let had = std::mem::replace(&mut member.group, group).is_some();
+            if had && group.is_none() {
+                self.tell(now, place, Some(Input::GroupBroken(false)), out);
+            }
+            if had != group.is_some() {
+                self.touch(now, place, |instance, said| instance.join(now, group.is_some(), said), out);
+            }
+        }
+        for group in 0..self.groups.len() {
+            self.unite(now, group, out);
+        }
+    }
+
+    /// Makes a group whose members have changed one again.
+    fn unite(&mut self, now: Instant, group: usize, out: &mut Outbox<(Place, Output)>) {
+        let places = self.groups.get(group).cloned().unwrap_or_default();
+        for &place in &places {
+            self.spread_fault(now, place, out);
+        }
+        let is_master = |place: &Place| self.instance(*place).is_some_and(|one| one.role() == Role::Master);
+        let (masters, others): (Vec<_>, Vec<_>) = places.iter().partition(|place| is_master(place));
+        if masters.is_empty() || others.is_empty() {
+            return self.elect(now, group, out);
+        }
+        let waits = |instance: &Instance| instance.role() == Role::Backup && instance.master().is_none();
+        let follow = others.iter().all(|&place| self.instance(place).is_some_and(waits));
+        let (told, input) = if follow { (others, Input::GroupElected) } else { (masters, Input::GroupYields) };
+        for place in told {
+            self.tell(now, place, Some(input), out);
+        }
+    }
+
+    /// Tells one instance something, or that its time has come.
+    fn tell(&mut self, now: Instant, place: Place, input: Option<Input>, out: &mut Outbox<(Place, Output)>) {
+        self.touch(
+            now,
+            place,
+            |instance, said| match input {
+                Some(input) => instance.handle(now, input, said),
+                None => instance.handle_timeout(now, said),
+            },
+            out,
+        );
+    }
+
+    /// Does something with one instance and carries what it says to `out` and to its group.
+    fn touch(
+        &mut self,
+        now: Instant,
+        place: Place,
+        work: impl FnOnce(&mut Instance, &mut Outbox<Output>),
+        out: &mut Outbox<(Place, Output)>,
+    ) {
+        let Some(member) = self.members.get_mut(place) else { return };
+        work(&mut member.instance, &mut self.said);
         self.timers.set(place, member.instance.deadline());
         let mut turned = None;
         while let Some(output) = self.said.pop() {

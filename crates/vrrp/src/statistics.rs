@@ -19,7 +19,7 @@ pub struct Statistics {
     pub farewells_sent: u64,
     /// The last advertisement that counted; kept when counters are cleared.
     pub last: Option<Heard>,
-    dropped: [u64; Reason::ALL.len()],
+    wrong: [u64; Reason::ALL.len()],
 }
 
 impl Statistics {
@@ -30,12 +30,17 @@ impl Statistics {
                 self.received += 1;
                 self.farewells_received += u64::from(heard.priority == 0);
                 self.last = Some(heard);
-            }
-            Err(reason) => {
-                if let Some(count) = self.dropped.get_mut(reason as usize) {
-                    *count += 1;
+                if heard.other_addresses {
+                    self.count(Reason::Addresses);
                 }
             }
+            Err(reason) => self.count(reason),
+        }
+    }
+
+    fn count(&mut self, reason: Reason) {
+        if let Some(count) = self.wrong.get_mut(reason as usize) {
+            *count += 1;
         }
     }
 
@@ -58,9 +63,10 @@ impl Statistics {
         }
     }
 
-    /// How many advertisements were dropped for `reason`.
-    pub fn dropped(&self, reason: Reason) -> u64 {
-        self.dropped.get(reason as usize).copied().unwrap_or(0)
+    /// How many advertisements had this wrong. All of them were dropped, but those of version 3 that named other
+    /// addresses.
+    pub fn wrong(&self, reason: Reason) -> u64 {
+        self.wrong.get(reason as usize).copied().unwrap_or(0)
     }
 
     /// All counters to 0.
@@ -76,7 +82,7 @@ mod tests {
     use std::time::Duration;
 
     fn heard(priority: u8) -> Heard {
-        Heard { source: [192, 0, 2, 2].into(), priority, interval: Duration::from_secs(1) }
+        Heard { source: [192, 0, 2, 2].into(), priority, interval: Duration::from_secs(1), other_addresses: false }
     }
 
     #[test]
@@ -84,7 +90,7 @@ mod tests {
         for reason in Reason::ALL {
             let mut statistics = Statistics::default();
             statistics.hear(Err(reason));
-            let counted: Vec<Reason> = Reason::ALL.into_iter().filter(|it| statistics.dropped(*it) == 1).collect();
+            let counted: Vec<Reason> = Reason::ALL.into_iter().filter(|it| statistics.wrong(*it) == 1).collect();
             assert_eq!((counted, statistics.received), (vec![reason], 0));
         }
     }

@@ -26,20 +26,21 @@ pub struct Transmitter {
 impl Transmitter {
     /// `None` where the terms hold more addresses than a message can, 255.
     pub fn new(terms: &Terms) -> Option<Transmitter> {
-        let (kind, password) = match terms.authentication {
-            Authentication::None => (AuthenticationType::None, [0; 8]),
-            Authentication::Password(password) => (AuthenticationType::Password, password),
-            // The key stays at home.
-            Authentication::Header(_) => (AuthenticationType::Header, [0; 8]),
-        };
-        let message = Prepared::new(terms.version, terms.vrid, terms.interval, &terms.addresses, kind, password)?;
         Some(Transmitter {
-            message,
+            message: message(terms)?,
             authentication: terms.authentication,
             packet: Vec::new(),
             identification: 0,
             sequence: 0,
         })
+    }
+
+    /// Goes on by other terms; the numbers of its packets go on too. `None`, and nothing changed, where they hold more
+    /// addresses than a message can.
+    pub fn change(&mut self, terms: &Terms) -> Option<()> {
+        self.message = message(terms)?;
+        self.authentication = terms.authentication;
+        Some(())
     }
 
     /// An IPv4 packet, header and all, for a socket with `IP_HDRINCL`.
@@ -71,4 +72,14 @@ impl Transmitter {
     pub fn ipv6(&mut self, priority: u8, source: IpAddr, destination: IpAddr) -> &[u8] {
         self.message.with_priority(priority, Form::PseudoHeader, source, destination)
     }
+}
+
+fn message(terms: &Terms) -> Option<Prepared> {
+    let (kind, password) = match terms.authentication {
+        Authentication::None => (AuthenticationType::None, [0; 8]),
+        Authentication::Password(password) => (AuthenticationType::Password, password),
+        // The key stays at home.
+        Authentication::Header(_) => (AuthenticationType::Header, [0; 8]),
+    };
+    Prepared::new(terms.version, terms.vrid, terms.interval, &terms.addresses, kind, password)
 }

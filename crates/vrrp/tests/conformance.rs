@@ -32,7 +32,6 @@ impl Stage {
             preempt: Preempt::After(Duration::ZERO),
             answer_lower: true,
             rounds: Rounds { refresh: Duration::ZERO, ..Rounds::default() },
-            grouped: false,
         };
         let mut address: IpAddr = "10.0.0.2".parse().unwrap();
         for (key, value) in line.split(' ').map(|word| word.split_once('=').unwrap()) {
@@ -60,6 +59,7 @@ impl Stage {
                 source: source.parse().unwrap(),
                 priority: priority.parse().unwrap(),
                 interval: interval.first().map_or(self.interval, |interval| seconds(interval)),
+                other_addresses: false,
             }),
             ["broken"] => Input::Broken(true),
             ["mended"] => Input::Broken(false),

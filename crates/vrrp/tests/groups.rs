@@ -2,75 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod bed;
+
+use bed::{Bed, own, settings};
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::vrrp::{Preempt, Priority, Rounds};
-use evenkeel_vrrp::{Heard, Input, Output, Place, Role, Router, Settings};
-use std::{net::IpAddr, time::Duration};
-
-fn settings(priority: u8) -> Settings {
-    Settings {
-        priority: Priority::new(priority).unwrap(),
-        interval: Duration::from_secs(1),
-        down_adverts: 3,
-        preempt: Preempt::After(Duration::ZERO),
-        answer_lower: true,
-        rounds: Rounds::default(),
-        grouped: false,
-    }
-}
-
-struct Bed {
-    router: Router,
-    now: Instant,
-    out: Outbox<(Place, Output)>,
-}
-
-impl Bed {
-    /// A group of two and one router beside it, all begun.
-    fn new() -> Bed {
-        let mut router = Router::new();
-        router.add(settings(100), Some(0));
-        router.add(settings(120), Some(0));
-        router.add(settings(100), None);
-        let mut bed = Bed { router, now: Instant::START, out: Outbox::new() };
-        for place in 0..3 {
-            bed.tell(place, Input::Address(Some(own())));
-            bed.tell(place, Input::Start { since_renewal: None });
-        }
-        bed
-    }
-
-    fn tell(&mut self, place: Place, input: Input) {
-        self.router.handle(self.now, (place, input), &mut self.out);
-    }
-
-    fn hear(&mut self, place: Place, priority: u8) {
-        let interval = Duration::from_secs(1);
-        self.tell(place, Input::Heard(Heard { source: IpAddr::from([10, 0, 0, 9]), priority, interval }));
-    }
-
-    fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        while let Some(due) = self.router.deadline().filter(|due| *due <= end) {
-            self.now = due;
-            self.router.handle_timeout(due, &mut self.out);
-        }
-        self.now = end;
-    }
-
-    fn roles(&self) -> [Role; 3] {
-        [0, 1, 2].map(|place| self.router.instance(place).unwrap().role())
-    }
-
-    /// What one of them has said since the last time.
-    fn said(&mut self, place: Place) -> Vec<Output> {
-        self.out.drain().filter(|(at, _)| *at == place).map(|(_, output)| output).collect()
-    }
-}
-
-fn own() -> IpAddr {
-    IpAddr::from([10, 0, 0, 2])
-}
+use evenkeel_vrrp::{Input, Output, Role, Router};
+use std::time::Duration;
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -127,8 +64,9 @@ fn two_things_broken_are_both_to_be_mended() {
 #[test]
 fn owners_in_a_group_wait_for_each_other_only() {
     let mut router = Router::new();
-    let places = [0, 1].map(|_| router.add(settings(255), Some(0)));
+    let places = [0, 1].map(|_| router.add(settings(255)));
     let mut out = Outbox::new();
+    router.group(Instant::START, vec![places.to_vec()], &mut out);
     for &place in &places {
         router.handle(Instant::START, (place, Input::Address(Some(own()))), &mut out);
     }
@@ -144,7 +82,7 @@ fn a_thousand_instances_keep_their_own_time() {
     let mut router = Router::new();
     let mut out = Outbox::new();
     for place in 0..1000 {
-        router.add(settings(u8::try_from(1 + place % 254).unwrap()), None);
+        router.add(settings(u8::try_from(1 + place % 254).unwrap()));
         router.handle(Instant::START, (place, Input::Address(Some(own()))), &mut out);
         router.handle(Instant::START, (place, Input::Start { since_renewal: None }), &mut out);
     }

@@ -76,7 +76,6 @@ impl World {
                 preempt,
                 answer_lower: true,
                 rounds: Rounds::default(),
-                grouped: false,
             };
             Node {
                 instance: Instance::new(settings.clone()),
@@ -267,7 +266,8 @@ impl World {
                 }
                 Event::Arrive { node, from, priority } => {
                     let source = self.nodes[from].address;
-                    let input = Input::Heard(Heard { source, priority, interval: self.interval });
+                    let input =
+                        Input::Heard(Heard { source, priority, interval: self.interval, other_addresses: false });
                     let it = &mut self.nodes[node];
                     if it.frozen {
                         it.backlog.push(input);

@@ -25,7 +25,6 @@ impl Bed {
             preempt: Preempt::After(Duration::ZERO),
             answer_lower: true,
             rounds: Rounds::default(),
-            grouped: false,
         };
         let mut bed = Bed { instance: Instance::new(settings), out: Outbox::new() };
         bed.tell(0, Input::Address(Some(OWN)));

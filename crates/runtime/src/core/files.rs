@@ -75,7 +75,8 @@ impl Core {
         match (purpose, result) {
             (Purpose::Plan(token), Ok(mut read)) => {
                 localise(&mut read.cluster, &self.network.own_addresses());
-                self.tell(Input::Plan { cluster: Box::new(read.cluster), token });
+                let held = Box::new(self.elections.held().clone());
+                self.tell(Input::Plan { cluster: Box::new(read.cluster), held, token });
             }
             (Purpose::Plan(token), Err(why)) => {
                 let refusal = Refusal::new(RefusalCode::BadConfig, why);
@@ -101,7 +102,12 @@ impl Core {
         }
         self.follow(&cluster);
         self.follow_instances(&cluster.settings.execute);
+        let vrrp = std::mem::take(&mut cluster.vrrp);
         self.tell(Input::Reload { cluster: Box::new(cluster), token });
+        // After the services, so that an address that comes finds what it is for.
+        if let Err(why) = self.elections.hold(&vrrp, self.clock.now()) {
+            self.say(Severity::Error, &why);
+        }
         self.tend_relay();
         self.look_at_marks();
     }

@@ -90,13 +90,7 @@ impl Core {
     fn only_a_restart_changes(&self, cluster: &Cluster) -> Option<String> {
         let have = self.path.capabilities().connections;
         let size = cluster.settings.connections.filter(|want| *want != have && !self.connections_overridden);
-        let size = size
-            .map(|want| format!("the connection table keeps its size of {have} until a restart; the files say {want}"));
-        let vrrp = self.elections.difference(&cluster.vrrp).filter(|_| self.serving);
-        match (size, vrrp) {
-            (Some(size), Some(vrrp)) => Some(format!("{size}; {vrrp}")),
-            (size, vrrp) => size.or(vrrp),
-        }
+        size.map(|want| format!("the connection table keeps its size of {have} until a restart; the files say {want}"))
     }
 
     /// Tells the data plane how the real servers are reached, as far as that is new.
@@ -163,6 +157,7 @@ impl Core {
         if self.elections.await_readiness() && (self.engine.is_checked() || self.beats >= READY) {
             self.elections.ready();
         }
+        self.elections.say_again();
         if let Err(e) = self.path.sweep() {
             self.say(Severity::Error, &format!("old connections could not be removed: {e}"));
         }

@@ -1,5 +1,7 @@
 //! Two directors and a client on one switch, and a probe that pings the VIP.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use evenkeel_lab::{Director, Node, Process, Stage};
 use evenkeel_lab_tests::{LIMIT, alone, program, switch, unique_name};
 use rustix::{
@@ -172,6 +174,45 @@ impl Pair {
         }
     }
 
+    /// The first address more than the pair has.
+    pub(crate) fn second_vip(&self) -> IpAddr {
+        v4(101)
+    }
+
+    /// Writes another file for an evenkeel, made of the one it has; it is not read before [`Pair::reload`].
+    pub(crate) fn rewrite(&self, at: usize, change: impl FnOnce(String) -> String) {
+        std::fs::write(self.file(at, "pair.toml"), change(self.native(at))).expect("the file is written");
+    }
+
+    /// Has an evenkeel read its file again; gives what it answers.
+    pub(crate) fn reload(&self, at: usize) -> (bool, String) {
+        let Seat::Evenkeel(director) = &self.seats[at] else { unreachable!("only evenkeels are told") };
+        let output = director.command(&["reload"]).output().expect("it answers");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// What an evenkeel has said.
+    pub(crate) fn said(&self, at: usize) -> String {
+        let Seat::Evenkeel(director) = &self.seats[at] else { unreachable!("only evenkeels are asked") };
+        director.log()
+    }
+
+    /// Waits until the log of an evenkeel holds a text.
+    pub(crate) fn wait_log(&self, at: usize, text: &str) {
+        self.wait(&format!("{} said `{text}`", NAMES[at]), || self.said(at).contains(text));
+    }
+
+    /// Waits until `status --json` of an evenkeel, without spaces in front of values, holds a text.
+    pub(crate) fn wait_status(&self, at: usize, text: &str) {
+        self.wait(&format!("{} said `{text}`", NAMES[at]), || self.status(at).replace("\": ", "\":").contains(text));
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn wait_for(&self, what: &str, good: impl FnMut() -> bool) {
+        self.wait(what, good);
+    }
+
     /// An orderly end, waited for.
     pub(crate) fn stop(&mut self, at: usize) {
         match &mut self.seats[at] {
@@ -207,8 +248,13 @@ impl Pair {
     }
 
     fn holds(&self, at: usize) -> bool {
+        self.has(at, self.vip())
+    }
+
+    /// Whether a director has an address.
+    pub(crate) fn has(&self, at: usize, address: IpAddr) -> bool {
         let mut command = Command::new("ip");
-        command.args(["-o", "addr", "show", "dev", "eth0", "to", &self.vip().to_string()]);
+        command.args(["-o", "addr", "show", "dev", "eth0", "to", &address.to_string()]);
         !self.node(NAMES[at]).output(command).expect("ip runs").is_empty()
     }
 
