@@ -112,6 +112,8 @@ codes! {
     VRRP_ADDRESS = "E0234": "A virtual address that keepalived cannot use, or not as written.";
     VRRP_TIMING = "E0235": "VRRP version 2 counts its advertisement interval in whole seconds, version 3 in hundredths \
         up to 40.95 s.";
+    VRRP_ROUTE = "E0246": "A route or a routing rule that cannot be used, or not as written. The words are those of \
+        `ip route` and `ip rule`.";
     VRRP_FAMILY = "E0241": "A VRRP instance moves addresses of one family; of IPv6 the first should be link-local.";
     VRRP_VERSION = "E0242": "Version 2 of VRRP is for IPv4, counts whole seconds and may have a password; version 3 has \
         IPv6 and hundredths of a second, and no password.";

@@ -21,6 +21,7 @@ mod ldirectord;
 mod load;
 mod native;
 mod nearest;
+mod routing;
 pub mod system;
 
 pub use codes::explain;

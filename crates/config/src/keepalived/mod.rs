@@ -12,11 +12,11 @@ mod reader;
 mod report;
 mod sequence;
 mod service;
-mod table;
+pub(crate) mod table;
 mod tree;
-mod value;
+pub(crate) mod value;
 pub mod vrrp;
-mod word;
+pub(crate) mod word;
 
 use crate::{draft::Draft, host::Resolver};
 use evenkeel_source::{Diagnostic, FileId, Sources};
@@ -30,8 +30,9 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     let told = notify::read(&nodes, &mut draft.notify, out);
     let globals = globals::globals(&nodes, told, &mut draft.settings, out);
     service::services(&nodes, &globals, resolver, &mut draft, out);
-    draft.vrrp = vrrp::read(&nodes, out);
+    draft.vrrp = vrrp::read(&nodes, resolver.ask(), out);
     draft.elections = vrrp::lower(&draft.vrrp);
+    draft.fixed = vrrp::lower_fixed(&draft.vrrp);
     draft.bfd = vrrp::lower_bfd(&draft.vrrp, out);
     notify::roles(&globals.told, &mut draft);
     draft

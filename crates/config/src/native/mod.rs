@@ -6,6 +6,7 @@ pub(crate) mod check;
 mod method;
 mod notify;
 mod reader;
+mod routing;
 mod service;
 mod units;
 mod vrrp;
@@ -18,6 +19,7 @@ use crate::{
 };
 use evenkeel_model::{Alerts, Timeouts};
 use evenkeel_source::{Diagnostic, FileId, Sources, Span, Spanned};
+pub(crate) use reader::inside;
 use reader::{Keys, Table};
 use std::{path::PathBuf, time::Duration};
 use toml::de::DeTable;
@@ -26,7 +28,7 @@ pub use write::to_toml;
 
 const ROOT: Keys = Keys {
     of: "a file",
-    known: &["service", "mark", "vrrp", "bfd", "settings", "alert", "notify"],
+    known: &["service", "mark", "vrrp", "bfd", "static", "settings", "alert", "notify"],
     later: &["cluster", "vip", "group", "fence", "web", "api", "metrics", "log", "network", "include"],
     instead: &[
         ("virtual_server", "write [service.NAME]"),
@@ -127,7 +129,7 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
             if out.len() > crate::load::MOST_DIAGNOSTICS {
                 break;
             }
-            draft.elections.extend(vrrp::read(name, &table, out));
+            draft.elections.extend(vrrp::read(name, &table, resolver.ask(), out));
         }
     }
     if let Some(sessions) = root.table("bfd", out) {
@@ -137,6 +139,9 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
             }
             draft.bfd.extend(bfd::read(name, &table, out));
         }
+    }
+    if let Some(table) = root.table("static", out) {
+        draft.fixed = routing::fixed(&table, resolver.ask(), out);
     }
     // As they stand in the file, services by mark among the others.
     draft.services.sort_by_key(|service| service.name.map(|name| name.start));

@@ -3,14 +3,19 @@
 use super::{
     notify,
     reader::{Keys, Table, integer_of, quoted, string_of},
+    routing::{self, ADDRESS_KEYS},
     units::duration_text,
     write::line,
 };
-use crate::{codes, draft::VrrpDraft, host::shown};
+use crate::{
+    codes,
+    draft::VrrpDraft,
+    host::{Host, shown},
+};
 use evenkeel_model::notify::RoleNotify;
 use evenkeel_model::vrrp::{
     AdvertInterval, Authentication, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds, SECRET, Version,
-    Vip, Vrid, secret,
+    Vip, VipOptions, Vrid, secret,
 };
 use evenkeel_source::{Diagnostic, Severity, Spanned};
 use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
@@ -28,6 +33,8 @@ const KEYS: Keys = Keys {
         "preempt",
         "addresses",
         "excluded",
+        "routes",
+        "rules",
         "password",
         "authentication",
         "peers",
@@ -55,7 +62,7 @@ const KEYS: Keys = Keys {
 
 const ADDRESS: Keys = Keys {
     of: "an address",
-    known: &["addr", "dev", "label"],
+    known: ADDRESS_KEYS,
     later: &[],
     instead: &[("address", "write `addr`"), ("interface", "write `dev`")],
 };
@@ -77,13 +84,18 @@ const LISTENERS: [(&str, bool); 2] = [("peers", true), ("all", false)];
 const VERSIONS: RangeInclusive<u32> = 2..=3;
 
 /// Reads one instance, all its mistakes reported.
-pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<VrrpDraft> {
+pub(crate) fn read(
+    name: Spanned<&str>,
+    table: &Table<'_>,
+    host: &Host<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<VrrpDraft> {
     table.only(&KEYS, out);
     let errors = out.len();
     let interface = text(table, "interface", out);
     let vrid = table.integer("vrid", 1..=255, out);
-    let addresses = addresses(table, "addresses", out);
-    let excluded = if table.has("excluded") { self::addresses(table, "excluded", out) } else { None };
+    let addresses = addresses(table, "addresses", host, out);
+    let excluded = if table.has("excluded") { self::addresses(table, "excluded", host, out) } else { None };
     if let Some(list) = &addresses {
         one_family(list, out);
     }
@@ -112,6 +124,8 @@ pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnos
     let answer_lower = table.boolean("answer_lower", out);
     let group = text(table, "group", out);
     let told = notify::role(table, "notify", out);
+    let routes = routing::routes(table, false, host, out);
+    let rules = routing::rules(table, false, host, out);
     let (interface, vrid, addresses) = (interface?, vrid?, addresses?);
     let vips = addresses.iter().map(|vip| vip.value.clone()).collect();
     let id = Vrid::new(u8::try_from(vrid.value).ok()?)?;
@@ -122,6 +136,8 @@ pub(crate) fn read(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnos
     instance.authentication = authentication.unwrap_or(instance.authentication);
     instance.reach = reach.unwrap_or(instance.reach);
     instance.source = source;
+    instance.routes = routes;
+    instance.rules = rules;
     instance.excluded = excluded.iter().flatten().map(|vip| vip.value.clone()).collect();
     instance.rounds = rounds;
     instance.down_adverts = misses.unwrap_or(instance.down_adverts);
@@ -205,7 +221,12 @@ fn authentication(
 }
 
 /// Addresses: a text, or a table with where it is put.
-fn addresses(table: &Table<'_>, key: &str, out: &mut Vec<Diagnostic>) -> Option<Vec<Spanned<Vip>>> {
+pub(super) fn addresses(
+    table: &Table<'_>,
+    key: &str,
+    host: &Host<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Vec<Spanned<Vip>>> {
     let value = table.get(key)?;
     let items = match value.value {
         DeValue::String(_) => vec![value],
@@ -224,6 +245,7 @@ fn addresses(table: &Table<'_>, key: &str, out: &mut Vec<Diagnostic>) -> Option<
         if let Some(mut found) = found {
             found.value.interface = dev.map(|dev| dev.value.to_owned());
             found.value.label = label.map(|label| label.value.to_owned());
+            found.value.options = routing::options(&inner, &found.value, host, out);
             vips.push(found);
         } else if !inner.has("addr") {
             let d = Diagnostic::error(codes::MISSING_KEY, item.span, "an address without addr");
@@ -371,6 +393,7 @@ pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut S
     if !instance.excluded.is_empty() {
         line(text, "excluded", &vip_list(&instance.excluded));
     }
+    routing::write(&instance.routes, &instance.rules, text);
     if let Authentication::Password(secret) | Authentication::Header(secret) = instance.authentication {
         let length = secret.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         line(text, "password", &quoted(&String::from_utf8_lossy(secret.get(..length).unwrap_or_default())));
@@ -416,15 +439,18 @@ pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut S
     text.push('\n');
 }
 
-fn vip_list(vips: &[Vip]) -> String {
+pub(super) fn vip_list(vips: &[Vip]) -> String {
     let one = |vip: &Vip| {
         let address = quoted(&vip.to_string());
         let named = |key: &str, value: &Option<String>| {
             value.as_ref().map_or(String::new(), |value| format!(", {key} = {}", quoted(value)))
         };
         match (&vip.interface, &vip.label) {
-            (None, None) => address,
-            (dev, label) => format!("{{ addr = {address}{}{} }}", named("dev", dev), named("label", label)),
+            (None, None) if vip.options == VipOptions::default() => address,
+            (dev, label) => {
+                let options = routing::option_keys(&vip.options);
+                format!("{{ addr = {address}{}{}{options} }}", named("dev", dev), named("label", label))
+            }
         }
     };
     format!("[{}]", vips.iter().map(one).collect::<Vec<_>>().join(", "))

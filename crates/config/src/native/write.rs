@@ -46,6 +46,7 @@ pub fn to_toml(cluster: &Cluster) -> String {
     for instance in &cluster.vrrp.instances {
         super::vrrp::write(instance, cluster.notify.instances.get(&instance.name), &mut text);
     }
+    super::routing::write_fixed(&cluster.vrrp.fixed, &mut text);
     for session in &cluster.vrrp.bfd {
         super::bfd::write(session, &mut text);
     }

@@ -318,18 +318,17 @@ impl Display for Encap {
     }
 }
 
-impl Display for Hop {
-    /// With a blank before each word.
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        said(f, "encap", self.encap.as_ref())?;
-        if let Some(via) = self.via {
-            write!(f, " via {via}")?;
-        }
-        said(f, "dev", self.interface.as_ref())?;
-        said(f, "weight", self.weight)?;
-        said(f, "realms", self.realms.map(realms_text))?;
-        if self.onlink { f.write_str(" onlink") } else { Ok(()) }
+/// A next hop of a route of `family` but for its encapsulation, with a blank before each word.
+fn hop_text(hop: &Hop, family: Family, f: &mut Formatter<'_>) -> fmt::Result {
+    match hop.via {
+        Some(via) if Family::of(via) == family => write!(f, " via {via}")?,
+        Some(via) => write!(f, " via {} {via}", if via.is_ipv6() { "inet6" } else { "inet" })?,
+        None => {}
     }
+    said(f, "dev", hop.interface.as_ref())?;
+    said(f, "weight", hop.weight)?;
+    said(f, "realms", hop.realms.map(realms_text))?;
+    if hop.onlink { f.write_str(" onlink") } else { Ok(()) }
 }
 
 impl Display for Route {
@@ -337,10 +336,15 @@ impl Display for Route {
         if self.kind != RouteKind::Unicast {
             write!(f, "{} ", self.kind.word())?;
         }
+        let strange = |hop: &Hop| hop.via.is_some_and(|via| Family::of(via) != self.family());
+        if self.to.length() == 0 && self.family() == Family::V4 && self.hops.iter().any(strange) {
+            // The router would tell another family.
+            f.write_str("inet ")?;
+        }
         f.write_str(&prefix_text(self.to))?;
         said(f, "from", self.from.map(prefix_text))?;
         if let [hop] = &self.hops[..] {
-            hop.fmt(f)?;
+            hop_text(hop, self.family(), f)?;
         }
         said(f, "src", self.source)?;
         said(f, "metric", self.metric)?;
@@ -367,11 +371,13 @@ impl Display for Route {
             f.write_str(" no_track")?;
         }
         said(f, "track_group", self.track_group.as_ref())?;
-        // What follows the first of these words belongs to next hops.
-        if self.hops.len() > 1 {
-            for hop in &self.hops {
-                write!(f, " nexthop{hop}")?;
+        // What follows `encap` or `nexthop` belongs to it.
+        for hop in &self.hops {
+            if self.hops.len() > 1 {
+                f.write_str(" nexthop")?;
+                hop_text(hop, self.family(), f)?;
             }
+            said(f, "encap", hop.encap.as_ref())?;
         }
         Ok(())
     }

@@ -1,8 +1,7 @@
-//! Lists other than addresses: peers, what is tracked, routes and rules.
+//! Lists other than addresses, routes and rules: peers, and what is tracked.
 
 use super::{
     super::{
-        table::{ROUTE_WORDS, RULE_WORDS},
         value::{address, number},
         word::Word,
     },
@@ -94,52 +93,4 @@ fn line_of(words: &[Word]) -> Option<VrrpLine> {
 /// The words of a line, as they are.
 pub(super) fn line(words: &[Word]) -> Option<VrrpLine> {
     line_of(words)
-}
-
-/// Routes: what looks like an address must be one, and a few words are old.
-pub(super) fn routes(lines: &[Vec<Word>], out: &mut Vec<Diagnostic>) -> Vec<VrrpLine> {
-    for line in lines {
-        report_addresses(line, ROUTE_WORDS, out);
-        for word in line.iter().filter(|word| matches!(word.text.as_str(), "gw" | "or")) {
-            let (message, help) = match word.text.as_str() {
-                "gw" => ("`gw` is an old word of routes", "write `via`"),
-                _ => ("`or` is an old word of routes", "write `nexthop via ADDRESS nexthop via ADDRESS`"),
-            };
-            out.push(Diagnostic::note_at(codes::DEPRECATED, word.span, message).help(help));
-        }
-    }
-    lines.iter().filter_map(|line| line_of(line)).collect()
-}
-
-/// Routing rules.
-pub(super) fn rules(lines: &[Vec<Word>], out: &mut Vec<Diagnostic>) -> Vec<VrrpLine> {
-    for line in lines {
-        report_addresses(line, RULE_WORDS, out);
-    }
-    lines.iter().filter_map(|line| line_of(line)).collect()
-}
-
-fn report_addresses(line: &[Word], known: &[&str], out: &mut Vec<Diagnostic>) {
-    for (at, word) in line.iter().enumerate() {
-        let text = word.text.as_str();
-        let behind = at.checked_sub(1).and_then(|at| line.get(at)).map_or("", |word| word.text.as_str());
-        let wants =
-            matches!(behind, "via" | "gw" | "src" | "from" | "to" | "or") || (at == 0 && !known.contains(&text));
-        let special = matches!(text, "default" | "all" | "any" | "inet" | "inet6");
-        if !wants || special || known.contains(&text) {
-            continue;
-        }
-        let (base, mask) = text.split_once('/').map_or((text, None), |(base, mask)| (base, Some(mask)));
-        let width = match address(base) {
-            Some(address) if address.is_ipv4() => 32,
-            Some(_) => 128,
-            None => -1,
-        };
-        let mask_fits = mask.is_none_or(|mask| number(mask).is_some_and(|bits| (0..=width).contains(&bits)));
-        if width < 0 || !mask_fits {
-            let message = format!("`{}` is no address and no prefix", shown(text));
-            let d = Diagnostic::warning(codes::VRRP_ADDRESS, word.span, message);
-            out.push(d.note("keepalived leaves out the line"));
-        }
-    }
 }

@@ -6,8 +6,8 @@ use crate::draft::VrrpDraft;
 use evenkeel_model::{
     notify::RoleNotify,
     vrrp::{
-        AdvertInterval, Authentication, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds, Version, Vip,
-        VipOptions, Vrid, secret,
+        AdvertInterval, Authentication, Fixed, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds,
+        Version, Vip, VipOptions, Vrid, secret,
     },
 };
 use evenkeel_source::{Span, Spanned};
@@ -37,6 +37,8 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance) -> Option<VrrpDraft> {
     let vips = advertised.iter().map(|address| vip(address)).collect();
     let mut instance = Instance::new(from.name.value.clone(), interface.to_owned(), vrid, version, vips);
     instance.excluded = rest.iter().copied().chain(&from.excluded).map(vip).collect();
+    instance.routes = values(&from.routes);
+    instance.rules = values(&from.rules);
     instance.priority = from.priority.and_then(|n| Priority::new(n.value)).unwrap_or(Priority::DEFAULT);
     instance.interval = interval(version, from.advert_interval);
     instance.down_adverts = from.down_timer_adverts.or(defaults.down_timer_adverts).map_or(3, |n| n.value);
@@ -59,13 +61,45 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance) -> Option<VrrpDraft> {
     })
 }
 
+fn values<T: Clone>(written: &[Spanned<T>]) -> Vec<T> {
+    written.iter().map(|one| one.value.clone()).collect()
+}
+
+/// What stays on the node; an address without an interface is on the default one.
+pub(crate) fn fixed(vrrp: &Vrrp) -> Fixed {
+    let default = vrrp.defaults.interface.as_ref().map_or(INTERFACE, |name| &name.value);
+    let address = |from: &VrrpAddress| {
+        let mut vip = vip(from);
+        vip.interface.get_or_insert_with(|| default.to_owned());
+        vip
+    };
+    Fixed {
+        addresses: vrrp.static_addresses.iter().map(address).collect(),
+        routes: values(&vrrp.static_routes),
+        rules: values(&vrrp.static_rules),
+    }
+}
+
 fn vip(from: &VrrpAddress) -> Vip {
+    let has = |word| from.switches.contains(&word);
     Vip {
         address: from.address.value,
         prefix: from.prefix,
         interface: from.interface.as_ref().map(|name| name.value.clone()),
         label: from.label.as_ref().map(|label| label.value.clone()),
-        options: VipOptions::default(),
+        options: VipOptions {
+            scope: from.scope.map(|scope| scope.value),
+            broadcast: from.broadcast,
+            peer: from.peer.map(|peer| peer.value),
+            preferred: from.preferred.filter(|_| from.address.value.is_ipv6()),
+            detect_duplicates: has("-nodad"),
+            home: has("home"),
+            temporary: has("mngtmpaddr"),
+            no_prefix_route: has("noprefixroute"),
+            join: has("autojoin"),
+            untracked: has("no_track"),
+            track_group: from.track_group.as_ref().map(|group| group.value.clone()),
+        },
     }
 }
 

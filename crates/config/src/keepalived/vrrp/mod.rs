@@ -8,12 +8,14 @@ mod judge;
 mod list;
 mod lower;
 mod read;
+mod routing;
 
 pub use address::VrrpAddress;
 pub(crate) use bfd::lower as lower_bfd;
-pub(crate) use lower::lower;
+pub(crate) use lower::{fixed as lower_fixed, lower};
 pub(crate) use read::read;
 
+use evenkeel_model::vrrp::{Route, Rule};
 use evenkeel_source::Spanned;
 use std::{net::IpAddr, time::Duration};
 
@@ -35,9 +37,9 @@ pub struct Vrrp {
     /// `static_ipaddress`
     pub static_addresses: Vec<VrrpAddress>,
     /// `static_routes`
-    pub static_routes: Vec<VrrpLine>,
+    pub static_routes: Vec<Spanned<Route>>,
     /// `static_rules`
-    pub static_rules: Vec<VrrpLine>,
+    pub static_rules: Vec<Spanned<Rule>>,
     /// `vrrp_...` words of `global_defs`.
     pub defaults: VrrpDefaults,
 }
@@ -122,9 +124,9 @@ pub struct VrrpInstance {
     /// `virtual_ipaddress_excluded`
     pub excluded: Vec<VrrpAddress>,
     /// `virtual_routes`
-    pub routes: Vec<VrrpLine>,
+    pub routes: Vec<Spanned<Route>>,
     /// `virtual_rules`
-    pub rules: Vec<VrrpLine>,
+    pub rules: Vec<Spanned<Rule>>,
     /// `authentication`
     pub authentication: Option<VrrpAuthentication>,
     /// `auth_hmac`: it is there.

@@ -6,14 +6,17 @@ use super::{
     VrrpState, VrrpSyncGroup, VrrpTrackFile, VrrpTracks,
     address::addresses,
     judge, list,
+    routing::Reader,
 };
+use crate::{host::Host, routing::Names};
 use evenkeel_source::{Diagnostic, Spanned};
 
 /// Reads everything about VRRP and judges it as a whole.
-pub(crate) fn read(top: &[Node], out: &mut Vec<Diagnostic>) -> Vrrp {
+pub(crate) fn read(top: &[Node], host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Vrrp {
     let top = Block(top);
+    let names = Names::new(host);
+    let mut routing = Reader::new(&names);
     let mut vrrp = Vrrp {
-        instances: top.nodes("vrrp_instance").map(|node| instance(node, out)).collect(),
         sync_groups: top.nodes("vrrp_sync_group").map(|node| sync_group(node, out)).collect(),
         scripts: top.nodes("vrrp_script").map(script).collect(),
         processes: top.nodes("vrrp_track_process").map(process).collect(),
@@ -21,14 +24,16 @@ pub(crate) fn read(top: &[Node], out: &mut Vec<Diagnostic>) -> Vrrp {
         bfd: top.nodes("bfd_instance").map(bfd).collect(),
         ..Vrrp::default()
     };
-    for node in top.nodes("static_ipaddress") {
-        vrrp.static_addresses.extend(addresses(&node.lines, out));
-    }
-    for node in top.nodes("static_routes") {
-        vrrp.static_routes.extend(list::routes(&node.lines, out));
-    }
-    for node in top.nodes("static_rules") {
-        vrrp.static_rules.extend(list::rules(&node.lines, out));
+    // In the order of the file: rules without a priority are counted.
+    for node in top.0 {
+        let own = std::slice::from_ref(node);
+        match node.keyword.name {
+            "vrrp_instance" => vrrp.instances.push(instance(node, &mut routing, out)),
+            "static_ipaddress" => vrrp.static_addresses.extend(addresses(&node.lines, &names, out)),
+            "static_routes" => vrrp.static_routes.extend(routing.routes(own, "static_routes", out)),
+            "static_rules" => vrrp.static_rules.extend(routing.rules(own, "static_rules", out)),
+            _ => {}
+        }
     }
     for node in top.nodes("global_defs") {
         defaults(Block(&node.block), &mut vrrp.defaults);
@@ -112,7 +117,7 @@ const INSTANCE_SWITCHES: &[&str] = &[
     "notify_deleted",
 ];
 
-fn instance(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpInstance {
+fn instance(node: &Node, routing: &mut Reader<'_>, out: &mut Vec<Diagnostic>) -> VrrpInstance {
     let block = Block(&node.block);
     let lines = |name: &'static str| block.nodes(name).flat_map(|list| list.lines.iter().cloned()).collect::<Vec<_>>();
     let state = block.text("state").map(|state| {
@@ -132,10 +137,10 @@ fn instance(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpInstance {
         priority: block.number("priority"),
         advert_interval: block.time("advert_int"),
         version: block.number("version"),
-        addresses: addresses(&lines("virtual_ipaddress"), out),
-        excluded: addresses(&lines("virtual_ipaddress_excluded"), out),
-        routes: list::routes(&lines("virtual_routes"), out),
-        rules: list::rules(&lines("virtual_rules"), out),
+        addresses: addresses(&lines("virtual_ipaddress"), routing.names(), out),
+        excluded: addresses(&lines("virtual_ipaddress_excluded"), routing.names(), out),
+        routes: routing.routes(&node.block, "virtual_routes", out),
+        rules: routing.rules(&node.block, "virtual_rules", out),
         authentication: block.node("authentication").map(authentication),
         hmac: block.is_there("auth_hmac"),
         no_preempt: block.node("nopreempt").map(|node| Spanned::new((), node.span)),
