@@ -67,6 +67,26 @@ pub struct HaStatus {
     pub since_s: u64,
     /// What brought it there.
     pub reason: String,
+    /// Priority of this node as it was configured, before what is tracked changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_priority: Option<u32>,
+    /// What of what it tracks is broken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<HaFault>,
+}
+
+/// Something tracked that is broken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HaFault {
+    /// It keeps this node from being master; else it lowers its priority.
+    pub unfit: bool,
+    /// What is broken, such as `script chk_nginx fails`.
+    pub what: String,
+    /// Why, where more is known, such as `exit status 1`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// Seconds for which it is.
+    pub since_s: u64,
 }
 
 /// The files and the last reload.

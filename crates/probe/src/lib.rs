@@ -15,10 +15,12 @@ mod connect;
 mod http;
 mod perl;
 mod ping;
+mod program;
 mod script;
 mod tls;
 
 pub use perl::{PerlRegex, TooCostly, compile};
+pub use program::{Ended, Programs};
 
 use evenkeel_health::{Phase, Reason, Verdict};
 use evenkeel_model::{Body, Probe};

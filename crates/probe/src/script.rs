@@ -23,7 +23,7 @@ use tokio::{net::unix::pipe::Receiver, runtime::Handle};
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Killed programs that have not gone yet (they hang in the kernel) before no more are started.
-const MAX_UNDEAD: usize = 256;
+pub(crate) const MAX_UNDEAD: usize = 256;
 
 /// How many killed programs have not gone yet.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ pub(crate) async fn attempt(script: &Script, undead: &Undead) -> Result<String, 
     if hanging >= MAX_UNDEAD {
         return Err(Reason::Local(format!("{hanging} killed check programs have not gone yet")));
     }
-    let status = Running::start(script, undead).map_err(|error| not_started(script, &error))?.ended().await;
+    let status = Running::start(command(script), undead).map_err(|error| not_started(script, &error))?.ended().await;
     let status = status.map_err(|error| not_started(script, &error))?;
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok("exit status 0".to_owned()),
@@ -50,7 +50,7 @@ pub(crate) async fn attempt(script: &Script, undead: &Undead) -> Result<String, 
     }
 }
 
-fn not_started(script: &Script, error: &io::Error) -> Reason {
+pub(crate) fn not_started(script: &Script, error: &io::Error) -> Reason {
     let text = format!("{}: {}", printable(&script.program.to_string_lossy()), text(error));
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::PermissionDenied | ErrorKind::InvalidInput | ErrorKind::NotADirectory => {
@@ -61,7 +61,7 @@ fn not_started(script: &Script, error: &io::Error) -> Reason {
     }
 }
 
-fn command(script: &Script) -> Command {
+pub(crate) fn command(script: &Script) -> Command {
     let mut command = if script.shell {
         // The text may hold arguments and redirections of its own; the check's arguments follow them.
         let mut line = script.program.clone().into_os_string();
@@ -86,7 +86,7 @@ fn command(script: &Script) -> Command {
 }
 
 /// A program that has been started and not been waited for.
-struct Running {
+pub(crate) struct Running {
     /// `None` once it has been waited for.
     child: Option<Child>,
     group: Pid,
@@ -97,8 +97,8 @@ struct Running {
 }
 
 impl Running {
-    fn start(script: &Script, undead: &Undead) -> io::Result<Running> {
-        let child = command(script).spawn()?;
+    pub(crate) fn start(mut command: Command, undead: &Undead) -> io::Result<Running> {
+        let child = command.spawn()?;
         let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(ErrorKind::InvalidData)?;
         // From here on dropping `running` kills and waits, so that an early return leaves no zombie.
         let mut running = Running { child: Some(child), group, exit: None, undead: undead.clone() };
@@ -107,7 +107,7 @@ impl Running {
         Ok(running)
     }
 
-    async fn ended(mut self) -> io::Result<ExitStatus> {
+    pub(crate) async fn ended(mut self) -> io::Result<ExitStatus> {
         if let Some(exit) = &self.exit {
             exit.readable().await?;
         }

@@ -1,6 +1,7 @@
 //! What the daemon knows of its VRRP instances: the thread that holds their elections tells, clients ask.
 
-use evenkeel_api::{Event, HaStatus, Severity};
+use crate::tracking::{Fault, Tracking};
+use evenkeel_api::{Event, HaFault, HaStatus, Severity};
 use evenkeel_ha::{Command, Ha, News};
 use evenkeel_machine::Instant;
 use evenkeel_model::vrrp;
@@ -19,6 +20,7 @@ pub(crate) struct Elections {
     places: HashMap<String, usize>,
     ha: Option<Ha>,
     tell: mpsc::Sender<News>,
+    tracking: Tracking,
     ready: bool,
     /// What the thread had no room for.
     unsaid: Vec<Command>,
@@ -51,6 +53,7 @@ impl Elections {
             places: HashMap::new(),
             ha: None,
             tell,
+            tracking: Tracking::default(),
             ready: false,
             unsaid: Vec::new(),
         };
@@ -72,6 +75,9 @@ impl Elections {
                     self.say(Command::Ready(true));
                 }
             }
+        }
+        if let Some(ha) = &self.ha {
+            self.tracking.follow(wanted, &ha.teller());
         }
         self.held = wanted.clone();
         let mut known: HashMap<String, Standing> = std::mem::take(&mut self.standings)
@@ -149,8 +155,8 @@ impl Elections {
     pub(crate) fn take(&mut self, news: News, now: Instant) -> Option<Told> {
         match news {
             News::Turned { instance, from, to, why, priority } => {
+                let told = if why == Why::Broken { self.broken(&instance) } else { sentence(&why) };
                 let standing = self.standing(&instance)?;
-                let told = sentence(&why);
                 *standing =
                     Standing { role: to, priority, why: told.clone(), since: now, instance: standing.instance.clone() };
                 Some(Told::Event(Event::RoleChanged {
@@ -172,7 +178,11 @@ impl Elections {
                 let text = format!("{instance}: an advertisement of {source} {fate}{times}: {reason}{next}");
                 Some(Told::Line(Severity::Warning, text))
             }
-            News::Report(_) | News::Tracked { .. } => None,
+            News::Report(_) => None,
+            News::Tracked { target, standing } => {
+                self.tracking.changed(target, standing, now);
+                None
+            }
             News::Priority { instance, priority } => {
                 let standing = self.standing(&instance)?;
                 let before = std::mem::replace(&mut standing.priority, priority);
@@ -181,6 +191,15 @@ impl Elections {
             }
             News::Trouble(text) => Some(Told::Line(Severity::Warning, format!("VRRP: {text}"))),
         }
+    }
+
+    /// What keeps an instance from being master, as a sentence fragment.
+    fn broken(&self, name: &str) -> String {
+        let standing = self.places.get(name).and_then(|&place| self.standings.get(place));
+        let faults = standing.map(|standing| self.tracking.faults(&self.held, &standing.instance));
+        let unfit = faults.into_iter().flatten().filter(|fault| fault.unfit);
+        let told: Vec<String> = unfit.map(|fault| fault.to_string()).collect();
+        if told.is_empty() { sentence(&Why::Broken) } else { told.join("; ") }
     }
 
     /// For clients.
@@ -193,16 +212,29 @@ impl Elections {
             addresses: addresses(&standing.instance),
             since_s: (now - standing.since).as_secs(),
             reason: standing.why.clone(),
+            base_priority: Some(standing.instance.priority.get().into()),
+            faults: faults(&self.tracking.faults(&self.held, &standing.instance), now),
         };
         self.standings.iter().map(of).collect()
     }
 
     /// Hands everything over; returns when no address is held any more.
     pub(crate) async fn stop(&mut self) {
+        self.tracking.stop();
         if let Some(ha) = self.ha.take() {
             let _ = tokio::task::spawn_blocking(move || ha.stop()).await;
         }
     }
+}
+
+fn faults(faults: &[Fault], now: Instant) -> Vec<HaFault> {
+    let of = |fault: &Fault| HaFault {
+        unfit: fault.unfit,
+        what: fault.what.clone(),
+        why: fault.why.clone(),
+        since_s: (now - fault.since).as_secs(),
+    };
+    faults.iter().map(of).collect()
 }
 
 fn addresses(instance: &vrrp::Instance) -> Vec<String> {
@@ -230,7 +262,7 @@ fn sentence(why: &Why) -> String {
         Why::Better { source, priority } => format!("{source} has priority {priority}"),
         Why::Group => "its sync group did".to_owned(),
         Why::Frozen { silent } => format!("this host stood still for {} ms", silent.as_millis()),
-        Why::Broken => "its interface is down".to_owned(),
+        Why::Broken => "something it tracks is broken".to_owned(),
         Why::Unknown => "it waits until all it tracks was looked at".to_owned(),
         Why::Known => "all it tracks was looked at".to_owned(),
         Why::GroupBroken => "another member of its sync group is at fault".to_owned(),

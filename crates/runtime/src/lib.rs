@@ -33,6 +33,7 @@ mod relay;
 mod running;
 mod sinks;
 mod state;
+mod tracking;
 mod watch;
 
 pub use configuration::{Configuration, Loader};

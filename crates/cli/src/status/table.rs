@@ -2,7 +2,7 @@
 
 use super::{Health, health};
 use crate::terminal::{Tone, paint};
-use evenkeel_api::{HaStatus, RealServerStatus, ServerState, ServiceStatus, Status, lasting};
+use evenkeel_api::{HaFault, HaStatus, RealServerStatus, ServerState, ServiceStatus, Status, lasting};
 use evenkeel_source::Colour;
 use std::{fmt::Write, time::Duration};
 
@@ -88,9 +88,16 @@ fn failover(group: &HaStatus, colour: Colour) -> String {
         "fault" => paint("FAULT", Tone::Bad, colour),
         other => other.to_owned(),
     };
-    let HaStatus { name, priority, addresses, since_s, reason, .. } = group;
+    let HaStatus { name, priority, addresses, since_s, reason, base_priority, faults, .. } = group;
     let (since, addresses) = (lasting(*since_s), addresses.join(", "));
-    format!("FAILOVER  {name}  {state} for {since}: {reason}  priority {priority}  {addresses}\n")
+    let base = base_priority.filter(|base| base != priority).map_or_else(String::new, |base| format!(" of {base}"));
+    let mut text = format!("FAILOVER  {name}  {state} for {since}: {reason}  priority {priority}{base}  {addresses}\n");
+    for HaFault { unfit, what, why, since_s } in faults {
+        let kind = if *unfit { paint("fault", Tone::Bad, colour) } else { "lower".to_owned() };
+        let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+        let _ = writeln!(text, "  {kind}: {what} for {}{why}", lasting(*since_s));
+    }
+    text
 }
 
 struct Row {
