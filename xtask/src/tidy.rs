@@ -50,6 +50,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("evenkeel-api", Layer::Text),
     ("evenkeel-config", Layer::Text),
     ("evenkeel-ipvsadm", Layer::Text),
+    ("evenkeel-keepalived", Layer::Text),
     ("evenkeel-engine", Layer::Engine),
     ("evenkeel-netlink", Layer::Kernel),
     ("evenkeel-os", Layer::Kernel),

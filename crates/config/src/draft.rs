@@ -10,7 +10,10 @@ mod notify;
 pub(crate) use bfd::BfdDraft;
 pub(crate) use notify::NotifyDraft;
 
-use crate::{codes, keepalived::vrrp::Vrrp};
+use crate::{
+    codes,
+    keepalived::{GlobalWord, vrrp::Vrrp},
+};
 use evenkeel_model::{
     Cluster, Forwarding, Scheduler, Service, ServiceKey, Settings, Timeouts, Weight,
     notify::{RoleNotify, ServiceNotify},
@@ -34,6 +37,8 @@ pub(crate) struct Draft {
     pub(crate) broken_services: usize,
     /// What the files ask for and this release does not do; `run` refuses it.
     pub(crate) unserved: Vec<Diagnostic>,
+    /// What keepalived.conf files say in `global_defs`.
+    pub(crate) globals: Vec<GlobalWord>,
     /// What they say about VRRP.
     pub(crate) vrrp: Vrrp,
     /// VRRP instances.
@@ -118,6 +123,7 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     into.services.extend(other.services);
     into.broken_services += other.broken_services;
     into.unserved.extend(other.unserved);
+    into.globals.extend(other.globals);
     into.vrrp.extend(other.vrrp);
     into.elections.extend(other.elections);
     into.groups.extend(other.groups);

@@ -5,7 +5,7 @@ use crate::{
     draft::{Draft, merge, resolve},
     format::Format,
     host::{Host, Resolver},
-    keepalived::{self, vrrp::Vrrp},
+    keepalived::{self, GlobalWord, vrrp::Vrrp},
     ldirectord, native,
 };
 use evenkeel_model::Cluster;
@@ -39,6 +39,8 @@ pub struct Loaded {
     pub unserved: Vec<Diagnostic>,
     /// What the files say about VRRP: checked, and not carried out in this release.
     pub vrrp: Vrrp,
+    /// What keepalived.conf files say in `global_defs`, word for word.
+    pub globals: Vec<GlobalWord>,
 }
 
 impl Loaded {
@@ -127,7 +129,7 @@ fn load_inputs(
     }
     let nothing = draft.services.is_empty() && draft.broken_services == 0 && draft.elections.is_empty();
     let unserved = std::mem::take(&mut draft.unserved);
-    let vrrp = std::mem::take(&mut draft.vrrp);
+    let (vrrp, globals) = (std::mem::take(&mut draft.vrrp), std::mem::take(&mut draft.globals));
     let cluster = resolve(draft, &mut out);
     if nothing && !has_error(&out) {
         let d = Diagnostic::without_place(Severity::Warning, codes::EMPTY, "no virtual service is configured");
@@ -141,7 +143,7 @@ fn load_inputs(
         out.push(Diagnostic::without_place(Severity::Error, codes::TOO_MANY, "too many problems to report them all"));
     }
     let cluster = Some(cluster).filter(|_| !has_error(&out));
-    Loaded { sources, diagnostics: out, cluster, unserved, vrrp }
+    Loaded { sources, diagnostics: out, cluster, unserved, vrrp, globals }
 }
 
 fn has_error(out: &[Diagnostic]) -> bool {

@@ -4,6 +4,7 @@ use super::{
     notify::Told,
     tree::Node,
     value::{Block, number},
+    word::Word,
 };
 use crate::{codes, draft::SettingsDraft, host::shown};
 use evenkeel_model::Timeouts;
@@ -11,6 +12,28 @@ use evenkeel_source::{Diagnostic, Spanned};
 
 /// Seconds of the longest timeout of idle connections.
 const LONGEST: u32 = 31 * 24 * 60 * 60;
+
+/// A line or block of `global_defs`, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalWord {
+    /// The keyword.
+    pub name: &'static str,
+    /// What stands behind it.
+    pub args: Vec<String>,
+    /// The lines of a list.
+    pub lines: Vec<Vec<String>>,
+}
+
+/// Every `global_defs`, word for word.
+pub(crate) fn words(top: &[Node]) -> Vec<GlobalWord> {
+    let texts = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect();
+    let one = |node: &Node| GlobalWord {
+        name: node.keyword.name,
+        args: texts(&node.args),
+        lines: node.lines.iter().map(|line| texts(line)).collect(),
+    };
+    Block(top).nodes("global_defs").flat_map(|node| &node.block).map(one).collect()
+}
 
 /// What is said for all virtual servers.
 pub(crate) struct Globals {

@@ -20,6 +20,7 @@ pub(crate) mod word;
 
 use crate::{draft::Draft, host::Resolver};
 use evenkeel_source::{Diagnostic, FileId, Sources};
+pub use globals::GlobalWord;
 pub use table::keepalived_markdown;
 
 /// Reads one keepalived.conf and what it includes.
@@ -30,6 +31,7 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     let told = notify::read(&nodes, &mut draft.notify, out);
     let globals = globals::globals(&nodes, told, &mut draft.settings, out);
     service::services(&nodes, &globals, resolver, &mut draft, out);
+    draft.globals = globals::words(&nodes);
     draft.vrrp = vrrp::read(&nodes, resolver.ask(), out);
     draft.elections = vrrp::lower(&draft.vrrp);
     draft.fixed = vrrp::lower_fixed(&draft.vrrp);
