@@ -120,7 +120,6 @@ fn write_script(f: &mut Formatter<'_>, dump: &Dump<'_>, script: &VrrpScript) -> 
     writeln!(f, "   Rise = {rise}\n   Fall = {fall}\n   Result = {result}\n   Insecure = no")?;
     let begins = match standing {
         Some(standing) if !standing.begins => "unknown",
-        Some(_) | None if script.fails_at_first => "INIT/FAILED",
         Some(_) | None => "INIT",
     };
     writeln!(f, "   Init state = {begins}")?;
