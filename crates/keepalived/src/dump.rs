@@ -12,7 +12,7 @@ use evenkeel_config::keepalived::{
     GlobalWord,
     vrrp::{Vrrp, VrrpInstance, VrrpSyncGroup},
 };
-use evenkeel_model::{Service, vrrp::Instance};
+use evenkeel_model::{Notify, Service, vrrp::Instance};
 use evenkeel_vrrp::Statistics;
 use std::{
     fmt::{self, Display, Formatter},
@@ -43,6 +43,8 @@ pub struct Dump<'a> {
     pub links: &'a [Link],
     /// The virtual services.
     pub services: &'a [Service],
+    /// Who is told of changes.
+    pub notify: &'a Notify,
     /// Whether this real server of this service takes traffic.
     pub alive: &'a dyn Fn(&Service, SocketAddr) -> bool,
     /// Who programs run as.

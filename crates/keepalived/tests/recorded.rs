@@ -80,6 +80,7 @@ impl Recording {
             let master = self.value(name, "Master router").map(|address| Heard {
                 source: address.parse().unwrap(),
                 priority: self.value(name, "Master priority").unwrap().parse().unwrap(),
+                other_addresses: false,
                 interval: self.value(name, "Master advert int").map_or(Duration::from_secs(1), |text| {
                     Duration::from_secs_f64(text.split(' ').next().unwrap().parse().unwrap())
                 }),
@@ -127,6 +128,7 @@ impl Recording {
             processes: &[],
             links,
             services: &self.loaded.cluster.as_ref().unwrap().services,
+            notify: &self.loaded.cluster.as_ref().unwrap().notify,
             alive: &|_, server| server.ip() == "192.0.2.21".parse::<IpAddr>().unwrap(),
             programs: &Root,
             local: &utc,
@@ -184,7 +186,6 @@ fn numbers(stats: &str) -> Vec<Vec<u64>> {
 
 fn statistics(number: impl Fn(&str) -> u64, last: Option<Heard>) -> Statistics {
     let mut statistics = Statistics::default();
-    statistics.received = number("advert_rcvd") - number("addr_list_err");
     statistics.sent = number("advert_sent");
     statistics.became_master = number("become_master");
     statistics.released_master = number("release_master");
@@ -203,6 +204,7 @@ fn statistics(number: impl Fn(&str) -> u64, last: Option<Heard>) -> Statistics {
     ] {
         (0..number(name)).for_each(|_| statistics.hear(Err(reason)));
     }
+    statistics.received = number("advert_rcvd");
     statistics
 }
 

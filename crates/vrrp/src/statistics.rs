@@ -5,7 +5,8 @@ use crate::{Heard, Output, Reason, Role};
 /// Counters of one instance since it began, or since they were cleared; and the last word of another router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Advertisements that counted, those of priority 0 included.
+    /// Advertisements that counted, those of priority 0 included; and, as keepalived counts, those that are right but for
+    /// their addresses.
     pub received: u64,
     /// Advertisements that were sent, those of priority 0 included.
     pub sent: u64,
@@ -34,7 +35,10 @@ impl Statistics {
                     self.count(Reason::Addresses);
                 }
             }
-            Err(reason) => self.count(reason),
+            Err(reason) => {
+                self.received += u64::from(reason == Reason::Addresses);
+                self.count(reason);
+            }
         }
     }
 
@@ -91,7 +95,8 @@ mod tests {
             let mut statistics = Statistics::default();
             statistics.hear(Err(reason));
             let counted: Vec<Reason> = Reason::ALL.into_iter().filter(|it| statistics.wrong(*it) == 1).collect();
-            assert_eq!((counted, statistics.received), (vec![reason], 0));
+            let received = u64::from(reason == Reason::Addresses);
+            assert_eq!((counted, statistics.received), (vec![reason], received));
         }
     }
 

@@ -123,6 +123,8 @@ fn write_service(f: &mut Formatter<'_>, dump: &Dump<'_>, service: &Service) -> f
     let alive = |server: &RealServer| (dump.alive)(service, server.address);
     let up = u8::from(service.real_servers.iter().any(alive));
     writeln!(f, "   alive = {up}\n   quorum_state_up = {up}\n   reloaded = 0")?;
+    let notify = dump.notify.services.get(&service.key);
+    let mails = |server: &RealServer| notify.and_then(|it| it.servers.get(&server.address)).is_some_and(|it| it.mail);
     for server in &service.real_servers {
         let (address, weight) = (server.address, server.weight.get());
         writeln!(f, "   ------< Real server >------")?;
@@ -133,7 +135,7 @@ fn write_service(f: &mut Formatter<'_>, dump: &Dump<'_>, service: &Service) -> f
         writeln!(f, "   connection limit range = {} -> {}", thresholds.lower, thresholds.upper)?;
         writeln!(f, "   Delay loop = {}", seconds(server.check.rhythm.every))?;
         writeln!(f, "   Inhibit on failure is {}", on(inhibit))?;
-        writeln!(f, "   Using smtp notification = {}", yes(service.alerts.is_some()))?;
+        writeln!(f, "   Using smtp notification = {}", yes(mails(server)))?;
         writeln!(f, "   initial weight = {weight}\n   effective weight = {weight}")?;
         let alive = u8::from(alive(server));
         writeln!(f, "   previous effective_weight = 0\n   alive = {alive}\n   num failed checkers = {}", 1 - alive)?;

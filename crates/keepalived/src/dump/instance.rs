@@ -251,8 +251,8 @@ pub(super) fn write(f: &mut Formatter<'_>, dump: &Dump<'_>, standing: &Standing<
     writeln!(f, "   Using smtp notification = {}", yes(facts.mails))?;
     writeln!(f, "   Notify deleted = {}", if facts.notifies_deleted() { "Deleted" } else { "Fault" })?;
     write_notify(f, dump, facts.written.map_or(&[], |written| written.notify.as_slice()))?;
-    let changes = facts.switch("notify_priority_changes")
-        || global::switch(dump.globals, "vrrp_notify_priority_changes").unwrap_or(false);
+    let own = facts.written.and_then(|written| written.priority_changes).map(|yes| yes.value);
+    let changes = own.or(global::switch(dump.globals, "vrrp_notify_priority_changes")).unwrap_or(false);
     writeln!(f, "   Notify priority changes = {changes}")
 }
 

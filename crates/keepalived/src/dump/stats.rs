@@ -23,11 +23,10 @@ pub(super) struct Counters {
 
 impl From<&Statistics> for Counters {
     fn from(statistics: &Statistics) -> Counters {
-        let dropped = |reasons: &[Reason]| reasons.iter().map(|reason| statistics.dropped(*reason)).sum();
+        let dropped = |reasons: &[Reason]| reasons.iter().map(|reason| statistics.wrong(*reason)).sum();
         let addresses = dropped(&[Reason::Addresses]);
         Counters {
-            // keepalived compares addresses last, when the packet has counted as received.
-            received: statistics.received + addresses,
+            received: statistics.received,
             sent: statistics.sent,
             became_master: statistics.became_master,
             released_master: statistics.released_master,

@@ -115,7 +115,6 @@ const INSTANCE_SWITCHES: &[&str] = &[
     "v3_checksum_as_v2",
     "old_unicast_checksum",
     "notify_deleted",
-    "notify_priority_changes",
 ];
 
 fn instance(node: &Node, routing: &mut Reader<'_>, out: &mut Vec<Diagnostic>) -> VrrpInstance {
