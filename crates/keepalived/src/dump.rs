@@ -5,6 +5,7 @@ mod global;
 mod instance;
 mod json;
 mod link;
+mod routing;
 mod stats;
 mod tracked;
 
@@ -194,14 +195,14 @@ impl Dump<'_> {
                 writeln!(f, "     {}", instance::written_address(address, interface, true))?;
             }
         }
-        let lists = [("Static Routes", &self.written.static_routes), ("Static Rules", &self.written.static_rules)];
-        for (title, lines) in lists {
-            if !lines.is_empty() {
-                writeln!(f, "------< {title} >------")?;
-                lines.iter().try_for_each(|line| writeln!(f, "     {}", line.value.join(" ")))?;
-            }
+        if !self.written.static_routes.is_empty() {
+            writeln!(f, "------< Static Routes >------")?;
         }
-        Ok(())
+        self.written.static_routes.iter().try_for_each(|it| writeln!(f, "     {}", routing::route(&it.value)))?;
+        if !self.written.static_rules.is_empty() {
+            writeln!(f, "------< Static Rules >------")?;
+        }
+        self.written.static_rules.iter().try_for_each(|it| writeln!(f, "     {}", routing::rule(&it.value)))
     }
 
     fn topology(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,6 @@
 //! Instances, their sockets and their groups.
 
-use super::{Dump, Socket, Standing, State, command, enabled, global, yes};
+use super::{Dump, Socket, Standing, State, command, enabled, global, routing, yes};
 use evenkeel_config::keepalived::vrrp::{VrrpAddress, VrrpInstance, VrrpNotify, VrrpSyncGroup, VrrpTrack, VrrpTracks};
 use evenkeel_model::vrrp::{Authentication, Instance, Preempt, Reach, Version, Vip};
 use evenkeel_vrrp::Heard;
@@ -127,12 +127,12 @@ impl<'a> Facts<'a> {
 
     /// The lines of `virtual_routes`.
     pub(super) fn routes(&self) -> Vec<String> {
-        self.written.iter().flat_map(|written| &written.routes).map(|line| line.value.join(" ")).collect()
+        self.written.iter().flat_map(|written| &written.routes).map(|line| routing::route(&line.value)).collect()
     }
 
     /// The lines of `virtual_rules`.
     pub(super) fn rules(&self) -> Vec<String> {
-        self.written.iter().flat_map(|written| &written.rules).map(|line| line.value.join(" ")).collect()
+        self.written.iter().flat_map(|written| &written.rules).map(|line| routing::rule(&line.value)).collect()
     }
 
     /// Names of what it tracks.
@@ -191,7 +191,7 @@ fn virtual_interface(instance: &Instance, written: Option<&VrrpInstance>) -> Opt
     Some(name.cloned().unwrap_or_else(|| format!("vrrp{family}.{}", instance.vrid)))
 }
 
-fn with_prefix(address: IpAddr, prefix: u8) -> String {
+pub(super) fn with_prefix(address: IpAddr, prefix: u8) -> String {
     let width = if address.is_ipv4() { 32 } else { 128 };
     if prefix == width { address.to_string() } else { format!("{address}/{prefix}") }
 }
@@ -208,29 +208,34 @@ pub(super) fn written_address(written: &VrrpAddress, interface: &str, set: bool)
     ];
     let address = written.address.value;
     let mut text = with_prefix(address, written.prefix);
-    let broadcast = written.broadcast.as_ref().and_then(|word| word.value.parse::<IpAddr>().ok());
-    if let Some(broadcast) = broadcast.filter(|_| address.is_ipv4()) {
+    if let Some(broadcast) = written.broadcast.filter(|_| address.is_ipv4()) {
         text += &format!(" brd {broadcast}");
     }
     let interface = written.interface.as_ref().map_or(interface, |name| &name.value);
-    let scope = written.scope.as_ref().map_or("global", |scope| &scope.value);
+    let scope = match written.scope.map_or(0, |scope| scope.value) {
+        0 => "global".to_owned(),
+        200 => "site".to_owned(),
+        253 => "link".to_owned(),
+        254 => "host".to_owned(),
+        255 => "nowhere".to_owned(),
+        number => number.to_string(),
+    };
     text += &format!(" dev {interface} scope {scope}");
     if let Some(label) = &written.label {
         text += &format!(" label {}", label.value);
     }
     if let Some(peer) = &written.peer {
-        let peer = peer.value.split('/').next().unwrap_or_default();
-        text += &format!(" peer {peer}/{}", written.prefix);
+        text += &format!(" peer {}/{}", peer.value, written.prefix);
     }
     SWITCHES.iter().filter(|(word, _)| written.switches.contains(word)).for_each(|(_, shown)| text += shown);
     if let Some(group) = &written.track_group {
         text += &format!(" track_group {}", group.value);
     }
     if address.is_ipv6() {
-        let usual = if written.prefix == 128 { "0" } else { "forever" };
-        match written.preferred.as_ref().map_or(usual, |lifetime| lifetime.value.as_str()) {
-            "0" => text += " deprecated",
-            lifetime => text += &format!(" preferred_lft {lifetime}"),
+        match written.preferred {
+            None => text += " preferred_lft forever",
+            Some(0) => text += " deprecated",
+            Some(seconds) => text += &format!(" preferred_lft {seconds}"),
         }
     }
     if set {
