@@ -315,6 +315,19 @@ pub enum Event {
         /// The addresses it holds as master.
         addresses: Vec<String>,
     },
+    /// A BFD session came up or went down.
+    BfdChanged {
+        /// Name of the session.
+        session: String,
+        /// Address of the other end.
+        neighbour: String,
+        /// It is up.
+        up: bool,
+        /// One of the ends was taken down on purpose, which is no failure.
+        by_will: bool,
+        /// Why.
+        why: String,
+    },
     /// A program that was to be told something failed.
     CommandFailed {
         /// The program and its arguments.
@@ -369,6 +382,7 @@ impl Event {
             | Event::MaintenanceEnded { .. }
             | Event::NextHopFound { .. } => Severity::Info,
             Event::RoleChanged { to, .. } if to != "fault" => Severity::Info,
+            Event::BfdChanged { up, by_will, .. } if *up || *by_will => Severity::Info,
             Event::DrainEnded { late: false, .. } => Severity::Info,
             Event::DrainEnded { late: true, .. }
             | Event::ServerDown { .. }
@@ -376,6 +390,7 @@ impl Event {
             | Event::AttachmentChanged { .. }
             | Event::NextHopLost { .. }
             | Event::RoleChanged { .. }
+            | Event::BfdChanged { .. }
             | Event::FirewallBypassed { .. }
             | Event::CommandFailed { .. }
             | Event::MailFailed { .. }

@@ -30,8 +30,8 @@ pub use plan::{PlanAction, PlanLine};
 pub use reply::{Greeting, Refusal, RefusalCode, Reply, Stamped};
 pub use request::{Request, Role};
 pub use status::{
-    Attachment, CheckStatus, ConfigStatus, Connections, Counters, DataplaneStatus, FallbackStatus, HaFault, HaStatus,
-    RealServerStatus, ServerState, ServiceStatus, Status,
+    Attachment, BfdStatus, CheckStatus, ConfigStatus, Connections, Counters, DataplaneStatus, FallbackStatus, HaFault,
+    HaStatus, RealServerStatus, ServerState, ServiceStatus, Status,
 };
 pub use words::{count, lasting};
 

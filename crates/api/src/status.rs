@@ -1,5 +1,9 @@
 //! The status object. Its field names are a contract: other programs read `evenkeel status --json`.
 
+mod bfd;
+
+pub use bfd::BfdStatus;
+
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -16,6 +20,9 @@ pub struct Status {
     pub dataplane: DataplaneStatus,
     /// Failover groups; empty where the files name none.
     pub ha: Vec<HaStatus>,
+    /// BFD sessions in the order of the files; left out where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bfd: Vec<BfdStatus>,
     /// Virtual services in the order of the files.
     pub services: Vec<ServiceStatus>,
     /// The files and the last reload.

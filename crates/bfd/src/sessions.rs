@@ -29,7 +29,8 @@ pub struct Arrival<'a> {
 /// The sessions of one node.
 #[derive(Debug)]
 pub struct Sessions {
-    members: Vec<Member>,
+    /// By place; that of one that was removed is taken by the next.
+    members: Vec<Option<Member>>,
     by_discriminator: HashMap<NonZeroU32, Place>,
     /// The first of all deadlines.
     first: Option<(Instant, Place)>,
@@ -69,7 +70,10 @@ impl Sessions {
         source: Option<IpAddr>,
         reach: Reach,
     ) -> Option<Place> {
-        let place = self.members.len();
+        let place = self.members.iter().position(Option::is_none).unwrap_or(self.members.len());
+        if place == self.members.len() {
+            self.members.push(None);
+        }
         // RFC 5880 6.8.1: unique, not 0, and better random.
         let bits = std::iter::repeat_with(|| self.rng.bits()).take(TRIES as usize);
         let mine = bits
@@ -77,18 +81,30 @@ impl Sessions {
             .find(|mine| !self.by_discriminator.contains_key(mine))?;
         let session = Session::new(settings, mine, Rng::new(self.rng.bits()));
         self.by_discriminator.insert(mine, place);
-        self.members.push(Member { session, neighbour, source, reach, drops: Drops::default() });
+        self.members[place] = Some(Member { session, neighbour, source, reach, drops: Drops::default() });
         Some(place)
+    }
+
+    /// Forgets the session at `place`, which is stopped before if the neighbour is to know.
+    pub fn remove(&mut self, place: Place) {
+        if let Some(member) = self.members.get_mut(place).and_then(Option::take) {
+            self.by_discriminator.remove(&member.session.discriminator());
+        }
+        self.first = self.earliest();
+    }
+
+    fn member(&self, place: Place) -> Option<&Member> {
+        self.members.get(place)?.as_ref()
     }
 
     /// The session at `place`.
     pub fn session(&self, place: Place) -> Option<&Session> {
-        self.members.get(place).map(|member| &member.session)
+        self.member(place).map(|member| &member.session)
     }
 
     /// Packets for the session at `place` that were dropped.
     pub fn drops(&self, place: Place) -> Option<&Drops> {
-        self.members.get(place).map(|member| &member.drops)
+        self.member(place).map(|member| &member.drops)
     }
 
     /// Packets that were dropped and are of no session.
@@ -101,7 +117,7 @@ impl Sessions {
         let judged = Control::read(arrival.bytes).map_err(|reason| (self.of_neighbour(arrival), reason));
         let found = judged.and_then(|control| self.judge(arrival, &control).map(|place| (place, control)));
         if let Err((place, reason)) = found {
-            match place.and_then(|place| self.members.get_mut(place)) {
+            match place.and_then(|place| self.members.get_mut(place)?.as_mut()) {
                 Some(member) => member.drops.count(reason),
                 None => self.strangers.count(reason),
             }
@@ -119,7 +135,7 @@ impl Sessions {
             None => by_neighbour().ok_or((None, Reason::Unknown))?,
         };
         let wrong = |reason| Err((Some(place), reason));
-        match self.members.get(place) {
+        match self.member(place) {
             None => Err((None, Reason::Unknown)),
             // A discriminator alone could be guessed or left over from another.
             Some(member) if !member.is_for(arrival) => Err((by_neighbour(), Reason::Source)),
@@ -132,12 +148,12 @@ impl Sessions {
     }
 
     fn of_neighbour(&self, arrival: &Arrival<'_>) -> Option<Place> {
-        self.members.iter().position(|member| member.is_for(arrival))
+        self.members.iter().position(|member| member.as_ref().is_some_and(|member| member.is_for(arrival)))
     }
 
     /// Tells one session something and carries what it says to `out`.
     fn tell(&mut self, now: Instant, place: Place, input: Option<Input>, out: &mut Outbox<(Place, Output)>) {
-        let Some(member) = self.members.get_mut(place) else { return };
+        let Some(Some(member)) = self.members.get_mut(place) else { return };
         match input {
             Some(input) => member.session.handle(now, input, &mut self.said),
             None => member.session.handle_timeout(now, &mut self.said),
@@ -155,7 +171,7 @@ impl Sessions {
 
     fn earliest(&self) -> Option<(Instant, Place)> {
         let deadlines = self.members.iter().enumerate();
-        deadlines.filter_map(|(place, member)| Some((member.session.deadline()?, place))).min()
+        deadlines.filter_map(|(place, member)| Some((member.as_ref()?.session.deadline()?, place))).min()
     }
 }
 

@@ -1,5 +1,6 @@
 //! `status`: is it serving, what is down and why, since when.
 
+mod bfd;
 mod table;
 #[cfg(test)]
 mod tests;

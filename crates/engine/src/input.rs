@@ -1,7 +1,7 @@
 //! What the engine is told.
 
 use crate::{CheckId, Overrides, Token};
-use evenkeel_api::{DataplaneStatus, HaStatus, Request, Role, table::Edit};
+use evenkeel_api::{BfdStatus, DataplaneStatus, HaStatus, Request, Role, table::Edit};
 use evenkeel_dataplane::{Counters, Order, Table};
 use evenkeel_health::Verdict;
 use evenkeel_model::{Cluster, Match, ServiceKey, vrrp};
@@ -171,6 +171,8 @@ pub struct Sample {
     pub warnings: Vec<String>,
     /// Failover groups and how they stand.
     pub ha: Vec<HaStatus>,
+    /// BFD sessions.
+    pub bfd: Vec<BfdStatus>,
 }
 
 /// Counters of one service.

@@ -30,6 +30,7 @@ impl Balance {
             uptime_s: (now - self.began).as_secs(),
             dataplane: sample.dataplane.clone(),
             ha: sample.ha.clone(),
+            bfd: sample.bfd.clone(),
             services,
             config: api::ConfigStatus {
                 ok: self.config.error.is_none(),

@@ -50,6 +50,7 @@ impl Elections {
         let begun: Vec<_> = begun.into_iter().filter_map(|(one, since)| Some((self.add(one)?, since))).collect();
         self.regroup();
         self.follow(&wanted);
+        self.configure_bfd(&wanted.bfd);
         // Before they begin: they have to know where they speak from.
         self.look_at_links();
         for (place, since) in begun {

@@ -3,6 +3,7 @@
 use crate::{
     Command, News,
     addresses::Addresses,
+    bfd::{self, Bfd},
     events::Events,
     links::Links,
     member::{self, Member},
@@ -56,6 +57,7 @@ pub(crate) struct Elections {
     /// What the first turn begins with.
     wanted: vrrp::Elections,
     pub(crate) watcher: Watcher,
+    pub(crate) bfd: Bfd,
     /// By the key the loop waits for them under; the place of one whose interface is gone is taken by the next.
     pub(crate) wires: Vec<Option<Wire>>,
     pub(crate) links: Links,
@@ -101,11 +103,16 @@ impl Elections {
         let (links, known) = addresses.look().map_err(|e| e.to_string())?;
         events.add(&*wake, WAKE)?;
         events.add(&monitor, MONITOR)?;
+        let mut bfd = Bfd::new();
+        if let Some(why) = bfd.follow(&wanted.bfd, &events).into_iter().next() {
+            return Err(why);
+        }
         Ok(Elections {
             router: Router::new(),
             members: Vec::new(),
             wanted,
             watcher: Watcher::default(),
+            bfd,
             not_before: None,
             wires: Vec::new(),
             links: Links { links, addresses: known },
@@ -176,17 +183,20 @@ impl Elections {
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), String> {
         let mut readable = std::mem::take(&mut self.readable);
-        let deadline = [self.router.deadline(), self.watcher.deadline()].into_iter().flatten().min();
+        let deadlines = [self.router.deadline(), self.watcher.deadline(), self.bfd.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
         let waited = self.events.wait(deadline, &mut readable);
         for &key in &readable {
             match key {
                 MONITOR => self.hear_links(),
                 WAKE => self.take_commands(),
+                key if bfd::KEYS.contains(&key) => self.hear_bfd(key),
                 wire => self.hear(usize::try_from(wire).unwrap_or(usize::MAX)),
             }
         }
         self.readable = readable;
         waited?;
+        self.settle_bfd();
         self.settle();
         let now = self.events.now();
         if self.router.deadline().is_some_and(|due| due <= now) {
@@ -210,6 +220,7 @@ impl Elections {
                 Command::Configure(wanted) => self.configure(*wanted),
                 Command::Stop => {
                     self.stopping = true;
+                    self.stop_bfd();
                     for place in 0..self.members.len() {
                         self.retire(place);
                     }

@@ -1,4 +1,4 @@
-//! The thread that holds elections: sockets, addresses and timers of VRRP.
+//! The thread that holds elections: sockets, addresses and timers of VRRP, and of BFD.
 //!
 //! Advertisements never wait for a slow check, a client or a reload: everything that times them runs here, on one
 //! thread of real-time priority with one epoll loop. The rest of the daemon speaks to it in [`Command`]s and hears
@@ -7,19 +7,21 @@
 //! ```text
 //!  daemon ──Command──► wake ─┐
 //!  links, addresses ─────────┼──► loop ──► vrrp::Router ──► sockets, addresses, announcements
-//!  packets ──────────────────┤      │
+//!  packets ──────────────────┤      ├──► bfd::Sessions ──► sockets; a master they lose is not waited for
 //!  timer (CLOCK_BOOTTIME) ───┘      └──News──► daemon
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod addresses;
+mod bfd;
 mod configure;
 mod elections;
 mod events;
 mod links;
 mod member;
 mod report;
+mod tally;
 mod tracking;
 
 use evenkeel_model::vrrp::{self, Target};
@@ -111,6 +113,24 @@ pub enum News {
     },
     /// How every instance stands, in the order of the configuration.
     Report(Vec<Report>),
+    /// A BFD session stands otherwise.
+    Bfd {
+        /// Its name.
+        session: Arc<str>,
+        /// How it stands now.
+        standing: evenkeel_bfd::Standing,
+    },
+    /// The first packet of BFD that was dropped for this reason from this source, or the first for a while.
+    BfdDropped {
+        /// Name of the session it is about; `None`: of none.
+        session: Option<Arc<str>>,
+        /// Who sent it.
+        source: IpAddr,
+        /// Why it was dropped.
+        reason: evenkeel_bfd::Reason,
+        /// How many of them since it was last told.
+        count: u64,
+    },
     /// Something did not work; the text is a sentence fragment that reads well after "VRRP: ".
     Trouble(String),
 }

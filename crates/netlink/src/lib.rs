@@ -6,6 +6,7 @@
 
 mod address;
 mod announce;
+mod bfd;
 mod discovery;
 mod error;
 mod ethtool;
@@ -25,6 +26,7 @@ mod vrrp;
 
 pub use address::Address;
 pub use announce::Announcer;
+pub use bfd::{BfdListener, BfdSender, BfdWay, Datagram};
 pub use discovery::NeighbourSocket;
 pub use error::Error;
 pub use link::{Link, LinkKind, VethEnd, XdpMode};

@@ -262,6 +262,7 @@ impl Core {
         sample.dataplane.kind = self.path.kind().to_owned();
         sample.dataplane.attachments = self.path.attachments();
         sample.ha = self.elections.status(self.clock.now());
+        sample.bfd = self.elections.bfd.status(self.clock.now());
         sample.next_hops = self.network.next_hops();
         sample.unreachable = self.network.unreachable();
         let Warnings { standing, firewall, marks, restart } = &self.warnings;

@@ -1,6 +1,9 @@
 //! What the daemon knows of its VRRP instances: the thread that holds their elections tells, clients ask.
 
-use crate::tracking::{Fault, Tracking};
+use crate::{
+    bfd::{self, Sessions},
+    tracking::{Fault, Tracking},
+};
 use evenkeel_api::{Event, HaFault, HaStatus, Severity};
 use evenkeel_ha::{Command, Ha, News};
 use evenkeel_machine::Instant;
@@ -16,6 +19,7 @@ const NEWS: usize = 1024;
 pub(crate) struct Elections {
     held: vrrp::Elections,
     standings: Vec<Standing>,
+    pub(crate) bfd: Sessions,
     /// Where each is in `standings`.
     places: HashMap<String, usize>,
     ha: Option<Ha>,
@@ -50,6 +54,7 @@ impl Elections {
         let elections = Elections {
             held: vrrp::Elections::default(),
             standings: Vec::new(),
+            bfd: Sessions::default(),
             places: HashMap::new(),
             ha: None,
             tell,
@@ -80,6 +85,7 @@ impl Elections {
             self.tracking.follow(wanted, &ha.teller());
         }
         self.held = wanted.clone();
+        self.bfd.follow(&wanted.bfd, now);
         let mut known: HashMap<String, Standing> = std::mem::take(&mut self.standings)
             .into_iter()
             .map(|standing| (standing.instance.name.clone(), standing))
@@ -188,6 +194,11 @@ impl Elections {
                 let before = std::mem::replace(&mut standing.priority, priority);
                 let text = format!("{instance}: its priority is {priority} now, after {before}");
                 Some(Told::Line(Severity::Info, text))
+            }
+            News::Bfd { session, standing } => self.bfd.take(&session, standing, now).map(Told::Event),
+            News::BfdDropped { session, source, reason, count } => {
+                let text = bfd::dropped(session.as_deref(), source, reason, count);
+                Some(Told::Line(Severity::Warning, text))
             }
             News::Trouble(text) => Some(Told::Line(Severity::Warning, format!("VRRP: {text}"))),
         }

@@ -4,6 +4,7 @@
 //! is a task of its own that speaks to it in plain messages over bounded channels, so that it could be another process.
 #![forbid(unsafe_code)]
 
+mod bfd;
 mod callers;
 mod clock;
 mod commands;

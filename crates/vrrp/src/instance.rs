@@ -222,6 +222,8 @@ pub struct Instance {
     group_broken: bool,
     not_before: Instant,
     ready: bool,
+    /// The master that was last heard at a fault.
+    overheard: Option<IpAddr>,
     state: State,
 }
 
@@ -291,6 +293,7 @@ impl Instance {
             group_broken: false,
             not_before: Instant::START,
             ready: true,
+            overheard: None,
             state: State::Stopped,
         }
     }
@@ -570,7 +573,12 @@ impl Instance {
                 self.yield_addresses(out);
                 self.turn(State::Fault, why, out);
             }
-            (None, State::Fault) => self.begin(now, Why::Mended, out),
+            (None, State::Fault) => {
+                self.begin(now, Why::Mended, out);
+                if let State::Backup(waiting) = &mut self.state {
+                    waiting.master = self.overheard.take();
+                }
+            }
             (Some(_), State::Stopped | State::Fault | State::Leaving { .. })
             | (None, State::Stopped | State::Backup(_) | State::Master(_) | State::Leaving { .. }) => {}
         }
@@ -613,7 +621,8 @@ impl Instance {
                 out.push(Output::Release);
                 self.turn(State::Stopped, Why::Succeeded { by: heard.source }, out);
             }
-            State::Leaving { .. } | State::Stopped | State::Fault => {}
+            State::Fault => self.overheard = Some(heard.source).filter(|_| heard.priority > 0),
+            State::Leaving { .. } | State::Stopped => {}
         }
     }
 }

@@ -188,6 +188,10 @@ impl fmt::Display for Event {
                     _ => Ok(()),
                 }
             }
+            Event::BfdChanged { session, neighbour, up, by_will: _, why } => {
+                let state = if *up { "up" } else { "down" };
+                write!(f, "BFD session {session} with {neighbour} is {state}: {why}")
+            }
             Event::MailFailed { to, why } => write!(f, "mail to {to} was not sent: {why}"),
             Event::MailsDropped { changes } => {
                 write!(f, "{} told by no mail: too many at once", count(*changes, "change"))

@@ -1,6 +1,6 @@
 //! The status as a table for people.
 
-use super::{Health, health};
+use super::{Health, bfd, health};
 use crate::terminal::{Tone, paint};
 use evenkeel_api::{HaFault, HaStatus, RealServerStatus, ServerState, ServiceStatus, Status, lasting};
 use evenkeel_source::Colour;
@@ -75,7 +75,10 @@ fn head(status: &Status, colour: Colour) -> String {
     for group in &status.ha {
         text.push_str(&failover(group, colour));
     }
-    if !status.ha.is_empty() {
+    for session in &status.bfd {
+        text.push_str(&bfd::line(session, colour));
+    }
+    if !(status.ha.is_empty() && status.bfd.is_empty()) {
         text.push('\n');
     }
     text
