@@ -271,6 +271,7 @@ impl Core {
         sample.warnings.extend(self.path.frailty());
         sample.warnings.extend(self.forwarding.trouble().map(str::to_owned));
         sample.warnings.extend(self.relay.complaints());
+        sample.warnings.extend(self.elections.warnings(self.clock.now()));
         for trouble in [counters.err(), drops.err()].into_iter().flatten() {
             sample.warnings.push(format!("the counters could not be read: {trouble}"));
         }

@@ -2,14 +2,20 @@
 
 use crate::{
     bfd::{self, Sessions},
+    remarks::Remarks,
     tracking::{Fault, Tracking},
 };
 use evenkeel_api::{Event, HaFault, HaStatus, Severity};
 use evenkeel_ha::{Command, Ha, News};
 use evenkeel_machine::Instant;
 use evenkeel_model::vrrp;
+use evenkeel_netlink::MacAddress;
 use evenkeel_vrrp::{Notice, Reason, Role, Why};
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+    time::Duration,
+};
 use tokio::sync::mpsc;
 
 /// News that wait for the core; what does not fit is told by the next news of the same instance.
@@ -28,6 +34,9 @@ pub(crate) struct Elections {
     ready: bool,
     /// What the thread had no room for.
     unsaid: Vec<Command>,
+    remarks: Remarks,
+    /// Addresses have come or gone.
+    turned: bool,
 }
 
 /// How one instance stands.
@@ -61,6 +70,8 @@ impl Elections {
             tracking: Tracking::default(),
             ready: false,
             unsaid: Vec::new(),
+            remarks: Remarks::default(),
+            turned: false,
         };
         (elections, news)
     }
@@ -86,6 +97,7 @@ impl Elections {
         }
         self.held = wanted.clone();
         self.bfd.follow(&wanted.bfd, now);
+        self.turned = true;
         let mut known: HashMap<String, Standing> = std::mem::take(&mut self.standings)
             .into_iter()
             .map(|standing| (standing.instance.name.clone(), standing))
@@ -161,6 +173,7 @@ impl Elections {
     pub(crate) fn take(&mut self, news: News, now: Instant) -> Option<Told> {
         match news {
             News::Turned { instance, from, to, why, priority } => {
+                self.turned = true;
                 let told = if why == Why::Broken { self.broken(&instance) } else { sentence(&why) };
                 let standing = self.standing(&instance)?;
                 *standing =
@@ -175,13 +188,19 @@ impl Elections {
             }
             News::Noticed { instance, notice } => {
                 let (severity, text) = remark(&notice);
-                Some(Told::Line(severity, format!("{instance}: {text}")))
+                let text = format!("{instance}: {text}");
+                let patience = patience(&notice);
+                let say = self.remarks.note(about(&instance, &notice), &text, patience, now);
+                say.then_some(Told::Line(severity, text))
             }
             News::Wrong { instance, source, reason, dropped, count } => {
                 let times = if count == 1 { String::new() } else { format!(", {count} times in a minute") };
                 let fate = if dropped { "was dropped" } else { "counts all the same" };
                 let next = remedy(reason).map(|what| format!(".  Next: {what}")).unwrap_or_default();
                 let text = format!("{instance}: an advertisement of {source} {fate}{times}: {reason}{next}");
+                let about = format!("{instance} {source} {reason:?}");
+                // The thread counts, and tells no more often than it is to be said.
+                self.remarks.note(about, &text, Duration::ZERO, now);
                 Some(Told::Line(Severity::Warning, text))
             }
             News::Report(_) => None,
@@ -211,6 +230,33 @@ impl Elections {
         let unfit = faults.into_iter().flatten().filter(|fault| fault.unfit);
         let told: Vec<String> = unfit.map(|fault| fault.to_string()).collect();
         if told.is_empty() { sentence(&Why::Broken) } else { told.join("; ") }
+    }
+
+    /// Somebody else has said that an address of a master here is his; gives what is to be said.
+    pub(crate) fn rival(&mut self, address: IpAddr, mac: MacAddress, now: Instant) -> Option<String> {
+        let has = |standing: &&Standing| {
+            standing.role == Role::Master && standing.instance.vips().any(|vip| vip.address == address)
+        };
+        let name = &self.standings.iter().find(has)?.instance.name;
+        let text = format!(
+            "{name}: {address} is also at {mac}, which is not this host.  Next: a real server must not answer for it \
+             (`evenkeel realserver up {address}`); any other host has to give it up"
+        );
+        self.remarks.note(format!("{address} {mac}"), &text, Duration::ZERO, now).then_some(text)
+    }
+
+    /// The addresses that are here, each with its interface; `None` where nothing has turned since the last time.
+    pub(crate) fn present(&mut self) -> Option<BTreeSet<(IpAddr, String)>> {
+        if !std::mem::take(&mut self.turned) {
+            return None;
+        }
+        let masters = self.standings.iter().filter(|standing| standing.role == Role::Master);
+        Some(masters.map(|standing| &standing.instance).flat_map(placed).collect())
+    }
+
+    /// What goes on and should not.
+    pub(crate) fn warnings(&self, now: Instant) -> impl Iterator<Item = String> {
+        self.remarks.shown(now)
     }
 
     /// For clients.
@@ -246,6 +292,10 @@ fn faults(faults: &[Fault], now: Instant) -> Vec<HaFault> {
         since_s: (now - fault.since).as_secs(),
     };
     faults.iter().map(of).collect()
+}
+
+fn placed(instance: &vrrp::Instance) -> impl Iterator<Item = (IpAddr, String)> {
+    instance.vips().map(|vip| (vip.address, instance.interface_of(vip).clone()))
 }
 
 fn addresses(instance: &vrrp::Instance) -> Vec<String> {
@@ -299,6 +349,23 @@ fn remedy(reason: Reason) -> Option<&'static str> {
         Reason::Hops => Some("allow the distance of this peer, if it is one"),
         Reason::Replay => Some("see whether somebody repeats packets on this link"),
         Reason::Header | Reason::Length | Reason::Type | Reason::Vrid | Reason::Checksum | Reason::Looped => None,
+    }
+}
+
+/// What makes two notices the same.
+fn about(instance: &str, notice: &Notice) -> String {
+    match notice {
+        Notice::Lower { source, .. } => format!("{instance} {source} lower"),
+        Notice::SecondOwner { source } => format!("{instance} {source} owner"),
+        Notice::Late { .. } => format!("{instance} late"),
+    }
+}
+
+/// How long it may go on without being more than a moment of a takeover.
+fn patience(notice: &Notice) -> Duration {
+    match notice {
+        Notice::Lower { .. } | Notice::Late { .. } => Duration::from_secs(3),
+        Notice::SecondOwner { .. } => Duration::ZERO,
     }
 }
 

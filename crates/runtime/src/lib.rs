@@ -6,6 +6,7 @@
 
 mod bfd;
 mod callers;
+mod claims;
 mod clock;
 mod commands;
 mod configuration;
@@ -31,6 +32,7 @@ mod network;
 mod path;
 mod probes;
 mod relay;
+mod remarks;
 mod running;
 mod sinks;
 mod state;

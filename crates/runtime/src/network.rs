@@ -7,6 +7,7 @@ mod hops;
 pub(crate) use hops::Hop;
 
 use crate::{
+    claims::Claims,
     clock::Clock,
     doors::Numbered,
     follows::Follows,
@@ -15,8 +16,8 @@ use crate::{
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::{Cluster, Prefix};
 use evenkeel_netlink::{
-    Address, Event, Link, LinkKind, Monitor, NeighbourSocket, Netlink, RouteKind,
-    nexthop::{Heard, Input, NextHops, Output},
+    Address, Event, Link, LinkKind, MacAddress, Monitor, NeighbourSocket, Netlink, RouteKind,
+    nexthop::{Heard, Input, NextHops, Output, Question},
 };
 use gateways::Gateways;
 use ground::Ground;
@@ -50,6 +51,7 @@ pub(crate) struct Network {
     ground: Ground,
     hops: Hops,
     gateways: Gateways,
+    claims: Claims,
     trouble: Option<String>,
 }
 
@@ -84,6 +86,7 @@ impl Network {
             ground: Ground::default(),
             hops: Hops::default(),
             gateways: Gateways::default(),
+            claims: Claims::default(),
             trouble,
         };
         network.read_facts()?;
@@ -130,7 +133,12 @@ impl Network {
                 self.gateways.note(self.clock.now(), &event);
                 self.tell(Input::Event(event));
             }
-            heard.into_iter().for_each(|heard| self.tell(Input::Heard(heard)));
+            for heard in heard {
+                if self.claims.concerns(heard.ip) && !self.ground.has_mac(heard.mac) {
+                    self.claims.hear(heard.ip, heard.mac, self.clock.now());
+                }
+                self.tell(Input::Heard(heard));
+            }
         }
         interfaces
     }
@@ -166,6 +174,24 @@ impl Network {
             // On an interface that is down, say: it is tried again.
             drop(self.netlink.resolve(ifindex, ip));
         }
+    }
+
+    /// These addresses have come here by election, each on its interface; nobody else may have them.
+    pub(crate) fn hold(&mut self, addresses: BTreeSet<(IpAddr, String)>) {
+        self.claims.hold(addresses, self.clock.now());
+    }
+
+    /// Asks the link now and then who else has an address that is here; gives those who said so.
+    pub(crate) fn rivals(&mut self) -> Vec<(IpAddr, MacAddress)> {
+        let now = self.clock.now();
+        for (ip, interface) in self.claims.due(now) {
+            let (Some(socket), Some(link)) = (&self.neighbours, self.ground.named(&interface)) else { continue };
+            let Some(source_mac) = link.mac else { continue };
+            let question = Question { ifindex: link.index, ip, destination: None, source: None, source_mac };
+            // One that is lost is asked again.
+            drop(socket.get_ref().0.ask(&question));
+        }
+        self.claims.settle(now)
     }
 
     /// Watches the way to one more real server.

@@ -158,6 +158,14 @@ impl Core {
             self.elections.ready();
         }
         self.elections.say_again();
+        if let Some(addresses) = self.elections.present() {
+            self.network.hold(addresses);
+        }
+        for (address, mac) in self.network.rivals() {
+            if let Some(text) = self.elections.rival(address, mac, self.clock.now()) {
+                self.say(Severity::Warning, &text);
+            }
+        }
         if let Err(e) = self.path.sweep() {
             self.say(Severity::Error, &format!("old connections could not be removed: {e}"));
         }

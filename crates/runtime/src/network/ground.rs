@@ -2,7 +2,7 @@
 
 use evenkeel_dataplane::Route as Way;
 use evenkeel_model::Prefix;
-use evenkeel_netlink::{Address, Event, Link, LinkKind, Route};
+use evenkeel_netlink::{Address, Event, Link, LinkKind, MacAddress, Route};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -31,6 +31,16 @@ impl Ground {
         for address in addresses {
             self.addresses.entry(address.ifindex).or_default().push(address.clone());
         }
+    }
+
+    /// The interface of this name.
+    pub(super) fn named(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// Whether an interface of this host has this MAC address.
+    pub(super) fn has_mac(&self, mac: MacAddress) -> bool {
+        self.links.values().any(|link| link.mac == Some(mac))
     }
 
     /// Learns from what happens on the network; whether ways may be others now.

@@ -143,7 +143,12 @@ impl Pair {
     }
 
     pub(crate) fn start(&mut self, at: usize) {
-        let (native, keepalived) = (self.native(at), self.keepalived(at));
+        self.start_with(at, |text| text);
+    }
+
+    /// Starts one whose native file is changed.
+    pub(crate) fn start_with(&mut self, at: usize, change: impl FnOnce(String) -> String) {
+        let (native, keepalived) = (change(self.native(at)), self.keepalived(at));
         let file = |name: &str| self.file(at, name);
         let node = Arc::clone(self.node(NAMES[at]));
         let started = match &self.seats[at] {
@@ -211,6 +216,13 @@ impl Pair {
     /// Waits until something is so.
     pub(crate) fn wait_for(&self, what: &str, good: impl FnMut() -> bool) {
         self.wait(what, good);
+    }
+
+    /// Gives the client the VIP as well.
+    pub(crate) fn claim(&self) {
+        let mut command = Command::new("ip");
+        command.args(["addr", "add", &format!("{}/32", self.vip()), "dev", "eth0"]);
+        self.node("client").output(command).expect("the address is added");
     }
 
     /// An orderly end, waited for.
