@@ -119,6 +119,39 @@ pub enum Event {
         /// How long it had none.
         down_s: u64,
     },
+    /// Less than the quorum of a service is up.
+    QuorumLost {
+        /// Name of the service.
+        service: String,
+        /// The weights of its real servers that are up.
+        weight: u64,
+        /// What was to be up at least.
+        needed: u64,
+        /// The sorry server that answers now.
+        fallback: Option<String>,
+    },
+    /// The quorum is up again.
+    QuorumReached {
+        /// Name of the service.
+        service: String,
+        /// The weights of its real servers that are up.
+        weight: u64,
+        /// How long it was lost.
+        lost_s: u64,
+        /// The sorry server that answered.
+        fallback: Option<String>,
+    },
+    /// A check has changed the weight of a real server.
+    WeightFollowed {
+        /// Name of the service.
+        service: String,
+        /// Name of the real server.
+        server: String,
+        /// The weight now.
+        weight: u32,
+        /// What the check found.
+        why: String,
+    },
     /// So many real servers went down at once that the checks themselves are suspect.
     ChecksSuspect {
         /// Real servers that went down within the window.
@@ -368,6 +401,8 @@ impl Event {
             | Event::ServerUp { .. }
             | Event::FallbackLeft { .. }
             | Event::ServiceUp { .. }
+            | Event::QuorumReached { .. }
+            | Event::WeightFollowed { .. }
             | Event::Reloaded { .. }
             | Event::ProgramRecovered { .. }
             | Event::Drained { .. }
@@ -397,6 +432,7 @@ impl Event {
             | Event::MailsDropped { .. } => Severity::Warning,
             Event::FallbackInUse { .. }
             | Event::ServiceDown { .. }
+            | Event::QuorumLost { .. }
             | Event::ChecksSuspect { .. }
             | Event::ReloadFailed { .. }
             | Event::ProgramFailed { .. }

@@ -232,6 +232,13 @@ fn push_number(number: u16, text: &mut String) {
     text.push(char::from(b'0' + (number % 10) as u8));
 }
 
+/// Whether a name can be asked for in DNS: labels of at most 63 bytes, 253 in all; `.` is the root.
+pub(crate) fn is_dns_name(name: &str) -> bool {
+    let labels = name.strip_suffix('.').unwrap_or(name);
+    let fits = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_graphic());
+    name == "." || (labels.len() <= 253 && labels.split('.').all(fits))
+}
+
 /// A request path as it can be sent: with a slash in front, other characters than visible ASCII percent-encoded.
 pub(crate) fn request_path(text: &str) -> String {
     let mut path = String::with_capacity(text.len() + 1);

@@ -132,10 +132,8 @@ codes! {
         --no-vrrp says that only its virtual servers are wanted.";
     PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, tcp (connect), \
         ping and external programs.";
-    QUORUM = "E0305": "The sorry server answers here while no real server is up. A quorum of more than that is not \
-        carried out in this release.";
-    SEVERAL_CHECKS = "E0306": "A real server has one check in this release; of several, none can be left out without \
-        sending clients to a real server that the file wants down.";
+    QUORUM = "E0305": "A quorum, or a hysteresis, that the real servers cannot reach. The quorum is the weight that must be \
+        up, and the hysteresis, always less, how much more it takes to reach it again and how much less to lose it.";
     CHECK_PART = "E0307": "A part of a check that this release cannot carry out.";
     LATER = "E0309": "This part of the file is read by a later release.";
     SHELL = "E0310": "Commands are run without a shell, so characters that only a shell understands are refused.";

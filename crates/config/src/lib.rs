@@ -14,6 +14,7 @@ mod fixing;
 mod flags;
 mod format;
 pub mod fuzzing;
+mod hex;
 mod host;
 mod inet;
 pub mod keepalived;

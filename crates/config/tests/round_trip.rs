@@ -7,10 +7,10 @@ mod common;
 use common::{brief, native};
 use evenkeel_config::to_toml;
 use evenkeel_model::{
-    Account, Alerts, Behaviour, Body, Check, Cluster, ExpireGone, Fallback, FallbackCommand, Family, Forwarding,
-    GueChecksum, HashFlags, Http, HttpMethod, Match, Notify, OnFail, Persistence, PersistenceEngine, Prefix, Probe,
-    Protocol, RealServer, Rhythm, Scheduler, Script, Service, ServiceKey, Settings, Sources, StartState, StatusSet,
-    Thresholds, Timeouts, Tunnel, Weight,
+    Account, Alerts, Behaviour, Body, Check, Cluster, Dns, ExpireGone, Fallback, FallbackCommand, Family, Forwarding,
+    GueChecksum, HashFlags, Http, HttpMethod, HttpRules, HttpVersion, Match, Notify, NumberFile, OnFail, Origin,
+    Persistence, PersistenceEngine, Prefix, Probe, Protocol, Quorum, RealServer, Record, Rhythm, Scheduler, Script,
+    Service, ServiceKey, Settings, Sources, StartState, StatusSet, Thresholds, Timeouts, Tunnel, Udp, UdpReply, Weight,
     notify::{Bracket, Fifo, MailRoute, Moment, NotifyScript, RoleNotify, ServerNotify, ServiceNotify, Subject},
 };
 use proptest::{
@@ -22,6 +22,7 @@ use proptest::{
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -86,9 +87,26 @@ fn http(real: SocketAddr) -> impl Strategy<Value = Probe> {
     let status = vec((100..=500u16, 0..400u16), 1..3);
     let body = prop_oneof![Just(Body::Any), text().prop_map(|t| Body::PerlRegex(t.replace(['(', ')'], "")))];
     let body = body.prop_map(|b| if b == Body::PerlRegex(String::new()) { Body::Any } else { b });
-    (target, any::<(bool, bool, bool)>(), host, name, status, body, 0..=20u32, 1..=(16usize << 20), "/[!$-;=?-~]{0,9}")
-        .prop_map(|(target, (tls, verify, head), host, name, status, body, redirects, size_cap, path)| {
+    let offsets = (0..9usize, option::of(1..99usize), any::<bool>());
+    let rules = (select(HttpVersion::ALL.to_vec()), option::of(any::<[u8; 16]>()), offsets);
+    (
+        rules,
+        target,
+        any::<(bool, bool, bool)>(),
+        host,
+        name,
+        status,
+        body,
+        0..=20u32,
+        1..=(16usize << 20),
+        "/[!$-;=?-~]{0,9}",
+    )
+        .prop_map(|(rules, target, (tls, verify, head), host, name, status, body, redirects, size_cap, path)| {
             let server_name = name.filter(|_| tls);
+            let (version, digest, (least_offset, most_offset, unwanted)) = rules;
+            let rules = HttpRules { version, digest, ..HttpRules::default() };
+            let rules =
+                if body == Body::Any { rules } else { HttpRules { unwanted, least_offset, most_offset, ..rules } };
             let head = head && body == Body::Any;
             Probe::Http(Http {
                 target,
@@ -102,6 +120,7 @@ fn http(real: SocketAddr) -> impl Strategy<Value = Probe> {
                 body,
                 redirects,
                 size_cap,
+                rules,
             })
         })
 }
@@ -115,7 +134,7 @@ fn probe(real: SocketAddr) -> impl Strategy<Value = Probe> {
                     environment.push((name.clone(), name));
                 }
             }
-            Probe::Script(Script { program, arguments, environment, shell })
+            Probe::Script(Script { program, arguments, environment, shell, weighs: shell })
         },
     );
     let port = if real.port() == 0 { 80 } else { real.port() };
@@ -128,13 +147,47 @@ fn probe(real: SocketAddr) -> impl Strategy<Value = Probe> {
         1 => any::<bool>().prop_flat_map(address).prop_map(|target| Probe::Ping { target, tries: 1 }),
         3 => http(real),
         1 => script,
+        2 => udp(real),
+        2 => ("[a-z]{1,20}([.][a-z]{1,20})?", select(Record::ALL.to_vec()))
+            .prop_map(move |(name, record)| Probe::Dns(Dns { target: real, name, record })),
+        1 => "[a-z.]{1,20}".prop_map(move |helo| Probe::Smtp { target: real, helo }),
+        1 => (any_path(), any::<i32>(), any::<bool>()).prop_map(|(path, factor, reverse)| {
+            Probe::File(NumberFile { path, factor: i64::from(factor.max(-i32::MAX)), reverse })
+        }),
+        1 => "[a-z]{1,9}".prop_map(|name| Probe::Bfd { name }),
     ]
 }
 
-fn check(real: SocketAddr) -> impl Strategy<Value = Check> {
-    (probe(real), rhythm(), 0..5u32).prop_map(|(probe, rhythm, connects)| {
+fn udp(target: SocketAddr) -> impl Strategy<Value = Probe> {
+    let masked = (any::<u8>(), select(vec![0, 0x0f, 0xf0, 0xff])).prop_map(|(byte, mask)| (byte & !mask, mask));
+    let reply = (vec(masked, 0..4), any::<(u16, u16)>());
+    let reply = reply.prop_map(|(begins, (a, b))| UdpReply { begins, length: (a.min(b), a.max(b)) });
+    (option::of(vec(any::<u8>(), 1..4)), option::of(reply))
+        .prop_map(move |(payload, reply)| Probe::Udp(Udp { target, payload, reply }))
+}
+
+fn origin() -> impl Strategy<Value = Origin> {
+    let interface = option::of("[a-z0-9]{1,9}");
+    (option::of(any::<IpAddr>()), option::of(1..=u16::MAX), interface, option::of(any::<std::num::NonZeroU32>()))
+        .prop_map(|(address, port, interface, mark)| Origin { address, port, interface, mark })
+}
+
+fn check(real: SocketAddr) -> impl Strategy<Value = Arc<Check>> {
+    vec(one_check(real), 1..3).prop_map(|checks| Check::all(checks).unwrap())
+}
+
+fn one_check(real: SocketAddr) -> impl Strategy<Value = Arc<Check>> {
+    (probe(real), rhythm(), 0..5u32, option::weighted(0.2, origin())).prop_map(|(probe, rhythm, connects, origin)| {
         let connects_between = if matches!(probe, Probe::Http(_)) { connects } else { 0 };
-        Check { probe, connects_between, rhythm }
+        let (connecting, ports) = match &probe {
+            Probe::Tcp { .. } | Probe::Http(_) | Probe::Udp(_) | Probe::Dns(_) | Probe::Smtp { .. } => (true, true),
+            Probe::Ping { .. } => (true, false),
+            _ => (false, false),
+        };
+        let origin =
+            origin.filter(|_| connecting).map(|origin| Origin { port: origin.port.filter(|_| ports), ..origin });
+        let origin = origin.filter(|origin| !origin.is_default()).map(Box::new);
+        Arc::new(Check { probe, connects_between, rhythm, origin })
     })
 }
 
@@ -214,7 +267,8 @@ fn real_server(key: ServiceKey) -> impl Strategy<Value = RealServer> {
                     forwarding,
                     weight: Weight::new(weight).unwrap(),
                     thresholds,
-                    check: check.into(),
+                    on_fail: [None, Some(OnFail::Remove), Some(OnFail::Quiesce)][own as usize % 3],
+                    check,
                 }
             },
         )
@@ -265,14 +319,17 @@ fn service() -> impl Strategy<Value = Service> {
         let fallback = (address(v6), forwarding(), any::<u16>()).prop_map(move |(ip, forwarding, own)| Fallback {
             address: SocketAddr::new(ip, served(key, forwarding, own)),
             forwarding,
+            quiesce: own % 2 == 1,
         });
         let three = (option::of(persistence(key.family())), any::<bool>(), behaviour(), matches(v6), any::<bool>());
         let name = prop_oneof![Just(key.to_string()), text()];
         let one = (name, scheduler.clone(), vec(real_server(key), 0..4), option::of(fallback));
-        let two = (option::of(command.clone()), any::<(bool, bool, bool)>(), prefixes(), prefixes());
+        let quorum = (1..=u32::MAX, any::<u32>(), any::<(bool, bool)>());
+        let two = (option::of(command.clone()), any::<(bool, bool, bool)>(), prefixes(), prefixes(), quorum);
         (one, two, three, option::of(any_path()), option::of(alerts())).prop_map(
             move |((name, scheduler, real_servers, fallback), two, three, monitor_file, alerts)| {
-                let (fallback_command, (quiesce, up, clean_stop), allow, deny) = two;
+                let (fallback_command, (quiesce, up, clean_stop), allow, deny, quorum) = two;
+                let (weight, hysteresis, (begins_lost, suspend)) = quorum;
                 let (persistence, one_packet, behaviour, matches, ftp) = three;
                 Service {
                     name,
@@ -282,6 +339,8 @@ fn service() -> impl Strategy<Value = Service> {
                     fallback,
                     fallback_command,
                     on_fail: if quiesce { OnFail::Quiesce } else { OnFail::Remove },
+                    quorum: Quorum { weight, hysteresis: hysteresis % weight, begins_lost },
+                    suspend: suspend && key.mark().is_none(),
                     start: if up { StartState::Up } else { StartState::Down },
                     sources: Sources { allow, deny },
                     persistence,

@@ -17,7 +17,7 @@ use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::{Cluster, ServiceKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
@@ -41,6 +41,8 @@ pub struct Balance {
     pub(crate) marks: HostMarks,
     /// The services whose connections the runtime relays.
     pub(crate) relays: BTreeSet<ServiceKey>,
+    /// The addresses this host has, once that is told.
+    pub(crate) held: Option<BTreeSet<IpAddr>>,
     pub(crate) mailer: Mailer,
     pub(crate) suspicion: Suspicion,
     pub(crate) config: Config,
@@ -111,6 +113,7 @@ impl Balance {
             maintenance: BTreeSet::new(),
             marks: HostMarks::new(),
             relays: BTreeSet::new(),
+            held: None,
             mailer,
             suspicion: Suspicion::default(),
             config: Config { since: Instant::START, error: None },
@@ -136,6 +139,11 @@ impl Balance {
         table
     }
 
+    /// Whether it has to be told which addresses this host holds.
+    pub fn goes_by_addresses(&self) -> bool {
+        self.services.values().any(|service| service.suspend)
+    }
+
     /// What operators asked for over what the files say.
     pub fn overrides(&self, now: Instant) -> Overrides {
         self.book.store(now)
@@ -144,7 +152,9 @@ impl Balance {
     /// Whether every real server that is checked has been checked once.
     pub fn is_checked(&self) -> bool {
         let unchecked = |server: &crate::service::Server| server.state == evenkeel_api::ServerState::Unchecked;
-        !self.services.values().any(|service| service.servers.iter().any(unchecked))
+        // What rests is not waited for.
+        let counts = |service: &&Service| !self.is_elsewhere(service);
+        !self.services.values().filter(counts).any(|service| service.servers.iter().any(unchecked))
     }
 
     /// Whether a service takes its packets from the host's own MARK rules.
@@ -411,14 +421,19 @@ impl Machine for Balance {
             Input::Maintenance(names) if running => self.maintain(now, names),
             Input::Maintenance(_) => {}
             Input::Tell(event) => out.push(Effect::Event(event)),
+            Input::Session { name, up, why } => self.session(now, name, up, why, out),
+            Input::Held(addresses) => {
+                self.held = Some(addresses);
+                self.rest(now, out);
+            }
             Input::Stop => self.stop(now, out),
         }
         self.finish(now, out);
     }
 
     fn handle_timeout(&mut self, now: Instant, out: &mut Outbox<Effect>) {
-        while let Some(turn) = self.watches.due(now, out) {
-            if let Some(turn) = turn {
+        while let Some(turns) = self.watches.due(now, out) {
+            for turn in turns {
                 self.turned(now, &turn);
             }
         }

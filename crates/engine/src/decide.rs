@@ -11,7 +11,7 @@ use crate::{
 use evenkeel_api::Event;
 use evenkeel_health as health;
 use evenkeel_machine::{Instant, Outbox};
-use evenkeel_model::{OnFail, ServiceKey};
+use evenkeel_model::{OnFail, Quorum, ServiceKey};
 use std::collections::BTreeSet;
 
 /// What a watch found, ready to be told of each of its users.
@@ -24,9 +24,30 @@ struct Found {
 
 impl Balance {
     pub(crate) fn told(&mut self, now: Instant, check: CheckId, input: health::Input, out: &mut Outbox<Effect>) {
-        if let Some(turn) = self.watches.tell(now, check, input, out) {
+        for turn in self.watches.tell(now, check, input, out) {
             self.turned(now, &turn);
         }
+    }
+
+    /// Who holds BFD sessions tells of one.
+    pub(crate) fn session(&mut self, now: Instant, name: String, up: bool, why: String, out: &mut Outbox<Effect>) {
+        for turn in self.watches.session(now, name, up, why, out) {
+            self.turned(now, &turn);
+        }
+    }
+
+    /// Lets the checks rest of which every user is a service whose address is elsewhere, and wakes the others.
+    pub(crate) fn rest(&mut self, now: Instant, out: &mut Outbox<Effect>) {
+        let rests: BTreeSet<ServiceKey> =
+            self.services.values().filter(|service| self.is_elsewhere(service)).map(|service| service.key).collect();
+        for turn in self.watches.rest(now, &rests, out) {
+            self.turned(now, &turn);
+        }
+    }
+
+    pub(crate) fn is_elsewhere(&self, service: &Service) -> bool {
+        let held = |address| self.held.as_ref().is_none_or(|held| held.contains(&address));
+        service.suspend && !service.key.address().is_none_or(held)
     }
 
     /// A watch has come up or gone down: so have the real servers that use it.
@@ -36,7 +57,10 @@ impl Balance {
         for (key, address) in users {
             self.server_turned(now, key, &address, &found);
         }
-        self.suspect(now, &found, own_fault);
+        // A group turns with one of its watches, which was counted already.
+        if !turn.slot.is_group() {
+            self.suspect(now, &found, own_fault);
+        }
     }
 
     /// A real server has joined a watch that knows more than it did.
@@ -49,15 +73,16 @@ impl Balance {
     /// What the watch found, and whether the director itself is to blame.
     fn found(&self, turn: &Turn) -> Option<(Found, bool)> {
         let (check, watch) = self.watches.get(turn.slot)?;
-        let status = watch.status();
+        let (status, state) = (watch.status(), self.watches.state(turn.slot));
         let last = status.last.as_ref();
         let why = last.map(|last| words::verdict(&check.probe, &last.verdict)).unwrap_or_default();
         let own_fault = last.and_then(|last| last.verdict.reason()).is_some_and(health::Reason::is_own_fault);
-        Some((Found { state: status.state, before: turn.before, why, failed: status.streak }, own_fault))
+        Some((Found { state, before: turn.before, why, failed: status.streak }, own_fault))
     }
 
     fn suspect(&mut self, now: Instant, found: &Found, own_fault: bool) {
         match (found.before.0, found.state) {
+            (health::State::Up, health::State::Up) => {}
             (_, health::State::Up) => self.suspicion.rose(),
             (health::State::Up, health::State::Down) => {
                 let (of, up) = self.watches.counts();
@@ -81,7 +106,10 @@ impl Balance {
             let (name, server_name) = (service.name.clone(), server.name.to_string());
             let address = server.address.to_string();
             let why = found.why.clone();
-            let event = if found.state == health::State::Up {
+            let event = if found.state == found.before.0 {
+                let weight = service.wanted_weight(server, &self.watches).map_or(0, |weight| weight.get());
+                Event::WeightFollowed { service: name, server: server_name, weight, why }
+            } else if found.state == health::State::Up {
                 let weight = service.wanted_weight(server, &self.watches).map_or(0, |weight| weight.get());
                 let drained = server.asked.drained;
                 let down_s = lasted.filter(|_| found.before.0 == health::State::Down);
@@ -95,13 +123,13 @@ impl Balance {
                     why,
                     failed: found.failed,
                     up_s: lasted.filter(|_| found.before.0 == health::State::Up),
-                    quiesced: service.on_fail == OnFail::Quiesce,
+                    quiesced: server.on_fail.unwrap_or(service.on_fail) == OnFail::Quiesce,
                     up,
                     of,
                     fallback: fallback.map(|fallback| fallback.address.to_string()),
                 }
             };
-            if let Some(file) = service.monitor_file.clone() {
+            if let Some(file) = service.monitor_file.clone().filter(|_| found.state != found.before.0) {
                 let word = if found.state == health::State::Up { "up" } else { "down" };
                 let line = format!("{}:{} [{word}] {}", key.protocol_name(), server.address, found.why);
                 self.program.hold(After::Service(key), Effect::MonitorLine { file, line });
@@ -130,6 +158,12 @@ impl Balance {
                 if told {
                     let idle = service.count_up(&self.watches);
                     let event = match &service.fallback {
+                        fallback if service.quorum != Quorum::default() => Event::QuorumLost {
+                            service: service.name.clone(),
+                            weight: service.live_weight(&self.watches),
+                            needed: service.threshold(),
+                            fallback: fallback.as_ref().map(|fallback| fallback.address.to_string()),
+                        },
                         Some(fallback) => Event::FallbackInUse {
                             service: service.name.clone(),
                             idle,
@@ -150,6 +184,12 @@ impl Balance {
         if let Cover::Fallback { since, told: true } = service.cover {
             let lasted = (now - since).as_secs();
             let event = match &service.fallback {
+                fallback if service.quorum != Quorum::default() => Event::QuorumReached {
+                    service: service.name.clone(),
+                    weight: service.live_weight(&self.watches),
+                    lost_s: lasted,
+                    fallback: fallback.as_ref().map(|fallback| fallback.address.to_string()),
+                },
                 Some(fallback) => Event::FallbackLeft {
                     service: service.name.clone(),
                     fallback: fallback.address.to_string(),

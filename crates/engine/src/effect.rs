@@ -3,7 +3,7 @@
 use crate::{CheckId, Overrides, Token};
 use evenkeel_api::{Event, Reply};
 use evenkeel_dataplane::Change;
-use evenkeel_model::{Forwarding, Probe, ServiceKey, Timeouts};
+use evenkeel_model::{Forwarding, Origin, Probe, ServiceKey, Timeouts};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -105,6 +105,8 @@ pub struct ProbeOrder {
     pub attempt: u64,
     /// What to do.
     pub probe: Probe,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Hard deadline from its beginning.
     pub timeout: Duration,
 }

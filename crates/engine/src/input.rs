@@ -104,6 +104,17 @@ pub enum Input {
         /// What it found.
         verdict: Verdict,
     },
+    /// A BFD session has come up or gone down, or is told for the first time.
+    Session {
+        /// Its name.
+        name: String,
+        /// It is up.
+        up: bool,
+        /// What is known of it, where it is not.
+        why: String,
+    },
+    /// The addresses this host has, where they have changed: checks of services that rest without theirs go by them.
+    Held(BTreeSet<IpAddr>),
     /// A client edits the table; answered when that is in force.
     Edit(EditOrder),
     /// The outcome of the open [`crate::Effect::Program`] or [`crate::Effect::Operate`].

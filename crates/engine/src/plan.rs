@@ -49,7 +49,7 @@ pub fn plan(observed: &Table, cluster: &Cluster) -> Vec<PlanLine> {
 /// What a reload with `cluster` would change, elections included, which are held elsewhere.
 pub(crate) fn against(balance: &Balance, held: &Elections, cluster: &Cluster) -> Vec<PlanLine> {
     let server = |server: &crate::service::Server| {
-        let check = balance.watches.get(server.watch).map(|(check, _)| check);
+        let check = balance.watches.check(server.watch);
         (server.address, HaveServer { weight: Some(server.weight), forwarding: server.forwarding, check })
     };
     let have = |service: &crate::service::Service| Have {

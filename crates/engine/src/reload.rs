@@ -57,6 +57,7 @@ impl Balance {
             self.services.insert(key, service);
         }
         self.release(now, &passage.released, out);
+        self.rest(now, out);
         let turns = self.watches.begin(now, out);
         for key in passage.changed {
             self.reconsider(now, key);
@@ -108,6 +109,7 @@ impl Balance {
             && now.matches == new.matches
             && now.note == Note::default();
         let fallback = old.fallback == new.fallback && old.fallback_command == new.fallback_command;
+        let fallback = fallback && old.quorum == new.quorum && old.suspend == new.suspend;
         let policy = old.on_fail == new.on_fail && old.start == new.start && old.clean_stop == new.clean_stop;
         let policy = policy && old.ftp == new.ftp;
         let told = old.name == new.name
@@ -115,9 +117,9 @@ impl Balance {
             && old.alerts.as_deref() == new.alerts.as_ref();
         let server = |(old, new): (&Server, &model::RealServer)| {
             let same = old.address == new.address && old.weight == new.weight && old.forwarding == new.forwarding;
-            let same = same && old.thresholds == new.thresholds;
+            let same = same && old.thresholds == new.thresholds && old.on_fail == new.on_fail;
             let named = *old.name == *new.name && *old.aliases == *new.aliases;
-            same && named && self.watches.get(old.watch).is_some_and(|(check, _)| *check == *new.check)
+            same && named && self.watches.check(old.watch).is_some_and(|check| *check == *new.check)
         };
         let as_many = old.servers.len() == new.real_servers.len();
         options && fallback && policy && told && as_many && old.servers.iter().zip(&new.real_servers).all(server)
@@ -143,16 +145,22 @@ impl Balance {
         let options = ServiceOptions::from(&new);
         let mut changed = old.as_ref().is_none_or(|old| {
             let same = old.options == options && old.fallback == new.fallback;
-            !same || old.on_fail != new.on_fail || old.start != new.start || old.ftp != new.ftp
+            !same
+                || old.on_fail != new.on_fail
+                || old.quorum != new.quorum
+                || old.start != new.start
+                || old.ftp != new.ftp
         });
         let mut old_servers = Lookup::new(old.as_ref().map_or(&[], |old| &old.servers));
         let mut servers = Vec::with_capacity(new.real_servers.len());
+        let mut servers_serve = false;
         for (place, server) in new.real_servers.into_iter().enumerate() {
             let serves = observed.and_then(|service| service.real_servers.get(&server.address));
             // The sorry server serves for another reason than a good check.
             let sorry = new.fallback.as_ref().is_some_and(|fallback| fallback.address == server.address);
             let adopted = serves.is_some_and(|entry| entry.weight > Weight::ZERO) && !sorry;
             passage.adopted += usize::from(adopted);
+            servers_serve |= adopted;
             let before = old_servers.take(place, &server.address);
             let (server, differs) = self.merge_server(now, key, before, server, adopted, passage);
             changed |= differs;
@@ -165,7 +173,12 @@ impl Balance {
             let entry = observed.and_then(|service| service.real_servers.get(&fallback.address));
             entry.is_some_and(|entry| entry.weight > Weight::ZERO)
         });
-        let cover = if sorry_serves { Cover::Fallback { since: now, told: true } } else { Cover::Servers };
+        let begins_lost = new.quorum.begins_lost && !servers_serve;
+        let cover = match (sorry_serves, begins_lost) {
+            (true, _) => Cover::Fallback { since: now, told: true },
+            (false, true) => Cover::Fallback { since: now, told: false },
+            (false, false) => Cover::Servers,
+        };
         let cover = self.carry_cover(now, old, &new.fallback, cover);
         if changed {
             passage.changed.insert(key);
@@ -177,6 +190,8 @@ impl Balance {
             fallback: new.fallback,
             fallback_command: new.fallback_command,
             on_fail: new.on_fail,
+            quorum: new.quorum,
+            suspend: new.suspend,
             start: new.start,
             ftp: new.ftp,
             relayed: self.relays.contains(&key),
@@ -222,7 +237,7 @@ impl Balance {
         adopted: bool,
         passage: &mut Passage,
     ) -> (Server, bool) {
-        let model::RealServer { name, aliases, address, forwarding, weight, thresholds, check } = new;
+        let model::RealServer { name, aliases, address, forwarding, weight, thresholds, on_fail, check } = new;
         let watch = self.watch_for(now, (key, address), old, check, adopted, passage);
         let asked = match old {
             Some(old) => old.asked,
@@ -236,6 +251,7 @@ impl Balance {
             shown: forwarding,
             weight,
             thresholds,
+            on_fail,
             watch,
             asked,
             maintenance: false,
@@ -245,6 +261,7 @@ impl Balance {
         server.maintenance = maintenance_file(&server, &self.maintenance).is_some();
         let differs = old.is_none_or(|old| {
             let same = old.weight == weight && old.forwarding == forwarding && old.thresholds == thresholds;
+            let same = same && old.on_fail == on_fail;
             !same || old.watch != watch || old.maintenance != server.maintenance
         });
         (server, differs)
@@ -263,7 +280,7 @@ impl Balance {
     ) -> Slot {
         let before = match old {
             Some(old) => {
-                let same = self.watches.get(old.watch).is_some_and(|(running, _)| *running == *check);
+                let same = self.watches.check(old.watch).is_some_and(|running| *running == *check);
                 if same || self.watches.change_rhythm(old.watch, &user, &check) {
                     return old.watch;
                 }
@@ -277,8 +294,8 @@ impl Balance {
         let state = self.watches.state(slot);
         // What this real server brings along of knowledge holds for the others of its watch, too.
         if taught {
-            let others = self.watches.users(slot).iter().filter(|other| **other != user);
-            passage.changed.extend(others.map(|(key, _)| *key));
+            let others = self.watches.concerned(slot).into_iter().filter(|other| *other != user);
+            passage.changed.extend(others.map(|(key, _)| key));
         }
         if state != before.0 && state != State::Unknown {
             passage.joined.push((user.0, user.1, Turn { slot, before }));

@@ -100,7 +100,7 @@ impl Balance {
         let last = status.last.as_ref();
         let failed = last.is_some_and(|last| !last.verdict.is_good());
         Some(api::CheckStatus {
-            what: words::check(check),
+            what: self.watches.check(server.watch).map_or_else(|| words::check(check), words::check),
             last: last.map(|last| words::verdict(&check.probe, &last.verdict)),
             last_good_ms: status.last_good.map(|at| millis(now - at)),
             failed: if failed { status.counts.failed } else { 0 },

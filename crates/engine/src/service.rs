@@ -6,7 +6,7 @@ use evenkeel_dataplane::{self as dataplane, ServiceOptions};
 use evenkeel_health::State;
 use evenkeel_machine::Instant;
 use evenkeel_model::{
-    Alerts, Fallback, FallbackCommand, Forwarding, OnFail, ServiceKey, StartState, Thresholds, Weight,
+    Alerts, Fallback, FallbackCommand, Forwarding, OnFail, Quorum, ServiceKey, StartState, Thresholds, Weight,
 };
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -19,6 +19,9 @@ pub(crate) struct Service {
     pub(crate) fallback: Option<Fallback>,
     pub(crate) fallback_command: Option<FallbackCommand>,
     pub(crate) on_fail: OnFail,
+    pub(crate) quorum: Quorum,
+    /// Its checks rest while its address is elsewhere.
+    pub(crate) suspend: bool,
     pub(crate) start: StartState,
     /// Its real servers of NAT are to be relayed where the runtime can.
     pub(crate) ftp: bool,
@@ -39,7 +42,8 @@ pub(crate) struct Service {
 pub(crate) enum Cover {
     /// Its real servers, or it is disabled and nobody should.
     Servers,
-    /// No real server takes connections; the sorry server, if there is one, answers. It is told (event, command, mail)
+    /// The quorum is lost, which mostly means that no real server takes connections; the sorry server, if there is one,
+    /// answers. It is told (event, command, mail)
     /// once no real server waits for its first verdict.
     Fallback { since: Instant, told: bool },
 }
@@ -55,6 +59,8 @@ pub(crate) struct Server {
     pub(crate) shown: Forwarding,
     pub(crate) weight: Weight,
     pub(crate) thresholds: Thresholds,
+    /// As the service has it where this says nothing.
+    pub(crate) on_fail: Option<OnFail>,
     /// [`Slot::NONE`] where no file says how it is checked.
     pub(crate) watch: Slot,
     pub(crate) asked: Asked,
@@ -91,6 +97,7 @@ impl Server {
             shown: forwarding,
             weight,
             thresholds: Thresholds::default(),
+            on_fail: None,
             watch: Slot::NONE,
             asked: Asked::default(),
             maintenance: false,
@@ -139,6 +146,8 @@ impl Service {
             fallback: None,
             fallback_command: None,
             on_fail: OnFail::Quiesce,
+            quorum: Quorum::default(),
+            suspend: false,
             start: StartState::Up,
             ftp: key.is_ftp(),
             relayed: false,
@@ -168,23 +177,48 @@ impl Service {
             return None;
         }
         let health = watches.state(server.watch);
-        let weight = if server.asked.drained { Weight::ZERO } else { server.full_weight() };
+        let weight = match server.asked {
+            Asked { drained: true, .. } => Weight::ZERO,
+            Asked { weight: Some(weight), .. } => weight,
+            Asked { .. } => watches.weigh(server.watch, server.weight),
+        };
         // One that takes no new connections anyway does not lose those it has while a new daemon looks at it.
         let waits = health == State::Unknown && weight == Weight::ZERO && !server.maintenance;
         if waits || server.available(health, self.start) {
             return Some(weight);
         }
-        match self.on_fail {
+        self.idle_weight(server)
+    }
+
+    /// The weight of a real server that takes no connections.
+    fn idle_weight(&self, server: &Server) -> Option<Weight> {
+        match server.on_fail.unwrap_or(self.on_fail) {
             OnFail::Quiesce => Some(Weight::ZERO),
             OnFail::Remove => None,
         }
     }
 
-    /// Whether a real server of it takes new connections.
+    /// The weights of all real servers that take new connections, or would if the quorum were reached.
+    pub(crate) fn live_weight(&self, watches: &Watches) -> u64 {
+        let weights = self.servers.iter().filter_map(|server| self.wanted_weight(server, watches));
+        weights.map(|weight| u64::from(weight.get())).sum()
+    }
+
+    /// The weight with which the quorum is kept, or reached again.
+    pub(crate) fn threshold(&self) -> u64 {
+        let Quorum { weight, hysteresis, begins_lost } = self.quorum;
+        let (weight, hysteresis) = (u64::from(weight), u64::from(hysteresis));
+        let is_kept = match self.cover {
+            Cover::Servers => true,
+            Cover::Fallback { told, .. } => !told && !begins_lost,
+        };
+        let threshold = if is_kept { weight.saturating_sub(hysteresis) } else { weight + hysteresis };
+        threshold.max(1)
+    }
+
+    /// Whether its real servers take the connections: enough of them are up.
     pub(crate) fn is_served(&self, watches: &Watches) -> bool {
-        self.servers
-            .iter()
-            .any(|server| self.wanted_weight(server, watches).is_some_and(|weight| weight > Weight::ZERO))
+        self.live_weight(watches) >= self.threshold()
     }
 
     /// Whether a real server of it, that could serve, still waits for its first verdict.
@@ -236,7 +270,12 @@ impl Service {
 
     /// What the table should hold of a real server; `None`: nothing.
     pub(crate) fn entry(&self, server: &Server, watches: &Watches) -> Option<dataplane::RealServer> {
-        let weight = self.wanted_weight(server, watches)?;
+        let mut weight = self.wanted_weight(server, watches)?;
+        // Without its quorum a service has its sorry server and nobody else.
+        let replaced = self.fallback.is_some() && matches!(self.cover, Cover::Fallback { .. });
+        if replaced && weight > Weight::ZERO && self.quorum != Quorum::default() {
+            weight = self.idle_weight(server)?;
+        }
         // Drained or not: one that fails its checks is gone for those it had, too.
         let health = watches.state(server.watch);
         let is_down = weight == Weight::ZERO && (server.maintenance || health == State::Down);
@@ -251,9 +290,15 @@ impl Service {
         }
         let entry = |server: &Server| Some((server.address, self.entry(server, watches)?));
         let mut wanted: Vec<_> = self.servers.iter().filter_map(entry).collect();
-        if let (Cover::Fallback { .. }, Some(fallback)) = (self.cover, &self.fallback) {
-            let sorry = dataplane::RealServer::new(Weight::ONE, self.method(fallback.forwarding));
+        if let Some(fallback) = &self.fallback {
+            let method = self.method(fallback.forwarding);
+            let sorry = match self.cover {
+                Cover::Fallback { .. } => dataplane::RealServer::new(Weight::ONE, method),
+                Cover::Servers if fallback.quiesce => dataplane::RealServer::new(Weight::ZERO, method),
+                Cover::Servers => return Some(wanted),
+            };
             match wanted.iter_mut().find(|(address, _)| *address == fallback.address) {
+                Some(_) if sorry.weight == Weight::ZERO => {}
                 Some((_, entry)) => *entry = sorry,
                 None => wanted.push((fallback.address, sorry)),
             }

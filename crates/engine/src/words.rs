@@ -16,7 +16,7 @@ pub(crate) fn time(duration: Duration) -> String {
     }
 }
 
-/// `http`, `https`, `tcp`, `ping`, `external`, `on`, `off`.
+/// `http`, `https`, `tcp`, `udp`, `dns`, `smtp`, `ping`, `file`, `bfd`, `external`, `on`, `off`; `several` for a group.
 pub(crate) fn kind(probe: &Probe) -> &'static str {
     match probe {
         Probe::AlwaysOn => "on",
@@ -26,28 +26,43 @@ pub(crate) fn kind(probe: &Probe) -> &'static str {
         Probe::Http(http) if http.tls => "https",
         Probe::Http(_) => "http",
         Probe::Script(_) => "external",
+        Probe::Udp(_) => "udp",
+        Probe::Dns(_) => "dns",
+        Probe::Smtp { .. } => "smtp",
+        Probe::File(_) => "file",
+        Probe::Bfd { .. } => "bfd",
+        Probe::All(_) => "several",
     }
 }
 
 /// `http check every 1 s`.
 pub(crate) fn check(check: &Check) -> String {
-    match check.probe {
+    match &check.probe {
         Probe::AlwaysOn => "always on".into(),
         Probe::AlwaysOff => "always off".into(),
-        Probe::Tcp { .. } | Probe::Ping { .. } | Probe::Http(_) | Probe::Script(_) => {
-            format!("{} check every {}", kind(&check.probe), time(check.rhythm.every))
-        }
+        Probe::Bfd { name } => format!("BFD session {name}"),
+        Probe::All(checks) => checks.iter().map(|one| self::check(one)).collect::<Vec<_>>().join(", "),
+        Probe::Tcp { .. }
+        | Probe::Ping { .. }
+        | Probe::Http(_)
+        | Probe::Script(_)
+        | Probe::Udp(_)
+        | Probe::Dns(_)
+        | Probe::Smtp { .. }
+        | Probe::File(_) => format!("{} check every {}", kind(&check.probe), time(check.rhythm.every)),
     }
 }
 
 /// `http 200, 12 bytes in 3 ms`; `http: got 503, wanted 200-299`.
 pub(crate) fn verdict(probe: &Probe, verdict: &Verdict) -> String {
     match (&verdict.outcome, probe) {
-        (Outcome::Good { detail }, Probe::AlwaysOn | Probe::AlwaysOff) => detail.clone(),
-        (Outcome::Good { detail }, Probe::Tcp { .. } | Probe::Ping { .. } | Probe::Http(_) | Probe::Script(_)) => {
-            format!("{} {detail} in {}", kind(probe), time(verdict.took))
+        (Outcome::Good { detail }, Probe::AlwaysOn | Probe::AlwaysOff | Probe::Bfd { .. } | Probe::File(_)) => {
+            detail.clone()
         }
-        (Outcome::Bad(why), Probe::Http(_)) => format!("{}: {why}", kind(probe)),
+        (Outcome::Good { detail }, _) => format!("{} {detail} in {}", kind(probe), time(verdict.took)),
+        (Outcome::Bad(why), Probe::Http(_) | Probe::Dns(_) | Probe::Smtp { .. } | Probe::Udp(_)) => {
+            format!("{}: {why}", kind(probe))
+        }
         (Outcome::Bad(why), _) => why.to_string(),
     }
 }
@@ -55,7 +70,14 @@ pub(crate) fn verdict(probe: &Probe, verdict: &Verdict) -> String {
 /// A command that does the same attempt by hand.
 pub(crate) fn by_hand(probe: &Probe) -> Option<String> {
     match probe {
-        Probe::AlwaysOn | Probe::AlwaysOff => None,
+        Probe::AlwaysOn | Probe::AlwaysOff | Probe::Bfd { .. } | Probe::All(_) => None,
+        Probe::Udp(udp) => Some(format!("nc -vzu {} {}", udp.target.ip(), udp.target.port())),
+        Probe::Dns(dns) => {
+            let (target, record) = (dns.target, dns.record.name());
+            Some(format!("dig @{} -p {} {} {record}", target.ip(), target.port(), quoted(&dns.name)))
+        }
+        Probe::Smtp { target, .. } => Some(format!("nc -v {} {}", target.ip(), target.port())),
+        Probe::File(file) => Some(format!("cat {}", quoted(&file.path.to_string_lossy()))),
         Probe::Tcp { target } => Some(format!("nc -vz {} {}", target.ip(), target.port())),
         Probe::Ping { target, .. } => Some(format!("ping -c 1 {target}")),
         Probe::Http(http) => Some(curl(http)),

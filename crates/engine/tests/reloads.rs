@@ -106,7 +106,7 @@ fn another_fallback_takes_over_from_the_old_one() {
     bed.events();
     let mut next = pair();
     next.services[0].fallback =
-        Some(Fallback { address: address("10.0.0.9:80"), forwarding: Forwarding::DirectRouting });
+        Some(Fallback { address: address("10.0.0.9:80"), forwarding: Forwarding::DirectRouting, quiesce: false });
     bed.reload(&next);
     assert!(
         matches!(bed.changes.as_slice(), [Change::AddRealServer(..), Change::RemoveRealServer(..)]),

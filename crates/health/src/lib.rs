@@ -21,5 +21,5 @@ mod verdict;
 mod watch;
 
 pub use status::{Counts, Last, State, Status};
-pub use verdict::{MAX_TEXT, Outcome, Phase, Reason, Verdict, printable};
+pub use verdict::{MAX_TEXT, Outcome, Phase, Reason, Verdict, Weighing, printable};
 pub use watch::{GRACE, Input, MIN_WAIT, Output, QUEUE_ALLOWANCE, Watch, Which};

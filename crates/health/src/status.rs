@@ -1,6 +1,6 @@
 //! What `status` shows of a watch.
 
-use crate::Verdict;
+use crate::{Verdict, Weighing};
 use evenkeel_machine::Instant;
 
 /// Whether a real server counts as up.
@@ -47,4 +47,6 @@ pub struct Status {
     pub counts: Counts,
     /// Attempts in a row that ended like the last one.
     pub streak: u32,
+    /// What the check makes of the real server's weight, while that is up.
+    pub weighing: Weighing,
 }

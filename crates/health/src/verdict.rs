@@ -14,6 +14,21 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// How long the attempt took.
     pub took: Duration,
+    /// What a good one makes of the real server's weight.
+    #[serde(default)]
+    pub weighing: Weighing,
+}
+
+/// What a check makes of the weight of a real server that it finds up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Weighing {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is this instead of what the file says.
+    Set(u32),
+    /// So much more, or less.
+    Add(i64),
 }
 
 /// Good or bad, and why.
@@ -41,6 +56,8 @@ pub enum Phase {
     Body,
     /// Waiting for an echo reply.
     Echo,
+    /// Waiting for a datagram.
+    Datagram,
     /// Waiting for the check program to end.
     Script,
     /// The attempt as a whole: nobody told how far it came.
@@ -52,6 +69,11 @@ pub enum Phase {
 pub enum Reason {
     /// The real server's kernel refused the connection.
     Refused {
+        /// Where to.
+        target: SocketAddr,
+    },
+    /// Nobody has the UDP port.
+    PortUnreachable {
         /// Where to.
         target: SocketAddr,
     },
@@ -110,17 +132,34 @@ pub enum Reason {
     Local(String),
     /// The check is set to be always down.
     AlwaysOff,
+    /// The BFD session is not up.
+    SessionDown {
+        /// Its name.
+        name: String,
+        /// What is known of it.
+        why: String,
+    },
+    /// The MD5 of the body is another one.
+    WrongDigest {
+        /// That of the body that came.
+        got: String,
+    },
+    /// The body matches the pattern, and must not.
+    Matches {
+        /// The pattern.
+        pattern: String,
+    },
 }
 
 impl Verdict {
     /// A good one.
     pub fn good(detail: impl Into<String>, took: Duration) -> Verdict {
-        Verdict { outcome: Outcome::Good { detail: detail.into() }, took }
+        Verdict { outcome: Outcome::Good { detail: detail.into() }, took, weighing: Weighing::None }
     }
 
     /// A bad one.
     pub fn bad(reason: Reason, took: Duration) -> Verdict {
-        Verdict { outcome: Outcome::Bad(reason), took }
+        Verdict { outcome: Outcome::Bad(reason), took, weighing: Weighing::None }
     }
 
     /// Whether the real server answered as it should.
@@ -145,6 +184,10 @@ impl Reason {
             Reason::NoRoute { .. } | Reason::Local(_) => true,
             Reason::Timeout { phase, .. } => *phase == Phase::Report,
             Reason::Refused { .. }
+            | Reason::PortUnreachable { .. }
+            | Reason::SessionDown { .. }
+            | Reason::WrongDigest { .. }
+            | Reason::Matches { .. }
             | Reason::Unreachable { .. }
             | Reason::Closed { .. }
             | Reason::WrongStatus { .. }
@@ -173,6 +216,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Refused { target } => write!(f, "connect to {target} refused"),
+            Reason::PortUnreachable { target } => write!(f, "port unreachable at {target}"),
+            Reason::SessionDown { name, why } => write!(f, "BFD session {}: {}", printable(name), printable(why)),
+            Reason::WrongDigest { got } => write!(f, "the body's MD5 is {got}"),
+            Reason::Matches { pattern } => write!(f, "body matches \"{}\"", printable(pattern)),
             Reason::Unreachable { target } => write!(f, "{target} is unreachable"),
             Reason::NoRoute { target } => write!(f, "no route to {target}"),
             Reason::Timeout { phase, after } => {
@@ -182,13 +229,14 @@ impl fmt::Display for Reason {
                     Phase::Tls => write!(f, "TLS handshake not done within {after} s"),
                     Phase::Answer => write!(f, "connected, but no answer within {after} s"),
                     Phase::Body => write!(f, "answer not complete within {after} s"),
+                    Phase::Datagram => write!(f, "no answer within {after} s"),
                     Phase::Echo => write!(f, "no echo reply within {after} s"),
                     Phase::Script => write!(f, "check program still running after {after} s, killed"),
                     Phase::Report => write!(f, "no report of the check within {after} s"),
                 }
             }
             Reason::Closed { phase } => match phase {
-                Phase::Connect | Phase::Answer | Phase::Echo | Phase::Script | Phase::Report => {
+                Phase::Connect | Phase::Answer | Phase::Echo | Phase::Datagram | Phase::Script | Phase::Report => {
                     f.write_str("connection closed before an answer")
                 }
                 Phase::Tls => f.write_str("connection closed during the TLS handshake"),

@@ -1,6 +1,6 @@
 //! The check machine of one target.
 
-use crate::{Counts, Last, Phase, Reason, State, Status, Verdict};
+use crate::{Counts, Last, Phase, Reason, State, Status, Verdict, Weighing};
 use evenkeel_machine::{Instant, Machine, Outbox, Rng};
 use evenkeel_model::{Check, Probe, Rhythm};
 use std::time::Duration;
@@ -35,6 +35,15 @@ pub enum Input {
     },
     /// Make an attempt now, or at once after the one in flight.
     Recheck,
+    /// What a watch that makes no attempts is told instead.
+    News {
+        /// What was found.
+        verdict: Verdict,
+    },
+    /// Make no attempts until [`Input::Wake`]; what is known stays.
+    Rest,
+    /// Go on, with an attempt at once.
+    Wake,
 }
 
 /// What a watch wants done or known.
@@ -92,6 +101,9 @@ pub struct Watch {
     connects_between: u32,
     /// The verdict of a check that needs no attempts.
     fixed: Option<Verdict>,
+    /// It is told and makes no attempts.
+    told: bool,
+    resting: bool,
     rng: Rng,
     phase: Activity,
     attempts: u64,
@@ -115,6 +127,8 @@ enum Activity {
     },
     /// Of a check that needs no attempts.
     Fixed,
+    /// No attempts are made for now.
+    Resting,
 }
 
 /// Denominator of the random share of a wait.
@@ -126,13 +140,24 @@ impl Watch {
         let fixed = match &check.probe {
             Probe::AlwaysOn => Some(Verdict::good("check is set to always on", Duration::ZERO)),
             Probe::AlwaysOff => Some(Verdict::bad(Reason::AlwaysOff, Duration::ZERO)),
-            Probe::Tcp { .. } | Probe::Ping { .. } | Probe::Http(_) | Probe::Script(_) => None,
+            Probe::Tcp { .. }
+            | Probe::Ping { .. }
+            | Probe::Http(_)
+            | Probe::Script(_)
+            | Probe::Udp(_)
+            | Probe::Dns(_)
+            | Probe::Smtp { .. }
+            | Probe::File(_)
+            | Probe::Bfd { .. }
+            | Probe::All(_) => None,
         };
         let connects_between = if connect_target(&check.probe).is_some() { check.connects_between } else { 0 };
         Watch {
             rhythm: check.rhythm,
             connects_between,
             fixed,
+            told: matches!(check.probe, Probe::Bfd { .. }),
+            resting: false,
             rng,
             phase: Activity::Stopped,
             attempts: 0,
@@ -144,8 +169,19 @@ impl Watch {
                 last_good: None,
                 counts: Counts::default(),
                 streak: 0,
+                weighing: Weighing::None,
             },
         }
+    }
+
+    /// What the check makes of the real server's weight.
+    pub fn weighing(&self) -> Weighing {
+        self.status.weighing
+    }
+
+    /// Whether it makes no attempts until it is woken.
+    pub fn is_resting(&self) -> bool {
+        self.resting
     }
 
     /// What is known.
@@ -162,7 +198,7 @@ impl Watch {
     pub fn next_attempt(&self) -> Option<Instant> {
         match self.phase {
             Activity::Waiting { since, share } => Some(since + self.wait(share)),
-            Activity::Stopped | Activity::Probing { .. } | Activity::Fixed => None,
+            Activity::Stopped | Activity::Probing { .. } | Activity::Fixed | Activity::Resting => None,
         }
     }
 
@@ -193,7 +229,28 @@ impl Watch {
                 self.phase = Activity::Fixed;
                 self.settle_fixed(now, verdict, out);
             }
+            None if self.told => self.phase = Activity::Fixed,
+            None if self.resting => self.phase = Activity::Resting,
             None => self.probe(now, out),
+        }
+    }
+
+    fn rest(&mut self, out: &mut Outbox<Output>) {
+        self.resting = true;
+        match self.phase {
+            Activity::Probing { attempt, .. } => {
+                out.push(Output::Cancel { attempt });
+                self.phase = Activity::Resting;
+            }
+            Activity::Waiting { .. } => self.phase = Activity::Resting,
+            Activity::Stopped | Activity::Fixed | Activity::Resting => {}
+        }
+    }
+
+    fn wake(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        self.resting = false;
+        if matches!(self.phase, Activity::Resting) {
+            self.probe(now, out);
         }
     }
 
@@ -287,6 +344,11 @@ impl Watch {
             let streak = u64::from(status.streak);
             status.counts = Counts { made: streak, failed: if good { 0 } else { streak } };
         }
+        if good {
+            status.weighing = verdict.weighing;
+        } else if status.state == State::Down {
+            status.weighing = Weighing::None;
+        }
         match verdict.reason() {
             None if changes => out.push(Output::Up),
             None => {}
@@ -329,8 +391,15 @@ impl Machine for Watch {
             Input::Recheck => match &mut self.phase {
                 Activity::Waiting { .. } => self.probe(now, out),
                 Activity::Probing { again, .. } => *again = true,
-                Activity::Stopped | Activity::Fixed => {}
+                Activity::Stopped | Activity::Fixed | Activity::Resting => {}
             },
+            Input::News { verdict } => {
+                if self.told && matches!(self.phase, Activity::Fixed) {
+                    self.judge(now, verdict, out);
+                }
+            }
+            Input::Rest => self.rest(out),
+            Input::Wake => self.wake(now, out),
         }
     }
 
@@ -346,7 +415,7 @@ impl Machine for Watch {
                 let why = Reason::Timeout { phase: Phase::Report, after };
                 self.ended(now, attempt, Verdict::bad(why, after), out);
             }
-            Activity::Stopped | Activity::Fixed => {}
+            Activity::Stopped | Activity::Fixed | Activity::Resting => {}
         }
     }
 
@@ -354,7 +423,7 @@ impl Machine for Watch {
         match self.phase {
             Activity::Waiting { since, share } => Some(since + self.wait(share)),
             Activity::Probing { given_up_at, .. } => Some(given_up_at),
-            Activity::Stopped | Activity::Fixed => None,
+            Activity::Stopped | Activity::Fixed | Activity::Resting => None,
         }
     }
 }
@@ -364,7 +433,16 @@ fn connect_target(probe: &Probe) -> Option<std::net::SocketAddr> {
     match probe {
         Probe::Tcp { target } => Some(*target),
         Probe::Http(http) => Some(http.target),
-        Probe::AlwaysOn | Probe::AlwaysOff | Probe::Ping { .. } | Probe::Script(_) => None,
+        Probe::AlwaysOn
+        | Probe::AlwaysOff
+        | Probe::Ping { .. }
+        | Probe::Script(_)
+        | Probe::Udp(_)
+        | Probe::Dns(_)
+        | Probe::Smtp { .. }
+        | Probe::File(_)
+        | Probe::Bfd { .. }
+        | Probe::All(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a real server is watched: the rhythm of a check and the probe it sends.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use crate::{Dns, HttpRules, NumberFile, Origin, Udp};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// A probe and its rhythm.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +13,41 @@ pub struct Check {
     pub connects_between: u32,
     /// When attempts are made and how many decide.
     pub rhythm: Rhythm,
+    /// Where attempts come from; `None`: as the host's routes have it.
+    pub origin: Option<Box<Origin>>,
+}
+
+/// The rhythm of a check whose parts have their own.
+const OF_GROUPS: Rhythm = Rhythm {
+    every: Duration::from_secs(60),
+    timeout: Duration::from_secs(60),
+    retry_after: None,
+    rise: 1,
+    fall: 1,
+    jitter_percent: 0,
+};
+
+impl Check {
+    /// One that sends `probe` in this rhythm from wherever the host's routes say.
+    pub fn new(probe: Probe, rhythm: Rhythm) -> Check {
+        Check { probe, connects_between: 0, rhythm, origin: None }
+    }
+
+    /// All of `checks` together, of which there is at least one.
+    pub fn all(mut checks: Vec<Arc<Check>>) -> Option<Arc<Check>> {
+        match checks.len() {
+            0 | 1 => checks.pop(),
+            _ => Some(Arc::new(Check::new(Probe::All(checks), OF_GROUPS))),
+        }
+    }
+
+    /// The checks it is made of: itself, or those of a group.
+    pub fn parts(&self) -> Box<dyn Iterator<Item = &Check> + '_> {
+        match &self.probe {
+            Probe::All(checks) => Box::new(checks.iter().map(|check| &**check)),
+            _ => Box::new(std::iter::once(self)),
+        }
+    }
 }
 
 /// When attempts are made and how many of them decide.
@@ -54,6 +90,27 @@ pub enum Probe {
     Http(Http),
     /// A program whose exit status 0 means up.
     Script(Script),
+    /// A datagram and perhaps its answer.
+    Udp(Udp),
+    /// A question to a DNS server.
+    Dns(Dns),
+    /// The greetings of a mail server: 220, HELO, 250, QUIT.
+    Smtp {
+        /// Where.
+        target: SocketAddr,
+        /// The name in HELO.
+        helo: String,
+    },
+    /// A number in a file.
+    File(NumberFile),
+    /// A BFD session that is up. No attempts are made: who holds the sessions tells.
+    Bfd {
+        /// Its name.
+        name: String,
+    },
+    /// Checks of their own, each with its rhythm: up while all of them are. At least two, none of them of this kind;
+    /// nothing else of this check counts.
+    All(Vec<Arc<Check>>),
 }
 
 /// An HTTP or HTTPS request and what its answer must be.
@@ -79,8 +136,10 @@ pub struct Http {
     pub body: Body,
     /// How many redirects are followed, on the same target only; 0: none.
     pub redirects: u32,
-    /// Bytes of body read at the most; a pattern is looked for in these.
+    /// Bytes of body read at the most; a pattern is looked for in these. A digest is made of the whole body.
     pub size_cap: usize,
+    /// What few checks ask for.
+    pub rules: HttpRules,
 }
 
 /// Request method of an HTTP probe.
@@ -124,4 +183,6 @@ pub struct Script {
     /// Run as `/bin/sh -c program`, as ldirectord's `external-perl` never and its `external` always did for text with
     /// shell characters. Off unless the file asks for it.
     pub shell: bool,
+    /// An exit status from 2 to 255 means up as well, and that the real server's weight is two less (`misc_dynamic`).
+    pub weighs: bool,
 }

@@ -114,6 +114,10 @@ pub struct Service {
     pub fallback_command: Option<FallbackCommand>,
     /// What happens to a real server that goes down.
     pub on_fail: OnFail,
+    /// How much of its real servers must be up.
+    pub quorum: Quorum,
+    /// Its checks rest while this host does not hold its virtual address (keepalived's `ha_suspend`).
+    pub suspend: bool,
     /// What a real server counts as before its first check has ended.
     pub start: StartState,
     /// Who may connect.
@@ -151,6 +155,8 @@ pub struct RealServer {
     pub weight: Weight,
     /// How many connections it may have.
     pub thresholds: Thresholds,
+    /// What happens when it goes down, where that is not as for the others of the service.
+    pub on_fail: Option<OnFail>,
     /// How it is watched. Equal checks of several services are made once, and need not be held more than once.
     pub check: Arc<Check>,
 }
@@ -162,6 +168,26 @@ pub struct Fallback {
     pub address: SocketAddr,
     /// How packets reach it.
     pub forwarding: Forwarding,
+    /// While it is not needed it stays in the table with weight 0 (keepalived's `sorry_server_inhibit`).
+    pub quiesce: bool,
+}
+
+/// How much of a service's real servers must be up for it to do without its sorry server. What counts is the sum of the
+/// weights of those that are up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    /// At least 1.
+    pub weight: u32,
+    /// So much more is needed to reach it again, and so much less is enough to keep it; less than `weight`.
+    pub hysteresis: u32,
+    /// At the start it counts as lost, so that the hysteresis has to be reached on top (keepalived's `alpha`).
+    pub begins_lost: bool,
+}
+
+impl Default for Quorum {
+    fn default() -> Quorum {
+        Quorum { weight: 1, hysteresis: 0, begins_lost: false }
+    }
 }
 
 /// A program run as `program arguments start|stop VIP:PORT PROTOCOL` when the fallback comes into use and goes out of

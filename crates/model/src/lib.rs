@@ -10,6 +10,7 @@ mod check;
 mod cluster;
 mod forwarding;
 pub mod notify;
+mod probe;
 mod scheduler;
 mod service;
 pub mod vrrp;
@@ -18,11 +19,12 @@ pub use account::Account;
 pub use address::{Prefix, PrefixError};
 pub use check::{Body, Check, Http, HttpMethod, Probe, Rhythm, Script, StatusSet};
 pub use cluster::{
-    Alerts, Behaviour, Cluster, ExpireGone, Fallback, FallbackCommand, OnFail, RealServer, Service, Settings, Sources,
-    StartState, Timeouts,
+    Alerts, Behaviour, Cluster, ExpireGone, Fallback, FallbackCommand, OnFail, Quorum, RealServer, Service, Settings,
+    Sources, StartState, Timeouts,
 };
 pub use forwarding::{Forwarding, GueChecksum, Tunnel};
 pub use notify::Notify;
+pub use probe::{Dns, HttpRules, HttpVersion, NumberFile, Origin, Record, Udp, UdpReply};
 pub use scheduler::{HashFlags, Scheduler, SchedulerError};
 pub use service::{
     Family, Match, MatchError, Persistence, PersistenceEngine, Protocol, ServiceKey, Thresholds, Weight,

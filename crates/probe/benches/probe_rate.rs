@@ -3,7 +3,7 @@
 //! Prints a section of docs/benchmarks.md. Children play the real servers, so that their CPU is not counted, and each run
 //! is a process of its own, so that none sees the memory of another.
 
-use evenkeel_model::{Body, Http, HttpMethod, Probe, StatusSet};
+use evenkeel_model::{Body, Http, HttpMethod, HttpRules, Probe, StatusSet};
 use evenkeel_probe::Prober;
 use rustix::time::{ClockId, clock_gettime};
 use std::{
@@ -188,6 +188,7 @@ fn check(target: SocketAddr) -> Http {
         body: Body::PerlRegex("^ok$".into()),
         redirects: 0,
         size_cap: 64 * 1024,
+        rules: HttpRules::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     tls,
 };
 use evenkeel_health::{Phase, Reason, printable};
-use evenkeel_model::{Body, Http, HttpMethod, StatusSet};
+use evenkeel_model::{Body, Http, HttpMethod, HttpVersion, Origin, StatusSet};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
     Method, Request, Response, Uri,
@@ -15,11 +15,11 @@ use hyper::{
     header::{CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
+use md5::{Digest, Md5};
 use std::{
     error::Error,
     future::{Future, poll_fn},
     io,
-    net::IpAddr,
     pin::pin,
     task::Poll,
 };
@@ -44,14 +44,16 @@ struct Answer {
     location: Option<String>,
     /// Bytes of body that were read.
     length: usize,
-    /// The same, kept only when a pattern is to be looked for.
+    /// The first of them, kept only when a pattern is to be looked for.
     body: Vec<u8>,
+    /// MD5 of all of them, where that is asked for.
+    digest: Option<[u8; 16]>,
 }
 
 /// Makes the request, follows redirects as far as allowed and judges the last answer.
 pub(crate) async fn attempt(
     http: &Http,
-    source: Option<IpAddr>,
+    origin: &Origin,
     pattern: Option<&Result<PerlRegex, String>>,
     settings: &tls::Settings,
     phase: &Progress,
@@ -64,7 +66,7 @@ pub(crate) async fn attempt(
     let mut path = http.path.clone();
     let mut redirects_left = http.redirects;
     loop {
-        let answer = exchange(http, source, &path, settings, phase).await?;
+        let answer = exchange(http, origin, &path, settings, phase).await?;
         if http.status.contains(answer.status) {
             return judge(http, pattern, &answer);
         }
@@ -79,11 +81,18 @@ pub(crate) async fn attempt(
 
 fn judge(http: &Http, pattern: Option<&PerlRegex>, answer: &Answer) -> Result<String, Reason> {
     let good = || format!("{}, {} bytes", answer.status, answer.length);
+    let rules = &http.rules;
+    if let Some(digest) = answer.digest.filter(|digest| rules.digest.is_some_and(|wanted| wanted != *digest)) {
+        return Err(Reason::WrongDigest { got: digest.iter().map(|byte| format!("{byte:02x}")).collect() });
+    }
     let text = match &http.body {
         Body::Any => return Ok(good()),
         Body::PerlRegex(text) => text,
     };
-    match pattern.map(|pattern| pattern.is_match(&answer.body)) {
+    let matches = |pattern: &PerlRegex| pattern.matches_within(&answer.body, rules.least_offset, rules.most_offset);
+    match pattern.map(matches) {
+        Some(Ok(true)) if rules.unwanted => Err(Reason::Matches { pattern: text.clone() }),
+        Some(Ok(false)) if rules.unwanted => Ok(good()),
         Some(Ok(true)) => Ok(good()),
         Some(Ok(false)) | None => Err(Reason::NoMatch { pattern: text.clone(), got: beginning(&answer.body) }),
         Some(Err(_)) => Err(Reason::PatternTooCostly { pattern: text.clone() }),
@@ -102,14 +111,14 @@ fn beginning(body: &[u8]) -> String {
 
 async fn exchange(
     http: &Http,
-    source: Option<IpAddr>,
+    origin: &Origin,
     path: &str,
     settings: &tls::Settings,
     phase: &Progress,
 ) -> Result<Answer, Reason> {
     let request = request(http, path)?;
     phase.set(Phase::Connect);
-    let stream = connect(http.target, source).await?;
+    let stream = connect(http.target, origin).await?;
     if http.tls {
         phase.set(Phase::Tls);
         let name = http.server_name.as_deref();
@@ -137,7 +146,7 @@ where
 {
     let closed = || Reason::Closed { phase: Phase::Answer };
     let broken = |error: io::Error| failure(&error, http.target.ip(), closed());
-    stream.write_all(&on_the_wire(&request)).await.map_err(broken)?;
+    stream.write_all(&on_the_wire(&request, http.rules.version)).await.map_err(broken)?;
     stream.flush().await.map_err(broken)?;
     let mut first = [0];
     if stream.read(&mut first).await.map_err(broken)? == 0 {
@@ -174,18 +183,27 @@ async fn read(response: Response<Incoming>, http: &Http) -> hyper::Result<Answer
     let (head, mut incoming) = response.into_parts();
     let location = head.headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let (mut length, mut body) = (0, Vec::new());
-    while length < http.size_cap
+    let mut digest = http.rules.digest.map(|_| Md5::new());
+    // A digest is of all there is; it needs no room, and the deadline of the attempt ends it.
+    while (digest.is_some() || length < http.size_cap)
         && let Some(frame) = incoming.frame().await
     {
         if let Some(bytes) = frame?.data_ref() {
-            let wanted = &bytes[..bytes.len().min(http.size_cap - length)];
-            length += wanted.len();
+            let wanted = &bytes[..bytes.len().min(http.size_cap.saturating_sub(length))];
             if http.body != Body::Any {
                 body.extend_from_slice(wanted);
             }
+            match &mut digest {
+                Some(digest) => {
+                    digest.update(bytes);
+                    length += bytes.len();
+                }
+                None => length += wanted.len(),
+            }
         }
     }
-    Ok(Answer { status: head.status.as_u16(), location, length, body })
+    let digest = digest.map(|digest| digest.finalize().into());
+    Ok(Answer { status: head.status.as_u16(), location, length, body, digest })
 }
 
 fn request(http: &Http, path: &str) -> Result<Request<Empty<Bytes>>, Reason> {
@@ -201,12 +219,18 @@ fn request(http: &Http, path: &str) -> Result<Request<Empty<Bytes>>, Reason> {
     let headers = request.headers_mut();
     headers.insert(HOST, host);
     headers.insert(USER_AGENT, HeaderValue::from_static("evenkeel"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let connection = match http.rules.version {
+        HttpVersion::Http11 | HttpVersion::Http10Close => Some("close"),
+        HttpVersion::Http10KeepAlive => Some("keep-alive"),
+        HttpVersion::Http10 => None,
+    };
+    headers.extend(connection.map(|word| (CONNECTION, HeaderValue::from_static(word))));
     Ok(request)
 }
 
-fn on_the_wire(request: &Request<Empty<Bytes>>) -> Vec<u8> {
-    let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri()).into_bytes();
+fn on_the_wire(request: &Request<Empty<Bytes>>, version: HttpVersion) -> Vec<u8> {
+    let version = if version == HttpVersion::Http11 { "1.1" } else { "1.0" };
+    let mut bytes = format!("{} {} HTTP/{version}\r\n", request.method(), request.uri()).into_bytes();
     for (name, value) in request.headers() {
         bytes.extend_from_slice(name.as_str().as_bytes());
         bytes.extend_from_slice(b": ");

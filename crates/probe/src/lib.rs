@@ -12,21 +12,24 @@
 #![forbid(unsafe_code)]
 
 mod connect;
+mod dns;
+mod file;
 mod http;
 mod perl;
 mod ping;
 mod program;
 mod script;
+mod smtp;
 mod tls;
+mod udp;
 
 pub use perl::{PerlRegex, TooCostly, compile};
 pub use program::{Ended, Programs};
 
-use evenkeel_health::{Phase, Reason, Verdict};
-use evenkeel_model::{Body, Probe};
+use evenkeel_health::{Phase, Reason, Verdict, Weighing};
+use evenkeel_model::{Body, Origin, Probe};
 use std::{
     collections::HashMap,
-    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -70,53 +73,61 @@ impl Prober {
 
     /// Makes one attempt, which ends within `timeout`. To be called in a tokio runtime with I/O and time.
     pub async fn attempt(&self, probe: &Probe, timeout: Duration) -> Verdict {
-        self.attempt_from(None, probe, timeout).await
+        self.attempt_from(&Origin::default(), probe, timeout).await
     }
 
-    /// As [`Prober::attempt`], from the address `source` of this host where one is given. A director needs that when the
-    /// kernel would choose a virtual address: the real server has that address as well and answers to itself.
-    pub async fn attempt_from(&self, source: Option<IpAddr>, probe: &Probe, timeout: Duration) -> Verdict {
+    /// As [`Prober::attempt`], from `origin`. A director needs that when the kernel would choose a virtual address: the
+    /// real server has that address as well and answers to itself.
+    pub async fn attempt_from(&self, origin: &Origin, probe: &Probe, timeout: Duration) -> Verdict {
         let begun = Instant::now();
         let phase = Progress(Mutex::new(Phase::Connect));
-        let attempt = self.dispatch(source, probe, timeout, &phase);
+        let attempt = self.dispatch(origin, probe, timeout, &phase);
         let result = match tokio::time::timeout(timeout, attempt).await {
             Ok(result) => result,
             Err(_elapsed) => Err(Reason::Timeout { phase: phase.get(), after: timeout }),
         };
         let took = begun.elapsed();
         match result {
-            Ok(detail) => Verdict::good(detail, took),
+            Ok((detail, weighing)) => Verdict { weighing, ..Verdict::good(detail, took) },
             Err(reason) => Verdict::bad(reason, took),
         }
     }
 
     async fn dispatch(
         &self,
-        source: Option<IpAddr>,
+        origin: &Origin,
         probe: &Probe,
         timeout: Duration,
         phase: &Progress,
-    ) -> Result<String, Reason> {
-        match probe {
+    ) -> Result<(String, Weighing), Reason> {
+        let detail = match probe {
             Probe::AlwaysOn => Ok("check is set to always on".to_owned()),
             Probe::AlwaysOff => Err(Reason::AlwaysOff),
-            Probe::Tcp { target } => connect::attempt(*target, source).await,
+            Probe::Tcp { target } => connect::attempt(*target, origin).await,
             Probe::Ping { target, tries } => {
                 phase.set(Phase::Echo);
-                ping::attempt(*target, source, *tries, timeout).await
+                ping::attempt(*target, origin, *tries, timeout).await
             }
             Probe::Http(http) => {
                 let pattern = match &http.body {
                     Body::Any => None,
                     Body::PerlRegex(pattern) => Some(self.pattern(pattern)),
                 };
-                http::attempt(http, source, pattern.as_deref(), &self.tls, phase).await
+                http::attempt(http, origin, pattern.as_deref(), &self.tls, phase).await
             }
             Probe::Script(script) => {
                 phase.set(Phase::Script);
-                script::attempt(script, &self.scripts).await
+                return script::attempt(script, &self.scripts).await;
             }
-        }
+            Probe::Udp(udp) => udp::attempt(udp, origin, timeout, phase).await,
+            Probe::Dns(dns) => dns::attempt(dns, origin, phase).await,
+            Probe::Smtp { target, helo } => smtp::attempt(*target, helo, origin, phase).await,
+            Probe::File(file) => return file::attempt(file).await,
+            // Nobody orders attempts of these.
+            Probe::Bfd { .. } => Err(Reason::NotStarted("who holds the BFD session tells of it".to_owned())),
+            Probe::All(_) => Err(Reason::NotStarted("each of its checks is made by itself".to_owned())),
+        };
+        detail.map(|detail| (detail, Weighing::None))
     }
 
     /// `pattern`, compiled now or earlier.

@@ -66,6 +66,19 @@ impl PerlRegex {
     pub fn is_match(&self, text: &[u8]) -> Result<bool, TooCostly> {
         self.0.is_match(text).map_err(|_| TooCostly)
     }
+
+    /// Whether `text` has a match that begins at `least` or behind it, and in front of `most`.
+    pub fn matches_within(&self, text: &[u8], least: usize, most: Option<usize>) -> Result<bool, TooCostly> {
+        if least == 0 && most.is_none() {
+            return self.is_match(text);
+        }
+        if least > text.len() {
+            return Ok(false);
+        }
+        // The leftmost match is the first to begin, so it alone decides.
+        let found = self.0.find_from_pos(text, least).map_err(|_| TooCostly)?;
+        Ok(found.is_some_and(|found| most.is_none_or(|most| found.start() < most)))
+    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! used. Either is connected, so that the kernel hands over answers of the target only, and each echo carries bytes
 //! nobody can guess, so that the answer to another ping is not taken for ours.
 
-use crate::connect::{failure, text};
+use crate::connect::{failure, socket as socket_from, text};
 use evenkeel_health::{Phase, Reason};
-use socket2::{Domain, Protocol, Socket, Type};
+use evenkeel_model::Origin;
+use socket2::{Protocol, Type};
 use std::{
     hash::{BuildHasher, RandomState},
     io::{self, ErrorKind},
@@ -30,14 +31,9 @@ struct Pinger {
 }
 
 /// Sends up to `tries` echoes, evenly spread over `timeout`; an answer to any of them is good.
-pub(crate) async fn attempt(
-    target: IpAddr,
-    source: Option<IpAddr>,
-    tries: u32,
-    timeout: Duration,
-) -> Result<String, Reason> {
+pub(crate) async fn attempt(target: IpAddr, origin: &Origin, tries: u32, timeout: Duration) -> Result<String, Reason> {
     let failed = |error: io::Error| failure(&error, target, Reason::Unreachable { target });
-    let pinger = Pinger::open(target, source).map_err(|error| match error.kind() {
+    let pinger = Pinger::open(target, origin).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied => Reason::Local(format!("no permission to send ICMP: {}", text(&error))),
         _ => failed(error),
     })?;
@@ -66,17 +62,15 @@ pub(crate) async fn attempt(
 }
 
 impl Pinger {
-    fn open(target: IpAddr, source: Option<IpAddr>) -> io::Result<Pinger> {
+    fn open(target: IpAddr, origin: &Origin) -> io::Result<Pinger> {
         let v6 = target.is_ipv6();
-        let (domain, protocol) = if v6 { (Domain::IPV6, Protocol::ICMPV6) } else { (Domain::IPV4, Protocol::ICMPV4) };
-        let (socket, raw) = match Socket::new(domain, Type::DGRAM, Some(protocol)) {
+        let protocol = if v6 { Protocol::ICMPV6 } else { Protocol::ICMPV4 };
+        // Ports have no meaning here; the kernel would take one for the identifier of echoes.
+        let origin = Origin { port: None, ..origin.clone() };
+        let (socket, raw) = match socket_from(target, Type::DGRAM, Some(protocol), &origin) {
             Ok(socket) => (socket, false),
-            Err(_) => (Socket::new(domain, Type::RAW, Some(protocol))?, true),
+            Err(_) => (socket_from(target, Type::RAW, Some(protocol), &origin)?, true),
         };
-        socket.set_nonblocking(true)?;
-        if let Some(source) = source {
-            socket.bind(&SocketAddr::new(source, 0).into())?;
-        }
         socket.connect(&SocketAddr::new(target, 0).into())?;
         let random = RandomState::new();
         let mut token = [0; TOKEN];

@@ -5,7 +5,7 @@
 //! descendant that leaves the group on purpose (`setsid`) gets away.
 
 use crate::connect::text;
-use evenkeel_health::{Reason, printable};
+use evenkeel_health::{Reason, Weighing, printable};
 use evenkeel_model::Script;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::{
@@ -36,7 +36,7 @@ impl Undead {
 }
 
 /// Runs the program to its end. Dropped earlier, it kills it with all its group.
-pub(crate) async fn attempt(script: &Script, undead: &Undead) -> Result<String, Reason> {
+pub(crate) async fn attempt(script: &Script, undead: &Undead) -> Result<(String, Weighing), Reason> {
     let hanging = undead.count();
     if hanging >= MAX_UNDEAD {
         return Err(Reason::Local(format!("{hanging} killed check programs have not gone yet")));
@@ -44,7 +44,11 @@ pub(crate) async fn attempt(script: &Script, undead: &Undead) -> Result<String, 
     let status = Running::start(command(script), undead).map_err(|error| not_started(script, &error))?.ended().await;
     let status = status.map_err(|error| not_started(script, &error))?;
     match (status.code(), status.signal()) {
-        (Some(0), _) => Ok("exit status 0".to_owned()),
+        (Some(0), _) => Ok(("exit status 0".to_owned(), Weighing::None)),
+        (Some(code @ 2..=255), _) if script.weighs => {
+            let weight = u32::try_from(code - 2).unwrap_or_default();
+            Ok((format!("exit status {code}: weight {weight}"), Weighing::Set(weight)))
+        }
         (Some(code), _) => Err(Reason::ExitStatus(code)),
         (None, signal) => Err(Reason::Signal(signal.unwrap_or_default())),
     }

@@ -6,7 +6,7 @@ mod tls;
 
 use super::*;
 use evenkeel_health::Outcome;
-use evenkeel_model::{Http, HttpMethod, StatusSet};
+use evenkeel_model::{Http, HttpMethod, HttpRules, StatusSet};
 use std::{future::Future, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -92,6 +92,10 @@ async fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
+fn from(address: std::net::IpAddr) -> Origin {
+    Origin { address: Some(address), ..Origin::default() }
+}
+
 fn get(target: SocketAddr) -> Http {
     Http {
         target,
@@ -105,6 +109,7 @@ fn get(target: SocketAddr) -> Http {
         body: Body::Any,
         redirects: 0,
         size_cap: 64 * 1024,
+        rules: HttpRules::default(),
     }
 }
 
@@ -132,11 +137,11 @@ fn an_attempt_comes_from_the_address_it_is_given() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = listener.local_addr().unwrap();
         let source = "127.0.0.7".parse().unwrap();
-        let verdict = Prober::new().attempt_from(Some(source), &Probe::Tcp { target }, LONG).await;
+        let verdict = Prober::new().attempt_from(&from(source), &Probe::Tcp { target }, LONG).await;
         assert_eq!(detail(verdict), "connected");
         assert_eq!(listener.accept().await.unwrap().1.ip(), source);
         let elsewhere = "192.0.2.77".parse().unwrap();
-        let verdict = Prober::new().attempt_from(Some(elsewhere), &Probe::Tcp { target }, LONG).await;
+        let verdict = Prober::new().attempt_from(&from(elsewhere), &Probe::Tcp { target }, LONG).await;
         assert!(reason(verdict).is_own_fault());
     });
 }

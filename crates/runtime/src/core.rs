@@ -62,6 +62,8 @@ pub(crate) struct Core {
     pub(crate) commands: Commands,
     pub(crate) post: Post,
     pub(crate) instances: Instances,
+    /// The addresses of this host, as the engine was told them last.
+    pub(crate) held: Option<std::collections::BTreeSet<IpAddr>>,
     pub(crate) sinks: Sinks,
     pub(crate) events: broadcast::Sender<Arc<Vec<u8>>>,
     pub(crate) reader: Reader,
@@ -163,8 +165,11 @@ impl Core {
                 Effect::Follow { more, less } => self.follow_edits(&more, &less),
                 // Only at the very end is there nobody who takes orders.
                 Effect::Probe(order) => {
-                    let source = target(&order.probe).and_then(|target| self.network.source(target));
-                    drop(self.probes.send(ToProbes::Order(Box::new(order), source)));
+                    let mut order = order;
+                    if order.origin.address.is_none() {
+                        order.origin.address = target(&order.probe).and_then(|target| self.network.source(target));
+                    }
+                    drop(self.probes.send(ToProbes::Order(Box::new(order))));
                 }
                 Effect::CancelProbe { check, attempt } => drop(self.probes.send(ToProbes::Cancel(check, attempt))),
                 Effect::Run(order) => self.run(order),
@@ -312,7 +317,12 @@ fn target(probe: &Probe) -> Option<IpAddr> {
         Probe::Tcp { target } => Some(target.ip()),
         Probe::Http(http) => Some(http.target.ip()),
         Probe::Ping { target, .. } => Some(*target),
-        Probe::AlwaysOn | Probe::AlwaysOff | Probe::Script(_) => None,
+        Probe::Udp(udp) => Some(udp.target.ip()),
+        Probe::Dns(dns) => Some(dns.target.ip()),
+        Probe::Smtp { target, .. } => Some(target.ip()),
+        Probe::AlwaysOn | Probe::AlwaysOff | Probe::Script(_) | Probe::File(_) | Probe::Bfd { .. } | Probe::All(_) => {
+            None
+        }
     }
 }
 

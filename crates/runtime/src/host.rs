@@ -99,11 +99,11 @@ pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
 
 /// What is wrong with the programs of checks, one sentence each.
 fn programs(cluster: &Cluster) -> Vec<String> {
-    let checks = cluster.services.iter().flat_map(|service| &service.real_servers).map(|real| &real.check.probe);
-    let scripts = checks.filter_map(|probe| match probe {
+    let checks = cluster.services.iter().flat_map(|service| &service.real_servers).flat_map(|real| real.check.parts());
+    let scripts = checks.filter_map(|check| match &check.probe {
         // A shell finds its words by itself.
         Probe::Script(script) => Some(script).filter(|script| !script.shell),
-        Probe::AlwaysOn | Probe::AlwaysOff | Probe::Tcp { .. } | Probe::Ping { .. } | Probe::Http(_) => None,
+        _ => None,
     });
     let programs: BTreeSet<&Path> =
         scripts.map(|script| script.program.as_path()).filter(|p| p.is_absolute()).collect();

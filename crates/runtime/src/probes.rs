@@ -8,7 +8,6 @@ use evenkeel_health::{Reason, Verdict};
 use evenkeel_probe::Prober;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    net::IpAddr,
     rc::Rc,
     time::Duration,
 };
@@ -23,8 +22,8 @@ const REPORTS: usize = 1024;
 /// To the probes.
 #[derive(Debug)]
 pub(crate) enum ToProbes {
-    /// Make an attempt; where an address is given, from that address of this host.
-    Order(Box<ProbeOrder>, Option<IpAddr>),
+    /// Make an attempt.
+    Order(Box<ProbeOrder>),
     /// Give one up.
     Cancel(CheckId, u64),
 }
@@ -50,15 +49,15 @@ impl Probes {
     /// Starts to take orders; attempts above `at_a_time` wait their turn.
     pub(crate) fn start(prober: Prober, at_a_time: usize) -> Probes {
         let prober = Rc::new(prober);
-        Probes::with(at_a_time, move |order: ProbeOrder, source| {
+        Probes::with(at_a_time, move |order: ProbeOrder| {
             let prober = prober.clone();
-            async move { prober.attempt_from(source, &order.probe, order.timeout).await }
+            async move { prober.attempt_from(&order.origin, &order.probe, order.timeout).await }
         })
     }
 
     fn with<A, F>(limit: usize, attempt: A) -> Probes
     where
-        A: Fn(ProbeOrder, Option<IpAddr>) -> F + 'static,
+        A: Fn(ProbeOrder) -> F + 'static,
         F: Future<Output = Verdict> + 'static,
     {
         let (orders, incoming) = mpsc::unbounded_channel();
@@ -83,7 +82,7 @@ struct Over;
 struct Bench<A> {
     attempt: A,
     limit: usize,
-    waiting: VecDeque<(ProbeOrder, Option<IpAddr>)>,
+    waiting: VecDeque<ProbeOrder>,
     running: JoinSet<Verdict>,
     by_task: HashMap<Id, (CheckId, u64)>,
     by_attempt: BTreeMap<(CheckId, u64), AbortHandle>,
@@ -92,15 +91,15 @@ struct Bench<A> {
 
 impl<A, F> Bench<A>
 where
-    A: Fn(ProbeOrder, Option<IpAddr>) -> F,
+    A: Fn(ProbeOrder) -> F,
     F: Future<Output = Verdict> + 'static,
 {
     async fn work(mut self, mut orders: mpsc::UnboundedReceiver<ToProbes>) {
         loop {
             let step = tokio::select! {
                 order = orders.recv() => match order {
-                    Some(ToProbes::Order(order, source)) => {
-                        self.waiting.push_back((*order, source));
+                    Some(ToProbes::Order(order)) => {
+                        self.waiting.push_back(*order);
                         Ok(())
                     }
                     Some(ToProbes::Cancel(check, attempt)) => {
@@ -120,11 +119,11 @@ where
     /// Gives attempts their turn while there is room.
     async fn begin(&mut self) -> Result<(), Over> {
         while self.running.len() < self.limit
-            && let Some((order, source)) = self.waiting.pop_front()
+            && let Some(order) = self.waiting.pop_front()
         {
             let name = (order.check, order.attempt);
             self.tell(Report::Begun(name.0, name.1)).await?;
-            let task = self.running.spawn_local((self.attempt)(order, source));
+            let task = self.running.spawn_local((self.attempt)(order));
             self.by_task.insert(task.id(), name);
             self.by_attempt.insert(name, task);
         }
@@ -151,7 +150,7 @@ where
                 self.by_task.remove(&task.id());
                 task.abort();
             }
-            None => self.waiting.retain(|(order, _)| (order.check, order.attempt) != (check, attempt)),
+            None => self.waiting.retain(|order| (order.check, order.attempt) != (check, attempt)),
         }
     }
 
@@ -163,13 +162,19 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evenkeel_model::Probe;
+    use evenkeel_model::{Origin, Probe};
     use tokio::task::LocalSet;
 
     fn order(check: u64, attempt: u64) -> ToProbes {
         let check = CheckId::from_number(check);
-        let order = ProbeOrder { check, attempt, probe: Probe::AlwaysOn, timeout: Duration::from_secs(1) };
-        ToProbes::Order(Box::new(order), None)
+        let order = ProbeOrder {
+            check,
+            attempt,
+            probe: Probe::AlwaysOn,
+            origin: Origin::default(),
+            timeout: Duration::from_secs(1),
+        };
+        ToProbes::Order(Box::new(order))
     }
 
     fn id(check: u64) -> CheckId {
@@ -181,7 +186,7 @@ mod tests {
     }
 
     /// Check 1 hangs, check 2 panics, all others are good.
-    async fn behave(order: ProbeOrder, _source: Option<IpAddr>) -> Verdict {
+    async fn behave(order: ProbeOrder) -> Verdict {
         match order.check.get() {
             1 => std::future::pending().await,
             2 => panic!("a fault in a probe"),

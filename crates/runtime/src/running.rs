@@ -158,6 +158,7 @@ impl Running {
             commands,
             post,
             instances: Instances::new(options.program),
+            held: None,
             sinks: Sinks::default(),
             events,
             reader,

@@ -59,6 +59,24 @@ impl fmt::Display for Event {
             Event::FallbackLeft { service, fallback, used_s } => {
                 write!(f, "{service} has left the fallback {fallback} after {}", lasting(*used_s))
             }
+            Event::QuorumLost { service, weight, needed, fallback } => {
+                write!(f, "{service} has lost its quorum: weight {weight} is up, {needed} needed")?;
+                match fallback {
+                    Some(fallback) => write!(f, "; the fallback {fallback} answers alone.")?,
+                    None => write!(f, ".")?,
+                }
+                write!(f, "  Next: evenkeel status {service}")
+            }
+            Event::QuorumReached { service, weight, lost_s, fallback } => {
+                write!(f, "{service} has its quorum again, with weight {weight}, after {}", lasting(*lost_s))?;
+                match fallback {
+                    Some(fallback) => write!(f, "; it has left the fallback {fallback}."),
+                    None => write!(f, "."),
+                }
+            }
+            Event::WeightFollowed { service, server, weight, why } => {
+                write!(f, "{server} of {service} has weight {weight} now: {why}.")
+            }
             Event::ServiceDown { service, idle: 0 } => write!(
                 f,
                 "{service} has no real server up and no fallback: new connections are dropped.  Next: evenkeel status {service}"

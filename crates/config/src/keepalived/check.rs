@@ -1,20 +1,26 @@
-//! The check of a real server.
+//! The checks of a real server.
+
+mod http;
+mod other;
 
 use super::{
     table::Scope,
     tree::Node,
     value::{Block, number},
-    word::unescaped,
 };
 use crate::{
-    address::{host_header, request_path, server_name},
     codes,
     host::{Resolver, shown},
-    ldirectord::check::SIZE_CAP,
 };
-use evenkeel_model::{Body, Check, Http, HttpMethod, Probe, Rhythm, Script, StatusSet};
+use evenkeel_model::{Check, Origin, Probe, Rhythm, Script};
 use evenkeel_source::{Diagnostic, Span, Spanned};
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 const CHECKERS: [&str; 10] = [
     "TCP_CHECK",
@@ -29,15 +35,21 @@ const CHECKERS: [&str; 10] = [
     "FILE_CHECK",
 ];
 
+/// Checks of one real server.
+const MOST: usize = 100;
+
 /// Where the parts of a check may be said: each falls back on the next.
 pub(crate) struct Levels<'a> {
     pub(crate) real: Block<'a>,
     pub(crate) virtual_server: Block<'a>,
+    /// The whole file: files and BFD sessions are named there.
+    pub(crate) top: &'a [Node],
     /// `script_user` of the whole.
     pub(crate) script_user: Option<&'a Spanned<String>>,
 }
 
-/// The check of the real server at `address`; its port is 0 where the service has every port.
+/// The check of the real server at `address`, all of its checkers together; its port is 0 where the service has every
+/// port.
 pub(crate) fn check(
     levels: &Levels<'_>,
     address: SocketAddr,
@@ -45,15 +57,42 @@ pub(crate) fn check(
     resolver: &Resolver<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Arc<Check>> {
-    let mut checkers = levels.real.0.iter().filter(|node| CHECKERS.contains(&node.keyword.name));
-    let Some(node) = checkers.next() else {
-        return Some(Arc::new(Check { probe: Probe::AlwaysOn, connects_between: 0, rhythm: rhythm(levels, None) }));
-    };
-    if let Some(second) = checkers.next() {
-        let d = Diagnostic::error(codes::SEVERAL_CHECKS, second.span, "a second check of one real server");
-        out.push(d.label(node.span, "the first one").help("a MISC_CHECK program can make both"));
+    let nodes = levels.real.0.iter().filter(|node| CHECKERS.contains(&node.keyword.name));
+    let mut checks: Vec<Arc<Check>> = Vec::new();
+    let mut is_whole = true;
+    for node in nodes {
+        let Some(found) = checker(levels, node, address, at, resolver, out) else {
+            is_whole = false;
+            continue;
+        };
+        for check in found {
+            // A second one that asks the same finds the same.
+            if !checks.iter().any(|known| **known == check) {
+                checks.push(Arc::new(check));
+            }
+        }
+    }
+    if checks.len() > MOST {
+        let message = format!("{} checks of one real server", checks.len());
+        out.push(Diagnostic::error(codes::TOO_LARGE, at, message).help(format!("{MOST} are the most")));
         return None;
     }
+    if !is_whole {
+        return None;
+    }
+    let always = || Arc::new(Check::new(Probe::AlwaysOn, rhythm(levels, None)));
+    Some(Check::all(checks).unwrap_or_else(always))
+}
+
+/// What one checker block asks for: several checks where it has several urls or hosts.
+fn checker(
+    levels: &Levels<'_>,
+    node: &Node,
+    address: SocketAddr,
+    at: Span,
+    resolver: &Resolver<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Vec<Check>> {
     let rhythm = rhythm(levels, Some(node));
     let levels_of = [Block(&node.block), levels.real, levels.virtual_server];
     let is_written = levels_of.iter().any(|block| block.is_there("delay_before_retry"));
@@ -67,25 +106,54 @@ pub(crate) fn check(
     }
     let block = Block(&node.block);
     let target = target(block, address);
-    let probe = match node.keyword.argument.scope()? {
+    let scope = node.keyword.argument.scope()?;
+    let origin = origin(block, target.ip(), scope != Scope::Ping, out)?;
+    let one = |probe| vec![Check { origin: origin.clone(), ..Check::new(probe, rhythm) }];
+    let has_port = |out: &mut Vec<Diagnostic>| has_port(target, node.span, at, out);
+    Some(match scope {
         Scope::Tcp => {
-            has_port(target, node.span, at, out)?;
-            Probe::Tcp { target }
+            has_port(out)?;
+            one(Probe::Tcp { target })
         }
-        Scope::Ping => Probe::Ping { target: target.ip(), tries: 1 },
-        Scope::Http => {
-            has_port(target, node.span, at, out)?;
-            http(levels, node, false, target, resolver, out)?
+        Scope::Ping => one(Probe::Ping { target: target.ip(), tries: 1 }),
+        Scope::Http | Scope::SslGet => {
+            has_port(out)?;
+            let probes = http::probes(levels, node, scope == Scope::SslGet, target, resolver, out)?;
+            probes.into_iter().flat_map(one).collect()
         }
-        Scope::SslGet => {
-            has_port(target, node.span, at, out)?;
-            http(levels, node, true, target, resolver, out)?
+        Scope::Udp => {
+            has_port(out)?;
+            one(other::udp(node, target, out)?)
         }
-        Scope::Misc => misc(levels, node, out)?,
-        // Refused by the table.
+        Scope::Dns => {
+            has_port(out)?;
+            one(other::dns(node, target, out)?)
+        }
+        Scope::Smtp => other::smtp(levels, node, address, at, rhythm, out)?,
+        Scope::Misc => one(misc(levels, node, out)?),
+        Scope::FileCheck => vec![other::file(levels, node, out)?],
+        Scope::BfdCheck => vec![other::bfd(levels, node, out)?],
         _ => return None,
+    })
+}
+
+/// `bindto`, `bind_port`, `bind_if` and `fwmark`. `None`: an error.
+#[expect(clippy::option_option, reason = "nothing said and nothing understood are two things")]
+fn origin(block: Block<'_>, target: IpAddr, has_ports: bool, out: &mut Vec<Diagnostic>) -> Option<Option<Box<Origin>>> {
+    let address = block.address("bindto");
+    if let Some(address) = address.filter(|address| address.value.is_ipv4() != target.is_ipv4()) {
+        let message = format!("{} is of another family than {target}, which is checked", address.value);
+        let d = Diagnostic::error(codes::FAMILY, address.span, message);
+        out.push(d.note("keepalived leaves out the check, and the real server is always up"));
+        return None;
+    }
+    let origin = Origin {
+        address: address.map(|ip| ip.value),
+        port: block.number("bind_port").map(|port| port.value).filter(|_| has_ports),
+        interface: block.text("bind_if").map(|name| name.value),
+        mark: block.number("fwmark").and_then(|mark| NonZeroU32::new(mark.value)),
     };
-    Some(Arc::new(Check { probe, connects_between: 0, rhythm }))
+    Some((!origin.is_default()).then(|| Box::new(origin)))
 }
 
 fn has_port(target: SocketAddr, checker: Span, real: Span, out: &mut Vec<Diagnostic>) -> Option<()> {
@@ -108,9 +176,11 @@ fn rhythm(levels: &Levels<'_>, checker: Option<&Node>) -> Rhythm {
     let blocks = [own, Some(levels.real), Some(levels.virtual_server)];
     let time = |name: &str| blocks.iter().flatten().find_map(|block| block.time(name)).map(|time| time.value);
     let (retry, pause) = match checker.map(|node| node.keyword.name) {
-        Some("MISC_CHECK") => (0, Duration::from_secs(1)),
-        Some("HTTP_GET" | "SSL_GET") => (1, Duration::from_secs(3)),
-        Some(_) | None => (1, Duration::from_secs(1)),
+        Some("MISC_CHECK") => (0, Some(Duration::from_secs(1))),
+        Some("HTTP_GET" | "SSL_GET") => (1, Some(Duration::from_secs(3))),
+        // That is its delay_loop.
+        Some("DNS_CHECK") => (3, None),
+        Some(_) | None => (1, Some(Duration::from_secs(1))),
     };
     let every = time("delay_loop").unwrap_or(Duration::from_secs(60));
     // nb_get_retry is what retry was called.
@@ -125,7 +195,7 @@ fn rhythm(levels: &Levels<'_>, checker: Option<&Node>) -> Rhythm {
         None if is_program => every,
         None => time("connect_timeout").unwrap_or(Duration::from_secs(5)),
     };
-    let pause = time("delay_before_retry").unwrap_or(pause).max(Duration::from_millis(1));
+    let pause = time("delay_before_retry").or(pause).unwrap_or(every).max(Duration::from_millis(1));
     Rhythm {
         every,
         timeout,
@@ -134,110 +204,6 @@ fn rhythm(levels: &Levels<'_>, checker: Option<&Node>) -> Rhythm {
         fall: retry.saturating_add(1),
         jitter_percent: 0,
     }
-}
-
-fn http(
-    levels: &Levels<'_>,
-    node: &Node,
-    tls: bool,
-    target: SocketAddr,
-    resolver: &Resolver<'_>,
-    out: &mut Vec<Diagnostic>,
-) -> Option<Probe> {
-    let block = Block(&node.block);
-    let mut urls = block.nodes("url");
-    let Some(url) = urls.next() else {
-        let message = format!("{} without a url", node.keyword.name);
-        out.push(Diagnostic::error(codes::MISSING_KEY, node.span, message).help("write `url { path / }`"));
-        return None;
-    };
-    if let Some(second) = urls.next() {
-        let d = Diagnostic::error(codes::SEVERAL_CHECKS, second.span, "a second url of one check");
-        out.push(d.label(url.span, "the first one").help("a MISC_CHECK program can ask for both"));
-        return None;
-    }
-    let url = Block(&url.block);
-    let host = [url, block, levels.real, levels.virtual_server].iter().find_map(|block| block.text("virtualhost"));
-    let unsendable =
-        |host: &&Spanned<String>| host.value.is_empty() || host.value.chars().any(|c| c.is_control() || c == ' ');
-    if let Some(host) = host.as_ref().filter(unsendable) {
-        let message = format!("`{}` is no host name", shown(&host.value));
-        out.push(Diagnostic::error(codes::VALUE, host.span, message));
-        return None;
-    }
-    let standard = if tls { 443 } else { 80 };
-    let host = host.map_or_else(
-        || match target.port() {
-            port if port == standard => host_header(target.ip()),
-            _ => target.to_string(),
-        },
-        |host| host.value,
-    );
-    let name = block.text("sni_name").and_then(|name| server_name(&name.value));
-    let name = name.or_else(|| block.is_there("enable_sni").then(|| server_name(&host)).flatten());
-    Some(Probe::Http(Http {
-        target,
-        tls,
-        verify: false,
-        server_name: name.filter(|_| tls),
-        host,
-        method: HttpMethod::Get,
-        path: url.word("path").map_or_else(|| "/".to_owned(), |path| request_path(&path.text)),
-        status: status(url, out)?,
-        body: body(url, resolver, out)?,
-        redirects: 0,
-        size_cap: SIZE_CAP,
-    }))
-}
-
-/// `200-299 404`
-fn status(url: Block<'_>, out: &mut Vec<Diagnostic>) -> Option<StatusSet> {
-    let Some(node) = url.node("status_code") else { return Some(StatusSet(vec![(200, 299)])) };
-    let code = |text: &str| number(text).and_then(|n| u16::try_from(n).ok()).filter(|n| (100..=999).contains(n));
-    let mut ranges = Vec::new();
-    for word in &node.args {
-        let (low, high) = word.text.split_once('-').unwrap_or((&word.text, &word.text));
-        match (code(low), code(high)) {
-            (Some(low), Some(high)) if low <= high => ranges.push((low, high)),
-            _ => {
-                let message = format!("`{}` is no status code and no range of them", shown(&word.text));
-                out.push(Diagnostic::error(codes::VALUE, word.span, message).labelled("from 100 to 999"));
-                return None;
-            }
-        }
-    }
-    Some(StatusSet(ranges))
-}
-
-fn body(url: Block<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Option<Body> {
-    let Some(regex) = url.word("regex") else {
-        if let Some(options) = url.node("regex_options") {
-            out.push(Diagnostic::warning(codes::NO_EFFECT, options.span, "regex_options without a regex"));
-        }
-        return Some(Body::Any);
-    };
-    // keepalived takes backslashes off, quoted or not: `\\d` is a digit.
-    let pattern = if regex.quoted { regex.text.clone() } else { unescaped(&regex.text) };
-    let mut letters = String::new();
-    for word in url.node("regex_options").map(|node| node.args.as_slice()).unwrap_or_default() {
-        letters.push(match word.text.as_str() {
-            "caseless" => 'i',
-            "dotall" => 's',
-            "multiline" => 'm',
-            "extended" => 'x',
-            other => {
-                let message = format!("regex_options `{}` is not there yet", shown(other));
-                let d = Diagnostic::error(codes::CHECK_PART, word.span, message);
-                out.push(d.help("caseless, dotall, multiline and extended are"));
-                return None;
-            }
-        });
-    }
-    let pattern = if letters.is_empty() { pattern } else { format!("(?{letters}){pattern}") };
-    if !resolver.regex(&pattern, regex.span, out) {
-        return None;
-    }
-    Some(if pattern.is_empty() { Body::Any } else { Body::PerlRegex(pattern) })
 }
 
 fn misc(levels: &Levels<'_>, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Probe> {
@@ -265,8 +231,13 @@ fn misc(levels: &Levels<'_>, node: &Node, out: &mut Vec<Diagnostic>) -> Option<P
         out.push(Diagnostic::error(codes::MISSING_KEY, first.span, "misc_path names no program"));
         return None;
     };
-    let script =
-        Script { program: PathBuf::from(program), arguments: words.collect(), environment: Vec::new(), shell: false };
+    let script = Script {
+        program: PathBuf::from(program),
+        arguments: words.collect(),
+        environment: Vec::new(),
+        shell: false,
+        weighs: block.is_there("misc_dynamic"),
+    };
     Some(Probe::Script(script))
 }
 

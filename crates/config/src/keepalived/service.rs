@@ -14,8 +14,8 @@ use crate::{
     host::{Resolver, shown},
 };
 use evenkeel_model::{
-    Behaviour, Fallback, Family, Forwarding, OnFail, Persistence, PersistenceEngine, Protocol, RealServer, Service,
-    ServiceKey, Sources, StartState, Thresholds, Weight,
+    Behaviour, Fallback, Family, Forwarding, OnFail, Persistence, PersistenceEngine, Probe, Protocol, Quorum,
+    RealServer, Service, ServiceKey, Sources, StartState, Thresholds, Weight,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
@@ -42,7 +42,7 @@ pub(crate) fn services(
         }
         let settings = node.block.partition_point(|child| child.keyword.name != "real_server");
         let (settings, reals) = node.block.split_at(settings);
-        let reading = Reading { node, block: Block(settings), reals, globals, resolver };
+        let reading = Reading { node, top, block: Block(settings), reals, globals, resolver };
         let before = out.len();
         let Some(keys) = reading.keys(&groups, &mut used, out) else {
             draft.broken_services += 1;
@@ -73,6 +73,8 @@ pub(crate) fn services(
 
 struct Reading<'a> {
     node: &'a Node,
+    /// The whole file.
+    top: &'a [Node],
     /// What it says but for its real servers.
     block: Block<'a>,
     reals: &'a [Node],
@@ -221,8 +223,9 @@ impl Reading<'_> {
             }
         }
         let fallback = self.fallback(key, method, out);
-        self.quorum(fallback.is_some(), &real_servers, out);
-        let on_fail = self.on_fail(out);
+        let quorum = self.quorum(&real_servers, out);
+        let suspend = self.suspend(key, out);
+        let inhibits = self.inhibits();
         let has_error = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
         // A real server that is written and not here is told already.
         let broken = has_error || (real_servers.is_empty() && !self.reals.is_empty());
@@ -234,8 +237,11 @@ impl Reading<'_> {
                 real_servers,
                 fallback,
                 fallback_command: None,
-                on_fail,
-                start: StartState::Down,
+                on_fail: if inhibits { OnFail::Quiesce } else { OnFail::Remove },
+                quorum,
+                suspend,
+                // What rests knows nothing: it counts as up, as with keepalived, until its first check.
+                start: if suspend && !self.begins_down() { StartState::Up } else { StartState::Down },
                 sources: Sources::default(),
                 persistence,
                 one_packet,
@@ -327,7 +333,12 @@ impl Reading<'_> {
             report_port(codes::PORT_REWRITE, port, key.port(), forwarding, written.span, out);
         }
         let checked = SocketAddr::new(ip, port.unwrap_or(key.port()));
-        let levels = Levels { real: block, virtual_server: self.block, script_user: self.globals.script_user.as_ref() };
+        let levels = Levels {
+            real: block,
+            virtual_server: self.block,
+            top: self.top,
+            script_user: self.globals.script_user.as_ref(),
+        };
         let check = check::check(&levels, checked, written.span, self.resolver, out);
         let threshold = |name| block.number::<u32>(name).map_or(0, |n| n.value);
         let thresholds = Thresholds { upper: threshold("uthreshold"), lower: threshold("lthreshold") };
@@ -346,6 +357,10 @@ impl Reading<'_> {
             forwarding,
             weight: weight.and_then(|weight| Weight::new(weight.value)).unwrap_or(Weight::ONE),
             thresholds,
+            on_fail: block
+                .switch("inhibit_on_failure")
+                .filter(|on| on.value != self.inhibits())
+                .map(|on| if on.value { OnFail::Quiesce } else { OnFail::Remove }),
             check: check?,
         })
     }
@@ -386,46 +401,65 @@ impl Reading<'_> {
         if let (Some(port), Some(word)) = (port, node.args.first()) {
             report_port(codes::PORT_REWRITE, port, key.port(), forwarding, word.span, out);
         }
-        Some(Fallback { address: SocketAddr::new(ip, served_port(key, port, forwarding)), forwarding })
+        let address = SocketAddr::new(ip, served_port(key, port, forwarding));
+        Some(Fallback { address, forwarding, quiesce: self.block.is_there("sorry_server_inhibit") })
     }
 
-    /// The sorry server answers here while no real server is up, which is a quorum of 1.
-    fn quorum(&self, has_fallback: bool, real_servers: &[RealServer], out: &mut Vec<Diagnostic>) {
-        let quorum = self.block.number::<u32>("quorum");
-        let hysteresis = self.block.number::<u32>("hysteresis").filter(|hysteresis| hysteresis.value > 0);
-        // keepalived reduces a quorum that all real servers together do not reach.
-        let total: u64 = real_servers.iter().map(|real| u64::from(real.weight.get())).sum();
-        let quorum = quorum.filter(|quorum| u64::from(quorum.value).min(total) > 1);
-        let matters = quorum.or(hysteresis.filter(|_| total > 1));
-        let Some(at) = matters else { return };
-        if has_fallback {
-            let message = "a quorum above 1 together with a sorry server is not there yet";
-            let d = Diagnostic::error(codes::QUORUM, at.span, message);
-            out.push(d.note("here the sorry server answers while no real server is up: quorum 1, hysteresis 0"));
-        } else {
-            let message = "the quorum is not watched yet";
-            let d = Diagnostic::warning(codes::QUORUM, at.span, message);
-            out.push(d.note("without a sorry server it changes no traffic, only what scripts and mails are told"));
-        }
-    }
-
-    /// One rule for the whole virtual server: that of its real servers, where they agree.
-    fn on_fail(&self, out: &mut Vec<Diagnostic>) -> OnFail {
-        let of_all = self.block.switch("inhibit_on_failure").is_some_and(|on| on.value);
-        let inhibits = |real: &Node| Block(&real.block).switch("inhibit_on_failure").map_or(of_all, |on| on.value);
-        let mut reals = self.reals.iter();
-        let Some(first) = reals.next().map(inhibits) else {
-            return if of_all { OnFail::Quiesce } else { OnFail::Remove };
+    /// How much must be up, made to fit what there is as keepalived does it.
+    fn quorum(&self, real_servers: &[RealServer], out: &mut Vec<Diagnostic>) -> Quorum {
+        let begins_lost = self.begins_down();
+        let (quorum, hysteresis) = (self.block.number::<u32>("quorum"), self.block.number::<u32>("hysteresis"));
+        let mut weight = quorum.map_or(1, |quorum| quorum.value);
+        // Weights that change by themselves may come to more than those that are written.
+        let changes = |real: &RealServer| {
+            real.check.parts().any(|check| match &check.probe {
+                Probe::Script(script) => script.weighs,
+                Probe::File(file) => file.factor != 0,
+                _ => false,
+            })
         };
-        if let Some(other) = reals.find(|real| inhibits(real) != first) {
-            let d = Diagnostic::warning(
-                codes::NO_EFFECT,
-                other.span,
-                "inhibit_on_failure for some real servers only: all of them keep their place with weight 0",
-            );
-            out.push(d.help("write it into the virtual_server"));
-            return OnFail::Quiesce;
+        // Of those that are left out for a mistake the weight is not known.
+        let is_whole = real_servers.len() == self.reals.len();
+        let total: u64 = real_servers.iter().map(|real| u64::from(real.weight.get())).sum();
+        let total = u32::try_from(total).unwrap_or(u32::MAX);
+        if let Some(written) = quorum.filter(|_| weight > total && is_whole && !real_servers.iter().any(changes)) {
+            weight = total.max(1);
+            let message =
+                format!("quorum {} is above the weight of all real servers: {weight} is taken", written.value);
+            out.push(Diagnostic::warning(codes::QUORUM, written.span, message).note("as keepalived does it"));
         }
-        if first { OnFail::Quiesce } else { OnFail::Remove }
+        let most = weight - 1;
+        let hysteresis = match hysteresis {
+            Some(written) if written.value > most => {
+                let message =
+                    format!("hysteresis {} is not below the quorum of {weight}: {most} is taken", written.value);
+                out.push(Diagnostic::warning(codes::QUORUM, written.span, message).note("as keepalived does it"));
+                most
+            }
+            written => written.map_or(0, |written| written.value),
+        };
+        Quorum { weight, hysteresis, begins_lost: begins_lost && hysteresis > 0 }
+    }
+
+    /// `alpha` of the virtual server.
+    fn begins_down(&self) -> bool {
+        self.block.switch("alpha").is_some_and(|on| on.value)
+    }
+
+    /// `ha_suspend`, which needs an address to go by.
+    fn suspend(&self, key: ServiceKey, out: &mut Vec<Diagnostic>) -> bool {
+        let Some(node) = self.block.node("ha_suspend") else { return false };
+        if key.mark().is_some() {
+            let message = "ha_suspend of a virtual server by mark, which has no address to go by";
+            let d = Diagnostic::warning(codes::NO_EFFECT, node.span, message);
+            out.push(d.note("keepalived ignores the line, too").help("delete it"));
+            return false;
+        }
+        true
+    }
+
+    /// Whether real servers that go down keep their place, unless they say something else.
+    fn inhibits(&self) -> bool {
+        self.block.switch("inhibit_on_failure").is_some_and(|on| on.value)
     }
 }

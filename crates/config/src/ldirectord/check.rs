@@ -7,7 +7,9 @@ use crate::{
     host::{Family, Resolver, shown},
     nearest::nearest,
 };
-use evenkeel_model::{Body, Check, Http, HttpMethod, Probe, Protocol, Rhythm, Script, ServiceKey, StatusSet};
+use evenkeel_model::{
+    Body, Check, Http, HttpMethod, HttpRules, Probe, Protocol, Rhythm, Script, ServiceKey, StatusSet,
+};
 use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -160,7 +162,7 @@ pub(crate) fn plan(
         command: command?,
         pings: options.checkcount.or(globals.checkcount).map_or(1, |n| n.value),
         rhythm,
-        same_for_all: same_for_all.map(|probe| Arc::new(Check { probe, connects_between: 0, rhythm })),
+        same_for_all: same_for_all.map(|probe| Arc::new(Check::new(probe, rhythm))),
     })
 }
 
@@ -388,7 +390,7 @@ impl CheckPlan {
                 _ => Probe::AlwaysOn,
             },
         };
-        Some(Arc::new(Check { probe, connects_between, rhythm: self.rhythm }))
+        Some(Arc::new(Check { connects_between, ..Check::new(probe, self.rhythm) }))
     }
 
     /// Whether the check has a port at all.
@@ -410,7 +412,7 @@ impl CheckPlan {
             host_header(target.ip()),
             written_port.unwrap_or(0).to_string(),
         ]);
-        Script { program: program.clone(), arguments, environment: Vec::new(), shell: false }
+        Script { program: program.clone(), arguments, environment: Vec::new(), shell: false, weighs: false }
     }
 
     fn http(
@@ -433,6 +435,7 @@ impl CheckPlan {
             body: body(self.receive.as_ref()),
             redirects: REDIRECTS,
             size_cap: SIZE_CAP,
+            rules: HttpRules::default(),
         };
         if let Some(request) = &real.request {
             self.override_request(&mut http, request, resolver, out)?;

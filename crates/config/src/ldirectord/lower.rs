@@ -15,7 +15,7 @@ use crate::{
     load::MOST_DIAGNOSTICS,
 };
 use evenkeel_model::{
-    Alerts, Behaviour, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, RealServer, Scheduler, Service,
+    Alerts, Behaviour, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, Quorum, RealServer, Scheduler, Service,
     ServiceKey, Sources, StartState, Tunnel, Weight, notify::ServiceNotify,
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
@@ -260,6 +260,8 @@ impl Lowering<'_> {
                 fallback,
                 fallback_command,
                 on_fail: if quiescent { OnFail::Quiesce } else { OnFail::Remove },
+                quorum: Quorum::default(),
+                suspend: false,
                 start: StartState::Down,
                 sources: Sources::default(),
                 persistence,
@@ -365,6 +367,7 @@ impl Lowering<'_> {
                 forwarding,
                 weight,
                 thresholds: line.thresholds,
+                on_fail: None,
                 check,
             });
         }
@@ -408,7 +411,7 @@ impl Lowering<'_> {
             }
         }
         let port = served_port(key, written, forwarding);
-        Some(Fallback { address: SocketAddr::new(line.address.address, port), forwarding })
+        Some(Fallback { address: SocketAddr::new(line.address.address, port), forwarding, quiesce: false })
     }
 
     fn fallback_command(&self, options: &Options, out: &mut Vec<Diagnostic>) -> Option<FallbackCommand> {

@@ -1,6 +1,7 @@
 //! `check = { http = "/path", expect = "ok", every = "1s" }` and its short form `check = "http:/path"`.
 
 use super::{
+    probes,
     reader::{Keys, Table, Value, inside, integer_of, string_of, wrong_type},
     units,
 };
@@ -10,20 +11,44 @@ use crate::{
     host::{Family, Resolver, shown},
     ldirectord::check::{REDIRECTS, SIZE_CAP},
 };
-use evenkeel_model::{Body, Check, Http, HttpMethod, Probe, Protocol, Rhythm, Script, StatusSet};
+use evenkeel_model::{Body, Check, Http, HttpMethod, HttpRules, Origin, Probe, Protocol, Rhythm, Script, StatusSet};
 use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 use toml::de::DeValue;
 
 /// The words one of which says what a check does.
-const KINDS: [&str; 7] = ["http", "https", "tcp", "ping", "script", "on", "off"];
+const KINDS: [&str; 12] = ["http", "https", "tcp", "udp", "dns", "smtp", "ping", "script", "file", "bfd", "on", "off"];
+
+const WEB: &[&str] = &["http", "https"];
+
+/// Kinds that send packets.
+const CONNECTING: &[&str] = &["http", "https", "tcp", "udp", "dns", "smtp", "ping"];
 
 /// Keys that only some kinds have.
-const OF_KIND: [(&str, &[&str]); 14] = [
+const OF_KIND: [(&str, &[&str]); 32] = [
+    ("version", WEB),
+    ("digest", WEB),
+    ("unwanted", WEB),
+    ("least_offset", WEB),
+    ("most_offset", WEB),
+    ("weighs", &["script"]),
+    ("payload", &["udp"]),
+    ("reply", &["udp"]),
+    ("reply_least", &["udp"]),
+    ("reply_most", &["udp"]),
+    ("record", &["dns"]),
+    ("helo", &["smtp"]),
+    ("factor", &["file"]),
+    ("reverse", &["file"]),
+    ("bind", CONNECTING),
+    ("bind_port", &["http", "https", "tcp", "udp", "dns", "smtp"]),
+    ("bind_interface", CONNECTING),
+    ("fwmark", CONNECTING),
     ("expect", &["http", "https"]),
     ("status", &["http", "https"]),
     ("host", &["http", "https"]),
@@ -32,8 +57,8 @@ const OF_KIND: [(&str, &[&str]); 14] = [
     ("size_cap", &["http", "https"]),
     ("sni", &["https"]),
     ("verify", &["https"]),
-    ("port", &["http", "https", "tcp"]),
-    ("connect", &["http", "https", "tcp", "ping"]),
+    ("port", &["http", "https", "tcp", "udp", "dns", "smtp"]),
+    ("connect", CONNECTING),
     ("echoes", &["ping"]),
     ("env", &["script"]),
     ("shell", &["script"]),
@@ -46,10 +71,33 @@ const KEYS: Keys = Keys {
         "http",
         "https",
         "tcp",
+        "udp",
+        "dns",
+        "smtp",
         "ping",
         "script",
+        "file",
+        "bfd",
         "on",
         "off",
+        "version",
+        "digest",
+        "unwanted",
+        "least_offset",
+        "most_offset",
+        "weighs",
+        "payload",
+        "reply",
+        "reply_least",
+        "reply_most",
+        "record",
+        "helo",
+        "factor",
+        "reverse",
+        "bind",
+        "bind_port",
+        "bind_interface",
+        "fwmark",
         "expect",
         "status",
         "host",
@@ -72,7 +120,7 @@ const KEYS: Keys = Keys {
         "tries",
         "jitter",
     ],
-    later: &["smtp", "dns", "ldap", "imap", "pop", "ftp", "mysql", "postgres", "grpc", "fwmark", "bind"],
+    later: &["ldap", "imap", "pop", "ftp", "mysql", "postgres", "grpc"],
     instead: &[
         ("interval", "write `every`"),
         ("path", "write `http = \"/path\"`"),
@@ -99,6 +147,7 @@ pub(crate) struct CheckPlan {
     connects_between: u32,
     port: Option<u16>,
     connect: Option<(IpAddr, Option<u16>)>,
+    origin: Option<Box<Origin>>,
     span: Span,
 }
 
@@ -116,6 +165,10 @@ enum Kind {
     Script(Script),
     On,
     Off,
+    /// One of [`probes`]; where it goes is filled in later.
+    Other(Box<Probe>),
+    /// All of these.
+    All(Vec<CheckPlan>),
 }
 
 impl CheckPlan {
@@ -123,14 +176,25 @@ impl CheckPlan {
     /// there is no TCP or no single port.
     pub(crate) fn standard(protocol: Protocol, port: u16, span: Span) -> CheckPlan {
         let kind = if protocol == Protocol::Tcp && port != 0 { Kind::Tcp } else { Kind::Ping { echoes: 1 } };
-        CheckPlan { kind, rhythm: RHYTHM, connects_between: 0, port: None, connect: None, span }
+        CheckPlan::of(kind, None, span)
+    }
+
+    fn of(kind: Kind, port: Option<u16>, span: Span) -> CheckPlan {
+        CheckPlan { kind, rhythm: RHYTHM, connects_between: 0, port, connect: None, origin: None, span }
     }
 
     /// The check of the real server at `address`; `port` is where it serves, 0 when that is every port.
-    pub(crate) fn check(&self, address: IpAddr, port: u16, out: &mut Vec<Diagnostic>) -> Option<Check> {
+    pub(crate) fn check(&self, address: IpAddr, port: u16, out: &mut Vec<Diagnostic>) -> Option<Arc<Check>> {
+        if let Kind::All(plans) = &self.kind {
+            return Check::all(plans.iter().filter_map(|plan| plan.check(address, port, out)).collect());
+        }
         let (ip, connect_port) = self.connect.map_or((address, None), |(ip, port)| (ip, port));
         let target = SocketAddr::new(ip, self.port.or(connect_port).unwrap_or(port));
-        let connects = matches!(self.kind, Kind::Http { .. } | Kind::Tcp);
+        let connects = match &self.kind {
+            Kind::Http { .. } | Kind::Tcp => true,
+            Kind::Other(probe) => probes::has_port(probe),
+            Kind::Ping { .. } | Kind::Script(_) | Kind::On | Kind::Off | Kind::All(_) => false,
+        };
         if connects && target.port() == 0 {
             let d =
                 Diagnostic::error(codes::CHECK_PORT, self.span, "the service has every port, so the check needs one");
@@ -147,9 +211,11 @@ impl CheckPlan {
             Kind::Ping { echoes } => Probe::Ping { target: ip, tries: *echoes },
             Kind::Script(script) => Probe::Script(script.clone()),
             Kind::On => Probe::AlwaysOn,
-            Kind::Off => Probe::AlwaysOff,
+            Kind::Off | Kind::All(_) => Probe::AlwaysOff,
+            Kind::Other(probe) => probes::at(probe, target),
         };
-        Some(Check { probe, connects_between: self.connects_between, rhythm: self.rhythm })
+        let (connects_between, rhythm, origin) = (self.connects_between, self.rhythm, self.origin.clone());
+        Some(Arc::new(Check { probe, connects_between, rhythm, origin }))
     }
 }
 
@@ -163,11 +229,37 @@ pub(crate) fn read(
     match value.value {
         DeValue::String(text) => short(&Spanned::new(text.as_ref(), value.span), out),
         DeValue::Table(_) => long(&table.inner(value)?, resolver, out),
+        DeValue::Array(_) => several(table, value, resolver, out),
         other => {
-            wrong_type(value.span, "a check, a string or a table,", other, out);
+            wrong_type(value.span, "a check, a string, a table or an array of them,", other, out);
             None
         }
     }
+}
+
+/// Checks that must all be good.
+fn several(
+    table: &Table<'_>,
+    value: Value<'_>,
+    resolver: &Resolver<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> Option<CheckPlan> {
+    const MOST: usize = 100;
+    let items = table.items(value, out)?;
+    if items.is_empty() || items.len() > MOST {
+        let message = format!("{} checks of one real server", items.len());
+        out.push(Diagnostic::error(codes::VALUE, value.span, message).help(format!("write from 1 to {MOST}")));
+        return None;
+    }
+    let mut plans = Vec::with_capacity(items.len());
+    for item in items {
+        if let DeValue::Array(_) = item.value {
+            out.push(Diagnostic::error(codes::VALUE, item.span, "an array of checks within another"));
+            return None;
+        }
+        plans.push(read(table, item, resolver, out)?);
+    }
+    Some(CheckPlan::of(Kind::All(plans), None, value.span))
 }
 
 /// `http:/path`, `https:/path`, `tcp`, `tcp:8080`, `ping`, `on`, `off`, `script:/path`.
@@ -199,6 +291,7 @@ fn short(text: &Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<CheckPlan> {
             arguments: Vec::new(),
             environment: Vec::new(),
             shell: false,
+            weighs: false,
         }),
         _ => {
             let message = format!("`{}` is no check", shown(text.value));
@@ -207,7 +300,7 @@ fn short(text: &Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<CheckPlan> {
             return None;
         }
     };
-    Some(CheckPlan { kind, rhythm: RHYTHM, connects_between: 0, port, connect: None, span: text.span })
+    Some(CheckPlan::of(kind, port, text.span))
 }
 
 fn http_kind(tls: bool, path: &str) -> Kind {
@@ -223,6 +316,7 @@ fn http_kind(tls: bool, path: &str) -> Kind {
         body: Body::Any,
         redirects: REDIRECTS,
         size_cap: SIZE_CAP,
+        rules: HttpRules::default(),
     };
     Kind::Http { http: Box::new(http), host: None }
 }
@@ -256,6 +350,7 @@ fn long(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -
         connects_between: table.integer("connects_between", 0..=u32::MAX, out).map_or(0, |n| n.value),
         port: table.integer("port", 1..=65535, out).and_then(|n| u16::try_from(n.value).ok()),
         connect: connect(table, resolver, out),
+        origin: probes::origin(table, out),
         span: table.span,
     })
 }
@@ -264,6 +359,7 @@ fn kind(word: &str, table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Di
     match word {
         "http" | "https" => http(word, table, resolver, out),
         "script" => script(table, out).map(Kind::Script),
+        "udp" | "dns" | "smtp" | "file" | "bfd" => Some(Kind::Other(Box::new(probes::read(word, table, out)?))),
         _ => {
             let yes = table.boolean(word, out)?;
             if !yes.value {
@@ -331,6 +427,7 @@ fn http(word: &str, table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Di
             out.push(Diagnostic::error(codes::MISSING_KEY, verify.span, message).help("write `sni` or `host`"));
         }
     }
+    http.rules = probes::rules(table, &http, out);
     Some(Kind::Http { http, host: host.map(|host| host.value.to_owned()) })
 }
 
@@ -418,7 +515,8 @@ fn script(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Script> {
         }
     }
     let shell = table.boolean("shell", out).is_some_and(|yes| yes.value);
-    Some(Script { program: PathBuf::from(program), arguments: texts.collect(), environment, shell })
+    let weighs = table.boolean("weighs", out).is_some_and(|yes| yes.value);
+    Some(Script { program: PathBuf::from(program), arguments: texts.collect(), environment, shell, weighs })
 }
 
 fn rhythm(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Rhythm {

@@ -4,8 +4,8 @@
 use super::reader::{Keys, Table, quoted, string_of};
 use crate::{codes, host::shown, nearest::nearest};
 use evenkeel_model::{
-    Behaviour, ExpireGone, Family, Forwarding, GueChecksum, HashFlags, Persistence, PersistenceEngine, Scheduler,
-    Thresholds, Tunnel,
+    Behaviour, ExpireGone, Family, Forwarding, GueChecksum, HashFlags, Persistence, PersistenceEngine, Quorum,
+    Scheduler, Thresholds, Tunnel,
 };
 use evenkeel_source::{Diagnostic, Spanned};
 use std::time::Duration;
@@ -282,4 +282,26 @@ pub(crate) fn thresholds(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Thresh
         }
         Some(_) | None => thresholds,
     }
+}
+
+/// `quorum = 7`, or `quorum = { weight = 7, hysteresis = 2, begins_lost = true }`.
+pub(super) fn quorum(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Quorum {
+    const KEYS: Keys =
+        Keys { of: "a quorum", known: &["weight", "hysteresis", "begins_lost"], later: &[], instead: &[] };
+    let standard = Quorum::default();
+    let Some(value) = table.get("quorum") else { return standard };
+    if let DeValue::Integer(_) = value.value {
+        let weight = table.integer("quorum", 1..=u32::MAX, out).map_or(1, |weight| weight.value);
+        return Quorum { weight, ..standard };
+    }
+    let Some(inner) = table.table("quorum", out) else { return standard };
+    inner.only(&KEYS, out);
+    let weight = inner.integer("weight", 1..=u32::MAX, out).map_or(1, |weight| weight.value);
+    let hysteresis = inner.integer("hysteresis", 0..=u32::MAX, out);
+    if let Some(hysteresis) = hysteresis.filter(|hysteresis| hysteresis.value >= weight) {
+        let message = format!("hysteresis {} with a quorum of {weight}", hysteresis.value);
+        out.push(Diagnostic::error(codes::QUORUM, hysteresis.span, message).help("it is less than the quorum"));
+    }
+    let begins_lost = inner.boolean("begins_lost", out).is_some_and(|yes| yes.value);
+    Quorum { weight, hysteresis: hysteresis.map_or(0, |hysteresis| hysteresis.value), begins_lost }
 }

@@ -5,6 +5,7 @@ mod bfd;
 pub(crate) mod check;
 mod method;
 mod notify;
+pub(crate) mod probes;
 mod reader;
 mod routing;
 mod service;

@@ -22,7 +22,6 @@ use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
     path::PathBuf,
-    sync::Arc,
 };
 use toml::de::DeValue;
 
@@ -33,11 +32,11 @@ macro_rules! keys {
             of: $of,
             known: &[
                 $own, $another, "forward", "tunnel", "schedule", "schedule_flags", "real_servers", "fallback",
-                "fallback_command", "on_fail", "start", "check", "allow", "deny", "persist", "one_packet", "ftp", "limit",
+                "fallback_command", "on_fail", "quorum", "suspend", "start", "check", "allow", "deny", "persist", "one_packet", "ftp", "limit",
                 "expire_gone", "expire_quiescent_template", "reuse", "sloppy", "clean_stop", "monitor_file", "alert",
                 "notify",
             ],
-            later: &["gateway", "quorum", "mss", "group"],
+            later: &["gateway", "mss", "group"],
             instead: &[
                 $($instead,)*
                 ("persistence", "write `persist`"),
@@ -65,12 +64,16 @@ const MARK_KEYS: Keys = keys!("a service by mark", "match", "name", [
 
 const REAL_SERVER: Keys = Keys {
     of: "a real server",
-    known: &["name", "addr", "weight", "check", "forward", "tunnel", "limit", "aliases", "notify"],
+    known: &["name", "addr", "weight", "check", "forward", "tunnel", "limit", "aliases", "on_fail", "notify"],
     later: &["slow_start"],
     instead: &[("address", "write `addr`"), ("port", "write it into `addr`")],
 };
 
-const FALLBACK: Keys = Keys { of: "a fallback", known: &["addr", "forward", "tunnel"], later: &[], instead: &[] };
+const FALLBACK: Keys =
+    Keys { of: "a fallback", known: &["addr", "forward", "tunnel", "quiesce"], later: &[], instead: &[] };
+
+/// The words of `on_fail`.
+const ON_FAIL: &[(&str, OnFail)] = &[("quiesce", OnFail::Quiesce), ("remove", OnFail::Remove)];
 
 /// What all real servers of a service share.
 struct Shared<'a> {
@@ -201,7 +204,13 @@ fn body(
     }
     let fallback = fallback(table, &shared, family, listen.is_some(), out);
     let fallback_command = fallback_command(table, out);
-    let on_fail = table.word("on_fail", &[("quiesce", OnFail::Quiesce), ("remove", OnFail::Remove)], out);
+    let on_fail = table.word("on_fail", ON_FAIL, out);
+    let quorum = super::method::quorum(table, out);
+    let suspend = table.boolean("suspend", out);
+    if let Some(suspend) = suspend.filter(|yes| yes.value && key.mark().is_some()) {
+        let d = Diagnostic::error(codes::CONFLICTING_KEYS, suspend.span, "a service by mark has no address to go by");
+        out.push(d.help("leave `suspend` out"));
+    }
     let start = table.word("start", &[("down", StartState::Down), ("up", StartState::Up)], out);
     let sources = Sources { allow: prefixes(table, "allow", out), deny: prefixes(table, "deny", out) };
     let clean_stop = table.boolean("clean_stop", out);
@@ -237,6 +246,8 @@ fn body(
             fallback,
             fallback_command,
             on_fail: on_fail.map_or(OnFail::Quiesce, |o| o.value),
+            quorum,
+            suspend: suspend.is_some_and(|yes| yes.value),
             start: start.map_or(StartState::Down, |s| s.value),
             sources,
             persistence,
@@ -360,6 +371,7 @@ fn real_server(
     let own_forward = inner.and_then(|t| forward(&t, out));
     let thresholds = inner.map(|t| thresholds(&t, out)).unwrap_or_default();
     let own_check = inner.and_then(|t| t.get("check").map(|value| check::read(&t, value, shared.resolver, out)));
+    let on_fail = inner.and_then(|t| t.word("on_fail", ON_FAIL, out)).map(|word| word.value);
     let more_names = inner.and_then(|t| t.strings("aliases", out));
     let told = notify::server(inner.as_ref(), shared.mails, out);
     let family = reachable(family, own_forward.or(shared.forward));
@@ -392,7 +404,8 @@ fn real_server(
         forwarding,
         weight: weight.and_then(|w| Weight::new(w.value)).unwrap_or(Weight::ONE),
         thresholds,
-        check: Arc::new(check),
+        on_fail,
+        check,
     };
     Some((real, told, item.span))
 }
@@ -457,7 +470,8 @@ fn fallback(
     if let Some(port) = port.filter(|_| complete) {
         report_port(codes::PORT_REWRITE, port, key.port(), forwarding, text.span, out);
     }
-    Some(Fallback { address: SocketAddr::new(address, served_port(key, port, forwarding)), forwarding })
+    let quiesce = inner.and_then(|t| t.boolean("quiesce", out)).is_some_and(|yes| yes.value);
+    Some(Fallback { address: SocketAddr::new(address, served_port(key, port, forwarding)), forwarding, quiesce })
 }
 
 /// A program, or an array of a program and its arguments.

@@ -1,22 +1,17 @@
 //! A cluster as TOML that reads as the same cluster.
 
-use super::{
-    check::RHYTHM,
-    notify,
-    reader::quoted,
-    units::{duration_text, size_text},
-};
+mod check;
+
+use super::{notify, reader::quoted, units::duration_text};
 use crate::{
-    address::{forwarding, host_header, method, served_port, server_name, service_name, socket_text},
-    ldirectord::{
-        check::{REDIRECTS, SIZE_CAP},
-        words::ALERT_STATES,
-    },
+    address::{forwarding, host_header, method, served_port, service_name, socket_text},
+    ldirectord::words::ALERT_STATES,
 };
+use check::check;
 use evenkeel_model::{
-    Alerts, Behaviour, Body, Check, Cluster, ExpireGone, Fallback, Family, Forwarding, GueChecksum, HashFlags, Http,
-    HttpMethod, Match, OnFail, Persistence, PersistenceEngine, Prefix, Probe, Protocol, RealServer, Rhythm, Service,
-    ServiceKey, Settings, StartState, Thresholds, Timeouts, Tunnel, Weight,
+    Alerts, Behaviour, Cluster, ExpireGone, Fallback, Family, Forwarding, GueChecksum, HashFlags, Match, OnFail,
+    Persistence, PersistenceEngine, Prefix, Protocol, Quorum, RealServer, Service, ServiceKey, Settings, StartState,
+    Thresholds, Timeouts, Tunnel, Weight,
     notify::{ServerNotify, ServiceNotify},
 };
 use std::{fmt::Write, net::SocketAddr, path::Path, time::Duration};
@@ -181,7 +176,13 @@ fn service(service: &Service, alerts_are_shared: bool, told: &Told<'_>, text: &m
         let program = command.program.to_string_lossy().into_owned();
         line(text, "fallback_command", &list(std::iter::once(&program).chain(&command.arguments)));
     }
-    line(text, "on_fail", if service.on_fail == OnFail::Quiesce { "\"quiesce\"" } else { "\"remove\"" });
+    line(text, "on_fail", &on_fail(service.on_fail));
+    if service.quorum != Quorum::default() {
+        line(text, "quorum", &quorum(service.quorum));
+    }
+    if service.suspend {
+        line(text, "suspend", "true");
+    }
     if service.start == StartState::Up {
         line(text, "start", "\"up\"");
     }
@@ -359,6 +360,7 @@ fn real_server(
             keys.push(("limit", inline(&[("upper", upper.to_string()), ("lower", lower.to_string())])));
         }
     }
+    keys.extend(real.on_fail.map(|word| ("on_fail", on_fail(word))));
     if !real.aliases.is_empty() {
         keys.push(("aliases", list(&real.aliases)));
     }
@@ -378,116 +380,39 @@ fn address(address: SocketAddr, key: ServiceKey, forwarding: Forwarding) -> Stri
     }
 }
 
+fn on_fail(on_fail: OnFail) -> String {
+    quoted(match on_fail {
+        OnFail::Quiesce => "quiesce",
+        OnFail::Remove => "remove",
+    })
+}
+
+fn quorum(quorum: Quorum) -> String {
+    let Quorum { weight, hysteresis, begins_lost } = quorum;
+    if hysteresis == 0 && !begins_lost {
+        return weight.to_string();
+    }
+    let mut keys = vec![("weight", weight.to_string())];
+    if hysteresis != 0 {
+        keys.push(("hysteresis", hysteresis.to_string()));
+    }
+    if begins_lost {
+        keys.push(("begins_lost", "true".to_owned()));
+    }
+    inline(&keys)
+}
+
 fn fallback(fallback: &Fallback, key: ServiceKey, shared: Forwarding) -> String {
     let address = match fallback.address.port() {
         0 => quoted(&fallback.address.ip().to_string()),
         _ => quoted(&fallback.address.to_string()),
     };
-    if fallback.forwarding == method(forwarding(fallback.address.ip(), key.address()), Some(shared)) {
-        return address;
+    let mut keys = vec![("addr", address.clone())];
+    if fallback.forwarding != method(forwarding(fallback.address.ip(), key.address()), Some(shared)) {
+        keys.extend(forward(fallback.forwarding));
     }
-    let mut keys = vec![("addr", address)];
-    keys.extend(forward(fallback.forwarding));
-    inline(&keys)
-}
-
-/// A check as seen from its real server, so that equal ones read the same.
-fn check(check: &Check, real: SocketAddr) -> String {
-    let mut keys = Vec::new();
-    match &check.probe {
-        Probe::AlwaysOn => keys.push(("on", "true".to_owned())),
-        Probe::AlwaysOff => keys.push(("off", "true".to_owned())),
-        Probe::Tcp { target: to } => {
-            keys.push(("tcp", "true".to_owned()));
-            target(*to, real, &mut keys);
-        }
-        Probe::Ping { target, tries } => {
-            keys.push(("ping", "true".to_owned()));
-            if *target != real.ip() {
-                keys.push(("connect", quoted(&target.to_string())));
-            }
-            if *tries != 1 {
-                keys.push(("echoes", tries.to_string()));
-            }
-        }
-        Probe::Http(probe) => http(probe, real, &mut keys),
-        Probe::Script(script) => {
-            let program = script.program.to_string_lossy().into_owned();
-            keys.push(("script", list(std::iter::once(&program).chain(&script.arguments))));
-            if !script.environment.is_empty() {
-                let names: Vec<(String, String)> =
-                    script.environment.iter().map(|(name, value)| (table_name(name), quoted(value))).collect();
-                let pairs: Vec<(&str, String)> = names.iter().map(|(n, v)| (n.as_str(), v.clone())).collect();
-                keys.push(("env", inline(&pairs)));
-            }
-            if script.shell {
-                keys.push(("shell", "true".to_owned()));
-            }
-        }
+    if fallback.quiesce {
+        keys.push(("quiesce", "true".to_owned()));
     }
-    if check.connects_between != 0 {
-        keys.push(("connects_between", check.connects_between.to_string()));
-    }
-    rhythm(&check.rhythm, &mut keys);
-    inline(&keys)
-}
-
-/// `port` and `connect`, as far as they differ from the real server.
-fn target(to: SocketAddr, real: SocketAddr, keys: &mut Vec<(&'static str, String)>) {
-    if to.ip() != real.ip() {
-        keys.push(("connect", quoted(&to.to_string())));
-    } else if to.port() != real.port() {
-        keys.push(("port", to.port().to_string()));
-    }
-}
-
-fn http(http: &Http, real: SocketAddr, keys: &mut Vec<(&'static str, String)>) {
-    let word = if http.tls { "https" } else { "http" };
-    keys.push((word, quoted(&http.path)));
-    if let Body::PerlRegex(pattern) = &http.body {
-        keys.push(("expect", quoted(pattern)));
-    }
-    let ranges = &http.status.0;
-    if *ranges != [(200, 299)] {
-        let texts: Vec<String> = ranges.iter().map(|(low, high)| format!("{low}-{high}")).collect();
-        keys.push(("status", list(&texts)));
-    }
-    let host_is_standard = http.host == host_header(real.ip());
-    if !host_is_standard {
-        keys.push(("host", quoted(&http.host)));
-    }
-    let standard_name = server_name(&http.host).filter(|_| http.tls && !host_is_standard);
-    if http.server_name != standard_name {
-        keys.push(("sni", quoted(http.server_name.as_deref().unwrap_or(""))));
-    }
-    if http.verify {
-        keys.push(("verify", "true".to_owned()));
-    }
-    if http.method == HttpMethod::Head {
-        keys.push(("method", "\"HEAD\"".to_owned()));
-    }
-    if http.redirects != REDIRECTS {
-        keys.push(("redirects", http.redirects.to_string()));
-    }
-    if http.size_cap != SIZE_CAP {
-        keys.push(("size_cap", quoted(&size_text(http.size_cap as u64))));
-    }
-    target(http.target, real, keys);
-}
-
-fn rhythm(rhythm: &Rhythm, keys: &mut Vec<(&'static str, String)>) {
-    keys.push(("every", quoted(&duration_text(rhythm.every))));
-    keys.push(("timeout", quoted(&duration_text(rhythm.timeout))));
-    if let Some(retry) = rhythm.retry_after {
-        keys.push(("retry_after", quoted(&duration_text(retry))));
-    }
-    if rhythm.rise != RHYTHM.rise {
-        keys.push(("rise", rhythm.rise.to_string()));
-    }
-    if rhythm.fall != RHYTHM.fall {
-        keys.push(("fall", rhythm.fall.to_string()));
-    }
-    if rhythm.jitter_percent != RHYTHM.jitter_percent {
-        keys.push(("jitter", quoted(&format!("{}%", rhythm.jitter_percent))));
-    }
+    if keys.len() == 1 { address } else { inline(&keys) }
 }

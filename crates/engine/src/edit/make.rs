@@ -83,8 +83,9 @@ fn missing_server(service: &Service, address: SocketAddr) -> Wrong {
 
 /// The sorry server answers for the service now.
 fn is_sorry(service: &Service, address: SocketAddr) -> bool {
-    matches!(service.cover, Cover::Fallback { .. })
-        && service.fallback.as_ref().is_some_and(|fallback| fallback.address == address)
+    let is_listed = matches!(service.cover, Cover::Fallback { .. })
+        || service.fallback.as_ref().is_some_and(|fallback| fallback.quiesce);
+    is_listed && service.fallback.as_ref().is_some_and(|fallback| fallback.address == address)
 }
 
 fn followed(server: &Server) -> Followed {

@@ -11,8 +11,8 @@ use evenkeel_engine::{
 use evenkeel_health::{Reason, Verdict};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::{
-    Behaviour, Body, Check, Cluster, Fallback, Forwarding, Http, HttpMethod, OnFail, Probe, Protocol, RealServer,
-    Rhythm, Scheduler, Service, ServiceKey, Sources, StartState, StatusSet, Thresholds, Weight,
+    Behaviour, Body, Check, Cluster, Fallback, Forwarding, Http, HttpMethod, HttpRules, OnFail, Probe, Protocol,
+    Quorum, RealServer, Rhythm, Scheduler, Service, ServiceKey, Sources, StartState, StatusSet, Thresholds, Weight,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -400,7 +400,7 @@ pub fn target_of(probe: &Probe) -> Option<SocketAddr> {
     match probe {
         Probe::Tcp { target } => Some(*target),
         Probe::Http(http) => Some(http.target),
-        Probe::AlwaysOn | Probe::AlwaysOff | Probe::Ping { .. } | Probe::Script(_) => None,
+        _ => None,
     }
 }
 
@@ -425,7 +425,7 @@ pub fn rhythm() -> Rhythm {
 }
 
 pub fn tcp(target: &str) -> Check {
-    Check { probe: Probe::Tcp { target: address(target) }, connects_between: 0, rhythm: rhythm() }
+    Check::new(Probe::Tcp { target: address(target) }, rhythm())
 }
 
 pub fn http(target: &str, path: &str) -> Check {
@@ -441,8 +441,9 @@ pub fn http(target: &str, path: &str) -> Check {
         body: Body::PerlRegex("ok".into()),
         redirects: 0,
         size_cap: 65536,
+        rules: HttpRules::default(),
     });
-    Check { probe, connects_between: 0, rhythm: rhythm() }
+    Check::new(probe, rhythm())
 }
 
 pub fn real_server(name: &str, target: &str, weight: u32) -> RealServer {
@@ -453,6 +454,7 @@ pub fn real_server(name: &str, target: &str, weight: u32) -> RealServer {
         forwarding: Forwarding::DirectRouting,
         weight: Weight::new(weight).unwrap(),
         thresholds: Thresholds::default(),
+        on_fail: None,
         check: tcp(target).into(),
     }
 }
@@ -463,9 +465,11 @@ pub fn service(name: &str, vip: &str, real_servers: Vec<RealServer>) -> Service 
         key: key(vip),
         scheduler: Scheduler::RoundRobin,
         real_servers,
-        fallback: Some(Fallback { address: address("127.0.0.1:80"), forwarding: Forwarding::Local }),
+        fallback: Some(Fallback { address: address("127.0.0.1:80"), forwarding: Forwarding::Local, quiesce: false }),
         fallback_command: None,
         on_fail: OnFail::Remove,
+        quorum: Quorum::default(),
+        suspend: false,
         start: StartState::Down,
         sources: Sources::default(),
         persistence: None,

@@ -1,6 +1,6 @@
 use super::*;
 use evenkeel_machine::Rng;
-use evenkeel_model::{Body, Http, HttpMethod, StatusSet};
+use evenkeel_model::{Body, Http, HttpMethod, HttpRules, StatusSet};
 use proptest::prelude::*;
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ fn target() -> SocketAddr {
 }
 
 fn tcp(rhythm: Rhythm) -> Check {
-    Check { probe: Probe::Tcp { target: target() }, connects_between: 0, rhythm }
+    Check::new(Probe::Tcp { target: target() }, rhythm)
 }
 
 fn http(connects_between: u32) -> Check {
@@ -31,8 +31,9 @@ fn http(connects_between: u32) -> Check {
         body: Body::Any,
         redirects: 0,
         size_cap: 1024,
+        rules: HttpRules::default(),
     };
-    Check { probe: Probe::Http(http), connects_between, rhythm: rhythm() }
+    Check { connects_between, ..Check::new(Probe::Http(http), rhythm()) }
 }
 
 fn good() -> Verdict {
@@ -300,7 +301,7 @@ fn a_plain_connect_goes_to_the_target_of_the_probe() {
 #[test]
 fn a_check_without_attempts_is_decided_at_the_start() {
     for (probe, news) in [(Probe::AlwaysOn, Output::Up), (Probe::AlwaysOff, Output::Down { why: Reason::AlwaysOff })] {
-        let mut bed = Bed::new(&Check { probe, connects_between: 3, rhythm: rhythm() });
+        let mut bed = Bed::new(&Check { connects_between: 3, ..Check::new(probe, rhythm()) });
         assert_eq!(bed.tell(Input::Start), [news]);
         assert_eq!((bed.watch.deadline(), bed.in_flight), (None, None));
         assert_eq!(bed.tell(Input::Recheck), []);

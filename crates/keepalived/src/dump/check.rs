@@ -2,8 +2,8 @@
 
 use super::{Dump, yes};
 use evenkeel_model::{
-    Check, Family, Forwarding, Http, OnFail, Probe, Protocol, RealServer, Scheduler, Service, ServiceKey, StartState,
-    Tunnel,
+    Check, Family, Forwarding, Http, OnFail, Probe, Protocol, Quorum, RealServer, Scheduler, Service, ServiceKey,
+    StartState, Tunnel, Udp, UdpReply,
 };
 use std::{
     fmt::{self, Formatter},
@@ -20,7 +20,7 @@ pub(super) fn write(f: &mut Formatter<'_>, dump: &Dump<'_>) -> fmt::Result {
     }
     for service in dump.services.iter().filter(watched) {
         for server in &service.real_servers {
-            write_check(f, dump, service, server)?;
+            server.check.parts().try_for_each(|check| write_check(f, dump, service, server, check))?;
         }
     }
     Ok(())
@@ -112,13 +112,15 @@ fn write_service(f: &mut Formatter<'_>, dump: &Dump<'_>, service: &Service) -> f
     };
     let (alpha, inhibit) = (service.start == StartState::Down, service.on_fail == OnFail::Quiesce);
     writeln!(f, "   protocol = {protocol}\n   alpha is {}\n   omega is OFF", on(alpha))?;
-    writeln!(f, "   Inhibit on failure is OFF\n   quorum = 1, hysteresis = 0\n   Using smtp notification = no")?;
+    let Quorum { weight, hysteresis, .. } = service.quorum;
+    writeln!(f, "   Inhibit on failure is OFF\n   quorum = {weight}, hysteresis = {hysteresis}")?;
+    writeln!(f, "   Using smtp notification = no")?;
     let method = first.map_or(Forwarding::Nat, |server| server.forwarding);
     writeln!(f, "   default forwarding method = {}", forwarding(method))?;
     if let Some(fallback) = &service.fallback {
         writeln!(f, "   sorry server = {}", endpoint(fallback.address, self::protocol(service.key)))?;
         writeln!(f, "     forwarding method = {}", forwarding(fallback.forwarding))?;
-        writeln!(f, "     Inhibit on failure is OFF")?;
+        writeln!(f, "     Inhibit on failure is {}", on(fallback.quiesce))?;
     }
     let alive = |server: &RealServer| (dump.alive)(service, server.address);
     let up = u8::from(service.real_servers.iter().any(alive));
@@ -134,6 +136,7 @@ fn write_service(f: &mut Formatter<'_>, dump: &Dump<'_>, service: &Service) -> f
         writeln!(f, "   connection timeout = 5.000000")?;
         writeln!(f, "   connection limit range = {} -> {}", thresholds.lower, thresholds.upper)?;
         writeln!(f, "   Delay loop = {}", seconds(server.check.rhythm.every))?;
+        let inhibit = server.on_fail.map_or(inhibit, |on_fail| on_fail == OnFail::Quiesce);
         writeln!(f, "   Inhibit on failure is {}", on(inhibit))?;
         writeln!(f, "   Using smtp notification = {}", yes(mails(server)))?;
         writeln!(f, "   initial weight = {weight}\n   effective weight = {weight}")?;
@@ -144,8 +147,14 @@ fn write_service(f: &mut Formatter<'_>, dump: &Dump<'_>, service: &Service) -> f
     Ok(())
 }
 
-fn write_check(f: &mut Formatter<'_>, dump: &Dump<'_>, service: &Service, server: &RealServer) -> fmt::Result {
-    let Check { probe, rhythm, .. } = server.check.as_ref();
+fn write_check(
+    f: &mut Formatter<'_>,
+    dump: &Dump<'_>,
+    service: &Service,
+    server: &RealServer,
+    check: &Check,
+) -> fmt::Result {
+    let Check { probe, rhythm, .. } = check;
     let protocol = protocol(service.key);
     writeln!(f, " {} -> {}", key(service.key), endpoint(server.address, protocol))?;
     let alive = (dump.alive)(service, server.address);
@@ -181,13 +190,47 @@ fn write_check(f: &mut Formatter<'_>, dump: &Dump<'_>, service: &Service, server
             writeln!(f, "   Keepalive method = MISC_CHECK\n   script = {}", super::command(&words))?;
             writeln!(f, "   timeout = {timeout}")
         }
-        Probe::AlwaysOn | Probe::AlwaysOff => writeln!(f, "   Keepalive method = none"),
+        Probe::Udp(udp) => {
+            connection(udp.target)?;
+            write_udp(f, udp)
+        }
+        Probe::Dns(dns) => {
+            connection(dns.target)?;
+            writeln!(f, "   Keepalive method = DNS_CHECK\n   Type = {}\n   Name = {}", dns.record.name(), dns.name)
+        }
+        Probe::Smtp { target, helo } => {
+            connection(*target)?;
+            writeln!(f, "   Keepalive method = SMTP_CHECK\n   helo = {helo}")
+        }
+        Probe::File(file) => {
+            writeln!(f, "   Keepalive method = FILE_CHECK")?;
+            writeln!(f, "     Tracked file = {}\n     Reloaded = No", file.path.display())
+        }
+        Probe::Bfd { name } => writeln!(f, "   Keepalive method = BFD_CHECK\n   Name = {name}"),
+        // Its parts are written one by one.
+        Probe::AlwaysOn | Probe::AlwaysOff | Probe::All(_) => writeln!(f, "   Keepalive method = none"),
     }
+}
+
+fn write_udp(f: &mut Formatter<'_>, udp: &Udp) -> fmt::Result {
+    writeln!(f, "   Keepalive method = UDP_CHECK")?;
+    match &udp.payload {
+        Some(payload) => writeln!(f, "   Payload len = {}", payload.len())?,
+        None => writeln!(f, "   Payload specified = no")?,
+    }
+    writeln!(f, "   Require reply = {}", yes(udp.reply.is_some()))?;
+    let Some(UdpReply { begins, length: (least, most) }) = &udp.reply else { return Ok(()) };
+    writeln!(f, "     Min reply length = {least}\n     Max reply length = {most}")?;
+    writeln!(f, "     Reply data len = {}", begins.len())?;
+    if begins.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "     Reply data mask = {}", yes(begins.iter().any(|(_, ignored)| *ignored != 0)))
 }
 
 fn write_http(f: &mut Formatter<'_>, http: &Http) -> fmt::Result {
     let method = if http.tls { "SSL_GET" } else { "HTTP_GET" };
-    writeln!(f, "   Keepalive method = {method}, http protocol 1.1")?;
+    writeln!(f, "   Keepalive method = {method}, http protocol {}", http.rules.version.name())?;
     writeln!(f, "   Enable SNI {}", if http.server_name.is_some() { "set" } else { "unset" })?;
     writeln!(f, "   Fast recovery unset\n   Checked url = {}", http.path)?;
     writeln!(f, "     HTTP Status Code(s)")?;

@@ -17,6 +17,7 @@ fn check() -> Http {
         body: Body::PerlRegex("ok".into()),
         redirects: 3,
         size_cap: 1000,
+        rules: evenkeel_model::HttpRules::default(),
     }
 }
 
@@ -84,14 +85,20 @@ fn no_damaged_answer_is_more_than_a_bad_answer() {
 fn a_relative_redirect_starts_from_the_path_that_was_asked() {
     let cases = [("/x", "/x"), ("x", "/a/x"), ("?q=1", "/a/b?q=1"), ("x/y:z", "/a/x/y:z"), ("", "/a/b?c")];
     for (location, path) in cases {
-        let answer = Answer { status: 302, location: Some(location.into()), length: 0, body: Vec::new() };
+        let answer = Answer { status: 302, location: Some(location.into()), length: 0, body: Vec::new(), digest: None };
         assert_eq!(redirect(&check(), "/a/b?c", &answer), Ok(path.into()), "{location}");
     }
 }
 
 #[test]
 fn a_redirect_to_the_real_servers_own_address_stays() {
-    let answer = |location: &str| Answer { status: 302, location: Some(location.into()), length: 0, body: Vec::new() };
+    let answer = |location: &str| Answer {
+        status: 302,
+        location: Some(location.into()),
+        length: 0,
+        body: Vec::new(),
+        digest: None,
+    };
     let v6 = Http { target: "[2001:db8::1]:8080".parse().unwrap(), host: "[2001:db8::1]:8080".into(), ..check() };
     assert_eq!(redirect(&v6, "/", &answer("http://[2001:db8::1]:8080/x")), Ok("/x".into()));
     assert!(redirect(&v6, "/", &answer("http://[2001:db8::2]:8080/x")).is_err());

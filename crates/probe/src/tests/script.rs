@@ -8,6 +8,7 @@ fn sh(text: &str) -> Script {
         arguments: vec!["-c".into(), text.into()],
         environment: Vec::new(),
         shell: false,
+        weighs: false,
     }
 }
 

@@ -139,8 +139,21 @@ impl Core {
     /// The host's network has changed.
     pub(crate) fn network_news(&mut self) {
         let interfaces = self.network_read();
+        self.hold();
         if interfaces || self.answers_changed() {
             self.settle(Look::Mend);
+        }
+    }
+
+    /// Tells the engine which addresses this host has, where a service goes by that and they have changed.
+    pub(crate) fn hold(&mut self) {
+        if !self.engine.goes_by_addresses() {
+            return;
+        }
+        let own = self.network.own_addresses();
+        if self.held.as_ref() != Some(&own) {
+            self.held = Some(own.clone());
+            self.tell(Input::Held(own));
         }
     }
 
@@ -154,6 +167,7 @@ impl Core {
     /// Once a second: old connections go, a full table is told, attachments that failed or were taken away are made again.
     pub(crate) fn beat(&mut self) {
         self.beats += 1;
+        self.hold();
         if self.elections.await_readiness() && (self.engine.is_checked() || self.beats >= READY) {
             self.elections.ready();
         }

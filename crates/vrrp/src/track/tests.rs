@@ -67,7 +67,13 @@ fn instance(name: &str, tracks: Vec<Track>) -> Instance {
 }
 
 fn script(name: &str, rise: u32, fall: u32, initially: Initial) -> Tracker {
-    let script = Script { program: "/bin/true".into(), arguments: Vec::new(), environment: Vec::new(), shell: false };
+    let script = Script {
+        program: "/bin/true".into(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        shell: false,
+        weighs: false,
+    };
     let rhythm = ScriptRhythm { interval: SECOND, timeout: SECOND, rise, fall, initially };
     Tracker::Script { name: name.into(), script, account: None, rhythm }
 }

@@ -3,7 +3,7 @@
 use super::{
     Argument::{self, Block, Bool, Decimal, None as Alone, Number, OneOf, Script, Server, Text, Words},
     Keyword, SECOND, Scope, Status,
-    Status::{Done, Nothing, Partly, Refused},
+    Status::{Done, Nothing, Partly},
     keywords,
 };
 
@@ -43,21 +43,19 @@ pub(super) const VIRTUAL_SERVER: &[Keyword] = keywords! {
     "warmup" WAIT, WARMUP, "seconds the first check may wait";
     "connect_timeout" TIME, Done, "seconds a check may take; 5 where nothing is said";
     "delay_loop" TIME, Done, "seconds between checks; 60 where nothing is said";
-    "inhibit_on_failure" Bool, Partly("for all real servers or none"), "weight 0 instead of removal";
-    "alpha" Bool, START, "real servers are down until a check is good";
+    "inhibit_on_failure" Bool, Done, "weight 0 instead of removal";
+    "alpha" Bool, Partly("no real server gets traffic before its first good check anyway; the quorum begins lost"),
+        "real servers are down until a check is good";
     "omega" Alone, Done, "run the scripts of what goes down at the end";
-    "quorum" Number(1, 4_294_967_295), Partly("above 1 it is refused together with a sorry server"),
-        "weight that must be up";
-    "hysteresis" Number(0, 4_294_967_295), Partly("refused together with a sorry server"),
-        "how far the quorum may be missed";
+    "quorum" Number(1, 4_294_967_295), Done, "weight that must be up";
+    "hysteresis" Number(0, 4_294_967_295), Done, "how far the quorum may be missed";
     "quorum_up" Script, Done, "program run when the quorum is reached";
     "quorum_down" Script, Done, "program run when it is lost";
     "weight" WEIGHT, Done, "weight of real servers that say none";
-    "sorry_server" Words(1, 2), Done, "who answers while no real server is up";
-    "sorry_server_inhibit" Alone, Nothing("the sorry server is not in the table while real servers are up"),
-        "weight 0 for the sorry server instead of removal";
+    "sorry_server" Words(1, 2), Done, "who answers while the quorum is lost";
+    "sorry_server_inhibit" Alone, Done, "weight 0 for the sorry server instead of removal";
     "sorry_server_lvs_method" METHOD, Done, "its forwarding method";
-    "ha_suspend" Alone, Nothing("checks go on wherever the address is"), "no checks while the address is on another node";
+    "ha_suspend" Alone, Done, "no checks while the address is on another node";
     "smtp_alert" Bool, Done, "mail when the quorum comes or goes";
     "virtualhost" Text, Done, "Host header of HTTP checks";
     "snmp_name" Text, SNMP, "name in SNMP";
@@ -69,7 +67,7 @@ pub(super) const REAL_SERVER: &[Keyword] = keywords! {
     "lvs_method" METHOD, Done, "its forwarding method";
     "uthreshold" Number(0, 4_294_967_295), Done, "connections with which it takes no more";
     "lthreshold" Number(0, 4_294_967_295), Done, "connections below which it takes some again";
-    "inhibit_on_failure" Bool, Partly("for all real servers of a virtual server or none"), "weight 0 instead of removal";
+    "inhibit_on_failure" Bool, Done, "weight 0 instead of removal";
     "notify_up" Script, Done, "program run when it comes up";
     "notify_down" Script, Done, "program run when it goes down";
     "alpha" Bool, START, "down until a check is good";
@@ -81,14 +79,14 @@ pub(super) const REAL_SERVER: &[Keyword] = keywords! {
     "smtp_alert" Bool, Done, "mail when it comes or goes";
     "virtualhost" Text, Done, "Host header of HTTP checks";
     "snmp_name" Text, SNMP, "name in SNMP";
-    "TCP_CHECK" Block(Scope::Tcp), Partly("one check for each real server"), "a TCP connection is taken";
-    "HTTP_GET" Block(Scope::Http), Partly("one check for each real server, and one url"), "an HTTP request is answered";
-    "SSL_GET" Block(Scope::SslGet), Partly("one check for each real server, and one url"), "an HTTPS request is answered";
-    "MISC_CHECK" Block(Scope::Misc), Partly("one check for each real server"), "a program ends with status 0";
-    "PING_CHECK" Block(Scope::Ping), Partly("one check for each real server"), "an ICMP echo is answered";
-    "UDP_CHECK" Block(Scope::Udp), Refused("there is no probe for it yet"), "a UDP port is not refused, or answers";
-    "DNS_CHECK" Block(Scope::Dns), Refused("there is no probe for it yet"), "a DNS question is answered";
-    "SMTP_CHECK" Block(Scope::Smtp), Refused("there is no probe for it yet"), "a mail server greets";
-    "BFD_CHECK" Block(Scope::BfdCheck), Refused("there is no BFD yet"), "a BFD session is up";
-    "FILE_CHECK" Block(Scope::FileCheck), Refused("there is no probe for it yet"), "a number in a file";
+    "TCP_CHECK" Block(Scope::Tcp), Done, "a TCP connection is taken";
+    "HTTP_GET" Block(Scope::Http), Done, "an HTTP request is answered";
+    "SSL_GET" Block(Scope::SslGet), Done, "an HTTPS request is answered";
+    "MISC_CHECK" Block(Scope::Misc), Done, "a program ends with status 0";
+    "PING_CHECK" Block(Scope::Ping), Done, "an ICMP echo is answered";
+    "UDP_CHECK" Block(Scope::Udp), Done, "a UDP port is not refused, or answers";
+    "DNS_CHECK" Block(Scope::Dns), Done, "a DNS question is answered";
+    "SMTP_CHECK" Block(Scope::Smtp), Done, "a mail server greets";
+    "BFD_CHECK" Block(Scope::BfdCheck), Done, "a BFD session is up";
+    "FILE_CHECK" Block(Scope::FileCheck), Done, "a number in a file";
 };
