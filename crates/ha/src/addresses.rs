@@ -1,6 +1,6 @@
 //! The addresses that instances hold, in the kernel: added with a lifetime, renewed, removed, announced.
 
-use crate::member::Member;
+use crate::{member::Member, routing::Routing};
 use evenkeel_model::vrrp::{Instance, Vip};
 use evenkeel_netlink::{Address, Announcer, Error, Link, Netlink};
 use evenkeel_vrrp::Place;
@@ -13,13 +13,26 @@ pub const PROTOCOL: u8 = 77;
 pub(crate) struct Addresses {
     netlink: Netlink,
     announcer: Announcer,
+    /// What goes with them.
+    pub(crate) routing: Routing,
     /// Who holds an address: an instance that ends leaves those that another one has taken.
     holders: HashMap<IpAddr, Vec<Place>>,
 }
 
 impl Addresses {
     pub(crate) fn open() -> Result<Addresses, Error> {
-        Ok(Addresses { netlink: Netlink::open()?, announcer: Announcer::open()?, holders: HashMap::new() })
+        let (netlink, announcer, routing) = (Netlink::open()?, Announcer::open()?, Routing::open()?);
+        Ok(Addresses { netlink, announcer, routing, holders: HashMap::new() })
+    }
+
+    /// Adds an address that stays.
+    pub(crate) fn put(&mut self, address: &Address) -> Result<(), Error> {
+        self.netlink.add_address(address)
+    }
+
+    /// Removes an address that stayed.
+    pub(crate) fn take_away(&mut self, address: &Address) -> Result<(), Error> {
+        self.netlink.delete_address(address)
     }
 
     /// Every address of the host, and every interface.
@@ -90,8 +103,7 @@ fn link_of<'a>(instance: &Instance, vip: &Vip, links: &'a [Link]) -> Option<&'a 
 }
 
 fn address(vip: &Vip, ifindex: u32, lifetime: Option<Duration>) -> Address {
-    let mut address = Address::new(ifindex, vip.address, vip.prefix);
-    address.label.clone_from(&vip.label);
+    let mut address = Address::of(vip, ifindex);
     address.protocol = Some(PROTOCOL);
     address.lifetime = lifetime;
     address

@@ -13,6 +13,7 @@ impl Elections {
     /// Holds elections for `wanted` from now on. An instance goes on as long as its name, interface and number stay;
     /// one that is wanted no more hands its addresses over.
     pub(crate) fn configure(&mut self, mut wanted: vrrp::Elections) {
+        self.fix(std::mem::take(&mut wanted.fixed));
         let running = || self.members.iter().enumerate().filter(|(_, member)| !member.retired);
         let by_name: HashMap<String, Place> =
             running().map(|(place, member)| (member.instance.name.clone(), place)).collect();
@@ -74,6 +75,7 @@ impl Elections {
             Some(free) => *free = member,
             None => self.members.push(member),
         }
+        self.want_routing(place);
         Some(place)
     }
 
@@ -84,6 +86,8 @@ impl Elections {
         let Some(before) = member.change(instance) else {
             return self.complain(format!("{name} would have more than 255 addresses, and stays as it was"));
         };
+        self.want_routing(place);
+        let Some(member) = self.members.get(place) else { return };
         let settings = member.settings();
         if let Some(lease) = member.holds {
             let wanted: HashSet<_> = member.instance.vips().map(|vip| (vip.address, vip.prefix)).collect();
@@ -97,6 +101,8 @@ impl Elections {
                 for e in refused {
                     self.complain(e.to_string());
                 }
+            } else if (&before.routes, &before.rules) != (&member.instance.routes, &member.instance.rules) {
+                self.out.push((place, Output::Hold { lease }));
             }
         }
         let (now, before) = (self.events.now(), self.priority(place));
@@ -126,6 +132,7 @@ impl Elections {
         let ended = self.router.instance(place).is_some_and(|instance| instance.role() == Role::Stopped);
         if ended && self.members.get(place).is_some_and(|member| member.retired) {
             self.router.remove(place);
+            self.forget_routing(place);
             self.wrong.retain(|(of, _, _), _| *of != place);
         }
     }

@@ -5,6 +5,7 @@ use crate::{
     addresses::Addresses,
     bfd::{self, Bfd},
     events::Events,
+    fixed::Fixed,
     links::Links,
     member::{self, Member},
     tracking::Watcher,
@@ -62,6 +63,7 @@ pub(crate) struct Elections {
     pub(crate) wires: Vec<Option<Wire>>,
     pub(crate) links: Links,
     pub(crate) addresses: Addresses,
+    pub(crate) fixed: Fixed,
     monitor: Monitor,
     pub(crate) events: Events,
     wake: Arc<OwnedFd>,
@@ -117,6 +119,7 @@ impl Elections {
             wires: Vec::new(),
             links: Links { links, addresses: known },
             addresses,
+            fixed: Fixed::default(),
             monitor,
             events,
             wake,
@@ -143,6 +146,13 @@ impl Elections {
         let wanted = std::mem::take(&mut self.wanted);
         self.not_before = (!wanted.startup_delay.is_zero()).then(|| self.events.now() + wanted.startup_delay);
         self.configure(wanted);
+        self.carry_out();
+        self.sweep_routing();
+        self.elect();
+        self.unfix();
+    }
+
+    fn elect(&mut self) {
         loop {
             self.carry_out();
             if self.stopping && self.is_stopped() {
@@ -275,8 +285,9 @@ impl Elections {
     fn hear_links(&mut self) {
         match self.monitor.read_events() {
             Ok(events) => {
-                let mut changed = false;
+                let (mut changed, mut lost) = (false, false);
                 for event in events {
+                    lost |= self.addresses.routing.is_hit(&event);
                     changed |= match event {
                         Event::Overrun => self.look_anew(),
                         event => self.links.take(event),
@@ -285,6 +296,10 @@ impl Elections {
                 if changed {
                     self.look_at_links();
                     self.restore_addresses();
+                    self.restore_fixed();
+                }
+                if changed || lost {
+                    self.restore_routing(lost);
                 }
             }
             Err(e) => self.complain(e.to_string()),
@@ -362,7 +377,7 @@ impl Elections {
     }
 
     pub(crate) fn carry_out(&mut self) {
-        let mut refused = Vec::new();
+        let (mut refused, mut told) = (Vec::new(), Vec::new());
         while let Some((place, output)) = self.out.pop() {
             let Some(member) = self.members.get_mut(place) else { continue };
             member.statistics.say(&output);
@@ -371,8 +386,10 @@ impl Elections {
                 Output::Hold { lease } => {
                     self.addresses.hold(place, member, &self.links.links, lease, &mut refused);
                     member.holds = Some(lease);
+                    self.addresses.routing.hold(Some(place), &mut told);
                 }
                 Output::Release => {
+                    self.addresses.routing.release(Some(place), &mut told);
                     let instance = &member.instance;
                     self.addresses.release((place, instance), instance.vips(), &self.links.links, &mut refused);
                     member.holds = None;
@@ -396,6 +413,7 @@ impl Elections {
         for e in refused {
             self.complain(e.to_string());
         }
+        self.complain_of(told);
     }
 
     /// Says what did not work; the same again only after a while.

@@ -18,9 +18,11 @@ mod bfd;
 mod configure;
 mod elections;
 mod events;
+mod fixed;
 mod links;
 mod member;
 mod report;
+mod routing;
 mod tally;
 mod tracking;
 
@@ -38,6 +40,7 @@ use std::{
 };
 
 pub use addresses::PROTOCOL;
+pub use fixed::FIXED_PROTOCOL;
 pub use report::{Report, Socket};
 
 /// Commands that may wait for the thread.

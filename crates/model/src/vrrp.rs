@@ -407,6 +407,16 @@ impl Instance {
         self.addresses.iter().chain(&self.excluded)
     }
 
+    /// The interfaces, besides its own, that it cannot do without: those of tracked addresses, routes and rules. Each
+    /// may be there several times. A route with several next hops can do without one of them.
+    pub fn needed_interfaces(&self) -> impl Iterator<Item = &String> {
+        let addresses = self.vips().filter(|vip| !vip.options.untracked).filter_map(|vip| vip.interface.as_ref());
+        let routes = self.routes.iter().filter(|route| route.tracked && route.hops.len() == 1);
+        let rules = self.rules.iter().filter(|rule| rule.tracked);
+        let all = addresses.chain(routes.flat_map(Route::interfaces)).chain(rules.flat_map(Rule::interfaces));
+        all.filter(|name| **name != self.interface)
+    }
+
     /// Where an address of it is put.
     pub fn interface_of<'a>(&'a self, vip: &'a Vip) -> &'a String {
         vip.interface.as_ref().unwrap_or(&self.interface)

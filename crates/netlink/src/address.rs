@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_model::vrrp::{Vip, VipOptions};
+
 use crate::{
     error::Error,
     message::{Message, Request, address, attributes, family, text, u8_at, u32_at},
@@ -73,6 +75,25 @@ impl Address {
             preferred: None,
             peer: None,
             flags: 0,
+        }
+    }
+
+    /// `vip` as it was written, on this interface.
+    pub fn of(vip: &Vip, ifindex: u32) -> Address {
+        let VipOptions { scope, broadcast, peer, preferred, .. } = vip.options;
+        let flag = |yes: bool, flag: u32| if yes { flag } else { 0 };
+        Address {
+            label: vip.label.clone(),
+            scope: scope.unwrap_or_default(),
+            broadcast,
+            peer,
+            preferred: preferred.map(|seconds| Duration::from_secs(seconds.into())),
+            nodad: vip.address.is_ipv6() && !vip.options.detect_duplicates,
+            flags: flag(vip.options.home, libc::IFA_F_HOMEADDRESS)
+                | flag(vip.options.temporary, libc::IFA_F_MANAGETEMPADDR)
+                | flag(vip.options.no_prefix_route, libc::IFA_F_NOPREFIXROUTE)
+                | flag(vip.options.join, libc::IFA_F_MCAUTOJOIN),
+            ..Address::new(ifindex, vip.address, vip.prefix)
         }
     }
 

@@ -202,6 +202,15 @@ impl Tracking {
             for track in instance.needs_interface.then_some(&own).into_iter().chain(&instance.tracks).chain(shared) {
                 self.follow(place, track);
             }
+            let mut followed: Vec<&str> = Vec::new();
+            for name in instance.needed_interfaces() {
+                // A weight that is written wins.
+                let target = Target::Interface(name.clone());
+                if !followed.contains(&name.as_str()) && instance.tracks.iter().all(|track| track.target != target) {
+                    self.follow(place, &Track { target, weight: 0, reverse: false });
+                    followed.push(name);
+                }
+            }
         }
         for at in 0..self.things.len() {
             self.inherit(at, &before);

@@ -15,7 +15,7 @@ pub(crate) fn report(nodes: &[Node], out: &mut Vec<Diagnostic>) -> Vec<Diagnosti
     let mut unserved = Vec::new();
     for (later, places) in &seen.later {
         let Some(d) = places.tell(*later) else { continue };
-        if matches!(later, Later::Vrrp | Later::Static) {
+        if *later == Later::Vrrp {
             unserved.push(d.clone());
         }
         out.push(d);
@@ -52,7 +52,7 @@ impl Seen {
                     let code = refusal(*argument, name);
                     out.push(Diagnostic::error(code, node.span, format!("`{name}`: {why}")));
                 }
-                Status::Later(Later::Vrrp | Later::Static) if !within && !argument.opens() => {
+                Status::Later(Later::Vrrp) if !within && !argument.opens() => {
                     // Settings of VRRP without VRRP ask for nothing.
                     if self.elects && self.told.insert(name) {
                         let message = format!("`{name}`: {}", Later::Vrrp.words());
@@ -89,7 +89,6 @@ impl Places {
         let (span, what) = self.first.as_ref()?;
         let code = match later {
             Later::Vrrp => codes::VRRP,
-            Later::Static => codes::STATIC,
             Later::Sync => codes::LATER,
         };
         let mut d = Diagnostic::warning(code, *span, format!("{what}: {}", later.words()));
@@ -99,7 +98,7 @@ impl Places {
             d = d.note(format!("there are {}", counts.join(", ")));
         }
         match later {
-            Later::Vrrp | Later::Static => {
+            Later::Vrrp => {
                 d = d
                     .note("it is checked as far as it goes; `evenkeel run` refuses the file")
                     .help("`evenkeel run --no-vrrp` serves its virtual servers alone, as `keepalived -C` does")

@@ -87,12 +87,21 @@ impl Kind {
 /// The names of this host, each file read once, when it is first needed.
 pub(crate) struct Names<'a> {
     host: &'a Host<'a>,
+    directories: [String; 2],
     known: RefCell<HashMap<Kind, HashMap<String, u32>>>,
 }
 
 impl<'a> Names<'a> {
     pub(crate) fn new(host: &'a Host<'a>) -> Names<'a> {
-        Names { host, known: RefCell::default() }
+        Names { host, directories: DIRECTORIES.map(str::to_owned), known: RefCell::default() }
+    }
+
+    /// Looks for names in other directories: the operator's, and the distribution's.
+    pub(crate) fn within(mut self, directories: [Option<String>; 2]) -> Names<'a> {
+        for (own, written) in self.directories.iter_mut().zip(directories) {
+            *own = written.unwrap_or_else(|| std::mem::take(own));
+        }
+        self
     }
 
     /// What a number or name stands for.
@@ -115,7 +124,7 @@ impl<'a> Names<'a> {
                 }
             }
         };
-        for directory in DIRECTORIES {
+        for directory in &self.directories {
             let directory = Path::new(directory);
             take(&directory.join(kind.file()));
             let more = directory.join(format!("{}.d", kind.file()));

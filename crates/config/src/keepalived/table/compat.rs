@@ -46,7 +46,7 @@ pub fn keepalived_markdown() -> String {
     let addresses: Vec<&str> = ADDRESS_WORDS.iter().map(|(name, _)| *name).collect();
     for (list, words) in [("Addresses", addresses.as_slice()), ("Routes", ROUTE_WORDS), ("Routing rules", RULE_WORDS)] {
         let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-        text += &format!("{list} (later: read and checked): {}.\n\n", words.join(" "));
+        text += &format!("{list}: {}.\n\n", words.join(" "));
     }
     text + include_str!("../compat_notes.md")
 }

@@ -38,7 +38,7 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
     "lvs_flush_on_stop" Words(0, 1), TABLE, "empty the table at the end";
     "lvs_flush_onstop" Words(0, 1), TABLE, "old spelling of lvs_flush_on_stop";
     "lvs_sync_daemon" Words(1, 12), Wait(Later::Sync), "share connections with the other node";
-    "default_interface" Interface, Wait(Later::Static), "interface of static addresses";
+    "default_interface" Interface, Done, "interface of static addresses";
     "startup_script" Script, Done, "program run before all else";
     "startup_script_timeout" Number(1, 1000), Done, "seconds it may take";
     "shutdown_script" Script, Done, "program run after all else";
@@ -74,8 +74,8 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
     "json_dump_file" Text, FILES, "where signals dump JSON";
     "data_use_instance" Bool, FILES, "name of the instance in names of dumps";
     "json_version" Number(1, 2), FILES, "form of the JSON dump";
-    "iproute_usr_dir" Text, Wait(Later::Static), "where names of tables are";
-    "iproute_etc_dir" Text, Wait(Later::Static), "where names of tables are";
+    "iproute_usr_dir" Text, Done, "where names of tables are";
+    "iproute_etc_dir" Text, Done, "where names of tables are";
 };
 
 pub(super) const VRRP_WORDS: &[Keyword] = keywords! {

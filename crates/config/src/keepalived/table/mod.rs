@@ -142,8 +142,6 @@ pub(crate) enum Status {
 pub(crate) enum Later {
     /// VRRP and all it needs.
     Vrrp,
-    /// Addresses, routes and rules that are added to the host.
-    Static,
     /// Connections that both nodes know.
     Sync,
 }
@@ -152,7 +150,6 @@ impl Later {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Later::Vrrp => "this part of VRRP is not carried out yet",
-            Later::Static => "static addresses, routes and rules are not set yet",
             Later::Sync => "connections are not shared between nodes yet",
         }
     }

@@ -16,7 +16,7 @@ pub(super) const TOP: &[Keyword] = keywords! {
     "virtual_server_group" NamedList(List::Servers), Done, "addresses, ranges and marks with the same real servers";
     "SSL" Block(Scope::Ssl), Partly("certificates of its own are not shown to real servers yet"),
         "what SSL_GET shows to real servers";
-    "vrrp_instance" Named(Scope::Instance), Partly("tracking, notifications, VMACs, routes and rules are not carried out yet"),
+    "vrrp_instance" Named(Scope::Instance), Partly("tracking, notifications and VMACs are not carried out yet"),
          "a virtual router: addresses that move between nodes";
     "vrrp_sync_group" Named(Scope::SyncGroup), Partly("tracking and notifications are not carried out yet"),
          "instances that change state together";
@@ -27,9 +27,9 @@ pub(super) const TOP: &[Keyword] = keywords! {
     "bfd_instance" Named(Scope::Bfd), Done, "a BFD session with a neighbour";
     "garp_group" Block(Scope::GarpGroup), VRRP, "pauses between gratuitous ARP packets on some interfaces";
     "track_group" Named(Scope::TrackGroup), VRRP, "instances that track static addresses, routes and rules";
-    "static_ipaddress" In(List::Addresses), Wait(Later::Static), "addresses that stay on this node";
-    "static_routes" In(List::Routes), Wait(Later::Static), "routes that stay on this node";
-    "static_rules" In(List::Rules), Wait(Later::Static), "routing rules that stay on this node";
+    "static_ipaddress" In(List::Addresses), Done, "addresses that stay on this node";
+    "static_routes" In(List::Routes), Done, "routes that stay on this node";
+    "static_rules" In(List::Rules), Done, "routing rules that stay on this node";
     "linkbeat_interfaces" In(List::Interfaces), VRRP, "interfaces whose link is polled";
     "linkbeat_use_polling" Nothing, VRRP, "poll the link of every interface";
     "interface_up_down_delays" In(List::Interfaces), VRRP, "how long an interface must be up or down to count";

@@ -26,8 +26,8 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "virtual_ipaddress" In(List::Addresses), DONE, "addresses the master has and advertises";
     "virtual_ipaddress_excluded" In(List::Addresses), DONE, "addresses the master has and does not advertise";
     "no_virtual_ipaddress" Alone, VRRP, "it has no addresses on purpose";
-    "virtual_routes" In(List::Routes), VRRP, "routes the master has";
-    "virtual_rules" In(List::Rules), VRRP, "routing rules the master has";
+    "virtual_routes" In(List::Routes), DONE, "routes the master has";
+    "virtual_rules" In(List::Rules), DONE, "routing rules the master has";
     "authentication" Block(Scope::Authentication), DONE, "password of version 2";
     "auth_hmac" Block(Scope::Hmac), VRRP, "keyed hash behind each advertisement (keepalived 2.4)";
     "nopreempt" Alone, DONE, "does not take over from a lower master";

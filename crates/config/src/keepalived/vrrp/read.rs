@@ -14,7 +14,9 @@ use evenkeel_source::{Diagnostic, Spanned};
 /// Reads everything about VRRP and judges it as a whole.
 pub(crate) fn read(top: &[Node], host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Vrrp {
     let top = Block(top);
-    let names = Names::new(host);
+    let globals = |name: &str| top.nodes("global_defs").filter_map(|node| Block(&node.block).text(name)).last();
+    let directories = ["iproute_etc_dir", "iproute_usr_dir"].map(|name| globals(name).map(|text| text.value));
+    let names = Names::new(host).within(directories);
     let mut routing = Reader::new(&names);
     let mut vrrp = Vrrp {
         sync_groups: top.nodes("vrrp_sync_group").map(|node| sync_group(node, out)).collect(),
