@@ -30,7 +30,7 @@ fn director() -> EbpfDataplane {
     changes.extend((1..=SERVERS).map(|last| Change::AddRealServer(key, server(last), one)));
     plane.apply(&changes).expect("a table");
     for last in 1..=SERVERS {
-        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
         let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 1], destination: [2, 0, 0, 0, 0, last] };
         plane.next_hop(server(last).ip(), hop).expect("a next hop");
     }

@@ -62,7 +62,7 @@ fn director(scheduler: Scheduler) -> EbpfDataplane {
     plane.apply(&changes).expect("room");
     for last in [11, 12, 13] {
         let destination = [2, 0, 0, 0, 0, last];
-        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
         let hop = NextHop::Resolved { route, source: OWN_MAC, destination };
         plane.next_hop(v4(last), hop).expect("is taken");
         plane.next_hop(v6(last), hop).expect("is taken");

@@ -1,11 +1,11 @@
 //! Sends fragments on that came before their first one (docs/adr/0010).
 //!
-//! The XDP program rewrites them as it would have in time - by program test run, whatever the doors are - and they leave
-//! by a packet socket.
+//! The XDP program rewrites them as it would have in time - by program test run, whatever the doors are, and where XDP cannot
+//! send the program of tc does - and they leave by a packet socket.
 
 use crate::{error::Error, kernel, plane::EbpfDataplane, run::Door};
 use evenkeel_abi::{
-    DEST_RESOLVED,
+    DEST_BY_STACK, DEST_RESOLVED,
     fragment::{EARLY_FRAME, Fragment, PASSED, Trace},
 };
 use std::{
@@ -19,6 +19,7 @@ const VALUE: usize = size_of::<Trace>();
 const MOST: usize = 1024;
 const XDP_TX: u32 = 3;
 const XDP_REDIRECT: u32 = 4;
+const TC_REDIRECT: u32 = 7;
 
 /// What has become of early fragments in one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,10 +56,14 @@ impl EbpfDataplane {
                 settled.lost += self.early.release(&key).len();
                 continue;
             }
-            let Some(interface) = self.way_out(&trace) else { continue };
+            let Some((interface, door)) = self.way_out(&trace) else { continue };
             for frame in self.early.release(&key) {
-                let outcome = self.run(Door::Xdp, &frame, 1)?;
-                let goes = outcome.code == XDP_TX || outcome.code == XDP_REDIRECT;
+                let outcome = self.run(door, &frame, 1)?;
+                let goes = match door {
+                    Door::Xdp => outcome.code == XDP_TX || outcome.code == XDP_REDIRECT,
+                    // With the MAC addresses it came with it would be the kernel that writes them.
+                    Door::Tc => outcome.code == TC_REDIRECT && outcome.frame.get(..12) != frame.get(..12),
+                };
                 let sent = goes && kernel::send_frame(interface, &outcome.frame).is_ok();
                 settled.sent += usize::from(sent);
                 settled.lost += usize::from(!sent);
@@ -68,13 +73,17 @@ impl EbpfDataplane {
         Ok(settled)
     }
 
-    /// The interface that the fragments of a packet leave by; `None`: they cannot yet.
-    fn way_out(&self, trace: &Trace) -> Option<u32> {
+    /// The interface that the fragments of a packet leave by, and the door whose program readies them for it; `None`: they cannot
+    /// yet.
+    fn way_out(&self, trace: &Trace) -> Option<(u32, Door)> {
+        let by = |xdp: bool| if xdp { Door::Xdp } else { Door::Tc };
         if trace.answer != 0 {
-            return (trace.interface != 0).then_some(trace.interface);
+            let interface = trace.interface;
+            return (interface != 0).then(|| (interface, by(self.sends_by(interface))));
         }
         let dest = self.maps.dests.get(trace.dest.min(self.sizes.dests - 1));
-        (dest.flags & DEST_RESOLVED != 0).then_some(dest.interface)
+        let door = by(dest.flags & DEST_BY_STACK == 0);
+        (dest.flags & DEST_RESOLVED != 0).then_some((dest.interface, door))
     }
 
     /// What is noted of a packet's first fragment.

@@ -14,6 +14,9 @@ use std::{
     sync::atomic::{AtomicU32, fence},
 };
 
+/// What a next hop says.
+const OF_THE_WAY: u32 = abi::DEST_RESOLVED | abi::DEST_V6 | abi::DEST_OWN | abi::DEST_VLAN | abi::DEST_BY_STACK;
+
 impl EbpfDataplane {
     /// How a real server's address is reached, for all real servers that have it.
     pub(crate) fn set_next_hop(&mut self, address: IpAddr, hop: NextHop) {
@@ -53,8 +56,7 @@ impl EbpfDataplane {
             None => {
                 let old = self.maps.dests.get(dest);
                 wanted = abi::Dest {
-                    flags: wanted.flags
-                        | old.flags & (abi::DEST_RESOLVED | abi::DEST_V6 | abi::DEST_OWN | abi::DEST_VLAN),
+                    flags: wanted.flags | old.flags & OF_THE_WAY,
                     interface: old.interface,
                     destination: old.destination,
                     source: old.source,
@@ -123,7 +125,8 @@ fn lead(dest: &mut abi::Dest, route: &Route, address: IpAddr) {
     let next_hop = route.gateway.unwrap_or(address);
     dest.interface = route.interface;
     dest.mtu = route.mtu;
-    dest.vlan = route.vlan.unwrap_or(0);
+    dest.vlan = route.vlan.map_or(0, |vlan| abi::link::tag(vlan.id, vlan.is_service));
+    dest.flags |= if route.by_stack { abi::DEST_BY_STACK } else { 0 };
     dest.flags |= if dest.vlan != 0 { abi::DEST_VLAN } else { 0 };
     dest.next_hop = words(next_hop);
     dest.flags |= if next_hop.is_ipv6() { abi::DEST_V6 } else { 0 };

@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 pub(crate) const HEADER: &str = "HEADER";
 
 /// Names of all maps, and so of their pins.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 21] = [
     HEADER,
     "SETTINGS",
     "FILTER",
@@ -37,7 +37,13 @@ pub(crate) const NAMES: [&str; 20] = [
     "SCRATCH",
     "EARLY",
     "MARKS",
+    LINKS,
 ];
+
+/// Of these, those that an earlier program of the same layout had not: who adopts its tables makes them.
+pub(crate) const ADDED: [&str; 1] = [LINKS];
+
+const LINKS: &str = "LINKS";
 
 /// Elements of each array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +89,8 @@ pub(crate) struct Maps {
     pub(crate) acl: LpmTrie<MapData, [u32; 5], u32>,
     /// Keys and values as words, see `abi::mark`.
     pub(crate) marks: LpmTrie<MapData, [u32; 5], [u32; 2]>,
+    /// Keys and values as words, see `abi::link`.
+    pub(crate) links: HashMap<MapData, [u32; 2], [u32; 2]>,
     /// Notes of first fragments.
     pub(crate) fragments: HashMap<MapData, [u8; size_of::<Fragment>()], [u8; size_of::<Trace>()]>,
     /// Fragments that came before them.
@@ -126,6 +134,7 @@ impl Maps {
             flows6: array(object, "FLOWS6", sizes.buckets)?,
             acl: LpmTrie::try_from(take(object, "ACL")?).map_err(wrong)?,
             marks: LpmTrie::try_from(take(object, "MARKS")?).map_err(wrong)?,
+            links: HashMap::try_from(take(object, LINKS)?).map_err(wrong)?,
             fragments: HashMap::try_from(take(object, "FRAGMENTS")?).map_err(wrong)?,
             early: RingBuf::try_from(take(object, "EARLY")?).map_err(wrong)?,
         })

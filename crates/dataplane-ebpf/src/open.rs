@@ -6,7 +6,7 @@ use crate::{
     error::{Error, root_cause},
     kernel,
     mapped::PUBLISH,
-    maps::{HEADER, Maps, NAMES, Sizes},
+    maps::{ADDED, HEADER, Maps, NAMES, Sizes},
     plane::EbpfDataplane,
     room::{self, Weights},
     settings,
@@ -158,7 +158,9 @@ impl EbpfDataplane {
         let mut loaded = object.load()?;
         let maps = Maps::take(&mut loaded, sizes)?;
         let clock = Clock::load(&mut loaded)?;
-        Ok(EbpfDataplane::new(loaded, maps, clock, sizes, pins))
+        let mut plane = EbpfDataplane::new(loaded, maps, clock, sizes, pins);
+        plane.read_links()?;
+        Ok(plane)
     }
 }
 
@@ -221,7 +223,7 @@ fn adoptable(pins: &Path) -> Result<Option<Header>, Error> {
         return Ok(None);
     }
     let sizes = sizes_of(&header);
-    if NAMES.iter().any(|name| !pins.join(name).exists()) {
+    if NAMES.iter().any(|name| !ADDED.contains(name) && !pins.join(name).exists()) {
         // A removal has died half way.
         clear(pins)?;
         return Ok(None);

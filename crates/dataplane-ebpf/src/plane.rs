@@ -13,7 +13,8 @@ use crate::{
 use aya::Ebpf;
 use evenkeel_abi::Reason;
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Order, Service, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, Egress, NextHop, Order,
+    Service, Table,
 };
 use evenkeel_model::{Protocol, ServiceKey, Timeouts};
 use std::{
@@ -127,6 +128,10 @@ impl Dataplane for EbpfDataplane {
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()> {
         self.set_next_hop(real_server, hop);
         Ok(())
+    }
+
+    fn links(&mut self, ways: &BTreeMap<u32, Egress>) -> io::Result<()> {
+        self.write_links(ways)
     }
 
     fn connections(

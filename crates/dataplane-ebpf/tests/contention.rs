@@ -35,7 +35,7 @@ fn director(vip: IpAddr, server: impl Fn(u8) -> IpAddr) -> EbpfDataplane {
     plane.apply(&changes).unwrap();
     for last in 11..19 {
         let destination = [2, 0, 0, 0, 0, last];
-        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
         let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 1], destination };
         plane.next_hop(server(last), hop).unwrap();
     }

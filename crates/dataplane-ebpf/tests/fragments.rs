@@ -10,7 +10,7 @@ mod host;
 mod sums;
 
 use director::{drops, options};
-use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions};
+use evenkeel_dataplane::{Change, Dataplane, Egress, NextHop, RealServer, Route, ServiceOptions, Vlan};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane, Settled};
 use evenkeel_model::{Forwarding, Protocol, Scheduler, ServiceKey, Tunnel, Weight};
 use host::{own_namespace, root, run};
@@ -45,7 +45,7 @@ fn plane(v6: bool, forwarding: Forwarding, interface: u32) -> EbpfDataplane {
         let server = RealServer::new(Weight::ONE, forwarding);
         plane.apply(&[Change::AddRealServer(key, SocketAddr::new(real(v6, last), 53), server)]).unwrap();
         let own = Some(real(v6, 1));
-        let route = Route { interface, gateway: None, mtu: 1500, own_address: own, vlan: None };
+        let route = Route { interface, gateway: None, mtu: 1500, own_address: own, vlan: None, by_stack: false };
         let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination: [2, 0, 0, 0, 0, last] };
         plane.next_hop(real(v6, last), hop).unwrap();
     }
@@ -266,8 +266,15 @@ fn early_fragments_of_answers_follow_the_first_one_to_the_client() {
         run(&format!("ip neigh add {client} lladdr 02:00:00:00:00:cc dev veth0 nud permanent"));
     }
     let ears = listen("veth1");
-    for (n, (v6, door)) in (0u16..).zip([(false, Door::Xdp), (false, Door::Tc), (true, Door::Xdp), (true, Door::Tc)]) {
+    // SAFETY: a terminated string.
+    let interface = unsafe { libc::if_nametoindex(c"veth0".as_ptr()) };
+    let itself = Some(Egress { interface, vlan: None });
+    let tagged = Some(Egress { interface, vlan: Some(Vlan { id: 7, is_service: false }) });
+    let ways = [(itself, Door::Xdp), (itself, Door::Tc), (tagged, Door::Xdp), (tagged, Door::Tc), (None, Door::Tc)];
+    let ways = ways.into_iter().flat_map(|(way, door)| [(way, door, false), (way, door, true)]);
+    for (n, (way, door, v6)) in (0u16..).zip(ways) {
         let mut plane = plane(v6, Forwarding::Nat, 1);
+        plane.links(&way.map(|way| (interface, way)).into_iter().collect()).unwrap();
         let request = ethernet(&ip(client(v6), vip(v6), 17, 64, &udp(client(v6), vip(v6), (4000, 53), b"?")));
         let server = real(v6, goes_to(&mut plane, door, &request));
         let frames = cut(server, client(v6), (53, 4000), n, 1600, &[50, 100]);
@@ -280,9 +287,39 @@ fn early_fragments_of_answers_follow_the_first_one_to_the_client() {
         goes_to(&mut plane, door, &frames[0]);
         assert_eq!(plane.settle_fragments().unwrap(), Settled { sent: 2, lost: 0, waiting: 0 });
         for fragment in &frames[1..] {
-            let expected = plane.run(Door::Xdp, fragment, 1).unwrap().frame;
+            let as_in_time = if way.is_none() { Door::Tc } else { Door::Xdp };
+            let mut expected = plane.run(as_in_time, fragment, 1).unwrap().frame;
+            if way == tagged {
+                // The kernel takes it out again at the other end.
+                assert_eq!(expected.splice(12..16, []).collect::<Vec<u8>>(), [0x81, 0, 0, 7]);
+            }
             assert_eq!(expected[5], 0xcc);
-            assert_eq!(heard(&ears), expected, "IPv6 {v6} {door:?}");
+            assert_eq!(heard(&ears), expected, "IPv6 {v6} {door:?} {way:?}");
         }
     }
+}
+
+#[test]
+fn early_fragments_reach_a_real_server_that_xdp_cannot_send_to() {
+    if !root() {
+        return;
+    }
+    own_namespace();
+    // SAFETY: a terminated string.
+    let interface = unsafe { libc::if_nametoindex(c"veth0".as_ptr()) };
+    let ears = listen("veth1");
+    let mut plane = plane(false, Forwarding::DirectRouting, interface);
+    let route = Route { interface, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: true };
+    for last in REALS {
+        let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination: [2, 0, 0, 0, 0, last] };
+        plane.next_hop(real(false, last), hop).unwrap();
+    }
+    let frames = fragments(false, 4000, 1, 3000, &[150, 300]);
+    for early in &frames[1..] {
+        assert_eq!(plane.run(Door::Tc, early, 1).unwrap().code, 2);
+    }
+    assert_eq!(plane.settle_fragments().unwrap(), Settled { sent: 0, lost: 0, waiting: 1 });
+    let to = goes_to(&mut plane, Door::Tc, &frames[0]);
+    assert_eq!(plane.settle_fragments().unwrap(), Settled { sent: 2, lost: 0, waiting: 0 });
+    assert_eq!([heard(&ears)[5], heard(&ears)[5]], [to; 2]);
 }

@@ -13,6 +13,7 @@ use evenkeel_model::{
     Behaviour, ExpireGone, Forwarding, GueChecksum, Persistence, PersistenceEngine, Protocol, Scheduler, ServiceKey,
     Thresholds, Timeouts, Tunnel, Weight,
 };
+use evenkeel_netlink::Netlink;
 use host::{Pins, own_namespace, root, ways};
 use std::process::Command;
 
@@ -59,6 +60,32 @@ fn what_was_pinned_is_adopted_with_its_connections_and_counters() {
     let (mut third, opened) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
     assert_eq!((opened, third.observe().unwrap()), (Opened::Fresh, Table::default()));
     third.remove_all().unwrap();
+}
+
+#[test]
+fn tables_of_a_daemon_that_knew_no_links_get_their_map() {
+    if !root() {
+        return;
+    }
+    own_namespace();
+    let index = Netlink::open().unwrap().link("veth0").unwrap().unwrap().index;
+    let pins = Pins::new("links");
+    let (mut first, _) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    first.apply(&changes(Scheduler::RoundRobin, &[11, 12, 13])).unwrap();
+    resolve(&mut first, &[11, 12, 13]);
+    assert_eq!(goes_to(&mut first, 1, SYN), 13);
+    std::mem::forget(first);
+    let pin = pins.0.join(format!("v{}/LINKS", evenkeel_abi::LAYOUT));
+    std::fs::remove_file(&pin).unwrap();
+    let (mut second, opened) = EbpfDataplane::open(&options(Some(&pins.0))).unwrap();
+    assert_eq!(opened, Opened::Adopted);
+    assert_eq!(goes_to(&mut second, 1, ACK), 13, "the connection is known");
+    assert!(pin.exists());
+    // It is filled before anybody tells what is there.
+    let map = aya::maps::Map::HashMap(aya::maps::MapData::from_pin(&pin).unwrap());
+    let links = aya::maps::HashMap::<_, [u32; 2], [u32; 2]>::try_from(map).unwrap();
+    assert_eq!(links.get(&[index, 0], 0).unwrap(), [index, 0]);
+    second.remove_all().unwrap();
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn plane(bed: &Bed, vip: IpAddr, server: SocketAddr, mode: Mode) -> EbpfDataplan
     plane.apply(&[Change::AddService(key, options), Change::AddRealServer(key, server, nat)]).unwrap();
     // SAFETY: a terminated string.
     let interface = unsafe { libc::if_nametoindex(c"s0".as_ptr()) };
-    let route = Route { interface, gateway: None, mtu: 1500, own_address: None, vlan: None };
+    let route = Route { interface, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
     let (source, destination) = ([2, 0, 0, 0, 2, 1], [2, 0, 0, 0, 2, 2]);
     plane.next_hop(server.ip(), NextHop::Resolved { route, source, destination }).unwrap();
     let (way, _) = host::ways().find(|(_, known)| *known == mode).unwrap();

@@ -86,7 +86,8 @@ impl<'a> Director<'a> {
         self.plane.apply(&changes).unwrap();
         for Server { host, .. } in servers {
             let [high, low] = host.to_be_bytes();
-            let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+            let route =
+                Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
             let destination = [2, 0, 0, 0, high, low];
             let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination };
             self.plane.next_hop(self.recording.server(*host), hop).unwrap();

@@ -126,6 +126,7 @@ fn plane(bed: &Bed) -> EbpfDataplane {
             mtu: 1500,
             own_address: Some(own.parse().unwrap()),
             vlan: None,
+            by_stack: false,
         };
         let (source, destination) = ([2, 0, 0, 0, 2, 2], [2, 0, 0, 0, 2, 1]);
         plane.next_hop(real.parse().unwrap(), NextHop::Resolved { route, source, destination }).unwrap();

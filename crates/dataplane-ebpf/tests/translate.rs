@@ -80,7 +80,8 @@ fn director_for(connections: u32, method: Forwarding, servers: &[u16]) -> EbpfDa
     }
     plane.apply(&changes).unwrap();
     for (v6, last) in FAMILIES.into_iter().flat_map(|v6| servers.iter().map(move |last| (v6, *last))) {
-        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: Some(own(v6)), vlan: None };
+        let route =
+            Route { interface: 1, gateway: None, mtu: 1500, own_address: Some(own(v6)), vlan: None, by_stack: false };
         let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination: SERVER_MAC };
         plane.next_hop(server(v6, last), hop).unwrap();
     }

@@ -9,7 +9,7 @@ mod host;
 mod sums;
 
 use director::{drops, options};
-use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions};
+use evenkeel_dataplane::{Change, Dataplane, NextHop, RealServer, Route, ServiceOptions, Vlan};
 use evenkeel_dataplane_ebpf::{Door, EbpfDataplane};
 use evenkeel_model::{Forwarding, GueChecksum, Protocol, Scheduler, ServiceKey, Tunnel, Weight};
 use host::root;
@@ -76,7 +76,8 @@ fn plane(ways: &[Way]) -> EbpfDataplane {
 }
 
 fn lead(plane: &mut EbpfDataplane, way: &Way, own_address: Option<IpAddr>, vlan: Option<u16>) {
-    let route = Route { interface: 1, gateway: None, mtu: MTU as u32, own_address, vlan };
+    let vlan = vlan.map(|id| Vlan { id, is_service: false });
+    let route = Route { interface: 1, gateway: None, mtu: MTU as u32, own_address, vlan, by_stack: false };
     let (source, destination) = ([2, 0, 0, 0, 0, 0xee], [2, 0, 0, 0, 0, 7]);
     plane.next_hop(way.real, NextHop::Resolved { route, source, destination }).unwrap();
 }

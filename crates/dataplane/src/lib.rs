@@ -11,4 +11,6 @@ mod table;
 mod traits;
 
 pub use table::{Change, Note, Order, RealServer, Service, ServiceOptions, Table};
-pub use traits::{ApplyError, Capabilities, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Route};
+pub use traits::{
+    ApplyError, Capabilities, Connection, ConnectionFilter, Counters, Dataplane, Egress, NextHop, Route, Vlan,
+};

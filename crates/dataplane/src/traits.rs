@@ -3,6 +3,7 @@
 use crate::{Change, Order, Table};
 use evenkeel_model::{Protocol, ServiceKey, Timeouts};
 use std::{
+    collections::BTreeMap,
     error::Error,
     fmt, io,
     net::{IpAddr, SocketAddr},
@@ -48,6 +49,9 @@ pub trait Dataplane: Send {
 
     /// Tells how a real server's address is reached. Data planes that leave this to the kernel ignore it.
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()>;
+
+    /// Tells by which interfaces XDP can send, and how; by no others. Data planes that leave this to the kernel ignore it.
+    fn links(&mut self, ways: &BTreeMap<u32, Egress>) -> io::Result<()>;
 
     /// Hands `sink` the connections that `filter` means, and ends when it returns `false`. One call looks at a bounded part
     /// of the table that begins at `from` (0 at first) and returns where the next one is to go on; `None`: that was all.
@@ -135,8 +139,28 @@ pub struct Route {
     /// The director's own address towards it: the source of tunnel packets and what FullNAT makes clients into. `None`: the
     /// interface has none of the family.
     pub own_address: Option<IpAddr>,
-    /// `interface` is the lower device of a VLAN interface with this identifier, 1 to 4094.
-    pub vlan: Option<u16>,
+    /// `interface` is the lower device of a VLAN interface with this tag.
+    pub vlan: Option<Vlan>,
+    /// XDP cannot send by `interface`: only the stack and tc can (PP-26).
+    pub by_stack: bool,
+}
+
+/// A VLAN's tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Vlan {
+    /// Its identifier, 1 to 4094.
+    pub id: u16,
+    /// It is one of 802.1ad, else of 802.1Q.
+    pub is_service: bool,
+}
+
+/// How XDP leaves by an interface (PP-43).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Egress {
+    /// The interface whose driver sends.
+    pub interface: u32,
+    /// The tag it sends with.
+    pub vlan: Option<Vlan>,
 }
 
 /// Sums since the service or real server was added.

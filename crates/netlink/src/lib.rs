@@ -29,7 +29,7 @@ pub use announce::Announcer;
 pub use bfd::{BfdListener, BfdSender, BfdWay, Datagram};
 pub use discovery::NeighbourSocket;
 pub use error::Error;
-pub use link::{Link, LinkKind, VethEnd, XdpMode};
+pub use link::{Link, LinkKind, VethEnd, VlanTag, XdpMode};
 pub use mac::{MacAddress, MacAddressError};
 pub use monitor::{Event, Monitor};
 pub use neighbour::{Neighbour, NeighbourState};

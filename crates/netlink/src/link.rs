@@ -13,6 +13,7 @@ const VETH_INFO_PEER: u16 = 1;
 const IFLA_VLAN_ID: u16 = 1;
 const IFLA_VLAN_PROTOCOL: u16 = 5;
 const DOT1Q: u16 = 0x8100;
+const DOT1AD: u16 = 0x88a8;
 const IFLA_XDP_ATTACHED: u16 = 2;
 const IFLA_BR_FORWARD_DELAY: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
@@ -54,6 +55,15 @@ pub enum XdpMode {
     Several,
 }
 
+/// The tag that a VLAN's frames have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VlanTag {
+    /// Its identifier.
+    pub id: u16,
+    /// It is one of 802.1ad, else of 802.1Q.
+    pub is_service: bool,
+}
+
 /// An interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -77,8 +87,8 @@ pub struct Link {
     pub peer: Option<u32>,
     /// Whether `peer` counts in another network namespace.
     pub peer_elsewhere: bool,
-    /// The identifier of an 802.1Q VLAN.
-    pub vlan: Option<u16>,
+    /// The tag of a VLAN.
+    pub vlan: Option<VlanTag>,
     /// The bridge or bond it belongs to.
     pub master: Option<u32>,
     /// The XDP program's place, if there is one.
@@ -307,11 +317,16 @@ pub(crate) fn read_link(body: &[u8]) -> Option<Link> {
     Some(link)
 }
 
-/// The identifier, unless the VLAN has tags of another kind than 802.1Q.
-fn vlan(data: &[u8]) -> Option<u16> {
+/// The tag of a VLAN.
+fn vlan(data: &[u8]) -> Option<VlanTag> {
     let attribute = |wanted: u16| attributes(data, 0).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
     let protocol = attribute(IFLA_VLAN_PROTOCOL).and_then(|value| u16_at(value, 0)).map(u16::from_be);
-    protocol.is_none_or(|protocol| protocol == DOT1Q).then(|| u16_at(attribute(IFLA_VLAN_ID)?, 0)).flatten()
+    let is_service = match protocol {
+        None | Some(DOT1Q) => false,
+        Some(DOT1AD) => true,
+        Some(_) => return None,
+    };
+    Some(VlanTag { id: u16_at(attribute(IFLA_VLAN_ID)?, 0)?, is_service })
 }
 
 fn named_kind(word: String) -> LinkKind {

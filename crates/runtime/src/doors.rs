@@ -25,8 +25,8 @@ pub(crate) struct Numbered {
     pub index: u32,
     /// It is a network card, not an interface of software.
     pub is_card: bool,
-    /// It is a VLAN on top of another interface.
-    pub is_vlan: bool,
+    /// It is a VLAN on top of something that XDP cannot send by.
+    pub is_deaf: bool,
     /// The rest.
     pub interface: Interface,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Doors {
     failed: BTreeMap<String, String>,
     /// Attached by native XDP although they are no network cards.
     doubtful: BTreeSet<String>,
-    /// A VLAN by which clients may be reached, and the interfaces with native XDP, which cannot send by it.
+    /// A VLAN by which clients may be reached and XDP cannot send, and the interfaces with native XDP.
     deaf: Option<(String, Vec<String>)>,
 }
 
@@ -114,7 +114,7 @@ impl Doors {
         self.attached.retain(|name, index| there.get(name.as_str()) == Some(index) && is_open(name));
         let wanted = self.wanted(host, look);
         self.failed.retain(|name, _| wanted.contains(name));
-        let vlan = host.iter().find(|n| n.is_vlan && n.interface.usable && !self.answers.is_empty());
+        let vlan = host.iter().find(|n| n.is_deaf && n.interface.usable && !self.answers.is_empty());
         let vlan = vlan.map(|n| n.interface.name.clone());
         let mut events = Vec::new();
         for name in &wanted {
@@ -152,7 +152,7 @@ impl Doors {
         wanted
     }
 
-    /// `by_vlan`: answers of translated real servers may have to leave by a VLAN, which XDP cannot.
+    /// `by_vlan`: answers of translated real servers may have to leave by a VLAN that XDP cannot send by.
     fn attach(&mut self, path: &mut dyn PacketPath, name: &str, index: u32, by_vlan: bool, events: &mut Vec<Event>) {
         if self.attached.contains_key(name) {
             return;
@@ -214,7 +214,7 @@ impl Doors {
         };
         let deaf = self.deaf.iter().map(|(vlan, native)| {
             format!(
-                "native XDP on {} cannot send by {vlan}: clients that are reached there get no answers of real servers that are translated; use auto or tcx instead of xdp",
+                "native XDP on {} cannot send by {vlan}, which is no VLAN on a network card or a bond: clients that are reached there get no answers of real servers that are translated (counted as not_by_xdp); use auto or tcx instead of xdp",
                 native.join(", ")
             )
         });

@@ -6,12 +6,13 @@ use crate::{
 };
 use evenkeel_api::Attachment;
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, Order, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, Egress, NextHop, Order, Table,
 };
 use evenkeel_dataplane_ebpf::{Attach, EbpfDataplane, Opened as Found, Options, Settled};
 use evenkeel_model::{Protocol, ServiceKey, Timeouts};
 use evenkeel_os::{Bpffs, RuntimeDir, holds_pins, lasting_bpffs, remove_bpffs};
 use std::{
+    collections::BTreeMap,
     fs, io,
     net::{IpAddr, SocketAddr},
     os::fd::BorrowedFd,
@@ -143,6 +144,10 @@ impl Dataplane for EbpfPath {
 
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()> {
         self.plane.next_hop(real_server, hop)
+    }
+
+    fn links(&mut self, ways: &BTreeMap<u32, Egress>) -> io::Result<()> {
+        self.plane.links(ways)
     }
 
     fn connections(

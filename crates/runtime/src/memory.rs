@@ -4,8 +4,8 @@
 use crate::path::{Door, PacketPath};
 use evenkeel_api::Attachment;
 use evenkeel_dataplane::{
-    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Service,
-    ServiceOptions, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, Egress, NextHop, RealServer,
+    Service, ServiceOptions, Table,
 };
 use evenkeel_model::{Protocol, ServiceKey, Timeouts};
 use std::{
@@ -124,6 +124,10 @@ impl Dataplane for MemoryPath {
 
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()> {
         self.pins.state().hops.insert(real_server, hop);
+        Ok(())
+    }
+
+    fn links(&mut self, _ways: &BTreeMap<u32, Egress>) -> io::Result<()> {
         Ok(())
     }
 

@@ -13,6 +13,8 @@ use crate::{
     follows::Follows,
     interfaces::{self, Interface},
 };
+use evenkeel_dataplane::Egress;
+use evenkeel_dataplane_ebpf::ways_out;
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::{Cluster, Prefix};
 use evenkeel_netlink::{
@@ -49,6 +51,8 @@ pub(crate) struct Network {
     wanted: BTreeSet<IpAddr>,
     addresses: Vec<Address>,
     ground: Ground,
+    /// The ways out that were told last.
+    told: BTreeMap<u32, Egress>,
     hops: Hops,
     gateways: Gateways,
     claims: Claims,
@@ -84,6 +88,7 @@ impl Network {
             wanted: BTreeSet::new(),
             addresses: Vec::new(),
             ground: Ground::default(),
+            told: BTreeMap::new(),
             hops: Hops::default(),
             gateways: Gateways::default(),
             claims: Claims::default(),
@@ -261,6 +266,16 @@ impl Network {
         self.due();
     }
 
+    /// How XDP leaves by the interfaces that it can send by, if that is new since the last call.
+    pub(crate) fn ways_out(&mut self) -> Option<BTreeMap<u32, Egress>> {
+        let ways = self.ground.ways_out();
+        if *ways == self.told {
+            return None;
+        }
+        self.told.clone_from(ways);
+        Some(self.told.clone())
+    }
+
     /// The ways that are new since the last call.
     pub(crate) fn settle(&mut self) -> Vec<Hop> {
         self.hops.settle(&self.ground)
@@ -349,10 +364,11 @@ impl Network {
         for address in &self.addresses {
             addresses.entry(address.ifindex).or_default().push((address.address, address.prefix));
         }
+        let ways_out = ways_out(&links);
         let one = |link: Link| Numbered {
             index: link.index,
             is_card: link.kind == LinkKind::Physical,
-            is_vlan: link.kind == LinkKind::Vlan,
+            is_deaf: link.kind == LinkKind::Vlan && !ways_out.contains_key(&link.index),
             interface: Interface {
                 usable: link.up && !matches!(link.kind, LinkKind::Loopback | LinkKind::Dummy),
                 addresses: addresses.remove(&link.index).unwrap_or_default(),

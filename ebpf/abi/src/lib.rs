@@ -10,6 +10,7 @@ pub mod flow;
 pub mod fragment;
 pub mod hash;
 pub mod limit;
+pub mod link;
 pub mod locality;
 pub mod mark;
 mod reason;

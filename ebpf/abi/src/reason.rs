@@ -76,6 +76,8 @@ reasons! {
     NoHeadroom = 20, "no_headroom", false;
     /// PP-52: its checksum would change by what has not come.
     SctpFragment = 21, "sctp_fragment", false;
+    /// PP-26, PP-43, XDP door: the way leads out of an interface that XDP cannot send by.
+    NotByXdp = 22, "not_by_xdp", false;
 }
 
 impl Reason {

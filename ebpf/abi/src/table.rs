@@ -249,6 +249,8 @@ pub const DEST_NAT: u32 = 1 << 8;
 pub const DEST_FULLNAT: u32 = 1 << 9;
 /// [`Dest::flags`] bit: wrapped into a tunnel packet (PP-46).
 pub const DEST_TUNNEL: u32 = 1 << 10;
+/// [`Dest::flags`] bit: only the stack and tc can send by `interface` (PP-26).
+pub const DEST_BY_STACK: u32 = 1 << 11;
 /// [`Dest::flags`] bits: anything but the MAC addresses changes.
 pub const DEST_REWRITES: u32 = DEST_NAT | DEST_FULLNAT | DEST_TUNNEL;
 
@@ -284,7 +286,7 @@ pub struct Dest {
     pub service: u32,
     /// Largest IP packet of the egress interface.
     pub mtu: u32,
-    /// VLAN identifier the packet leaves `interface` with, host order; 0: none.
+    /// VLAN tag the packet leaves `interface` with, see [`crate::link::tag`]; 0: none.
     pub vlan: u16,
     /// Room to the end of the line.
     pub spare: [u16; 9],

@@ -8,7 +8,7 @@ use crate::{
     ip::{ETHERNET, FIRST, Packet, WHOLE, read, write},
     maps, pair,
     plan::{ANSWER, ANSWER_PART, Place, Plan, bounds, complete, ingress},
-    translate, tunnel,
+    translate, tunnel, vlan,
 };
 use aya_ebpf::{
     bindings::{
@@ -22,6 +22,7 @@ use core::ffi::c_void;
 use evenkeel_abi::{
     Reason,
     flow::{self, KEY4, KEY6},
+    link::{Link, Way},
     state::{self, Direction, State},
 };
 
@@ -118,6 +119,24 @@ fn try_complete<const K: usize>(plan: &mut Plan) -> Result<(), Reason> {
     if translate::is_beyond(plan, (last >> 32) as u32) { Err(Reason::SctpFragment) } else { Ok(()) }
 }
 
+/// What is known of an interface, or of what comes by it with a tag; nothing: all 0.
+#[inline(always)]
+fn link(interface: u32, tag: u32) -> Way {
+    // SAFETY: the value is copied out at once.
+    unsafe { maps::LINKS.get(Link { interface, tag }).copied().unwrap_or_default() }
+}
+
+/// The interface that routes see a packet come in by: the VLAN's, where it had a tag and there is one.
+#[inline(always)]
+fn came_by(interface: u32, tag: u32) -> u32 {
+    let tag = vlan::to_table(tag);
+    if tag == 0 {
+        return interface;
+    }
+    let vlan = link(interface, tag).interface;
+    if vlan == 0 { interface } else { vlan }
+}
+
 /// Finds out where an answer goes, and ages it; the plan then says what follows. Returns 0, or 1 plus the number of a reason.
 #[inline(never)]
 pub fn send<const K: usize, const TC: bool>(context: *mut c_void, plan: &mut Plan) -> u64 {
@@ -134,9 +153,8 @@ pub fn send<const K: usize, const TC: bool>(context: *mut c_void, plan: &mut Pla
 #[inline(always)]
 fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &mut Plan) -> Result<Verdict, Reason> {
     let (data, end) = bounds::<TC>(context);
-    let ip = data + ETHERNET + maps::bounded::<4>(plan.network);
-    // The verifier knows how far the one and the other reach by themselves.
-    if data + ETHERNET > end || ip + if K == KEY4 { 20 } else { 40 } > end {
+    let ip = data + ETHERNET;
+    if ip + if K == KEY4 { 20 } else { 40 } > end {
         return Err(Reason::Internal);
     }
     // SAFETY: all zeroes are a value of the structure.
@@ -144,7 +162,7 @@ fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &mut Pla
     route.family = if K == KEY4 { AF_INET } else { AF_INET6 };
     route.l4_protocol = plan.protocol as u8;
     (route.sport, route.dport) = (plan.ports as u16, (plan.ports >> 16) as u16);
-    route.ifindex = ingress::<TC>(context);
+    route.ifindex = came_by(ingress::<TC>(context), plan.tag);
     route.__bindgen_anon_1.tot_len = tunnel::largest::<TC>(context, plan)? as u16;
     // SAFETY: within the header just checked.
     unsafe {
@@ -173,6 +191,10 @@ fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &mut Pla
         }
         _ => return Err(Reason::NoNextHop),
     };
+    let way = link(route.ifindex, 0);
+    if !TC && way.interface == 0 {
+        return Err(Reason::NotByXdp);
+    }
     // SAFETY: the IP header was checked, and the Ethernet header comes before it.
     unsafe {
         age::<K>(ip)?;
@@ -186,9 +208,10 @@ fn try_send<const K: usize, const TC: bool>(context: *mut c_void, plan: &mut Pla
     }
     if resolved {
         if plan.part != WHOLE as u32 {
-            fragment::leaves(route.ifindex);
+            // The daemon sends what has come before as the XDP door would, where that can.
+            fragment::leaves(if way.interface == 0 { route.ifindex } else { way.interface });
         }
-        return Ok(Verdict::send(route.ifindex));
+        return Ok(if TC { Verdict::send(route.ifindex) } else { Verdict::send(way.interface).tagged(way.tag as u16) });
     }
     // The next hop stands where the destination was asked for.
     // SAFETY: the union's largest field, all of it written.

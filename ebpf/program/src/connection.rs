@@ -107,7 +107,11 @@ fn find<const K: usize>(index: u32, tag: u64, key: &[u64; K]) -> Option<Found> {
 #[inline(always)]
 pub fn lookup<const K: usize>(hash: u64, key: &[u64; K]) -> Option<Found> {
     let (tag, mask) = (flow::tag(hash), maps::flow_mask());
-    find(hash::first_bucket(hash, mask), tag, key).or_else(|| find(hash::second_bucket(hash, mask), tag, key))
+    // Not `or_else`, which is not always put in line.
+    match find(hash::first_bucket(hash, mask), tag, key) {
+        Some(found) => Some(found),
+        None => find(hash::second_bucket(hash, mask), tag, key),
+    }
 }
 
 #[inline(always)]

@@ -9,7 +9,8 @@ use crate::{
     quick, translate, tunnel,
 };
 use evenkeel_abi::{
-    DEST_FULLNAT, DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, DEST_VLAN, Dest, Reason, flow::KEY4,
+    DEST_BY_STACK, DEST_FULLNAT, DEST_LOCAL, DEST_RESOLVED, DEST_REWRITES, DEST_TUNNEL, DEST_VLAN, Dest, Reason,
+    flow::KEY4,
 };
 
 /// Where a packet goes.
@@ -74,8 +75,11 @@ pub fn finish<const K: usize, const ERROR: bool>(
     }
     // SAFETY: an element of the array.
     let interface = unsafe { (&raw const (*dest).interface).read_volatile() };
-    if flags & DEST_RESOLVED == 0 && (!frame.tc || interface == 0) {
+    if frame.tc && flags & DEST_RESOLVED == 0 && interface == 0 {
         return Err(Reason::NoNextHop);
+    }
+    if !frame.tc && flags & (DEST_RESOLVED | DEST_BY_STACK) != DEST_RESOLVED {
+        return Err(if flags & DEST_BY_STACK != 0 { Reason::NotByXdp } else { Reason::NoNextHop });
     }
     // SAFETY: the IP header of this family was checked to lie within the frame.
     unsafe { age::<K>(frame.data + ETHERNET)? };

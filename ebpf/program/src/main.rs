@@ -138,7 +138,7 @@ impl Verdict {
         Verdict::new(BACK, 0)
     }
 
-    /// The same, leaving with a VLAN tag; 0: without one.
+    /// The same, leaving with a VLAN tag as tables have it; 0: without one.
     pub const fn tagged(self, vlan: u16) -> Verdict {
         self.with(vlan)
     }
@@ -196,7 +196,7 @@ pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
     let frame = Frame { context: ctx.as_ptr(), data, end, length: (end - data) as u32, tc: false };
     let verdict = ip::packet(&frame, &mut plan::Place);
     let verdict = match verdict.kind() {
-        REWRITE => plan::carry_out::<false>(ctx.as_ptr()),
+        REWRITE => plan::carry_out::<false>(ctx.as_ptr(), tag),
         WRAP => quick::wrap(ctx.as_ptr(), verdict),
         IPIP => Verdict::of(quick::ipip(ctx.as_ptr(), verdict)),
         NAT => Verdict::of(quick::nat::<KEY4>(ctx.as_ptr(), verdict)),
@@ -206,7 +206,7 @@ pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
     match verdict.kind() {
         DONE => return verdict.value(),
         SEND => {
-            if verdict.upper() != 0 && !vlan::put(ctx.as_ptr(), verdict.upper()) {
+            if verdict.upper() != 0 && !vlan::put(ctx.as_ptr(), vlan::of_table(verdict.upper())) {
                 return drop_xdp(Reason::NoHeadroom);
             }
             if verdict.value() == ctx.ingress_ifindex() as u32 {
@@ -227,7 +227,7 @@ pub fn evenkeel_xdp(ctx: XdpContext) -> u32 {
         _ if end_in(verdict.value()) => xdp_action::XDP_PASS,
         _ => return xdp_action::XDP_DROP,
     };
-    if tag & vlan::TAKEN != 0 && !vlan::put(ctx.as_ptr(), tag as u16) {
+    if tag & vlan::TAKEN != 0 && !vlan::put(ctx.as_ptr(), tag) {
         return drop_xdp(Reason::NoHeadroom);
     }
     action
@@ -261,13 +261,13 @@ pub fn evenkeel_tc(ctx: TcContext) -> i32 {
     let frame = Frame { context: ctx.as_ptr(), data: ctx.data(), end: ctx.data_end(), length, tc: true };
     let mut verdict = ip::packet(&frame, &mut plan::Place);
     if verdict.kind() == REWRITE {
-        verdict = plan::carry_out::<true>(ctx.as_ptr());
+        verdict = plan::carry_out::<true>(ctx.as_ptr(), vlan::taken_by_kernel(ctx.skb.skb));
     }
     if verdict.kind() == SEND || verdict.kind() == RESOLVE {
         // The kernel has taken the tag out of the frame (PP-1).
         // SAFETY: a field of the context.
         let has_tag = unsafe { (*ctx.skb.skb).vlan_present } != 0;
-        if (has_tag || verdict.upper() != 0) && !vlan::change(ctx.as_ptr(), has_tag, verdict.upper()) {
+        if (has_tag || verdict.upper() != 0) && !vlan::change(ctx.as_ptr(), has_tag, vlan::of_table(verdict.upper())) {
             maps::count(Reason::NoHeadroom);
             return TC_ACT_SHOT as i32;
         }

@@ -13,7 +13,7 @@ use evenkeel_abi::{
     flow::{Bucket, KEY4, KEY6, Slot4, Slot6},
     fragment::{EARLY_BYTES, FRAGMENT_ENTRIES, Fragment, Trace},
     hash::Secret,
-    limit,
+    limit, link,
     locality::{Destination, LOCALITY_ENTRIES, Servers},
     mark, sip,
     state::{NEXT, ROWS, STATES},
@@ -102,6 +102,10 @@ pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 /// Fragments that came before their first one.
 #[btf_map]
 pub static EARLY: RingBuf<(), { EARLY_BYTES as usize }> = RingBuf::new();
+
+/// Interfaces that XDP can send by, see `abi::link`.
+#[btf_map]
+pub static LINKS: HashMap<link::Link, link::Way, { link::LINK_ENTRIES as usize }> = HashMap::new();
 
 /// Virtual addresses that packets are unwrapped for.
 #[btf_map]

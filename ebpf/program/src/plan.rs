@@ -69,8 +69,8 @@ pub struct Plan {
     pub dest: u32,
     /// IP length.
     pub bytes: u32,
-    /// Where the IP header begins: 4 behind a VLAN tag, else 0.
-    pub network: u32,
+    /// The tag it came with, see [`crate::vlan::take`]. Filled in by the door.
+    pub tag: u32,
     /// Where the transport header begins; a multiple of 4, below [`OFFSETS`].
     pub transport: u32,
     /// IANA number; 0: a fragment without a transport header.
@@ -106,7 +106,7 @@ impl Plan {
             family: if K == KEY4 { 4 } else { 6 },
             dest: 0,
             bytes: packet.bytes,
-            network: 0,
+            tag: 0,
             transport: packet.transport,
             protocol: packet.protocol as u32,
             ports: packet.ports,
@@ -163,13 +163,14 @@ pub fn ingress<const TC: bool>(context: *mut c_void) -> u32 {
     unsafe { if TC { (*context.cast::<__sk_buff>()).ifindex } else { (*context.cast::<xdp_md>()).ingress_ifindex } }
 }
 
-/// Carries a plan out; what then becomes of the packet. First what becomes of it, then the translation: no two of these functions'
+/// Carries a plan out for a packet that came with this tag; what then becomes of it. First what becomes of it, then the translation: no two of these functions'
 /// stacks lie on top of each other.
 #[inline(always)]
-pub fn carry_out<const TC: bool>(context: *mut c_void) -> Verdict {
+pub fn carry_out<const TC: bool>(context: *mut c_void, tag: u32) -> Verdict {
     let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else { return Verdict::refuse(Reason::Internal) };
     // SAFETY: this CPU's own element; only a verdict that says that there is a plan leads here.
     let plan = unsafe { &mut (*scratch).plan };
+    plan.tag = tag;
     let v4 = plan.family == 4;
     // SAFETY: a plan, which is what the functions take.
     let refused = unsafe {

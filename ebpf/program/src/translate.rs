@@ -129,7 +129,7 @@ pub fn is_beyond(plan: &Plan, old: u32) -> bool {
 #[inline(always)]
 fn rewrite<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> Option<()> {
     let (data, end) = bounds::<TC>(context);
-    let ip = data + ETHERNET + maps::bounded::<4>(plan.network);
+    let ip = data + ETHERNET;
     let length = if K == KEY4 { 20 } else { 40 };
     if ip + length > end {
         return None;
@@ -213,7 +213,7 @@ unsafe fn rename_sctp(at: usize, plan: &Plan) {
         let old: u32 = read(at + 8);
         // At the tc door 0 stands where the kernel or the device is yet to compute the checksum.
         if old != 0 && changed != 0 {
-            let length = (plan.bytes + plan.network).wrapping_sub(plan.transport);
+            let length = plan.bytes.wrapping_sub(plan.transport);
             write(at + 8, old ^ crc32c::change(changed, length));
         }
     }
@@ -224,7 +224,7 @@ unsafe fn rename_sctp(at: usize, plan: &Plan) {
 fn error<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> Option<()> {
     let (data, end) = bounds::<TC>(context);
     let base = data + ETHERNET;
-    let ip = base + maps::bounded::<4>(plan.network);
+    let ip = base;
     let icmp = base + maps::bounded::<OFFSETS>(plan.transport);
     let transport = base + maps::bounded::<OFFSETS>(plan.inner);
     let length = if K == KEY4 { 20 } else { 40 };
@@ -264,7 +264,7 @@ fn error<const K: usize, const TC: bool>(context: *mut c_void, plan: &Plan) -> O
                 _ => 0,
             };
             // Routers need not quote as much.
-            let room = (plan.inner + checksum + 2) <= plan.network + plan.bytes;
+            let room = (plan.inner + checksum + 2) <= plan.bytes;
             let at = transport + maps::bounded::<31>(checksum);
             if checksum != 0 && room && at + 2 <= end {
                 let old: u16 = read(at);

@@ -44,7 +44,7 @@ pub fn plan<const K: usize>(
         family: if K == KEY4 { 4 } else { 6 },
         dest: target.dest,
         bytes: packet.bytes,
-        network: 0,
+        tag: 0,
         transport: packet.transport,
         protocol: packet.protocol as u32,
         ports: packet.ports,

@@ -74,7 +74,7 @@ impl Method {
         plane.apply(&changes).expect("room");
         for last in 1..=SERVERS {
             let own_address = Some(IpAddr::from(OWN)).filter(|_| !self.v6);
-            let route = Route { interface: 1, gateway: None, mtu: 1500, own_address, vlan: None };
+            let route = Route { interface: 1, gateway: None, mtu: 1500, own_address, vlan: None, by_stack: false };
             let hop = NextHop::Resolved { route, source: OWN_MAC, destination: [2, 0, 0, 0, 0, last] };
             plane.next_hop(server(last), hop).expect("is taken");
         }

@@ -36,7 +36,7 @@ fn serving() -> Option<EbpfDataplane> {
     let (mut plane, _) = EbpfDataplane::open(&options).unwrap();
     plane.apply(&changes(denying(&[]))).unwrap();
     let (source, destination) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 11]);
-    let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+    let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
     let hop = NextHop::Resolved { route, source, destination };
     plane.next_hop(IpAddr::from([10, 0, 0, 11]), hop).unwrap();
     Some(plane)

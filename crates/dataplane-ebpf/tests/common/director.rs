@@ -43,7 +43,7 @@ pub(crate) fn changes(scheduler: Scheduler, servers: &[u8]) -> Vec<Change> {
 pub(crate) fn resolve(plane: &mut EbpfDataplane, servers: &[u8]) {
     for last in servers {
         let destination = [2, 0, 0, 0, 0, *last];
-        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
         let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination };
         plane.next_hop(server(*last).ip(), hop).unwrap();
     }

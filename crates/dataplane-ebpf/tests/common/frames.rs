@@ -64,7 +64,7 @@ pub(crate) fn serve(plane: &mut EbpfDataplane, key: ServiceKey, options: Service
     changes.extend(servers.iter().map(|last| Change::AddRealServer(key, server(*last), weighing(1))));
     plane.apply(&changes).unwrap();
     for last in servers {
-        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
         let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination: [2, 0, 0, 0, 0, *last] };
         plane.next_hop(server(*last).ip(), hop).unwrap();
     }
@@ -177,7 +177,7 @@ pub(crate) fn serve6(plane: &mut EbpfDataplane, key: ServiceKey, options: Servic
     changes.extend(servers.iter().map(|last| Change::AddRealServer(key, server(*last), weighing(1))));
     plane.apply(&changes).unwrap();
     for last in servers {
-        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None };
+        let route = Route { interface: 1, gateway: None, mtu: 1500, own_address: None, vlan: None, by_stack: false };
         let hop = NextHop::Resolved { route, source: [2, 0, 0, 0, 0, 0xee], destination: [2, 0, 0, 0, 0, *last] };
         plane.next_hop(server(*last).ip(), hop).unwrap();
     }

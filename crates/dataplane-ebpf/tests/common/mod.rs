@@ -47,8 +47,8 @@ pub(crate) fn plane_on_host() -> Option<EbpfDataplane> {
     if rustix::process::geteuid().is_root() && !IS_ON_HOST.replace(true) {
         host::own_network();
         bed::HOST.iter().for_each(|line| host::run(&format!("ip {line}")));
-        for switch in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
-            std::fs::write(format!("/proc/sys/net/{switch}"), "1").expect("a host that forwards");
+        for (switch, value) in bed::SWITCHES {
+            std::fs::write(format!("/proc/sys/net/{switch}"), value).expect("a host that forwards");
         }
     }
     plane()

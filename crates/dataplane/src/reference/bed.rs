@@ -4,11 +4,11 @@ mod host;
 pub mod port;
 mod services;
 
-pub use host::{HOST, routes};
+pub use host::{HOST, SWITCHES, routes};
 pub(crate) use host::{OWN, client_mac};
 
 use super::{Topic, Traffic};
-use crate::{NextHop, Route};
+use crate::{Egress, NextHop, Route, Vlan};
 use std::{io, net::IpAddr};
 
 /// The interface that clients' frames come in by. Program test run says so of every packet that names none.
@@ -17,6 +17,14 @@ pub const OUTSIDE: u32 = 1;
 pub const INSIDE: u32 = 7;
 /// An interface that clients are behind: where answers go.
 pub const CLIENTS: u32 = 9;
+/// A VLAN on [`CLIENTS`], as far as the data plane is told. The kernel takes it for an interface like others.
+pub const TAGGED: u32 = 11;
+/// Likewise, of 802.1ad, on [`OUTSIDE`].
+pub const SERVICE_TAGGED: u32 = 12;
+/// An interface that XDP cannot send by.
+pub const BY_STACK: u32 = 13;
+/// A VLAN on [`OUTSIDE`] from which the host forwards nothing.
+pub const CLOSED: u32 = 14;
 /// The MAC address of [`INSIDE`] and, for what goes back out, of [`OUTSIDE`].
 pub const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 7, 1];
 /// The MAC address of [`CLIENTS`].
@@ -24,7 +32,11 @@ pub const CLIENTS_MAC: [u8; 6] = [2, 0, 0, 0, 9, 1];
 /// The MAC address of the real servers that have a service to themselves.
 pub const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 7, 2];
 /// The VLAN of the real server of [`port::VLAN`].
-pub const VLAN: u16 = 42;
+pub const VLAN: Vlan = Vlan { id: 42, is_service: false };
+/// That of [`port::SERVICE_VLAN`].
+pub const SERVICE_VLAN: Vlan = Vlan { id: 43, is_service: true };
+/// The tag of [`CLOSED`].
+pub const CLOSED_TAG: [u8; 4] = [0x81, 0, 0, 44];
 /// The MTU on the way to the real server of [`port::NARROW`], and to [`narrow_client`].
 pub const NARROW: u32 = 1300;
 
@@ -69,6 +81,15 @@ pub fn narrow_client(v6: bool, host: u8) -> IpAddr {
     match v6 {
         false => IpAddr::from([198, 51, 102, host]),
         true => IpAddr::from([0x2001, 0xdb8, 0xc, 2, 0, 0, 0, u16::from(host)]),
+    }
+}
+
+/// A client that is reached by [`TAGGED`], [`SERVICE_TAGGED`] or [`BY_STACK`].
+pub fn client_behind(v6: bool, interface: u32, host: u8) -> IpAddr {
+    let network = 103 + interface.saturating_sub(TAGGED) as u8;
+    match v6 {
+        false => IpAddr::from([198, 51, network, host]),
+        true => IpAddr::from([0x2001, 0xdb8, 0xc, u16::from(network), 0, 0, 0, u16::from(host)]),
     }
 }
 
@@ -122,6 +143,14 @@ const SHARED: std::ops::RangeInclusive<u8> = 3..=9;
 
 /// Adds the bed's services and next hops, of the topics that are on.
 pub fn lay<T: Traffic + ?Sized>(plane: &mut T, topics: &[Topic]) -> io::Result<()> {
+    let tagged = |interface, id, is_service| Egress { interface, vlan: Some(Vlan { id, is_service }) };
+    let links = [
+        (CLIENTS, Egress { interface: CLIENTS, vlan: None }),
+        (TAGGED, tagged(CLIENTS, 5, false)),
+        (SERVICE_TAGGED, tagged(OUTSIDE, 6, true)),
+        (CLOSED, tagged(OUTSIDE, 44, false)),
+    ];
+    plane.links(&links.into())?;
     for v6 in [false, true] {
         plane.apply(&services::changes(v6, topics)).map_err(io::Error::other)?;
         for host in 1..=40 {
@@ -140,6 +169,8 @@ pub fn lay<T: Traffic + ?Sized>(plane: &mut T, topics: &[Topic]) -> io::Result<(
         plane.next_hop(real_server(v6, 104), other(|route| Route { own_address: None, ..route }))?;
         plane.next_hop(real_server(v6, 105), other(|route| Route { mtu: NARROW, ..route }))?;
         plane.next_hop(real_server(v6, 106), other(|route| Route { vlan: Some(VLAN), ..route }))?;
+        plane.next_hop(real_server(v6, 107), other(|route| Route { vlan: Some(SERVICE_VLAN), ..route }))?;
+        plane.next_hop(real_server(v6, 108), other(|route| Route { by_stack: true, ..route }))?;
     }
     Ok(())
 }
@@ -151,5 +182,5 @@ pub fn resolved(v6: bool, interface: u32, destination: [u8; 6]) -> NextHop {
 
 /// A way by an interface without VLAN that takes packets of 1500 bytes.
 pub fn route(v6: bool, interface: u32, gateway: Option<IpAddr>) -> Route {
-    Route { interface, gateway, mtu: 1500, own_address: Some(own_address(v6)), vlan: None }
+    Route { interface, gateway, mtu: 1500, own_address: Some(own_address(v6)), vlan: None, by_stack: false }
 }

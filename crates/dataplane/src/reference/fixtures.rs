@@ -16,6 +16,7 @@ mod sctp;
 mod services;
 mod six;
 mod tunnels;
+mod ways;
 
 use super::{
     Door, Sighting, Topic, Traffic, Verdict,
@@ -80,6 +81,7 @@ const GROUPS: &[Group] = &[
     both(&[Topic::Marks], marks::ROWS),
     both(&[Topic::Marks, Topic::OtherErrors], marks::ERRORS),
     both(&[Topic::Nat], nat::ROWS),
+    both(&[Topic::Nat, Topic::Vlan], ways::ROWS),
     one(&[Topic::Nat], false, nat::FOUR),
     both(&[Topic::Nat, Topic::Fragments], nat::FRAGMENTS),
     both(&[Topic::Nat, Topic::AnswerFragments], nat::ANSWER_FRAGMENTS),

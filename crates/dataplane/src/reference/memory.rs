@@ -10,7 +10,7 @@ use super::{
     servers::{Locality, Server, ServerId, Servers, Service},
     table::Table,
 };
-use crate::{Capabilities, Change, NextHop, RealServer, ServiceOptions};
+use crate::{Capabilities, Change, Egress, NextHop, RealServer, ServiceOptions};
 use evenkeel_abi::{Reason, hash::Secret};
 use evenkeel_model::{Family, ServiceKey, Timeouts};
 use std::{
@@ -33,6 +33,10 @@ pub struct Memory {
     last_id: ServerId,
     pub(super) hops: BTreeMap<IpAddr, NextHop>,
     pub(super) routes: Routes,
+    /// By which interfaces XDP can send.
+    pub(super) links: BTreeMap<u32, Egress>,
+    /// The interface that the frame came in by.
+    pub(super) ingress: u32,
     pub(super) table: Table,
     pub(super) locality: Locality,
     pub(super) notes: Notes,
@@ -58,6 +62,8 @@ impl Memory {
             last_id: 0,
             hops: BTreeMap::new(),
             routes: Routes::default(),
+            links: BTreeMap::new(),
+            ingress: 0,
             table: Table::default(),
             locality: Locality::default(),
             notes: Notes::default(),
@@ -194,6 +200,7 @@ fn no_server() -> io::Error {
 
 impl Traffic for Memory {
     fn frame(&mut self, door: Door, interface: u32, frame: &[u8]) -> io::Result<Sighting> {
+        self.ingress = interface;
         Ok(self.packet(door, frame).sighting(door, interface, frame))
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Packet {
     /// MAC addresses: destination, source.
     pub(super) macs: [u8; 12],
     /// The tag it came with, at the XDP door.
-    pub(super) tag: Option<u16>,
+    pub(super) tag: Option<[u8; 4]>,
     /// All that follows the type: the packet, and whatever padding is behind it.
     pub(super) ip: Vec<u8>,
     pub(super) source: IpAddr,
@@ -97,7 +97,7 @@ pub(super) fn packet(door: Door, frame: &[u8]) -> Option<Packet> {
     let macs = array(frame, 0)?;
     let (tag, kind, at) = match array(frame, 12)? {
         // PP-1: at the tc door the kernel has taken the tag out, so that what is there is a second one.
-        [0x81, 0x00] if door == Door::Xdp => (number(frame, 14), array(frame, 16)?, ETHERNET + 4),
+        [0x81, 0x00] | [0x88, 0xa8] if door == Door::Xdp => (array(frame, 12), array(frame, 16)?, ETHERNET + 4),
         kind => (None, kind, ETHERNET),
     };
     let ip = frame.get(at..)?;

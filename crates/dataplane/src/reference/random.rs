@@ -33,7 +33,7 @@ impl Random {
                     .chain(port::INSIDE..=port::DENYING)
                     .chain(port::SCHEDULED)
                     .collect(),
-                Topic::Vlan => vec![port::VLAN],
+                Topic::Vlan => vec![port::VLAN, port::SERVICE_VLAN, port::BY_STACK],
                 // What twos chooses does not show where the packet is dropped.
                 Topic::Schedulers => port::LATER.rev().skip(1).collect(),
                 Topic::Thresholds => port::FULL.collect(),
@@ -163,7 +163,11 @@ impl Random {
             8 => frame.padding(rng.below(20) as usize),
             9 => frame.identification(rng.bits() as u16),
             10 => frame.version(rng.below(16) as u8),
-            11 if self.about(Topic::Vlan) => frame.tag([0x81, 0, rng.bits() as u8, rng.bits() as u8]),
+            11 if self.about(Topic::Vlan) && rng.chance(30) => frame.tag(bed::CLOSED_TAG),
+            11 if self.about(Topic::Vlan) => {
+                let [high, low] = [rng.bits() as u8, rng.bits() as u8];
+                frame.tag(if rng.chance(50) { [0x81, 0, high, low] } else { [0x88, 0xa8, high, low] })
+            }
             12 if self.about(Topic::Extensions) => {
                 let kinds = [0, 43, 44, 60, 51, 59];
                 (0..=rng.below(7)).fold(frame, |frame, _| {
@@ -229,6 +233,9 @@ fn client(rng: &mut Rng, v6: bool) -> SocketAddr {
         6 => bed::client(v6, 50),
         7 => bed::far_client(v6, 5),
         8 => bed::narrow_client(v6, 5),
+        9 => bed::client_behind(v6, bed::TAGGED, 5),
+        10 => bed::client_behind(v6, bed::SERVICE_TAGGED, 5),
+        11 => bed::client_behind(v6, bed::BY_STACK, 5),
         host => bed::client(v6, [5, 6, 7, 66, 77, 99][(host % CLIENTS) as usize]),
     };
     // Some of the ports are of FullNAT's range.

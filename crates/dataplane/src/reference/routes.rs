@@ -31,6 +31,8 @@ pub enum Towards {
 pub struct Routes {
     /// Whether it forwards packets at all.
     pub forwards: bool,
+    /// Interfaces that it forwards nothing from all the same.
+    pub closed: Vec<u32>,
     /// In no order.
     pub routes: Vec<(Prefix, Towards)>,
     /// Largest packets towards some prefixes, in no order; 1500 bytes go everywhere else.
@@ -42,6 +44,11 @@ impl Routes {
     pub(super) fn mtu(&self, address: IpAddr) -> u32 {
         let held = self.mtus.iter().filter(|(prefix, _)| prefix.contains(address));
         held.max_by_key(|(prefix, _)| prefix.length()).map_or(1500, |(_, mtu)| *mtu)
+    }
+
+    /// Whether what comes in by the interface is forwarded.
+    pub(super) fn forwards_from(&self, interface: u32) -> bool {
+        self.forwards && !self.closed.contains(&interface)
     }
 
     /// That of the longest prefix which holds the address.

@@ -8,7 +8,7 @@ use super::{
     servers, too_big, translate, tunnel,
     wire::{SCTP, array},
 };
-use crate::{NextHop, Route};
+use crate::{Egress, NextHop, Route, Vlan};
 use evenkeel_abi::Reason;
 use evenkeel_model::Forwarding;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use std::net::IpAddr;
 #[derive(Clone, Copy)]
 enum Hop {
     /// MAC addresses of the next hop and of our own interface.
-    Known { interface: u32, destination: [u8; 6], source: [u8; 6], vlan: Option<u16> },
+    Known { interface: u32, destination: [u8; 6], source: [u8; 6], vlan: Option<Vlan> },
     /// The kernel has to find out.
     Unknown { interface: u32, next_hop: IpAddr },
 }
@@ -87,7 +87,7 @@ impl Memory {
             }
         };
         check_sum(packet, &ip)?;
-        if !self.routes.forwards {
+        if !self.routes.forwards_from(self.came_by(packet)) {
             return Err(Reason::NotForwarding);
         }
         let towards = self.routes.towards(client.ip());
@@ -106,7 +106,11 @@ impl Memory {
                 return Ok(Outcome::Deliver { frame: framed(packet.macs, packet.tag, &ip) });
             }
             Some(Towards::Neighbour { interface, source, destination }) => {
-                Hop::Known { interface, destination, source, vlan: None }
+                let way = match door {
+                    Door::Xdp => *self.links.get(&interface).ok_or(Reason::NotByXdp)?,
+                    Door::Tc => Egress { interface, vlan: None },
+                };
+                Hop::Known { interface: way.interface, destination, source, vlan: way.vlan }
             }
             Some(Towards::Unresolved { .. }) if door == Door::Xdp => return Err(Reason::NoNextHop),
             Some(Towards::Unresolved { interface, next_hop }) => Hop::Unknown { interface, next_hop },
@@ -131,11 +135,20 @@ impl Memory {
                 let next_hop = route.gateway.unwrap_or(address);
                 Ok((route, Hop::Unknown { interface: route.interface, next_hop }))
             }
+            NextHop::Resolved { route, .. } if route.by_stack && door == Door::Xdp => Err(Reason::NotByXdp),
             NextHop::Resolved { route, source, destination } => {
                 let Route { interface, vlan, .. } = route;
                 Ok((route, Hop::Known { interface, destination, source, vlan }))
             }
         }
+    }
+
+    /// The interface that routes see a packet come in by: that of its VLAN.
+    fn came_by(&self, packet: &Packet) -> u32 {
+        let Some([kind, _, high, low]) = packet.tag else { return self.ingress };
+        let vlan = Vlan { id: u16::from_be_bytes([high & 0x0f, low]), is_service: kind == 0x88 };
+        let way = Egress { interface: self.ingress, vlan: Some(vlan) };
+        self.links.iter().find(|(_, link)| **link == way).map_or(self.ingress, |(index, _)| *index)
     }
 
     fn count_in(&mut self, packet: &Packet, target: &Target) {
@@ -170,7 +183,10 @@ fn leave(door: Door, packet: &Packet, ip: &[u8], hop: Hop) -> Outcome {
         Hop::Known { interface, destination, source, vlan } => {
             let macs: [u8; 12] = std::array::from_fn(|i| if i < 6 { destination[i] } else { source[i - 6] });
             // At the tc door the tag stands beside the frame.
-            let vlan = vlan.filter(|_| door == Door::Xdp);
+            let vlan = vlan.filter(|_| door == Door::Xdp).map(|vlan| {
+                let [high, low] = vlan.id.to_be_bytes();
+                if vlan.is_service { [0x88, 0xa8, high, low] } else { [0x81, 0x00, high, low] }
+            });
             Outcome::Forward { interface, frame: framed(macs, vlan, ip) }
         }
         Hop::Unknown { interface, next_hop } => {
@@ -180,8 +196,8 @@ fn leave(door: Door, packet: &Packet, ip: &[u8], hop: Hop) -> Outcome {
 }
 
 /// An Ethernet frame around an IP packet.
-pub(super) fn framed(macs: [u8; 12], vlan: Option<u16>, ip: &[u8]) -> Vec<u8> {
-    let tag = vlan.map(|vlan| [[0x81, 0x00], vlan.to_be_bytes()].concat()).unwrap_or_default();
+pub(super) fn framed(macs: [u8; 12], tag: Option<[u8; 4]>, ip: &[u8]) -> Vec<u8> {
+    let tag = tag.map(Vec::from).unwrap_or_default();
     let kind = if header::is_version4(ip) { [0x08, 0x00] } else { [0x86, 0xdd] };
     [&macs, &*tag, &kind, ip].concat()
 }

@@ -6,7 +6,7 @@
 pub enum Topic {
     /// Direct routing of whole packets of TCP and UDP, as rules PP-1 to PP-28 have it.
     Direct,
-    /// Tags (PP-1, PP-24).
+    /// Tags (PP-1, PP-24, PP-43), and ways that XDP cannot take (PP-26).
     Vlan,
     /// IPv6 extension headers (PP-2).
     Extensions,
@@ -70,6 +70,7 @@ impl Topic {
         &[Topic::Direct, Topic::Persistence, Topic::Sip],
         &[
             Topic::Direct,
+            Topic::Vlan,
             Topic::Extensions,
             Topic::Sctp,
             Topic::Nat,
@@ -80,6 +81,7 @@ impl Topic {
         ],
         &[
             Topic::Direct,
+            Topic::Vlan,
             Topic::Sctp,
             Topic::Nat,
             Topic::FullNat,

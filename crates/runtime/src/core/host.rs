@@ -95,6 +95,11 @@ impl Core {
 
     /// Tells the data plane how the real servers are reached, as far as that is new.
     pub(crate) fn resolve(&mut self) {
+        if let Some(ways) = self.network.ways_out()
+            && let Err(e) = self.path.links(&ways)
+        {
+            self.say(Severity::Error, &format!("cannot tell the data plane by which interfaces it can send: {e}"));
+        }
         for hop in self.network.settle() {
             if let Err(e) = self.path.next_hop(hop.real_server, hop.next) {
                 self.say(

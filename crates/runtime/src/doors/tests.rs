@@ -6,7 +6,7 @@ fn host(interfaces: &[(&str, u32)]) -> Vec<Numbered> {
     let one = |(name, index): &(&str, u32)| Numbered {
         index: *index,
         is_card: name.starts_with("eth"),
-        is_vlan: name.contains('.'),
+        is_deaf: name.contains(".deaf"),
         interface: Interface {
             name: (*name).into(),
             usable: true,
@@ -158,20 +158,21 @@ fn native_xdp_is_doubted_on_what_is_no_network_card_and_other_doors_are_not() {
 }
 
 #[test]
-fn native_xdp_is_doubted_where_answers_may_have_to_leave_by_a_vlan() {
+fn native_xdp_is_doubted_where_answers_may_have_to_leave_by_a_vlan_without_a_card() {
     let server: IpAddr = "10.0.0.2".parse().unwrap();
     for (door, interfaces, translated, wanted) in [
-        (Door::Xdp, &[("eth0", 2), ("eth0.7", 3)][..], true, 1),
-        (Door::Xdp, &[("eth0", 2), ("eth0.7", 3)][..], false, 0),
+        (Door::Xdp, &[("eth0", 2), ("eth0.deaf", 3)][..], true, 1),
+        (Door::Xdp, &[("eth0", 2), ("eth0.deaf", 3)][..], false, 0),
         (Door::Xdp, &[("eth0", 2)][..], true, 0),
-        (Door::Auto, &[("eth0", 2), ("eth0.7", 3)][..], true, 0),
+        (Door::Xdp, &[("eth0", 2), ("eth0.7", 3)][..], true, 0),
+        (Door::Auto, &[("eth0", 2), ("eth0.deaf", 3)][..], true, 0),
     ] {
         let mut path = MemoryPath::open(&Pins::default());
         let mut doors = Doors::new(Vec::new(), Some(door));
         want(&mut doors, &cluster(&["eth0"]));
         doors.answer_by(if translated { BTreeMap::from([(2, server)]) } else { BTreeMap::new() });
         doors.settle(&mut path, &host(interfaces), Look::Anew);
-        let doubts: Vec<String> = doors.doubts().filter(|text| text.contains("cannot send by eth0.7")).collect();
+        let doubts: Vec<String> = doors.doubts().filter(|text| text.contains("cannot send by eth0.deaf")).collect();
         assert_eq!(doubts.len(), wanted, "{door} {interfaces:?} {translated}: {doubts:?}");
     }
 }

@@ -1,8 +1,9 @@
 //! What a way to a real server rests on: interfaces, their largest packets and VLANs, the addresses of this host.
 
-use evenkeel_dataplane::Route as Way;
+use evenkeel_dataplane::{Egress, Route as Way};
+use evenkeel_dataplane_ebpf::ways_out;
 use evenkeel_model::Prefix;
-use evenkeel_netlink::{Address, Event, Link, LinkKind, MacAddress, Route};
+use evenkeel_netlink::{Address, Event, Link, MacAddress, Route};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -17,6 +18,8 @@ const ETHERNET: u32 = 1500;
 #[derive(Debug, Default)]
 pub(super) struct Ground {
     links: BTreeMap<u32, Link>,
+    /// How XDP leaves by those of them that it can send by.
+    ways_out: BTreeMap<u32, Egress>,
     addresses: BTreeMap<u32, Vec<Address>>,
     vips: BTreeSet<IpAddr>,
 }
@@ -24,6 +27,12 @@ pub(super) struct Ground {
 impl Ground {
     pub(super) fn links(&mut self, links: &[Link]) {
         self.links = links.iter().map(|link| (link.index, link.clone())).collect();
+        self.ways_out = ways_out(links);
+    }
+
+    /// How XDP leaves by the interfaces that it can send by.
+    pub(super) fn ways_out(&self) -> &BTreeMap<u32, Egress> {
+        &self.ways_out
     }
 
     pub(super) fn addresses(&mut self, addresses: &[Address]) {
@@ -48,9 +57,18 @@ impl Ground {
         match event {
             Event::Link(link) => {
                 let before = self.links.insert(link.index, link.clone());
-                before.is_none_or(|old| (old.mtu, old.vlan, old.peer) != (link.mtu, link.vlan, link.peer))
+                let stands = |link: &Link| (link.kind.clone(), link.vlan, link.peer, link.peer_elsewhere);
+                if before.as_ref().map(stands) != Some(stands(link)) {
+                    self.look_for_ways_out();
+                    return true;
+                }
+                before.is_none_or(|old| old.mtu != link.mtu)
             }
-            Event::LinkGone(index) => self.links.remove(index).is_some(),
+            Event::LinkGone(index) => {
+                let was_there = self.links.remove(index).is_some();
+                self.look_for_ways_out();
+                was_there
+            }
             Event::Address(address) => {
                 let all = self.addresses.entry(address.ifindex).or_default();
                 match all.iter_mut().find(|old| old.address == address.address) {
@@ -121,31 +139,31 @@ impl Ground {
         found.or_else(|| candidates().next()).map(|a| a.address)
     }
 
+    fn look_for_ways_out(&mut self) {
+        let links: Vec<Link> = self.links.values().cloned().collect();
+        self.ways_out = ways_out(&links);
+    }
+
     /// The way for the data plane. One by a VLAN of a card is, once the MAC addresses are known, one by the card with the
     /// VLAN's tag: a packet can then leave where the program is, without the stack.
     pub(super) fn way(&self, target: IpAddr, route: &Route, is_resolved: bool) -> Way {
         let link = self.links.get(&route.ifindex);
-        let below = link.filter(|_| is_resolved).and_then(|link| self.below(link));
-        let (interface, vlan) = match below {
-            Some((lower, vlan)) => (lower, Some(vlan)),
-            None => (route.ifindex, None),
-        };
+        let itself = Egress { interface: route.ifindex, vlan: None };
+        let out = self.ways_out.get(&route.ifindex).filter(|_| is_resolved);
+        let Egress { interface, vlan } = out.copied().unwrap_or(itself);
+        // Of an interface that has yet to be heard of nothing is known.
+        let by_stack = is_resolved && link.is_some() && out.is_none();
         let of_link = link.map(|link| link.mtu).filter(|mtu| *mtu > 0).unwrap_or(ETHERNET);
         let mtu = route.mtu.map_or(of_link, |mtu| mtu.min(of_link));
-        Way { interface, gateway: route.gateway, mtu, own_address: self.source(target, route), vlan }
-    }
-
-    /// The interface below a VLAN, and its identifier. A VLAN on a VLAN has two tags, which the kernel puts on.
-    fn below(&self, link: &Link) -> Option<(u32, u16)> {
-        let vlan = link.vlan.filter(|vlan| (1..=4094).contains(vlan))?;
-        let lower = self.links.get(&link.peer.filter(|_| !link.peer_elsewhere)?)?;
-        (lower.kind != LinkKind::Vlan).then_some((lower.index, vlan))
+        Way { interface, gateway: route.gateway, mtu, own_address: self.source(target, route), vlan, by_stack }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use evenkeel_dataplane::Vlan;
+    use evenkeel_netlink::{LinkKind, VlanTag};
 
     fn link(index: u32, kind: LinkKind) -> Link {
         Link {
@@ -201,19 +219,42 @@ mod tests {
     #[test]
     fn a_vlan_is_left_by_the_card_below_it_once_the_way_is_resolved() {
         let mut ground = Ground::default();
-        let vlan = Link { vlan: Some(7), peer: Some(1), mtu: 1400, ..link(2, LinkKind::Vlan) };
+        let tag = VlanTag { id: 7, is_service: false };
+        let vlan = Link { vlan: Some(tag), peer: Some(1), mtu: 1400, ..link(2, LinkKind::Vlan) };
         ground.links(&[link(1, LinkKind::Physical), vlan.clone()]);
         let way = |ground: &Ground, resolved| {
             let way = ground.way(ip("10.0.0.9"), &route(None), resolved);
-            (way.interface, way.vlan, way.mtu)
+            (way.interface, way.vlan.map(|vlan| vlan.id), way.mtu, way.by_stack)
         };
-        assert_eq!(way(&ground, true), (1, Some(7), 1400));
-        assert_eq!(way(&ground, false), (2, None, 1400));
+        assert_eq!(way(&ground, true), (1, Some(7), 1400, false));
+        assert_eq!(way(&ground, false), (2, None, 1400, false));
         assert!(ground.note(&Event::Link(Link { mtu: 1300, ..vlan.clone() })));
         assert!(!ground.note(&Event::Link(Link { mtu: 1300, running: false, ..vlan.clone() })));
-        assert_eq!(way(&ground, true), (1, Some(7), 1300));
-        ground.links(&[link(1, LinkKind::Vlan), vlan]);
-        assert_eq!(way(&ground, true), (2, None, 1400), "two tags");
+        assert_eq!(way(&ground, true), (1, Some(7), 1300, false));
+        ground.links(&[link(1, LinkKind::Vlan), vlan.clone()]);
+        assert_eq!(way(&ground, true), (2, None, 1400, true), "two tags");
+        ground.links(&[link(1, LinkKind::Bridge), vlan]);
+        assert_eq!(way(&ground, true), (2, None, 1400, true), "no driver");
+    }
+
+    #[test]
+    fn ways_out_follow_what_becomes_of_vlans() {
+        let mut ground = Ground::default();
+        ground.links(&[link(1, LinkKind::Physical)]);
+        let tag = |id| VlanTag { id, is_service: false };
+        let vlan = |id| Link { vlan: Some(tag(id)), peer: Some(1), ..link(2, LinkKind::Vlan) };
+        let out = |ground: &Ground| ground.ways_out().get(&2).and_then(|way| way.vlan);
+        assert!(ground.note(&Event::Link(vlan(7))));
+        assert_eq!(out(&ground), Some(Vlan { id: 7, is_service: false }));
+        assert!(!ground.note(&Event::Link(Link { name: "renamed".to_owned(), ..vlan(7) })));
+        assert_eq!(out(&ground), Some(Vlan { id: 7, is_service: false }));
+        assert!(ground.note(&Event::Link(vlan(8))));
+        assert_eq!(out(&ground), Some(Vlan { id: 8, is_service: false }));
+        assert!(ground.note(&Event::LinkGone(1)));
+        assert_eq!(out(&ground), None, "nothing is below it");
+        assert!(ground.note(&Event::Link(link(1, LinkKind::Physical))));
+        assert!(ground.note(&Event::LinkGone(2)));
+        assert_eq!(ground.ways_out().keys().collect::<Vec<_>>(), [&1]);
     }
 
     #[test]

@@ -223,7 +223,14 @@ mod tests {
         hops.outcome(ip(), Outcome::Unresolved(Why::Resolving), &ground);
         let next =
             |hops: &mut Hops| hops.settle(&Ground::default()).into_iter().map(|hop| hop.next).collect::<Vec<_>>();
-        let way = evenkeel_dataplane::Route { interface: 7, gateway, mtu: 1400, own_address: None, vlan: None };
+        let way = evenkeel_dataplane::Route {
+            interface: 7,
+            gateway,
+            mtu: 1400,
+            own_address: None,
+            vlan: None,
+            by_stack: false,
+        };
         assert_eq!(next(&mut hops), [NextHop::Unresolved { route: way }]);
         hops.recheck();
         assert_eq!(next(&mut hops), [], "the same as before is not told again");

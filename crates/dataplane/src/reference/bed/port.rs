@@ -28,6 +28,11 @@ pub const NONE: u16 = 99;
 /// The real server is behind a VLAN.
 pub const VLAN: u16 = 100;
 
+/// The real server is behind a VLAN of 802.1ad.
+pub const SERVICE_VLAN: u16 = 101;
+/// The real server is behind an interface that XDP cannot send by.
+pub const BY_STACK: u16 = 102;
+
 /// NAT; the real server has port [`SERVER`].
 pub const NAT: u16 = 110;
 /// NAT to the same real server and port as [`NAT`].

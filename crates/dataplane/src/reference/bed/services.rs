@@ -33,7 +33,11 @@ pub(super) fn changes(v6: bool, topics: &[Topic]) -> Vec<Change> {
     for topic in topics {
         match topic {
             Topic::Direct => laying.direct(),
-            Topic::Vlan => laying.on_ports(&[(port::VLAN, 106, Forwarding::DirectRouting)]),
+            Topic::Vlan => laying.on_ports(&[
+                (port::VLAN, 106, Forwarding::DirectRouting),
+                (port::SERVICE_VLAN, 107, Forwarding::DirectRouting),
+                (port::BY_STACK, 108, Forwarding::DirectRouting),
+            ]),
             Topic::Sctp => laying.sctp(topics),
             Topic::Schedulers => laying.schedulers(),
             Topic::Thresholds => laying.thresholds(),

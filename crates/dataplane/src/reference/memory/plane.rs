@@ -11,7 +11,8 @@ use super::{
     Memory, no_service,
 };
 use crate::{
-    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, NextHop, RealServer, Table,
+    ApplyError, Capabilities, Change, Connection, ConnectionFilter, Counters, Dataplane, Egress, NextHop, RealServer,
+    Table,
 };
 use evenkeel_abi::Reason;
 use evenkeel_model::{Family, Protocol, ServiceKey, Timeouts, Weight};
@@ -159,6 +160,11 @@ impl Dataplane for Memory {
 
     fn next_hop(&mut self, real_server: IpAddr, hop: NextHop) -> io::Result<()> {
         self.hops.insert(real_server, hop);
+        Ok(())
+    }
+
+    fn links(&mut self, ways: &BTreeMap<u32, Egress>) -> io::Result<()> {
+        self.links.clone_from(ways);
         Ok(())
     }
 
