@@ -99,3 +99,30 @@ fn a_keepalived_is_relieved_and_relieves() {
         }
     }
 }
+
+#[test]
+fn a_pair_of_keepalived_is_replaced_one_by_one() {
+    if !can_run() || !pair::has_keepalived() {
+        return;
+    }
+    for wire in [Wire::V2Password, Wire::V3] {
+        let mut pair = Pair::new(wire, [Player::Keepalived, Player::Keepalived]);
+        pair.start(0);
+        pair.wait_owners(&[0]);
+        pair.start(1);
+        pair.wait_listening(1);
+        let probe = pair.probe();
+        pair.replace(1, Player::Evenkeel);
+        pair.start(1);
+        pair.wait_role(1, "backup");
+        // Only here the address moves away from a keepalived, which lets it go before anybody else has it.
+        pair.replace(0, Player::Evenkeel);
+        pair.wait_owners(&[1]);
+        pair.start(0);
+        pair.wait_owners(&[0]);
+        let report = probe.stop();
+        // The skew time of priority 100 after the last word; all else loses nothing.
+        let takeover = Duration::from_millis(610) + NOISE;
+        assert!(report.longest < takeover && report.lost < 600, "{wire:?}: {report:?}");
+    }
+}

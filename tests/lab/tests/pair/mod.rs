@@ -62,6 +62,16 @@ pub(crate) struct Pair {
     _alone: MutexGuard<'static, ()>,
 }
 
+fn seat(stage: &Stage, at: usize, player: Player) -> Seat {
+    let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
+    match player {
+        Player::Evenkeel => {
+            Seat::Evenkeel(Box::new(Director::new(node, program(), &stage.directory().join(NAMES[at]))))
+        }
+        Player::Keepalived => Seat::Keepalived(None),
+    }
+}
+
 fn v4(last: u8) -> IpAddr {
     IpAddr::from([10, 79, 0, last])
 }
@@ -77,13 +87,8 @@ impl Pair {
         let topology = switch::topology([host("d1", 1), host("d2", 2), host("client", 9)]);
         let stage = Stage::raise(&unique_name(), &topology).expect("the stage is built");
         let seats = [0, 1].map(|at| {
-            let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
-            let directory = stage.directory().join(NAMES[at]);
-            std::fs::create_dir(&directory).expect("a directory can be made");
-            match players[at] {
-                Player::Evenkeel => Seat::Evenkeel(Box::new(Director::new(node, program(), &directory))),
-                Player::Keepalived => Seat::Keepalived(None),
-            }
+            std::fs::create_dir(stage.directory().join(NAMES[at])).expect("a directory can be made");
+            seat(&stage, at, players[at])
         });
         Pair { stage, seats, wire, _alone: alone }
     }
@@ -225,6 +230,12 @@ impl Pair {
         self.node("client").output(command).expect("the address is added");
     }
 
+    /// Ends who plays a director; from now on it is played by `player`, who is not started yet.
+    pub(crate) fn replace(&mut self, at: usize, player: Player) {
+        self.stop(at);
+        self.seats[at] = seat(&self.stage, at, player);
+    }
+
     /// An orderly end, waited for.
     pub(crate) fn stop(&mut self, at: usize) {
         match &mut self.seats[at] {
@@ -257,6 +268,15 @@ impl Pair {
     pub(crate) fn wait_role(&self, at: usize, role: &str) {
         let wanted = format!("\"state\":\"{role}\"");
         self.wait(&format!("{} was {role}", NAMES[at]), || self.status(at).replace(' ', "").contains(&wanted));
+    }
+
+    /// Waits until a director listens to the group of VRRP.
+    pub(crate) fn wait_listening(&self, at: usize) {
+        self.wait(&format!("{} listened", NAMES[at]), || {
+            let mut command = Command::new("ip");
+            command.args(["maddr", "show", "dev", "eth0"]);
+            self.node(NAMES[at]).output(command).expect("ip runs").contains("224.0.0.18")
+        });
     }
 
     fn holds(&self, at: usize) -> bool {
