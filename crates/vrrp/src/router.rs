@@ -165,13 +165,17 @@ impl Router {
         member.candidate &= member.instance.is_candidate();
         let Some(group) = member.group else { return };
         match turned {
-            Some(Role::Backup | Role::Stopped | Role::Fault | Role::Leaving) => self.follow(now, group, place, out),
-            Some(Role::Master) | None => {}
+            Some(Role::Backup) => self.follow(now, group, place, out),
+            // The others are at fault with it, without being backups first.
+            Some(Role::Fault) => self.spread_fault(now, place, out),
+            // One that leaves does so with its group, each member when its own successor speaks; one that is removed
+            // leaves the rest as it is.
+            Some(Role::Master | Role::Leaving | Role::Stopped) | None => {}
         }
         self.elect(now, group, out);
     }
 
-    /// After the member at `place` has turned from being master, or into a fault.
+    /// After the member at `place` has turned from being master.
     fn follow(&mut self, now: Instant, group: usize, place: Place, out: &mut Outbox<(Place, Output)>) {
         for at in 0..self.groups.get(group).map_or(0, Vec::len) {
             let Some(&other) = self.groups.get(group).and_then(|places| places.get(at)) else { continue };

@@ -53,6 +53,35 @@ fn a_broken_member_keeps_its_group_out_until_it_is_mended() {
 }
 
 #[test]
+fn a_group_that_is_broken_or_leaves_turns_once() {
+    let mut bed = Bed::new();
+    bed.pass(LONG);
+    bed.said(1);
+    bed.tell(0, Input::Broken(true));
+    let turned = |said: Vec<Output>| -> Vec<Role> {
+        let to = |output: Output| match output {
+            Output::Turned { to, .. } => Some(to),
+            _ => None,
+        };
+        said.into_iter().filter_map(to).collect()
+    };
+    assert_eq!(turned(bed.said(1)), [Role::Fault]);
+    bed.tell(0, Input::Broken(false));
+    bed.pass(LONG);
+    assert_eq!(bed.roles(), [Role::Master; 3]);
+    bed.said(1);
+    // Both keep their addresses for their successors.
+    for place in [0, 1] {
+        bed.tell(place, Input::Stop { patience: Duration::from_secs(1) });
+    }
+    let said = bed.said(1);
+    assert!(!said.contains(&Output::Release), "{said:?}");
+    assert_eq!(turned(said), [Role::Leaving]);
+    bed.pass(LONG);
+    assert_eq!(turned(bed.said(1)), [Role::Stopped]);
+}
+
+#[test]
 fn two_things_broken_are_both_to_be_mended() {
     let mut bed = Bed::new();
     bed.tell(0, Input::Broken(true));
