@@ -1,8 +1,9 @@
-//! Programs of the operator: fallback commands and the reload callback.
+//! Programs of the operator: notify scripts, fallback commands and the reload callback.
 //!
 //! They run without a shell, in a process group of their own that is killed at the deadline, and never two at a time for
 //! the same subject: a `stop` must not overtake its `start`.
 
+use evenkeel_os::Ids;
 use std::{collections::BTreeSet, collections::VecDeque, fmt, path::PathBuf, process::Stdio, time::Duration};
 use tokio::{
     process::Command,
@@ -27,6 +28,35 @@ pub(crate) struct Order {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<String>,
+    /// Whom it runs as; `None`: as the daemon.
+    pub ids: Option<Ids>,
+    /// What it may take.
+    pub deadline: Duration,
+    /// It goes on when the daemon ends before it.
+    pub outlives: bool,
+}
+
+impl Order {
+    /// A program of the daemon's own user that has the usual time.
+    pub(crate) fn new(subject: String, program: PathBuf, arguments: Vec<String>) -> Order {
+        Order { subject, program, arguments, ids: None, deadline: DEADLINE, outlives: false }
+    }
+
+    /// The program, in a process group of its own, without input and output.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = std::process::Command::new(&self.program);
+        if let Some(ids) = self.ids {
+            ids.take_on(&mut command);
+        }
+        // What a service manager says to the daemon is not for its children.
+        for private in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"] {
+            command.env_remove(private);
+        }
+        let mut command = Command::from(command);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.process_group(0).kill_on_drop(!self.outlives);
+        command
+    }
 }
 
 impl fmt::Display for Order {
@@ -47,7 +77,7 @@ impl Commands {
     /// Starts the task. `report` is told of every program that failed.
     pub(crate) fn start(report: impl Fn(Failed) + 'static) -> (Commands, tokio::task::JoinHandle<()>) {
         let (sender, orders) = mpsc::channel(WAITING);
-        (Commands(sender), tokio::task::spawn_local(work(orders, DEADLINE, report)))
+        (Commands(sender), tokio::task::spawn_local(work(orders, report)))
     }
 
     /// Asks for a program to be run; the error is a sentence.
@@ -56,7 +86,7 @@ impl Commands {
     }
 }
 
-async fn work(mut orders: mpsc::Receiver<Order>, deadline: Duration, report: impl Fn(Failed)) {
+async fn work(mut orders: mpsc::Receiver<Order>, report: impl Fn(Failed)) {
     let mut waiting: VecDeque<Order> = VecDeque::new();
     let mut busy: BTreeSet<String> = BTreeSet::new();
     let mut running: JoinSet<(Order, Result<(), String>)> = JoinSet::new();
@@ -68,7 +98,7 @@ async fn work(mut orders: mpsc::Receiver<Order>, deadline: Duration, report: imp
         {
             busy.insert(order.subject.clone());
             running.spawn_local(async move {
-                let result = run(&order, deadline).await;
+                let result = run(&order).await;
                 (order, result)
             });
         }
@@ -90,17 +120,10 @@ async fn work(mut orders: mpsc::Receiver<Order>, deadline: Duration, report: imp
     }
 }
 
-async fn run(order: &Order, deadline: Duration) -> Result<(), String> {
-    let at = Instant::now() + deadline;
-    let mut child = Command::new(&order.program)
-        .args(&order.arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| format!("cannot be run: {e}"))?;
+/// Runs it to its end; the error is a sentence fragment.
+pub(crate) async fn run(order: &Order) -> Result<(), String> {
+    let at = Instant::now() + order.deadline;
+    let mut child = order.command().spawn().map_err(|e| format!("cannot be run: {e}"))?;
     let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     match timeout_at(at, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
@@ -112,7 +135,7 @@ async fn run(order: &Order, deadline: Duration) -> Result<(), String> {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             }
             let _ = child.wait().await;
-            Err(format!("did not end within {} s and was killed", deadline.as_secs()))
+            Err(format!("did not end within {} s and was killed", order.deadline.as_secs()))
         }
     }
 }
@@ -124,10 +147,10 @@ mod tests {
     use tokio::task::LocalSet;
 
     fn shell(subject: &str, script: &str) -> Order {
-        Order { subject: subject.into(), program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()] }
+        Order::new(subject.into(), "/bin/sh".into(), vec!["-c".into(), script.into()])
     }
 
-    async fn complaints(orders: Vec<Order>, deadline: Duration) -> Vec<Failed> {
+    async fn complaints(orders: Vec<Order>) -> Vec<Failed> {
         let said = Rc::new(RefCell::new(Vec::new()));
         let (sender, receiver) = mpsc::channel(WAITING);
         for order in orders {
@@ -135,7 +158,7 @@ mod tests {
         }
         drop(sender);
         let sink = said.clone();
-        LocalSet::new().run_until(work(receiver, deadline, move |why| sink.borrow_mut().push(why))).await;
+        LocalSet::new().run_until(work(receiver, move |why| sink.borrow_mut().push(why))).await;
         Rc::try_unwrap(said).unwrap().into_inner()
     }
 
@@ -144,7 +167,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("order");
         let orders = (0..20).map(|n| shell("web", &format!("echo {n} >> {}", file.display()))).collect();
-        assert!(complaints(orders, DEADLINE).await.is_empty());
+        assert!(complaints(orders).await.is_empty());
         let want: String = (0..20).map(|n| format!("{n}\n")).collect();
         assert_eq!(fs::read_to_string(file).unwrap(), want);
     }
@@ -154,7 +177,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pid = dir.path().join("pid");
         let order = shell("web", &format!("sleep 1000 & echo $! > {}; wait", pid.display()));
-        let said = complaints(vec![order], Duration::from_millis(500)).await;
+        let said = complaints(vec![Order { deadline: Duration::from_millis(500), ..order }]).await;
         assert_eq!(said.len(), 1);
         assert!(said[0].1.starts_with("did not end within 0 s and was killed"), "{said:?}");
         let child: i32 = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
@@ -171,8 +194,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_program_and_a_bad_exit_are_reported() {
-        let missing = Order { subject: "a".into(), program: "/nonexistent/x".into(), arguments: vec![] };
-        let said = complaints(vec![missing, shell("b", "exit 3")], DEADLINE).await;
+        let missing = Order::new("a".into(), "/nonexistent/x".into(), vec![]);
+        let said = complaints(vec![missing, shell("b", "exit 3")]).await;
         assert_eq!(said.len(), 2);
         assert!(said.iter().any(|(c, why)| c == "/nonexistent/x" && why.starts_with("cannot be run: ")), "{said:?}");
         assert!(said.contains(&("/bin/sh -c exit 3".into(), "exit status: 3".into())), "{said:?}");

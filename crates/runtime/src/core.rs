@@ -2,6 +2,7 @@
 
 mod files;
 mod host;
+mod notify;
 mod relay;
 mod table;
 
@@ -21,6 +22,7 @@ use crate::{
     mail::{Letter, Post},
     marks::Learned,
     network::Network,
+    notify::Notifier,
     path::PacketPath,
     probes::{Report, ToProbes},
     relay::Relay,
@@ -54,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) follows: Follows,
     /// VRRP.
     pub(crate) elections: Elections,
+    /// Who is told of changes.
+    pub(crate) notifier: Notifier,
     /// The interfaces as they were last looked at.
     pub(crate) host: Vec<Numbered>,
     pub(crate) rates: Rates,
@@ -143,7 +147,7 @@ impl Core {
         self.carry_out();
     }
 
-    fn carry_out(&mut self) {
+    pub(crate) fn carry_out(&mut self) {
         while let Some(effect) = self.out.pop() {
             match effect {
                 Effect::Program { batch, changes } => {
@@ -218,7 +222,7 @@ impl Core {
         // `start` and `stop` of one service differ in one argument, so the others tell the subject.
         let subject = arguments.iter().filter(|a| *a != "start" && *a != "stop");
         let subject = subject.fold(program.display().to_string(), |all, one| format!("{all} {one}"));
-        self.order(commands::Order { subject, program, arguments });
+        self.order(commands::Order::new(subject, program, arguments));
     }
 
     /// Has a program run; the operator is told when that is refused.
@@ -231,7 +235,11 @@ impl Core {
 
     fn mail(&mut self, mail: Mail) {
         let Mail { to, from, smtp, subject, body } = mail;
-        if let Err(unsent) = self.post.send(Letter { to, from, smtp, subject, body }) {
+        self.post(Letter { to, from, smtp, helo: None, timeout: None, subject, body });
+    }
+
+    fn post(&mut self, letter: Letter) {
+        if let Err(unsent) = self.post.send(letter) {
             self.report(Input::Tell(Event::MailFailed { to: unsent.to, why: unsent.why }));
         }
     }
@@ -244,6 +252,8 @@ impl Core {
 
     fn publish(&mut self, event: Event) {
         self.sinks.tell(&event);
+        let errands = self.notifier.hear(&event);
+        self.run_errands(errands);
         let at_ms = u64::try_from(clock::wall().as_millis()).unwrap_or(u64::MAX);
         if let Ok(line) = to_line(&Reply::Event(Stamped { at_ms, event })) {
             // An error says that nobody watches.

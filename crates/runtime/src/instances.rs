@@ -45,7 +45,7 @@ impl Instances {
 
     fn order(&self, file: &str, word: &str) -> Order {
         let arguments = vec!["ldirectord".to_owned(), file.to_owned(), word.to_owned()];
-        Order { subject: format!("instance {file}"), program: self.program.clone(), arguments }
+        Order::new(format!("instance {file}"), self.program.clone(), arguments)
     }
 }
 

@@ -29,6 +29,7 @@ mod mail;
 mod marks;
 pub mod memory;
 mod network;
+mod notify;
 mod path;
 mod probes;
 mod relay;

@@ -26,6 +26,10 @@ pub(crate) struct Letter {
     pub from: Option<String>,
     /// SMTP server and port; `None`: this host.
     pub smtp: Option<String>,
+    /// Name in HELO; `None`: that of this node.
+    pub helo: Option<String>,
+    /// What sending it may take; `None`: the usual.
+    pub timeout: Option<Duration>,
     /// One line.
     pub subject: String,
     /// The text.
@@ -127,18 +131,19 @@ impl Fault {
 }
 
 async fn attempt(node: &str, letter: &Letter) -> Result<(), Fault> {
-    match tokio::time::timeout(DEADLINE, send(node, letter)).await {
+    let deadline = letter.timeout.unwrap_or(DEADLINE);
+    match tokio::time::timeout(deadline, send(node, letter, deadline)).await {
         Ok(sent) => sent,
-        Err(_) => Err(Fault { why: format!("no answer within {} s", DEADLINE.as_secs()), lasting: false }),
+        Err(_) => Err(Fault { why: format!("no answer within {} s", deadline.as_secs()), lasting: false }),
     }
 }
 
-async fn send(node: &str, letter: &Letter) -> Result<(), Fault> {
+async fn send(node: &str, letter: &Letter, deadline: Duration) -> Result<(), Fault> {
     let (message, host, port) = composed(node, letter).map_err(Fault::lasting)?;
     let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host)
         .port(port)
-        .hello_name(ClientId::Domain(domain(node)))
-        .timeout(Some(DEADLINE))
+        .hello_name(ClientId::Domain(letter.helo.clone().unwrap_or_else(|| domain(node))))
+        .timeout(Some(deadline))
         .build();
     let sent = transport.send(message).await.map(drop);
     sent.map_err(|e| Fault { why: explain(&e), lasting: e.is_permanent() })
@@ -237,6 +242,8 @@ mod tests {
             to: vec!["admin@example.org".into()],
             from: None,
             smtp: Some(smtp),
+            helo: None,
+            timeout: None,
             subject: "real-1 went down".into(),
             body: "connect to 192.0.2.2:80 refused\n".into(),
         }

@@ -3,7 +3,7 @@
 use crate::{
     callers::Callers,
     clock::Clock,
-    commands::Commands,
+    commands::{self, Commands},
     configuration::{Purpose, Reader, Reading},
     control::{Call, ControlSocket, Limits, Service},
     core::{self, Core, Warnings, fits},
@@ -18,6 +18,7 @@ use crate::{
     mail::Post,
     marks::{self, Learned},
     network::{Network, localise},
+    notify::Notifier,
     path::PacketPath,
     probes::{Probes, Report},
     relay::{self, Relay},
@@ -141,6 +142,7 @@ impl Running {
             uid: rustix::process::geteuid().as_raw(),
             operators: options.operators,
         };
+        let node = options.node.clone();
         let setup = Setup { version: options.version, node: options.node, seed: seed() };
         let core = Core {
             clock,
@@ -151,6 +153,7 @@ impl Running {
             doors: Doors::new(options.interfaces, options.door),
             follows: Follows::default(),
             elections,
+            notifier: Notifier::new(node),
             host: Vec::new(),
             rates: Rates::default(),
             forwarding: KernelForwarding::in_directory(&options.runtime_dir),
@@ -216,6 +219,11 @@ impl Running {
         }
         if let Some(why) = core.path.frailty() {
             core.say(Severity::Warning, &why);
+        }
+        let errands = core.notifier.configure(&cluster);
+        core.run_errands(errands);
+        if let Some(bracket) = cluster.notify.startup.clone() {
+            core.run_bracket(&bracket).await;
         }
         let observed = core.forget_meetings().and_then(|()| core.observe());
         let observed = observed.map_err(|e| format!("cannot read the data plane's table: {e}"))?;
@@ -355,6 +363,13 @@ impl Running {
         while let Ok(one) = news.try_recv() {
             core.hear_election(one);
         }
+        let errands = core.notifier.end();
+        core.run_errands(errands);
+        let dropped = core.notifier.close();
+        if dropped > 0 {
+            core.say(Severity::Warning, &format!("{dropped} lines of FIFOs that nobody read were dropped"));
+        }
+        let shutdown = core.notifier.shutdown();
         let Exit { left, failed } = core.exit.unwrap_or(Exit { left: 0, failed: false });
         let refused = core.instances.stop(&core.commands);
         for why in &refused {
@@ -380,6 +395,11 @@ impl Running {
         drop((commands, post));
         for worker in workers {
             let _ = timeout(FAREWELL, worker).await;
+        }
+        if let Some(order) = shutdown
+            && let Err(why) = commands::run(&order).await
+        {
+            tracing::warn!("the shutdown script `{order}` failed: {why}");
         }
         callers.part(removed.as_ref().err().map(String::as_str));
         // Each client's task writes its reply in one step.

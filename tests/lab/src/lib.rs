@@ -16,6 +16,7 @@ pub mod dns;
 pub mod guest;
 pub mod native;
 pub mod scripts;
+pub mod smtp;
 pub mod switch;
 pub mod transfer;
 pub mod vsftpd;

@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 
 use evenkeel_api::{ServerState, Status};
 use evenkeel_lab::{Director, Node, Process, Stage};
-use evenkeel_lab_tests::{LIMIT, alone, can_run, program, setup, switch, unique_name};
+use evenkeel_lab_tests::{LIMIT, alone, can_run, program, setup, smtp::Mailbox, switch, unique_name};
 
 const VIP: &str = "192.168.1.150";
 /// Name and last byte of each host.
 const HOSTS: [(&str, u8); 5] = [("lvs1", 135), ("lvs2", 136), ("rs1", 138), ("rs2", 139), ("client", 10)];
+/// Where the file sends mails.
+const MAIL_SERVER: [u8; 4] = [192, 168, 200, 1];
+/// What a real server that went down takes to be told: a check every 6 s, and three more behind the first that failed.
+const TOLD: Duration = Duration::from_secs(60);
 
 fn run(node: &Node, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Result<String, evenkeel_lab::Error> {
     let mut command = Command::new(program);
@@ -47,6 +51,11 @@ fn both_up(status: &Status) -> bool {
     service.real_servers.len() == 2 && service.real_servers.iter().all(|s| s.state == ServerState::Up)
 }
 
+/// Of a mail about the second real server.
+fn subject(word: &str) -> String {
+    format!("[master] Realserver [192.168.1.139]:tcp:80 of virtual server [192.168.1.150]:tcp:80 - {word}")
+}
+
 fn is_master(status: &Status) -> bool {
     status.ha.iter().any(|group| group.state == "master")
 }
@@ -57,9 +66,13 @@ fn the_file_as_it_stands_serves_fails_over_and_comes_back() {
         return;
     }
     let _alone = alone();
-    let hosts = HOSTS.map(|(name, last)| (name, vec![([192, 168, 1, last].into(), 24)]));
+    let host = |(name, last): (&'static str, u8)| {
+        let mails = ([192, 168, 200, last].into(), 24);
+        (name, vec![([192, 168, 1, last].into(), 24), mails])
+    };
+    let hosts = HOSTS.map(host).into_iter().chain([("mail", vec![(MAIL_SERVER.into(), 24)])]);
     let stage = Stage::raise(&unique_name(), &switch::topology(hosts)).expect("the stage is built");
-    let _servers = ["rs1", "rs2"].map(|name| real_server(&stage, name));
+    let mut servers = ["rs1", "rs2"].map(|name| real_server(&stage, name));
     let file = setup("002-keepalived-dr/keepalived.conf");
     let text = std::fs::read_to_string(&file).expect("the set-up is there");
     let backup = stage.directory().join("backup.conf");
@@ -67,6 +80,8 @@ fn the_file_as_it_stands_serves_fails_over_and_comes_back() {
     let text = text.replace("MASTER", "BACKUP").replace("priority 100", "priority 90");
     std::fs::write(&backup, text).expect("a file can be written");
 
+    let mail = stage.node("mail").expect("it is there");
+    let mails = Mailbox::open(mail, (MAIL_SERVER, 25).into()).expect("the mail server listens");
     let director = |name: &str| {
         let directory = stage.directory().join(name);
         std::fs::create_dir(&directory).expect("a directory can be made");
@@ -93,6 +108,24 @@ fn the_file_as_it_stands_serves_fails_over_and_comes_back() {
     };
     alternates("through the first");
 
+    // A real server stops, and its directors say so.
+    servers[1].kill().expect("it is killed");
+    let twice = |subject: String| {
+        let told = mails.wait(TOLD, |mails| mails.iter().filter(|mail| mail.subject == subject).count() == 2);
+        told.unwrap_or_else(|mails| panic!("no mails about it: {mails:#?}\n{}", first.log()))
+    };
+    for mail in twice(subject("DOWN")) {
+        assert_eq!(mail.from, "Alexandre.Cassen@firewall.loc");
+        assert_eq!(mail.to, ["acassen@firewall.loc", "failover@firewall.loc", "sysadmin@firewall.loc"]);
+        assert_eq!(mail.text, ["=> TCP CHECK failed on service <="]);
+    }
+    servers[1] = serve(stage.node("rs2").expect("it is there"), &stage.directory().join("rs2"));
+    let told = twice(subject("UP"));
+    assert_eq!(told.last().expect("there are some").text, ["=> TCP CHECK succeed on service <="]);
+    for director in [&mut first, &mut second] {
+        director.wait("had both real servers up", LIMIT, both_up).expect("both are in again");
+    }
+
     // It leaves in order: at no time does nobody answer.
     assert!(first.terminate().expect("it ends").success(), "{}", first.log());
     second.wait("was master", LIMIT, is_master).expect("the second takes over");
@@ -111,4 +144,9 @@ fn the_file_as_it_stands_serves_fails_over_and_comes_back() {
         std::thread::park_timeout(Duration::from_millis(20));
     }
     alternates("through the second again");
+    // The file says nothing of mails about its instance.
+    let subjects: Vec<String> = mails.mails().into_iter().map(|mail| mail.subject).collect();
+    let about = [subject("DOWN"), subject("UP")];
+    assert!(subjects.iter().all(|told| about.contains(told)), "{subjects:?}");
+    assert_eq!(subjects.len(), 4, "{subjects:?}");
 }

@@ -101,6 +101,8 @@ impl Core {
             self.say(Severity::Warning, warning);
         }
         self.follow(&cluster);
+        let errands = self.notifier.configure(&cluster);
+        self.run_errands(errands);
         self.follow_instances(&cluster.settings.execute);
         let vrrp = std::mem::take(&mut cluster.vrrp);
         self.tell(Input::Reload { cluster: Box::new(cluster), token });
@@ -149,7 +151,7 @@ impl Core {
     fn call_back(&mut self, file: &Path) {
         if let Some(program) = self.settings.callback.clone() {
             let arguments = vec![file.display().to_string()];
-            self.order(commands::Order { subject: "callback".to_owned(), program, arguments });
+            self.order(commands::Order::new("callback".to_owned(), program, arguments));
             self.carry_out();
         }
     }

@@ -60,11 +60,14 @@ impl Core {
 
     /// The thread that holds elections has news.
     pub(crate) fn hear_election(&mut self, news: News) {
+        let errands = self.notify_election(&news);
         match self.elections.take(news, self.clock.now()) {
             Some(Told::Event(event)) => self.publish(event),
             Some(Told::Line(severity, text)) => self.say(severity, &text),
             None => {}
         }
+        self.run_errands(errands);
+        self.carry_out();
     }
 
     /// The host's rules have been read.
