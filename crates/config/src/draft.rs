@@ -162,6 +162,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
         report_weights(service, out);
     }
     elections::report(&draft.elections, out);
+    elections::report_tracks(&draft, out);
     bfd::report(&draft.bfd, out);
     let notify = draft.notify.resolve(&draft.services, &draft.elections);
     let settings = draft.settings;

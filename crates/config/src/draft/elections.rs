@@ -1,10 +1,13 @@
 //! What only all VRRP instances together can tell.
 
-use super::VrrpDraft;
+use super::{Draft, VrrpDraft};
 use crate::{codes, host::shown};
-use evenkeel_model::vrrp::Reach;
+use evenkeel_model::vrrp::{Reach, SyncGroup, Target};
 use evenkeel_source::{Diagnostic, Severity, Span};
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 /// A few hundred on one interface are many; all of them with one id is a mistake told often enough.
 const TOLD: usize = 64;
@@ -56,6 +59,37 @@ pub(super) fn report(instances: &[VrrpDraft], out: &mut Vec<Diagnostic>) {
     for (group, span) in lonely {
         let message = format!("sync group `{}` has one member only", shown(group));
         out.push(Diagnostic::warning(codes::SYNC_GROUP, span, message));
+    }
+}
+
+/// Reports tracks of what nobody has declared, and what a member and its group both track.
+pub(super) fn report_tracks(draft: &Draft, out: &mut Vec<Diagnostic>) {
+    let sessions: HashSet<&str> = draft.bfd.iter().map(|one| one.session.name.as_str()).collect();
+    let groups: HashMap<&str, &SyncGroup> = draft.groups.iter().map(|group| (group.name.as_str(), group)).collect();
+    let mut told: HashSet<&Target> = HashSet::new();
+    for VrrpDraft { instance, name, .. } in &draft.elections {
+        let group = instance.group.as_deref().and_then(|name| groups.get(name));
+        let shared = group.map_or(&[][..], |group| &group.tracks);
+        for target in instance.tracks.iter().chain(shared).map(|track| &track.target) {
+            if let Target::Bfd(session) = target
+                && !sessions.contains(session.as_str())
+                && told.insert(target)
+            {
+                let message = format!("`{}` tracks {}, which is not there", shown(&instance.name), shown(session));
+                out.push(Diagnostic::error(codes::VRRP_NAME, *name, message).help("write [bfd.NAME]"));
+            }
+        }
+        let both = instance.tracks.iter().find(|own| shared.iter().any(|other| other.target == own.target));
+        if let Some(both) = both {
+            let message = format!("`{}` and its sync group both track {}", shown(&instance.name), both.target);
+            let d = Diagnostic::error(codes::SYNC_GROUP, *name, message);
+            out.push(d.help("let the group alone track it: it counts for every member"));
+        }
+    }
+    let used: HashSet<&str> = draft.elections.iter().filter_map(|one| one.instance.group.as_deref()).collect();
+    for group in draft.groups.iter().filter(|group| !used.contains(group.name.as_str())) {
+        let message = format!("no instance is in sync group `{}`", shown(&group.name));
+        out.push(Diagnostic::without_place(Severity::Warning, codes::SYNC_GROUP, message));
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod word;
 use crate::{draft::Draft, host::Resolver};
 use evenkeel_source::{Diagnostic, FileId, Sources};
 pub use globals::GlobalWord;
+use std::time::Duration;
 pub use table::keepalived_markdown;
 
 /// Reads one keepalived.conf and what it includes.
@@ -34,6 +35,9 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     draft.globals = globals::words(&nodes);
     draft.vrrp = vrrp::read(&nodes, resolver.ask(), out);
     draft.elections = vrrp::lower(&draft.vrrp);
+    let tracking = vrrp::lower_tracking(&draft.vrrp, &mut draft.elections, out);
+    (draft.trackers, draft.groups) = (tracking.trackers, tracking.groups);
+    draft.startup_delay = draft.vrrp.defaults.startup_delay.map_or(Duration::ZERO, |delay| delay.value);
     draft.fixed = vrrp::lower_fixed(&draft.vrrp);
     draft.bfd = vrrp::lower_bfd(&draft.vrrp, out);
     notify::roles(&globals.told, &mut draft);

@@ -9,6 +9,7 @@ pub(crate) mod probes;
 mod reader;
 mod routing;
 mod service;
+mod track;
 mod units;
 mod vrrp;
 mod write;
@@ -29,13 +30,15 @@ pub use write::to_toml;
 
 const ROOT: Keys = Keys {
     of: "a file",
-    known: &["service", "mark", "vrrp", "bfd", "static", "settings", "alert", "notify"],
+    known: &["service", "mark", "vrrp", "track", "link", "sync_group", "bfd", "static", "settings", "alert", "notify"],
     later: &["cluster", "vip", "group", "fence", "web", "api", "metrics", "log", "network", "include"],
     instead: &[
         ("virtual_server", "write [service.NAME]"),
         ("services", "write [service.NAME]"),
         ("vrrp_instance", "write [vrrp.NAME]"),
         ("bfd_instance", "write [bfd.NAME]"),
+        ("vrrp_script", "write [track.NAME]"),
+        ("vrrp_sync_group", "write [sync_group.NAME]"),
     ],
 };
 
@@ -53,6 +56,7 @@ const SETTINGS: Keys = Keys {
         "log_facility",
         "supervised",
         "timeouts",
+        "startup_delay",
     ],
     later: &["dataplane", "node"],
     instead: &[("interface", "write interfaces = [\"eth0\"]")],
@@ -92,6 +96,8 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
     let mut draft = Draft::default();
     if let Some(table) = root.table("settings", out) {
         draft.settings = settings(&table, out);
+        let delay = table.duration("startup_delay", Duration::ZERO, out);
+        draft.startup_delay = delay.map_or(Duration::ZERO, |delay| delay.value);
     }
     let mut mails = Mails::default();
     if let Some(table) = root.table("alert", out) {
@@ -125,12 +131,14 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
             }
         }
     }
+    let known = track::trackers(&root, &mut draft, out);
+    track::groups(&root, &known, &mut draft, out);
     if let Some(instances) = root.table("vrrp", out) {
         for (name, table) in instances.tables(out) {
             if out.len() > crate::load::MOST_DIAGNOSTICS {
                 break;
             }
-            draft.elections.extend(vrrp::read(name, &table, resolver.ask(), out));
+            draft.elections.extend(vrrp::read(name, &table, &known, resolver.ask(), out));
         }
     }
     if let Some(sessions) = root.table("bfd", out) {

@@ -203,7 +203,7 @@ fn program(
 }
 
 /// `user` or `user:group`
-fn account(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Account> {
+pub(super) fn account(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Account> {
     let (user, group) = text.value.split_once(':').map_or((text.value, None), |(user, group)| (user, Some(group)));
     if user.is_empty() || group.is_some_and(str::is_empty) {
         let d = Diagnostic::error(codes::VALUE, text.span, format!("`{}` is no user", shown(text.value)));

@@ -4,6 +4,7 @@ use super::{
     notify,
     reader::{Keys, Table, integer_of, quoted, string_of},
     routing::{self, ADDRESS_KEYS},
+    track,
     units::duration_text,
     write::line,
 };
@@ -43,9 +44,11 @@ const KEYS: Keys = Keys {
         "announce",
         "answer_lower",
         "group",
+        "track",
+        "needs_interface",
         "notify",
     ],
-    later: &["track", "vmac", "accept"],
+    later: &["vmac", "accept"],
     instead: &[
         ("virtual_router_id", "write `vrid`"),
         ("virtual_ipaddress", "write `addresses`"),
@@ -87,6 +90,7 @@ const VERSIONS: RangeInclusive<u32> = 2..=3;
 pub(crate) fn read(
     name: Spanned<&str>,
     table: &Table<'_>,
+    known: &track::Known,
     host: &Host<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<VrrpDraft> {
@@ -123,6 +127,8 @@ pub(crate) fn read(
     let misses = table.integer("misses", 1..=100, out).and_then(|n| u8::try_from(n.value).ok());
     let answer_lower = table.boolean("answer_lower", out);
     let group = text(table, "group", out);
+    let tracks = track::tracks(table, known, out);
+    let needs_interface = table.boolean("needs_interface", out);
     let told = notify::role(table, "notify", out);
     let routes = routing::routes(table, false, host, out);
     let rules = routing::rules(table, false, host, out);
@@ -143,6 +149,8 @@ pub(crate) fn read(
     instance.down_adverts = misses.unwrap_or(instance.down_adverts);
     instance.answer_lower = answer_lower.is_none_or(|yes| yes.value);
     instance.group = group.map(|group| group.value.to_owned());
+    instance.tracks = tracks;
+    instance.needs_interface = needs_interface.is_none_or(|yes| yes.value);
     let broken = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
     Some(VrrpDraft {
         instance,
@@ -432,6 +440,12 @@ pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut S
             time(contested_again_after)
         );
         line(text, "announce", &announce);
+    }
+    if !instance.needs_interface {
+        line(text, "needs_interface", "false");
+    }
+    if !instance.tracks.is_empty() {
+        line(text, "track", &track::track_list(&instance.tracks));
     }
     if let Some(told) = told.and_then(notify::role_text) {
         line(text, "notify", &told);

@@ -19,7 +19,7 @@ use std::{fmt::Write, net::SocketAddr, path::Path, time::Duration};
 /// The cluster in the native format. `load` reads the text as the same cluster.
 pub fn to_toml(cluster: &Cluster) -> String {
     let mut text = String::new();
-    settings(&cluster.settings, &mut text);
+    settings(&cluster.settings, cluster.vrrp.startup_delay, &mut text);
     let shared = shared_alerts(cluster);
     if let Some(alerts) = shared {
         text += "[alert.mail]\n";
@@ -41,6 +41,7 @@ pub fn to_toml(cluster: &Cluster) -> String {
     for instance in &cluster.vrrp.instances {
         super::vrrp::write(instance, cluster.notify.instances.get(&instance.name), &mut text);
     }
+    super::track::write(&cluster.vrrp, &mut text);
     super::routing::write_fixed(&cluster.vrrp.fixed, &mut text);
     for session in &cluster.vrrp.bfd {
         super::bfd::write(session, &mut text);
@@ -83,8 +84,8 @@ pub(super) fn inline(pairs: &[(&str, String)]) -> String {
     format!("{{ {} }}", pairs.join(", "))
 }
 
-fn settings(settings: &Settings, text: &mut String) {
-    if *settings == Settings::default() {
+fn settings(settings: &Settings, startup_delay: Duration, text: &mut String) {
+    if *settings == Settings::default() && startup_delay.is_zero() {
         return;
     }
     text.push_str("[settings]\n");
@@ -125,6 +126,9 @@ fn settings(settings: &Settings, text: &mut String) {
             .filter_map(|(key, seconds)| Some((key, in_seconds(seconds?))))
             .collect();
         line(text, "timeouts", &inline(&keys));
+    }
+    if !startup_delay.is_zero() {
+        line(text, "startup_delay", &quoted(&duration_text(startup_delay)));
     }
     text.push('\n');
 }

@@ -110,7 +110,7 @@ pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "vrrp_strict" Alone, VRRP, "nothing that the RFC forbids";
     "vrrp_rx_bufs_policy" Words(1, 1), BUFFERS, "size of receive buffers";
     "vrrp_rx_bufs_multiplier" Number(1, i64::MAX), BUFFERS, "factor of that size";
-    "vrrp_startup_delay" Decimal(0, 86_400 * SECOND), VRRP, "seconds to wait at the start";
+    "vrrp_startup_delay" Decimal(0, 86_400 * SECOND), Done, "seconds to wait at the start";
     "vrrp_delay_after_boot" Decimal(0, 86_400 * SECOND), VRRP, "seconds to wait after boot";
     "log_unknown_vrids" Alone, Status::Nothing("they are nobody's business"), "log advertisements of others";
     "vrrp_owner_ignore_adverts" Alone, Status::Nothing("an owner never looks at them"), "an owner looks at no advertisements";

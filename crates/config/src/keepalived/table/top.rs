@@ -5,6 +5,7 @@ use super::{
     Keyword, Later, List, Scope, Status,
     Status::{Done, Later as Wait, Partly},
     keywords,
+    vrrp::LINKBEAT,
 };
 
 const PROCESS: Status = Status::Nothing("evenkeel's own command line says this");
@@ -16,23 +17,23 @@ pub(super) const TOP: &[Keyword] = keywords! {
     "virtual_server_group" NamedList(List::Servers), Done, "addresses, ranges and marks with the same real servers";
     "SSL" Block(Scope::Ssl), Partly("certificates of its own are not shown to real servers yet"),
         "what SSL_GET shows to real servers";
-    "vrrp_instance" Named(Scope::Instance), Partly("tracking, notifications and VMACs are not carried out yet"),
+    "vrrp_instance" Named(Scope::Instance), Partly("notifications and VMACs are not carried out yet"),
          "a virtual router: addresses that move between nodes";
-    "vrrp_sync_group" Named(Scope::SyncGroup), Partly("tracking and notifications are not carried out yet"),
+    "vrrp_sync_group" Named(Scope::SyncGroup), Partly("notifications are not carried out yet"),
          "instances that change state together";
-    "vrrp_script" Named(Scope::Script), VRRP, "a program whose exit status instances track";
-    "vrrp_track_process" Named(Scope::Process), VRRP, "a process whose presence instances track";
-    "track_file" Named(Scope::TrackFile), VRRP, "a file whose number instances track";
-    "vrrp_track_file" Named(Scope::TrackFile), VRRP, "old name of track_file";
+    "vrrp_script" Named(Scope::Script), Done, "a program whose exit status instances track";
+    "vrrp_track_process" Named(Scope::Process), Done, "a process whose presence instances track";
+    "track_file" Named(Scope::TrackFile), Done, "a file whose number instances track";
+    "vrrp_track_file" Named(Scope::TrackFile), Done, "old name of track_file";
     "bfd_instance" Named(Scope::Bfd), Done, "a BFD session with a neighbour";
     "garp_group" Block(Scope::GarpGroup), VRRP, "pauses between gratuitous ARP packets on some interfaces";
     "track_group" Named(Scope::TrackGroup), VRRP, "instances that track static addresses, routes and rules";
     "static_ipaddress" In(List::Addresses), Done, "addresses that stay on this node";
     "static_routes" In(List::Routes), Done, "routes that stay on this node";
     "static_rules" In(List::Rules), Done, "routing rules that stay on this node";
-    "linkbeat_interfaces" In(List::Interfaces), VRRP, "interfaces whose link is polled";
-    "linkbeat_use_polling" Nothing, VRRP, "poll the link of every interface";
-    "interface_up_down_delays" In(List::Interfaces), VRRP, "how long an interface must be up or down to count";
+    "linkbeat_interfaces" In(List::Interfaces), LINKBEAT, "interfaces whose link is polled";
+    "linkbeat_use_polling" Nothing, LINKBEAT, "poll the link of every interface";
+    "interface_up_down_delays" In(List::Interfaces), Done, "how long an interface must be up or down to count";
     "net_namespace" Text, Status::Refused("start evenkeel in the namespace, with `ip netns exec`"),
         "the network namespace to run in";
     "net_namespace_ipvs" Text, Status::Refused("services and checks share one namespace"),

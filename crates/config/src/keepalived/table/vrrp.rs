@@ -12,6 +12,7 @@ const DONE: Status = Status::Done;
 const VRRP: Status = Status::Later(Later::Vrrp);
 const EVERYBODY: Status = Status::Nothing("who names the session is told");
 const HOPS: Status = Status::Partly("255 is sent where nothing is said, which keepalived takes too");
+pub(super) const LINKBEAT: Status = Status::Nothing("the kernel tells at once");
 const BUFFER: Status = Status::Nothing("buffers have the size they need");
 const COUNT: Argument = Number(1, 4_294_967_295);
 const SECONDS: Argument = Number(0, 4_294_967_295);
@@ -43,12 +44,12 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "check_unicast_src" Alone, DONE, "take advertisements of peers only";
     "old_unicast_checksum" Words(0, 1), Status::Nothing("learnt from the peer"), "checksums as keepalived 1.3 had them";
     "v3_checksum_as_v2" Bool, Status::Nothing("learnt from the peer"), "version 3 checksums without a pseudo header";
-    "track_interface" In(List::Tracked), VRRP, "interfaces that must be up";
-    "track_script" In(List::Tracked), VRRP, "scripts that must succeed";
-    "track_file" In(List::Tracked), VRRP, "files whose number counts";
-    "track_process" In(List::Tracked), VRRP, "processes that must run";
-    "track_bfd" In(List::Tracked), VRRP, "BFD sessions that must be up";
-    "dont_track_primary" Alone, VRRP, "goes on while its interface is down";
+    "track_interface" In(List::Tracked), DONE, "interfaces that must be up";
+    "track_script" In(List::Tracked), DONE, "scripts that must succeed";
+    "track_file" In(List::Tracked), DONE, "files whose number counts";
+    "track_process" In(List::Tracked), DONE, "processes that must run";
+    "track_bfd" In(List::Tracked), DONE, "BFD sessions that must be up";
+    "dont_track_primary" Alone, DONE, "goes on while its interface is down";
     "use_vmac" Words(0, 6), VRRP, "a virtual MAC address, on an interface of its own";
     "use_vmac_addr" Alone, VRRP, "the same for addresses on other interfaces";
     "vmac_xmit_base" Alone, VRRP, "advertisements from the base interface";
@@ -61,7 +62,7 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
     "strict_mode" Bool, VRRP, "nothing that the RFC forbids";
     "lvs_sync_daemon_interface" Interface, VRRP, "share connections over this interface";
-    "linkbeat_use_polling" Alone, VRRP, "poll the link";
+    "linkbeat_use_polling" Alone, LINKBEAT, "poll the link";
     "debug" Number(0, 4), Status::Nothing("keepalived does nothing with it either"), "nothing";
     "kernel_rx_buf_size" SECONDS, BUFFER, "size of the receive buffer";
     "smtp_alert" Bool, DONE, "mail when its state changes";
@@ -107,13 +108,13 @@ pub(super) const HMAC: &[Keyword] = keywords! {
 
 pub(super) const SYNC_GROUP: &[Keyword] = keywords! {
     "group" In(List::Names), DONE, "the instances";
-    "track_interface" In(List::Tracked), VRRP, "interfaces that must be up";
-    "track_script" In(List::Tracked), VRRP, "scripts that must succeed";
-    "track_file" In(List::Tracked), VRRP, "files whose number counts";
-    "track_process" In(List::Tracked), VRRP, "processes that must run";
-    "track_bfd" In(List::Tracked), VRRP, "BFD sessions that must be up";
-    "global_tracking" Alone, VRRP, "old way to let members track the same";
-    "sync_group_tracking_weight" Alone, VRRP, "weights count in groups too";
+    "track_interface" In(List::Tracked), DONE, "interfaces that must be up";
+    "track_script" In(List::Tracked), DONE, "scripts that must succeed";
+    "track_file" In(List::Tracked), DONE, "files whose number counts";
+    "track_process" In(List::Tracked), DONE, "processes that must run";
+    "track_bfd" In(List::Tracked), DONE, "BFD sessions that must be up";
+    "global_tracking" Alone, DONE, "old way to let members track the same";
+    "sync_group_tracking_weight" Alone, DONE, "weights count in groups too";
     "smtp_alert" Bool, DONE, "mail when its state changes";
     "notify_master" Script, DONE, "program run as it becomes master";
     "notify_backup" Script, DONE, "program run as it becomes backup";
@@ -124,32 +125,32 @@ pub(super) const SYNC_GROUP: &[Keyword] = keywords! {
 };
 
 pub(super) const SCRIPT: &[Keyword] = keywords! {
-    "script" Script, VRRP, "the program";
-    "interval" Decimal(1, 4_294 * SECOND), VRRP, "seconds between runs; 1 where nothing is said";
-    "timeout" Decimal(1, 4_294 * SECOND), VRRP, "seconds a run may take";
-    "weight" Weight(253), VRRP, "what its success is worth; 0: fault without it";
-    "rise" Number(1, 2_147_483_647), VRRP, "good runs that make it good";
-    "fall" Number(1, 2_147_483_647), VRRP, "failed runs that make it fail";
-    "user" User, VRRP, "user of the program";
-    "init_fail" Alone, VRRP, "it counts as failed at first";
+    "script" Script, DONE, "the program";
+    "interval" Decimal(1, 4_294 * SECOND), DONE, "seconds between runs; 1 where nothing is said";
+    "timeout" Decimal(1, 4_294 * SECOND), DONE, "seconds a run may take";
+    "weight" Weight(253), DONE, "what its success is worth; 0: fault without it";
+    "rise" Number(1, 2_147_483_647), DONE, "good runs that make it good";
+    "fall" Number(1, 2_147_483_647), DONE, "failed runs that make it fail";
+    "user" User, DONE, "user of the program";
+    "init_fail" Alone, DONE, "it counts as failed at first (2.2.7 forgets it)";
 };
 
 pub(super) const PROCESS: &[Keyword] = keywords! {
-    "process" Words(1, 256), VRRP, "name of the process, and its parameters";
-    "param_match" OneOf(&["initial", "partial"]), VRRP, "how parameters are compared";
-    "weight" Weight(254), VRRP, "what the process is worth; 0: fault without it";
-    "quorum" Number(0, 65535), VRRP, "least number of processes";
-    "quorum_max" Number(0, 65535), VRRP, "most of them";
-    "delay" Decimal(1, 3600 * SECOND), VRRP, "seconds before a change counts";
-    "terminate_delay" Decimal(1, 3600 * SECOND), VRRP, "the same for an end";
-    "fork_delay" Decimal(1, 3600 * SECOND), VRRP, "the same for a start";
-    "full_command" Alone, VRRP, "compare the whole path";
+    "process" Words(1, 256), DONE, "name of the process, and its parameters";
+    "param_match" Words(0, 1), DONE, "how parameters are compared";
+    "weight" Weight(254), DONE, "what the process is worth; 0: fault without it";
+    "quorum" Number(0, 65535), DONE, "least number of processes";
+    "quorum_max" Number(0, 65535), DONE, "most of them";
+    "delay" Decimal(1, 3600 * SECOND), DONE, "seconds before a change counts";
+    "terminate_delay" Decimal(1, 3600 * SECOND), DONE, "the same for an end";
+    "fork_delay" Decimal(1, 3600 * SECOND), DONE, "the same for a start";
+    "full_command" Alone, DONE, "compare the whole path";
 };
 
 pub(super) const TRACK_FILE: &[Keyword] = keywords! {
-    "file" Text, VRRP, "the file";
-    "weight" Weight(2_147_483_647), VRRP, "what its number is multiplied by";
-    "init_file" Words(0, 2), VRRP, "make the file at the start";
+    "file" Text, DONE, "the file";
+    "weight" Weight(2_147_483_647), DONE, "what its number is multiplied by";
+    "init_file" Words(0, 2), DONE, "make the file at the start";
 };
 
 pub(super) const BFD: &[Keyword] = keywords! {

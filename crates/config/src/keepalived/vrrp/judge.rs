@@ -1,6 +1,6 @@
 //! What only the whole can tell: ids and names that are taken, names that nobody has, parts that contradict each other.
 
-use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks};
+use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks, track};
 use crate::{codes, host::shown};
 use evenkeel_model::vrrp::{MOST_ADDRESSES, SECRET};
 use evenkeel_source::{Diagnostic, Span, Spanned};
@@ -29,6 +29,7 @@ pub(super) fn judge(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
         tracked(&known, &instance.track, out);
     }
     groups(vrrp, &known, out);
+    track::judge(vrrp, out);
     for script in vrrp.scripts.iter().filter(|script| script.command.is_none()) {
         let message = format!("vrrp_script `{}` has no script", shown(&script.name.value));
         let d = Diagnostic::warning(codes::NO_VALUE, script.name.span, message);

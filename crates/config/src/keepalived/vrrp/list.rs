@@ -2,13 +2,18 @@
 
 use super::{
     super::{
-        value::{address, number},
+        table::SECOND,
+        value::{address, micros, number},
         word::Word,
     },
-    VrrpLine, VrrpPeer, VrrpTrack,
+    VrrpLine, VrrpLinkDelay, VrrpPeer, VrrpTrack,
 };
 use crate::{codes, host::shown};
 use evenkeel_source::{Diagnostic, Spanned};
+use std::time::Duration;
+
+/// The longest delay of an interface, in microseconds.
+const LONGEST_DELAY: i64 = 255 * SECOND;
 
 /// Lines of `unicast_peer`.
 pub(super) fn peers(lines: &[Vec<Word>], out: &mut Vec<Diagnostic>) -> Vec<VrrpPeer> {
@@ -46,6 +51,33 @@ pub(super) fn peers(lines: &[Vec<Word>], out: &mut Vec<Diagnostic>) -> Vec<VrrpP
         peers.push(peer);
     }
     peers
+}
+
+/// Lines of `interface_up_down_delays`: `INTERFACE DOWN [UP]`, in seconds.
+pub(super) fn delays(lines: &[Vec<Word>], out: &mut Vec<Diagnostic>) -> Vec<VrrpLinkDelay> {
+    let mut delays = Vec::new();
+    for line in lines {
+        let [name, times @ ..] = line.as_slice() else { continue };
+        let mut time = |at: usize| {
+            let word = times.get(at)?;
+            let micros = micros(&word.text).filter(|micros| (0..=LONGEST_DELAY).contains(micros));
+            if micros.is_none() {
+                let message = format!("`{}` is no number of seconds from 0 to 255", shown(&word.text));
+                let d = Diagnostic::warning(codes::OUT_OF_RANGE, word.span, message);
+                out.push(d.note("keepalived ignores the line"));
+            }
+            micros.and_then(|micros| u64::try_from(micros).ok()).map(Duration::from_micros)
+        };
+        let (down, up) = (time(0), if times.len() > 1 { time(1) } else { Some(Duration::ZERO) });
+        if times.is_empty() {
+            let message = format!("no delay for {}", shown(&name.text));
+            out.push(Diagnostic::warning(codes::NO_VALUE, name.span, message).help("write INTERFACE DOWN [UP]"));
+        }
+        if let (Some(down), Some(up)) = (down, up) {
+            delays.push(VrrpLinkDelay { name: Spanned::new(name.text.clone(), name.span), down, up });
+        }
+    }
+    delays
 }
 
 /// Lines of `track_interface` and its like; a weight is at most `most`, up or down.

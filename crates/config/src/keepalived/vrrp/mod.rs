@@ -9,11 +9,13 @@ mod list;
 mod lower;
 mod read;
 mod routing;
+mod track;
 
 pub use address::VrrpAddress;
 pub(crate) use bfd::lower as lower_bfd;
 pub(crate) use lower::{fixed as lower_fixed, lower};
 pub(crate) use read::read;
+pub(crate) use track::lower as lower_tracking;
 
 use evenkeel_model::vrrp::{Route, Rule};
 use evenkeel_source::Spanned;
@@ -34,6 +36,8 @@ pub struct Vrrp {
     pub files: Vec<VrrpTrackFile>,
     /// `bfd_instance`
     pub bfd: Vec<BfdInstance>,
+    /// `interface_up_down_delays`
+    pub delays: Vec<VrrpLinkDelay>,
     /// `static_ipaddress`
     pub static_addresses: Vec<VrrpAddress>,
     /// `static_routes`
@@ -53,6 +57,7 @@ impl Vrrp {
         self.processes.extend(other.processes);
         self.files.extend(other.files);
         self.bfd.extend(other.bfd);
+        self.delays.extend(other.delays);
         self.static_addresses.extend(other.static_addresses);
         self.static_routes.extend(other.static_routes);
         self.static_rules.extend(other.static_rules);
@@ -303,6 +308,8 @@ pub struct VrrpProcess {
     pub process: Option<Spanned<Vec<String>>>,
     /// `param_match partial` or `initial`
     pub parameters: Option<Spanned<String>>,
+    /// `param_match`, with or without a word.
+    pub compares_parameters: bool,
     /// `weight`; 0: fault.
     pub weight: Option<Spanned<i32>>,
     /// `weight N reverse`
@@ -317,6 +324,17 @@ pub struct VrrpProcess {
     pub end_delay: Option<Spanned<Duration>>,
     /// `full_command`
     pub whole_path: bool,
+}
+
+/// A line of `interface_up_down_delays`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VrrpLinkDelay {
+    /// The interface.
+    pub name: Spanned<String>,
+    /// Before it counts as down.
+    pub down: Duration,
+    /// Before it counts as up; none.
+    pub up: Duration,
 }
 
 /// `track_file`

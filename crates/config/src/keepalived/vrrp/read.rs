@@ -8,7 +8,11 @@ use super::{
     judge, list,
     routing::Reader,
 };
-use crate::{host::Host, routing::Names};
+use crate::{
+    codes,
+    host::{Host, shown},
+    routing::Names,
+};
 use evenkeel_source::{Diagnostic, Spanned};
 
 /// Reads everything about VRRP and judges it as a whole.
@@ -20,10 +24,11 @@ pub(crate) fn read(top: &[Node], host: &Host<'_>, out: &mut Vec<Diagnostic>) -> 
     let mut routing = Reader::new(&names);
     let mut vrrp = Vrrp {
         sync_groups: top.nodes("vrrp_sync_group").map(|node| sync_group(node, out)).collect(),
-        scripts: top.nodes("vrrp_script").map(script).collect(),
+        scripts: top.nodes("vrrp_script").map(|node| script(node, out)).collect(),
         processes: top.nodes("vrrp_track_process").map(process).collect(),
         files: top.nodes("track_file").chain(top.nodes("vrrp_track_file")).map(track_file).collect(),
         bfd: top.nodes("bfd_instance").map(bfd).collect(),
+        delays: top.nodes("interface_up_down_delays").flat_map(|node| list::delays(&node.lines, out)).collect(),
         ..Vrrp::default()
     };
     // In the order of the file: rules without a priority are counted.
@@ -224,12 +229,26 @@ fn weight(block: Block<'_>) -> (Option<Spanned<i32>>, bool) {
     (block.number("weight"), reverse)
 }
 
-fn script(node: &Node) -> VrrpScript {
+/// What stands behind `script`. Without quotes keepalived runs the first word alone, which nobody means.
+fn command(node: &Node, out: &mut Vec<Diagnostic>) -> Option<Spanned<Vec<String>>> {
+    let (first, rest) = node.args.split_first()?;
+    let mut words = script_words(&first.text);
+    if let Some(last) = rest.last() {
+        let message = "the arguments of a script stand within its quotes";
+        let d = Diagnostic::warning(codes::EXTRA_WORDS, last.span, message);
+        let d = d.note(format!("keepalived runs `{}` without them; evenkeel with them", shown(&first.text)));
+        out.push(d.help("write script \"PROGRAM ARGUMENTS\""));
+        words.extend(rest.iter().map(|word| word.text.clone()));
+    }
+    Some(Spanned::new(words, first.span))
+}
+
+fn script(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpScript {
     let block = Block(&node.block);
     let (weight, reverse) = weight(block);
     VrrpScript {
         name: name(node),
-        command: block.word("script").map(|word| Spanned::new(script_words(&word.text), word.span)),
+        command: block.node("script").and_then(|node| command(node, out)),
         interval: block.time("interval"),
         timeout: block.time("timeout"),
         weight,
@@ -241,6 +260,12 @@ fn script(node: &Node) -> VrrpScript {
     }
 }
 
+/// `name` or `delay`, whichever stands last.
+fn last_time(block: Block<'_>, name: &str) -> Option<Spanned<std::time::Duration>> {
+    let last = block.0.iter().rev().find(|node| node.keyword.name == name || node.keyword.name == "delay")?;
+    block.time(last.keyword.name)
+}
+
 fn process(node: &Node) -> VrrpProcess {
     let block = Block(&node.block);
     let (weight, reverse) = weight(block);
@@ -248,12 +273,13 @@ fn process(node: &Node) -> VrrpProcess {
         name: name(node),
         process: block.node("process").and_then(|node| list::line(&node.args)),
         parameters: block.text("param_match"),
+        compares_parameters: block.is_there("param_match"),
         weight,
         reverse,
         quorum: block.number("quorum"),
         most: block.number("quorum_max"),
-        start_delay: block.time("fork_delay").or_else(|| block.time("delay")),
-        end_delay: block.time("terminate_delay").or_else(|| block.time("delay")),
+        start_delay: last_time(block, "fork_delay"),
+        end_delay: last_time(block, "terminate_delay"),
         whole_path: block.is_there("full_command"),
     }
 }
