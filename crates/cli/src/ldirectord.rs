@@ -316,7 +316,8 @@ fn serve(
         connections: None,
         operators: Vec::new(),
         program: run::own_program(),
-        pid_file: Some(instance.pid_file.clone()),
+        pid_files: vec![instance.pid_file.clone()],
+        dumps: None,
         keep_all: false,
         ready,
     };

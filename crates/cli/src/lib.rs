@@ -10,6 +10,7 @@ mod client;
 mod conns;
 mod exit;
 mod ipvsadm;
+mod keepalived;
 mod ldirectord;
 mod load;
 mod operate;
@@ -34,7 +35,7 @@ use std::{
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Personalities that later releases have.
-const LATER: [&str; 5] = ["keepalived", "heartbeat", "cl_status", "hb_standby", "hb_takeover"];
+const LATER: [&str; 4] = ["heartbeat", "cl_status", "hb_standby", "hb_takeover"];
 
 /// Runs the program with these arguments, the first of which is the name it was called by.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -42,6 +43,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match personality(&arguments) {
         Personality::Ldirectord(rest) => ldirectord::main(rest),
         Personality::Ipvsadm(program, called, rest) => ipvsadm::main(program, &called, rest),
+        Personality::Keepalived(called, rest) => keepalived::main(&called, rest),
         Personality::Later(name) => {
             Trouble::failed(format!("the command line of {name} is not in this release")).tell()
         }
@@ -62,6 +64,8 @@ enum Personality<'a> {
     Ldirectord(&'a [OsString]),
     /// Which of the three, and how it was called.
     Ipvsadm(ipvsadm::Program, String, &'a [OsString]),
+    /// How it was called.
+    Keepalived(String, &'a [OsString]),
     Later(String),
 }
 
@@ -77,8 +81,10 @@ fn personality(arguments: &[OsString]) -> Personality<'_> {
     }
     match (called.as_str(), word.as_str()) {
         ("ldirectord", _) => Personality::Ldirectord(rest),
+        ("keepalived", _) => Personality::Keepalived(path.to_string_lossy().into_owned(), rest),
         (name, _) if LATER.contains(&name) => Personality::Later(called),
         (_, "ldirectord") => Personality::Ldirectord(rest.get(1..).unwrap_or_default()),
+        (_, "keepalived") => Personality::Keepalived(word, rest.get(1..).unwrap_or_default()),
         (_, name) if LATER.contains(&name) => Personality::Later(word),
         _ => Personality::Evenkeel,
     }
@@ -147,6 +153,7 @@ mod tests {
             Personality::Evenkeel => "evenkeel".to_owned(),
             Personality::Ldirectord(rest) => format!("ldirectord {}", rest.len()),
             Personality::Ipvsadm(program, called, rest) => format!("{program:?} {called} {}", rest.len()),
+            Personality::Keepalived(called, rest) => format!("keepalived {called} {}", rest.len()),
             Personality::Later(name) => format!("later {name}"),
         }
     }
@@ -161,7 +168,9 @@ mod tests {
         assert_eq!(of("evenkeel ipvsadm-save -n"), "Save ipvsadm-save 1");
         assert_eq!(of("ipvsadm-restore"), "Restore ipvsadm-restore 0");
         assert_eq!(of("ipvsadm ldirectord start"), "Ipvsadm ipvsadm 2");
-        assert_eq!(of("evenkeel keepalived -t"), "later keepalived");
+        assert_eq!(of("/usr/sbin/keepalived -n -f x"), "keepalived /usr/sbin/keepalived 3");
+        assert_eq!(of("evenkeel keepalived -t"), "keepalived keepalived 1");
+        assert_eq!(of("evenkeel cl_status"), "later cl_status");
         assert_eq!(personality(&[]), Personality::Evenkeel);
     }
 }

@@ -1,6 +1,7 @@
 //! Reads what is to be run, again and again, without stopping the loop meanwhile.
 
 use crate::watch::SourceFile;
+use evenkeel_config::keepalived::{GlobalWord, vrrp::Vrrp};
 use evenkeel_engine::Token;
 use evenkeel_model::Cluster;
 use std::{collections::VecDeque, path::PathBuf, sync::Arc};
@@ -17,6 +18,17 @@ pub struct Configuration {
     pub warnings: Vec<String>,
     /// The first thing the files ask for and this release does not do: `run` refuses them for it.
     pub unserved: Option<String>,
+    /// What a keepalived.conf says in its own words, for who shows it so.
+    pub written: Option<Arc<Written>>,
+}
+
+/// What a keepalived.conf says in its own words.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// `global_defs`, word for word.
+    pub globals: Vec<GlobalWord>,
+    /// Everything about VRRP.
+    pub vrrp: Vrrp,
 }
 
 /// Reads the files. May take its time: names are resolved. The error is the first mistake, and how many more.

@@ -1,5 +1,6 @@
 //! The one owner of engine and data plane: tells the engine what happens, carries out its effects and reports back.
 
+mod dumps;
 mod files;
 mod host;
 mod notify;
@@ -14,6 +15,7 @@ use crate::{
     commands::{self, Commands},
     configuration::Reader,
     doors::{Doors, Numbered},
+    dumps::Dumps,
     elections::Elections,
     firewall,
     follows::Follows,
@@ -95,6 +97,8 @@ pub(crate) struct Core {
     pub(crate) dropped_full: u64,
     pub(crate) full_told: u64,
     pub(crate) exit: Option<Exit>,
+    /// Files that signals ask for.
+    pub(crate) dumps: Option<Dumps>,
 }
 
 /// Ends the connections of a real server, see [`Core::flush_part`].

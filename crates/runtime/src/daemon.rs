@@ -2,6 +2,7 @@
 
 use crate::{
     configuration::{Configuration, Loader},
+    dumps::DumpFiles,
     limits,
     path::{Door, PacketPath},
     running::Running,
@@ -34,8 +35,10 @@ pub struct Options {
     pub operators: Vec<u32>,
     /// This program, for the instances of `execute=`.
     pub program: PathBuf,
-    /// A pid file besides that of the runtime directory.
-    pub pid_file: Option<PathBuf>,
+    /// Pid files besides that of the runtime directory.
+    pub pid_files: Vec<PathBuf>,
+    /// Signals have files written about what runs, as those of keepalived have; `None`: they end the daemon.
+    pub dumps: Option<DumpFiles>,
     /// Services that an earlier run left and that the files do not name are kept, whoever made them.
     pub keep_all: bool,
     /// Called when the daemon serves.
@@ -125,7 +128,7 @@ async fn serve(mut options: Options, open: Opener) -> Result<(), Failure> {
 /// What keeps other instances away. Let go from top to bottom: who waits for the last one to be gone can start at once.
 struct Claim {
     _lock: Lock,
-    _named: Option<PidFile>,
+    _named: Vec<PidFile>,
     _pid: PidFile,
 }
 
@@ -135,7 +138,7 @@ impl Claim {
         let lock = directory.lock().map_err(|e| e.to_string())?;
         let pid_file = |path: PathBuf| PidFile::create(path).map_err(|e| Failure(e.to_string()));
         let pid = pid_file(directory.join("pid"))?;
-        let named = options.pid_file.clone().map(pid_file).transpose()?;
+        let named = options.pid_files.iter().cloned().map(pid_file).collect::<Result<_, _>>()?;
         Ok(Claim { _lock: lock, _named: named, _pid: pid })
     }
 }

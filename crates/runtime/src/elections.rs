@@ -10,7 +10,7 @@ use evenkeel_ha::{Command, Ha, News};
 use evenkeel_machine::Instant;
 use evenkeel_model::vrrp;
 use evenkeel_netlink::MacAddress;
-use evenkeel_vrrp::{Notice, Reason, Role, Why};
+use evenkeel_vrrp::{Notice, Reason, Role, Why, track};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     net::IpAddr,
@@ -203,6 +203,7 @@ impl Elections {
                 self.remarks.note(about, &text, Duration::ZERO, now);
                 Some(Told::Line(Severity::Warning, text))
             }
+            // Taken before, by who asked for it.
             News::Report(_) => None,
             News::Tracked { target, standing } => {
                 self.tracking.changed(target, standing, now);
@@ -257,6 +258,26 @@ impl Elections {
     /// What goes on and should not.
     pub(crate) fn warnings(&self, now: Instant) -> impl Iterator<Item = String> {
         self.remarks.shown(now)
+    }
+
+    /// Asks the thread how all instances stand: [`News::Report`]. Says whether there is anybody to answer.
+    pub(crate) fn ask(&mut self, clear: bool) -> bool {
+        if self.ha.is_some() {
+            self.say(Command::Report { clear });
+        }
+        self.ha.is_some()
+    }
+
+    /// An instance, since when it has its part, and how many of the things that it tracks keep it from being master.
+    pub(crate) fn known(&self, name: &str) -> Option<(&vrrp::Instance, Instant, usize)> {
+        let standing = self.standings.get(*self.places.get(name)?)?;
+        let faults = self.tracking.faults(&self.held, &standing.instance);
+        Some((&standing.instance, standing.since, faults.iter().filter(|fault| fault.unfit).count()))
+    }
+
+    /// What is tracked, and how it stands.
+    pub(crate) fn tracked(&self) -> impl Iterator<Item = (&vrrp::Target, track::Standing)> {
+        self.tracking.all()
     }
 
     /// For clients.

@@ -2,10 +2,10 @@
 
 use crate::{
     clock,
-    configuration::{Configuration, Loader},
+    configuration::{Configuration, Loader, Written},
     watch::SourceFile,
 };
-use evenkeel_config::{Format, Host, Loaded, Memory, system};
+use evenkeel_config::{Format, Host, Loaded, Memory, keepalived::vrrp::Vrrp, system};
 use evenkeel_source::{Diagnostic, Severity, Sources};
 use std::{
     path::PathBuf,
@@ -96,7 +96,7 @@ fn moments_ago() -> (i64, i64) {
 
 /// What was read, or the first mistake and how many more there are.
 fn configuration(loaded: Loaded, files: Vec<SourceFile>) -> Result<Configuration, String> {
-    let Loaded { sources, diagnostics, cluster, unserved, .. } = loaded;
+    let Loaded { sources, diagnostics, cluster, unserved, vrrp, globals } = loaded;
     let of = |severity| diagnostics.iter().filter(move |d| d.severity == severity);
     let Some(cluster) = cluster else {
         let first = of(Severity::Error).next().map(|d| sentence(d, &sources));
@@ -110,7 +110,8 @@ fn configuration(loaded: Loaded, files: Vec<SourceFile>) -> Result<Configuration
     };
     let warnings = of(Severity::Warning).map(|d| sentence(d, &sources)).collect();
     let unserved = unserved.first().map(|d| sentence(d, &sources));
-    Ok(Configuration { cluster, files, warnings, unserved })
+    let written = (!globals.is_empty() || vrrp != Vrrp::default()).then(|| Arc::new(Written { globals, vrrp }));
+    Ok(Configuration { cluster, files, warnings, unserved, written })
 }
 
 /// `ldirectord.cf:12:3: E0110: unknown directive`, for logs and replies.

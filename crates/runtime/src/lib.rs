@@ -14,6 +14,7 @@ mod control;
 mod core;
 mod daemon;
 mod doors;
+mod dumps;
 mod ebpf;
 mod elections;
 pub mod files;
@@ -40,8 +41,9 @@ mod state;
 mod tracking;
 mod watch;
 
-pub use configuration::{Configuration, Loader};
+pub use configuration::{Configuration, Loader, Written};
 pub use daemon::{Failure, Need, Opened, Opener, Options, run};
+pub use dumps::DumpFiles;
 pub use ebpf::{has_leftovers, open as open_ebpf, remove_leftovers};
 pub use path::{Door, PacketPath};
 pub use watch::SourceFile;

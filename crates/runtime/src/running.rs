@@ -9,6 +9,7 @@ use crate::{
     core::{self, Core, Warnings, fits},
     daemon::{Failure, Options},
     doors::{Doors, Look},
+    dumps::Dumps,
     elections::Elections,
     firewall::Found,
     follows::Follows,
@@ -30,15 +31,18 @@ use evenkeel_api::{Event, Severity};
 use evenkeel_dataplane::{ConnectionFilter, RealServer};
 use evenkeel_engine::{Balance, Exit, Input, Rates, Setup, Start, kept};
 use evenkeel_ha::News;
+use evenkeel_keepalived::Asked;
 use evenkeel_machine::Outbox;
 use evenkeel_model::Cluster;
 use evenkeel_probe::Prober;
 use sd_notify::NotifyState;
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     io,
     os::fd::{BorrowedFd, OwnedFd},
     path::PathBuf,
+    task::Poll,
     time::Duration,
 };
 use tokio::{
@@ -101,7 +105,7 @@ impl Running {
         let clock = Clock::start();
         let parts = fits(&path.capabilities(), cluster)
             .and_then(|()| Network::open(clock))
-            .and_then(|network| Signals::listen().map(|signals| (network, signals)));
+            .and_then(|network| Signals::listen(options.dumps.is_some()).map(|signals| (network, signals)));
         match parts {
             Ok((network, signals)) => Ok(Running::assemble(options, path, standing, network, signals, clock)),
             Err(why) => Err((path, why)),
@@ -182,6 +186,7 @@ impl Running {
             dropped_full: 0,
             full_told: 0,
             exit: None,
+            dumps: options.dumps.map(|files| Dumps::new(files, options.first.written)),
         };
         Running {
             core,
@@ -211,6 +216,9 @@ impl Running {
     /// Fills the table, then resolves next hops, then attaches, then says that it serves.
     pub(crate) async fn start(&mut self, mut cluster: Cluster) -> Result<(), String> {
         let core = &mut self.core;
+        if let Some(dumps) = &mut core.dumps {
+            dumps.serve(&cluster);
+        }
         localise(&mut cluster, &core.network.own_addresses());
         core.warnings.standing.extend(core.network.trouble().map(str::to_owned));
         core.take_settings(&cluster, std::mem::take(&mut self.files));
@@ -345,6 +353,7 @@ impl Running {
                         notify_reloading();
                         core.read(Purpose::Signal);
                     }
+                    Word::Dump(asked) => core.dump(asked),
                     Word::Stop => {
                         notify(&[NotifyState::Stopping]);
                         core.tell(Input::Stop);
@@ -486,6 +495,7 @@ pub(crate) fn notify(states: &[NotifyState<'_>]) {
 enum Word {
     Reload,
     Stop,
+    Dump(Asked),
 }
 
 struct Signals {
@@ -493,16 +503,23 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
+    /// Those that ask for files; none where nobody does.
+    dumps: Vec<(Asked, Signal)>,
 }
 
 impl Signals {
-    fn listen() -> Result<Signals, String> {
+    fn listen(for_dumps: bool) -> Result<Signals, String> {
         let listen = |kind| signal(kind).map_err(|e| format!("cannot listen to signals: {e}"));
         Ok(Signals {
             hangup: listen(SignalKind::hangup())?,
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             quit: listen(SignalKind::quit())?,
+            dumps: Asked::ALL
+                .into_iter()
+                .filter(|_| for_dumps)
+                .map(|asked| Ok((asked, listen(SignalKind::from_raw(asked.signal()))?)))
+                .collect::<Result<_, String>>()?,
         })
     }
 
@@ -512,6 +529,20 @@ impl Signals {
             _ = self.terminate.recv() => Word::Stop,
             _ = self.interrupt.recv() => Word::Stop,
             _ = self.quit.recv() => Word::Stop,
+            asked = asked(&mut self.dumps) => Word::Dump(asked),
         }
     }
+}
+
+/// The next signal that asks for a file.
+async fn asked(signals: &mut [(Asked, Signal)]) -> Asked {
+    poll_fn(|context| {
+        for (asked, signal) in signals.iter_mut() {
+            if let Poll::Ready(Some(())) = signal.poll_recv(context) {
+                return Poll::Ready(*asked);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

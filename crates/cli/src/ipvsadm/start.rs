@@ -88,7 +88,8 @@ fn serve(runtime_dir: PathBuf, herald: Herald) -> u8 {
         connections: None,
         operators: Vec::new(),
         program: run::own_program(),
-        pid_file: None,
+        pid_files: Vec::new(),
+        dumps: None,
         keep_all: true,
         ready,
     };

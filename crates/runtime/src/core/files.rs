@@ -94,8 +94,11 @@ impl Core {
     }
 
     fn reload(&mut self, read: Configuration, token: Option<Token>) {
-        let Configuration { mut cluster, files, warnings, unserved: _ } = read;
+        let Configuration { mut cluster, files, warnings, unserved: _, written } = read;
         localise(&mut cluster, &self.network.own_addresses());
+        if let Some(dumps) = &mut self.dumps {
+            dumps.configure(written, &cluster);
+        }
         self.take_settings(&cluster, files);
         for warning in &warnings {
             self.say(Severity::Warning, warning);

@@ -60,6 +60,9 @@ impl Core {
 
     /// The thread that holds elections has news.
     pub(crate) fn hear_election(&mut self, news: News) {
+        if let News::Report(reports) = news {
+            return self.write_dumps(&reports);
+        }
         let errands = self.notify_election(&news);
         match self.elections.take(news, self.clock.now()) {
             Some(Told::Event(event)) => self.publish(event),

@@ -39,6 +39,11 @@ impl Tracking {
         faults
     }
 
+    /// Everything that is tracked, and how it stands.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&Target, Standing)> {
+        self.known.iter().map(|(target, known)| (target, known.standing))
+    }
+
     fn fault(&self, track: &Track) -> Option<Fault> {
         let known = self.known.get(&track.target)?;
         let unfit = match Effect::of(track, known.standing) {
