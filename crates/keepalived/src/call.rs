@@ -116,6 +116,8 @@ enum Word {
     Test,
     Version,
     Help,
+    /// It is so anyhow: all parts run in one process, every line is written at once and says what there is to say.
+    Nothing,
     /// It changes nothing, for this reason.
     Idle(&'static str),
     /// It is not done, for this reason.
@@ -134,7 +136,6 @@ struct Opt(&'static str, Option<char>, Value, Word);
 
 const SNMP: &str = "there is no SNMP agent; `evenkeel status --json` and the dump files have the numbers";
 const CORE: &str = "the service manager or `ulimit -c` says whether there are core dumps";
-const PARTS: &str = "all parts run in one process, and what is not configured costs nothing";
 const GENHASH: &str = "digests of pages are not checked; name a status code or a pattern instead";
 const KEPT: &str = "addresses that no daemon holds answer for a node that may have failed; leave it out: a backup takes \
                     them before they go";
@@ -145,18 +146,18 @@ const OPTIONS: [Opt; 33] = [
     Opt("vrrp", Some('P'), Value::No, Word::OnlyVrrp),
     Opt("check", Some('C'), Value::No, Word::OnlyServices),
     Opt("no_bfd", Some('B'), Value::No, Word::NoBfd),
-    Opt("all", None, Value::No, Word::Idle(PARTS)),
+    Opt("all", None, Value::No, Word::Nothing),
     Opt("log-console", Some('l'), Value::No, Word::Console),
-    Opt("log-detail", Some('D'), Value::No, Word::Idle("EVENKEEL_LOG=debug says more")),
+    Opt("log-detail", Some('D'), Value::No, Word::Nothing),
     Opt("log-facility", Some('S'), Value::Must, Word::Facility),
     Opt("log-file", Some('g'), Value::May, Word::LogFile),
-    Opt("flush-log-file", None, Value::No, Word::Idle("every line is written at once")),
+    Opt("flush-log-file", None, Value::No, Word::Nothing),
     Opt("no-syslog", Some('G'), Value::No, Word::NoSyslog),
     Opt("umask", Some('u'), Value::Must, Word::Umask),
     Opt("release-vips", Some('X'), Value::No, Word::Idle("addresses always go with mastership")),
     Opt("dont-release-vrrp", Some('V'), Value::No, Word::Refused(KEPT)),
     Opt("dont-release-ipvs", Some('I'), Value::No, Word::KeepServices),
-    Opt("dont-respawn", Some('R'), Value::No, Word::Idle("there are no child processes")),
+    Opt("dont-respawn", Some('R'), Value::No, Word::Nothing),
     Opt("dont-fork", Some('n'), Value::No, Word::Foreground),
     Opt("dump-conf", Some('d'), Value::No, Word::Idle("SIGUSR1 writes what runs, and `evenkeel check` what is wrong")),
     Opt("pid", Some('p'), Value::Must, Word::Pid),
@@ -315,6 +316,7 @@ fn take(call: &mut Call, option: &'static Opt, value: Option<String>, wrong: &mu
         Word::Test => call.test = Some(path()),
         Word::Version => return Some(Parsed::Version),
         Word::Help => return Some(Parsed::Help),
+        Word::Nothing => {}
         Word::Idle(why) => call.idle.push((option.0, why)),
         Word::Refused(why) => wrong.push(format!("--{} is not supported: {why}", option.0)),
     }

@@ -57,11 +57,26 @@ pub fn explain(code: &str) -> Option<&'static str> {
     }
 }
 
+/// Interfaces of VRRP instances that this host has not now.
+pub fn absent_interfaces(cluster: &Cluster) -> BTreeSet<&str> {
+    let links = evenkeel_netlink::Netlink::open().and_then(|mut netlink| netlink.links());
+    let known: BTreeSet<String> = links.into_iter().flatten().map(|link| link.name).collect();
+    let instances = cluster.vrrp.instances.iter().filter(|instance| instance.needs_interface);
+    instances.map(|instance| instance.interface.as_str()).filter(|name| !known.contains(*name)).collect()
+}
+
 /// What differs between the files and this host.
 pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
+    // Those of VRRP come and go.
+    let held: BTreeSet<_> = cluster.vrrp.instances.iter().flat_map(|one| one.vips()).map(|vip| vip.address).collect();
     let missing: BTreeSet<_> = match on_a_runtime(|network| network.own_addresses()) {
-        Some(own) => cluster.services.iter().filter_map(|s| s.key.address()).filter(|vip| !own.contains(vip)).collect(),
+        Some(own) => cluster
+            .services
+            .iter()
+            .filter_map(|s| s.key.address())
+            .filter(|vip| !own.contains(vip) && !held.contains(vip))
+            .collect(),
         None => BTreeSet::new(),
     };
     for vip in missing {

@@ -9,7 +9,7 @@ use crate::{
 use evenkeel_config::{Format, Loaded};
 use evenkeel_keepalived::Call;
 use evenkeel_runtime::{files, host};
-use evenkeel_source::{Colour, render_all};
+use evenkeel_source::{Colour, Diagnostic, Severity, render_all};
 use rustix::fs::OFlags;
 use std::{
     fs::OpenOptions,
@@ -41,8 +41,10 @@ pub(super) fn test(call: &Call, log: Option<&Path>) -> Result<ExitCode, Trouble>
         loaded.diagnostics.extend(host::compare(cluster));
     }
     let (errors, warnings) = counts(&loaded);
+    let absent = loaded.cluster.as_ref().map(host::absent_interfaces).unwrap_or_default();
     let mut text = render_all(&loaded.diagnostics, &loaded.sources, colour);
-    let status = status(&loaded, errors + warnings);
+    text.extend(absent.iter().map(|name| format!("keepalived: there is no interface {name} now; it is waited for\n")));
+    let status = status(&loaded, absent.is_empty());
     if status == INSECURE {
         text += "keepalived: scripts are configured and enable_script_security is not\n";
     }
@@ -53,8 +55,16 @@ pub(super) fn test(call: &Call, log: Option<&Path>) -> Result<ExitCode, Trouble>
     Ok(ExitCode::from(status))
 }
 
+/// What is wrong with the file itself, as keepalived would have it: advice about secrets and findings on the host are told
+/// and do not count.
+fn counts_there(diagnostic: &Diagnostic) -> bool {
+    let of_file = diagnostic.severity == Severity::Warning && diagnostic.code.0.starts_with('E');
+    diagnostic.severity == Severity::Error || of_file
+}
+
 /// 0, 5 or 6, as keepalived has them.
-fn status(loaded: &Loaded, problems: usize) -> u8 {
+fn status(loaded: &Loaded, all_interfaces: bool) -> u8 {
+    let right = all_interfaces && !loaded.diagnostics.iter().any(counts_there);
     let strict = loaded.globals.iter().any(|word| word.name == "enable_script_security");
     let cluster = loaded.cluster.as_ref();
     let notify = cluster.map(|cluster| &cluster.notify);
@@ -63,9 +73,9 @@ fn status(loaded: &Loaded, problems: usize) -> u8 {
     let runs = !loaded.vrrp.scripts.is_empty()
         || checks.any(|probe| matches!(probe, evenkeel_model::Probe::Script(_)))
         || notify.is_some_and(|notify| notify.startup.is_some() || notify.shutdown.is_some());
-    match problems {
-        0 if runs && !strict => INSECURE,
-        0 => 0,
-        _ => WRONG,
+    match (right, runs && !strict) {
+        (true, true) => INSECURE,
+        (true, false) => 0,
+        (false, _) => WRONG,
     }
 }

@@ -41,7 +41,8 @@ fn options_are_read_as_getopt_reads_them() {
     assert_eq!((one.pid, one.vrrp_pid), (Some("/run/k.pid".into()), Some("/run/v.pid".into())));
     assert_eq!((one.checkers_pid, one.bfd_pid), (Some("/run/c.pid".into()), Some("/run/b.pid".into())));
     assert_eq!(one.config_id.as_deref(), Some("left"));
-    assert_eq!(one.idle.len(), 1);
+    assert!(one.idle.is_empty());
+    assert_eq!(call("-x -D -R").idle.len(), 1);
     let long = call("--use-file=b.conf --check --dont-f --log-facility local3 --umask=022 --dont-release-ipvs");
     assert_eq!((long.file, long.vrrp, long.foreground), ("b.conf".into(), false, true));
     assert_eq!((long.log_facility.as_str(), long.umask, long.keep_services), ("local3", Some(0o22), true));
