@@ -82,7 +82,8 @@ impl Bed {
                 connections: None,
                 operators: vec![],
                 program: "/bin/false".into(),
-                pid_file: None,
+                pid_files: Vec::new(),
+                dumps: None,
                 keep_all: false,
                 ready: Box::new(move || ready.send(()).unwrap()),
             };
