@@ -1,6 +1,6 @@
 //! The addresses that instances hold, in the kernel: added with a lifetime, renewed, removed, announced.
 
-use crate::{member::Member, routing::Routing};
+use crate::{member::Member, routing::Routing, vmac::Bases};
 use evenkeel_model::vrrp::{Instance, Vip};
 use evenkeel_netlink::{Address, Announcer, Error, Link, Netlink};
 use evenkeel_vrrp::Place;
@@ -11,18 +11,19 @@ pub const PROTOCOL: u8 = 77;
 
 /// The kernel's end of the addresses.
 pub(crate) struct Addresses {
-    netlink: Netlink,
+    pub(crate) netlink: Netlink,
     announcer: Announcer,
     /// What goes with them.
     pub(crate) routing: Routing,
     /// Who holds an address: an instance that ends leaves those that another one has taken.
     holders: HashMap<IpAddr, Vec<Place>>,
+    pub(crate) bases: Bases,
 }
 
 impl Addresses {
     pub(crate) fn open() -> Result<Addresses, Error> {
         let (netlink, announcer, routing) = (Netlink::open()?, Announcer::open()?, Routing::open()?);
-        Ok(Addresses { netlink, announcer, routing, holders: HashMap::new() })
+        Ok(Addresses { netlink, announcer, routing, holders: HashMap::new(), bases: Bases::new() })
     }
 
     /// Adds an address that stays.
@@ -90,7 +91,8 @@ impl Addresses {
             for vip in member.instance.vips() {
                 let Some(link) = link_of(&member.instance, vip, links) else { continue };
                 let Some(mac) = link.mac else { continue };
-                refused.extend(self.announcer.announce(link.index, mac, vip.address, true).err());
+                let shared = member.instance.vmacs.iter().any(|vmac| vmac.name == link.name);
+                refused.extend(self.announcer.announce(link.index, mac, vip.address, shared).err());
             }
         }
     }

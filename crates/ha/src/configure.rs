@@ -131,6 +131,7 @@ impl Elections {
     pub(crate) fn bury(&mut self, place: Place) {
         let ended = self.router.instance(place).is_some_and(|instance| instance.role() == Role::Stopped);
         if ended && self.members.get(place).is_some_and(|member| member.retired) {
+            self.strip(place);
             self.router.remove(place);
             self.forget_routing(place);
             self.wrong.retain(|(of, _, _), _| *of != place);

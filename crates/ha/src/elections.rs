@@ -9,6 +9,7 @@ use crate::{
     links::Links,
     member::{self, Member},
     tracking::Watcher,
+    vmac,
 };
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::vrrp::{self, Vrid};
@@ -45,8 +46,14 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
+    /// Whether `member` listens here.
     pub(crate) fn carries(&self, member: &Member) -> bool {
-        (Some(self.ifindex), self.ipv6, self.header) == (member.ifindex, member.instance.is_ipv6(), member.has_header())
+        self.speaks_for(member, member.ifindex) || self.speaks_for(member, member.vmac_ifindex)
+    }
+
+    /// Whether `member` speaks here where it does so on the interface with that index.
+    fn speaks_for(&self, member: &Member, ifindex: Option<u32>) -> bool {
+        (Some(self.ifindex), self.ipv6, self.header) == (ifindex, member.instance.is_ipv6(), member.has_header())
     }
 }
 
@@ -262,6 +269,9 @@ impl Elections {
             for &place in places.into_iter().flatten() {
                 let Some(member) = self.members.get_mut(place) else { continue };
                 let Some(own) = member.source else { continue };
+                if member.vmacs.is_copy(wire, bytes) {
+                    continue;
+                }
                 let judged = member.receiver.receive(&packet, own);
                 member.statistics.hear(judged);
                 let wrong = match judged {
@@ -320,15 +330,21 @@ impl Elections {
             let lives = |wire: &mut Wire| self.links.links.iter().any(|link| link.index == wire.ifindex);
             drop(wire.take_if(|wire| !lives(wire)));
         }
+        let mut told = Vec::new();
         for place in (0..self.members.len()).filter(|&place| !self.router.is_free(place)).collect::<Vec<_>>() {
             let Some(member) = self.members.get_mut(place) else { continue };
+            let furnished = self.addresses.furnish(member, &mut self.links, &mut told);
             let ifindex = self.links.named(&member.instance.interface).map(|link| link.index);
-            let source = self.links.source(&member.instance);
+            let source = self.links.source(&member.instance).filter(|_| furnished);
             let moved = std::mem::replace(&mut member.ifindex, ifindex) != ifindex;
             let spoke = std::mem::replace(&mut member.source, source);
             let (ipv6, header) = (member.instance.is_ipv6(), member.has_header());
-            if let (true, Some(ifindex)) = (moved, ifindex) {
-                self.open_wire(ifindex, ipv6, header);
+            let vmac = vmac::listens_at(member, &self.links);
+            let vmac_moved = std::mem::replace(&mut member.vmac_ifindex, vmac) != vmac;
+            for (moved, ifindex) in [(moved, ifindex), (vmac_moved, vmac)] {
+                if let (true, Some(ifindex)) = (moved, ifindex) {
+                    self.open_wire(ifindex, ipv6, header);
+                }
             }
             if spoke != source {
                 self.handle(place, Input::Address(source));
@@ -342,6 +358,9 @@ impl Elections {
                     wire.listeners.entry(member.instance.vrid).or_default().push(place);
                 }
             }
+        }
+        for why in told {
+            self.complain(why);
         }
     }
 
@@ -369,7 +388,7 @@ impl Elections {
             let Some(member) = self.members.get(place) else { continue };
             let Some(lease) = member.holds else { continue };
             let there = |vip: &vrrp::Vip| self.links.addresses.iter().any(|known| known.address == vip.address);
-            if !member.instance.vips().all(there) {
+            if !member.instance.vips().all(there) || vmac::is_down(member, &self.links) {
                 self.out.push((place, Output::Hold { lease }));
                 self.out.push((place, Output::Announce { rounds: member.instance.rounds.burst }));
             }
@@ -379,19 +398,31 @@ impl Elections {
     pub(crate) fn carry_out(&mut self) {
         let (mut refused, mut told) = (Vec::new(), Vec::new());
         while let Some((place, output)) = self.out.pop() {
+            let role = self.router.instance(place).map(evenkeel_vrrp::Instance::role);
             let Some(member) = self.members.get_mut(place) else { continue };
             member.statistics.say(&output);
             match output {
-                Output::Advertise { priority } => advertise(member, &self.wires, priority, &mut refused),
+                Output::Advertise { priority } => {
+                    let master = matches!(role, Some(Role::Master | Role::Leaving));
+                    if role == Some(Role::Master) && member.holds.is_none() && !member.instance.vmacs.is_empty() {
+                        // The word moves the virtual MAC address to this port of the switch: what answers there is
+                        // to be there before.
+                        let lease = lease::length(member.instance.interval.get(), member.instance.down_adverts);
+                        self.addresses.take(place, member, &mut self.links, lease, &mut refused);
+                    } else if role == Some(Role::Leaving) {
+                        vmac::hush(member);
+                    }
+                    let ifindex = vmac::speaks_at(member, &self.links, master);
+                    advertise(member, &self.wires, ifindex, priority, &mut refused);
+                }
                 Output::Hold { lease } => {
-                    self.addresses.hold(place, member, &self.links.links, lease, &mut refused);
+                    self.addresses.take(place, member, &mut self.links, lease, &mut refused);
                     member.holds = Some(lease);
                     self.addresses.routing.hold(Some(place), &mut told);
                 }
                 Output::Release => {
                     self.addresses.routing.release(Some(place), &mut told);
-                    let instance = &member.instance;
-                    self.addresses.release((place, instance), instance.vips(), &self.links.links, &mut refused);
+                    self.addresses.leave(place, member, &mut self.links, &mut refused);
                     member.holds = None;
                 }
                 Output::Announce { rounds } => {
@@ -431,11 +462,32 @@ impl Elections {
             self.handle(place, Input::Stop { patience: Duration::ZERO });
         }
         self.carry_out();
+        for place in 0..self.members.len() {
+            self.strip(place);
+        }
+    }
+
+    /// Removes the VMACs of a member that has ended, and sets back what they stood on where no others stand.
+    pub(crate) fn strip(&mut self, place: Place) {
+        let Some(member) = self.members.get_mut(place) else { return };
+        let mut refused = Vec::new();
+        self.addresses.strip(member, &mut self.links, &mut refused);
+        self.addresses.restore_bases(|below| self.members.iter().any(|member| member.vmacs.stand_on(member, below)));
+        for e in refused {
+            self.complain(e.to_string());
+        }
     }
 }
 
-fn advertise(member: &mut Member, wires: &[Option<Wire>], priority: u8, refused: &mut Vec<evenkeel_netlink::Error>) {
-    let Some(wire) = wires.iter().flatten().find(|wire| wire.carries(member)) else { return };
+/// Sends an advertisement on the interface with this index.
+fn advertise(
+    member: &mut Member,
+    wires: &[Option<Wire>],
+    ifindex: Option<u32>,
+    priority: u8,
+    refused: &mut Vec<evenkeel_netlink::Error>,
+) {
+    let Some(wire) = wires.iter().flatten().find(|wire| wire.speaks_for(member, ifindex)) else { return };
     member.advertise(priority, |bytes, source, destination| {
         refused.extend(wire.socket.send(bytes, source, destination).err());
     });

@@ -25,6 +25,7 @@ mod report;
 mod routing;
 mod tally;
 mod tracking;
+mod vmac;
 
 use evenkeel_model::vrrp::{self, Target};
 use evenkeel_vrrp::{

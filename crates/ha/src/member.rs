@@ -1,5 +1,6 @@
 //! One VRRP instance with all that the election does not know: where it speaks, and which addresses move with it.
 
+use crate::vmac;
 use evenkeel_model::vrrp::{self, Reach};
 use evenkeel_vrrp::{Receiver, Settings, Statistics, Terms, Transmitter, checksum, codec};
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -18,6 +19,10 @@ pub(crate) struct Member {
     transmitter: Transmitter,
     /// Index of the interface it speaks on, once that is there.
     pub(crate) ifindex: Option<u32>,
+    /// Index of its VMAC, where it listens and speaks too.
+    pub(crate) vmac_ifindex: Option<u32>,
+    /// Its VMACs.
+    pub(crate) vmacs: vmac::Standing,
     /// The address it sends from.
     pub(crate) source: Option<IpAddr>,
     /// Whether it holds its addresses, and for how long each time.
@@ -37,7 +42,19 @@ impl Member {
         let name = instance.name.as_str().into();
         let (ifindex, source, holds) = (None, None, None);
         let statistics = Statistics::default();
-        Some(Member { instance, name, receiver, transmitter, ifindex, source, holds, statistics, retired: false })
+        Some(Member {
+            instance,
+            name,
+            receiver,
+            transmitter,
+            ifindex,
+            vmac_ifindex: None,
+            vmacs: vmac::Standing::default(),
+            source,
+            holds,
+            statistics,
+            retired: false,
+        })
     }
 
     /// Goes on by other terms; gives what it was. `None`, and nothing changed, where a message cannot hold so many

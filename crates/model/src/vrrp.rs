@@ -3,6 +3,7 @@
 mod route;
 mod rule;
 mod track;
+mod vmac;
 
 pub use route::{
     Encap, Hop, Metric, MetricValue, PROTOCOL, Placement, Route, RouteKind, SCOPE_GLOBAL, TABLE_MAIN, TunnelKey,
@@ -12,6 +13,7 @@ pub use track::{
     Elections, File, Initial, LinkDelays, ParameterMatch, Process, Quorum, ScriptRhythm, SyncGroup, Target, Track,
     Tracker,
 };
+pub use vmac::{LONGEST_INTERFACE_NAME, Vmac, virtual_mac};
 
 use std::{
     fmt,
@@ -242,7 +244,7 @@ pub struct Vip {
     pub address: IpAddr,
     /// Leading bits that are on the link.
     pub prefix: u8,
-    /// Where it is put; `None`: where the instance speaks.
+    /// Where it is put; `None`: where the instance speaks, which is its VMAC if it has one.
     pub interface: Option<String>,
     /// Label of an IPv4 address.
     pub label: Option<String>,
@@ -317,6 +319,7 @@ pub struct VirtualRouter {
     version: Version,
     ipv6: bool,
     header: bool,
+    vmacs: Vec<Vmac>,
 }
 
 /// A VRRP instance.
@@ -362,6 +365,11 @@ pub struct Instance {
     pub needs_interface: bool,
     /// What else it follows; a target once at most.
     pub tracks: Vec<Track>,
+    /// Interfaces with the virtual router's MAC address; addresses are put on them by name.
+    pub vmacs: Vec<Vmac>,
+    /// Whether advertisements leave from [`Instance::interface`] with its own MAC address all the same
+    /// (`vmac_xmit_base`).
+    pub from_base: bool,
 }
 
 impl Instance {
@@ -388,6 +396,8 @@ impl Instance {
             group: None,
             needs_interface: true,
             tracks: Vec::new(),
+            vmacs: Vec::new(),
+            from_base: false,
         }
     }
 
@@ -399,6 +409,7 @@ impl Instance {
             version: self.version,
             ipv6: self.is_ipv6(),
             header: matches!(self.authentication, Authentication::Header(_)),
+            vmacs: self.vmacs.clone(),
         }
     }
 
@@ -419,7 +430,13 @@ impl Instance {
 
     /// Where an address of it is put.
     pub fn interface_of<'a>(&'a self, vip: &'a Vip) -> &'a String {
-        vip.interface.as_ref().unwrap_or(&self.interface)
+        let own = || self.own_vmac().map(|vmac| &vmac.name);
+        vip.interface.as_ref().or_else(own).unwrap_or(&self.interface)
+    }
+
+    /// The interface with the virtual router's MAC address where it speaks, if it has one.
+    pub fn own_vmac(&self) -> Option<&Vmac> {
+        self.vmacs.iter().find(|vmac| vmac.speaks)
     }
 
     /// Whether it speaks IPv6.

@@ -21,16 +21,20 @@ impl Announcer {
         Ok(Announcer { socket })
     }
 
-    /// Says once on interface `ifindex` that `address` is at `mac`; `router` is the flag of IPv6. What the interface
-    /// cannot take just now is lost.
-    pub fn announce(&self, ifindex: u32, mac: MacAddress, address: IpAddr, router: bool) -> Result<(), Error> {
+    /// Says once on interface `ifindex` that `address` is at `mac`; `shared` where the former owner has the same one.
+    /// What the interface cannot take just now is lost.
+    pub fn announce(&self, ifindex: u32, mac: MacAddress, address: IpAddr, shared: bool) -> Result<(), Error> {
         let sent = match address {
             IpAddr::V4(address) => {
-                let packet = codec::gratuitous_arp(mac, address);
+                let packet = if shared {
+                    codec::gratuitous_arp_reply(mac, address)
+                } else {
+                    codec::gratuitous_arp(mac, address)
+                };
                 send_to(&self.socket, ARP, ifindex, MacAddress::BROADCAST, &packet)
             }
             IpAddr::V6(address) => {
-                let packet = codec::unsolicited_advertisement(mac, address, router);
+                let packet = codec::unsolicited_advertisement(mac, address, true);
                 send_to(&self.socket, IPV6, ifindex, codec::group_mac(codec::ALL_NODES), &packet)
             }
         };

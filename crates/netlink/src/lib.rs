@@ -12,6 +12,7 @@ mod error;
 mod ethtool;
 mod link;
 mod mac;
+mod macvlan;
 mod message;
 mod monitor;
 mod neighbour;

@@ -249,7 +249,7 @@ fn set(index: u32) -> Request {
 }
 
 /// struct ifinfomsg.
-fn ifinfo(index: u32, flags: u32, change: u32) -> [u8; IFINFO] {
+pub(crate) fn ifinfo(index: u32, flags: u32, change: u32) -> [u8; IFINFO] {
     let mut body = [0; IFINFO];
     body[4..8].copy_from_slice(&index.to_ne_bytes());
     body[8..12].copy_from_slice(&flags.to_ne_bytes());

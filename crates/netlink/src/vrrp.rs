@@ -62,6 +62,8 @@ impl VrrpSocket {
             if ipv6 {
                 let level = libc::IPPROTO_IPV6;
                 set(level, libc::IPV6_RECVPKTINFO, 1)?;
+                // An interface with a virtual MAC address has no link-local address of its own to speak from.
+                set(level, libc::IPV6_FREEBIND, 1)?;
                 set(level, libc::IPV6_RECVHOPLIMIT, 1)?;
                 set(level, libc::IPV6_MULTICAST_LOOP, 0)?;
                 set(level, libc::IPV6_MULTICAST_HOPS, 255)?;

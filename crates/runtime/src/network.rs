@@ -361,8 +361,10 @@ impl Network {
         let links = self.netlink.links().map_err(explain)?;
         let mut addresses: BTreeMap<u32, Vec<(IpAddr, u8)>> = BTreeMap::new();
         self.addresses = self.netlink.addresses().map_err(explain)?;
+        let vmacs = vmacs(&links);
         for address in &self.addresses {
-            addresses.entry(address.ifindex).or_default().push((address.address, address.prefix));
+            let ifindex = vmacs.get(&address.ifindex).unwrap_or(&address.ifindex);
+            addresses.entry(*ifindex).or_default().push((address.address, address.prefix));
         }
         let ways_out = ways_out(&links);
         let one = |link: Link| Numbered {
@@ -370,7 +372,9 @@ impl Network {
             is_card: link.kind == LinkKind::Physical,
             is_deaf: link.kind == LinkKind::Vlan && !ways_out.contains_key(&link.index),
             interface: Interface {
-                usable: link.up && !matches!(link.kind, LinkKind::Loopback | LinkKind::Dummy),
+                usable: link.up
+                    && !vmacs.contains_key(&link.index)
+                    && !matches!(link.kind, LinkKind::Loopback | LinkKind::Dummy),
                 addresses: addresses.remove(&link.index).unwrap_or_default(),
                 default4: false,
                 default6: false,
@@ -399,6 +403,17 @@ impl Network {
         }
         Ok(())
     }
+}
+
+/// Interfaces with the MAC address of a virtual router (RFC 9568 7.3), and what is below them: their packets come by
+/// that, and are taken there, so that nothing is attached or taken off when the virtual router moves.
+fn vmacs(links: &[Link]) -> BTreeMap<u32, u32> {
+    let virtual_router = |mac: MacAddress| matches!(mac.0, [0x00, 0x00, 0x5e, 0x00, 0x01 | 0x02, _]);
+    links
+        .iter()
+        .filter(|link| link.kind == LinkKind::Macvlan && !link.peer_elsewhere && link.mac.is_some_and(virtual_router))
+        .filter_map(|link| Some((link.index, link.peer?)))
+        .collect()
 }
 
 #[expect(deprecated, reason = "its successor is unsafe to call, and what it asks for, Readable's types keep")]

@@ -11,6 +11,7 @@ mod routing;
 mod service;
 mod track;
 mod units;
+mod vmac;
 mod vrrp;
 mod write;
 

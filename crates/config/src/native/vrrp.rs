@@ -6,6 +6,7 @@ use super::{
     routing::{self, ADDRESS_KEYS},
     track,
     units::duration_text,
+    vmac,
     write::line,
 };
 use crate::{
@@ -47,8 +48,9 @@ const KEYS: Keys = Keys {
         "track",
         "needs_interface",
         "notify",
+        "vmac",
     ],
-    later: &["vmac", "accept"],
+    later: &["accept"],
     instead: &[
         ("virtual_router_id", "write `vrid`"),
         ("virtual_ipaddress", "write `addresses`"),
@@ -151,6 +153,7 @@ pub(crate) fn read(
     instance.group = group.map(|group| group.value.to_owned());
     instance.tracks = tracks;
     instance.needs_interface = needs_interface.is_none_or(|yes| yes.value);
+    vmac::read(table, &mut instance, out);
     let broken = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
     Some(VrrpDraft {
         instance,
@@ -423,6 +426,7 @@ pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut S
     if let Some(source) = instance.source {
         line(text, "source", &quoted(&source.to_string()));
     }
+    vmac::write(instance, text);
     if !instance.answer_lower {
         line(text, "answer_lower", "false");
     }

@@ -38,6 +38,19 @@ pub(crate) fn gratuitous_arp(mac: MacAddress, address: Ipv4Addr) -> Vec<u8> {
     arp_request(mac, Some(address), address)
 }
 
+/// The same as an answer to everybody, which nobody answers: a former owner with the same MAC address would by an answer
+/// teach switches that it is still there.
+pub(crate) fn gratuitous_arp_reply(mac: MacAddress, address: Ipv4Addr) -> Vec<u8> {
+    let mut packet = arp_request(mac, Some(address), address);
+    if let Some(operation) = packet.get_mut(6..8) {
+        operation.copy_from_slice(&ARP_REPLY);
+    }
+    if let Some(target) = packet.get_mut(18..24) {
+        target.copy_from_slice(&MacAddress::BROADCAST.0);
+    }
+    packet
+}
+
 /// The announcement that `address` is at `mac`, to all nodes (RFC 4861 7.2.6): unsolicited, to override what they know,
 /// of a router where `router`.
 pub(crate) fn unsolicited_advertisement(mac: MacAddress, address: Ipv6Addr, router: bool) -> Vec<u8> {
@@ -176,6 +189,9 @@ mod tests {
     fn an_announcement_says_who_has_the_address() {
         let four = Ipv4Addr::new(10, 0, 0, 9);
         assert_eq!(read_arp(&gratuitous_arp(OURS, four)), Some((four.into(), OURS)));
+        let reply = gratuitous_arp_reply(OURS, four);
+        assert_eq!(read_arp(&reply), Some((four.into(), OURS)));
+        assert_eq!((&reply[6..8], &reply[18..24]), (ARP_REPLY.as_slice(), MacAddress::BROADCAST.0.as_slice()));
         let six: Ipv6Addr = "fd00::9".parse().expect("v6");
         assert_eq!(read_advertisement(&unsolicited_advertisement(OURS, six, true), THEIRS), Some((six.into(), OURS)));
     }

@@ -9,7 +9,7 @@ use rustix::{
     process::Signal,
 };
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::PathBuf,
     process::{Command, Stdio},
     sync::{
@@ -27,6 +27,23 @@ pub(crate) enum Wire {
     V3,
     V3Unicast,
     V3Ipv6,
+    /// The authentication header of version 2.
+    V2Header,
+    /// Version 3 with the virtual router's MAC address.
+    Vmac,
+    /// The same, with advertisements from the base interface.
+    VmacFromBase,
+    VmacIpv6,
+}
+
+impl Wire {
+    fn is_ipv6(self) -> bool {
+        matches!(self, Wire::V3Ipv6 | Wire::VmacIpv6)
+    }
+
+    fn has_vmac(self) -> bool {
+        matches!(self, Wire::Vmac | Wire::VmacFromBase | Wire::VmacIpv6)
+    }
 }
 
 /// Who plays a director.
@@ -44,6 +61,9 @@ pub(crate) fn has_keepalived() -> bool {
     }
     there
 }
+
+/// The interface with the virtual router's MAC address, as keepalived names it.
+pub(crate) const VMAC: &str = "vrrp.51";
 
 /// The first is the better one.
 const PRIORITIES: [u8; 2] = [150, 100];
@@ -95,7 +115,12 @@ impl Pair {
 
     /// Two evenkeels on version 3, the first of them master, the second a backup.
     pub(crate) fn settled() -> Pair {
-        let mut pair = Pair::new(Wire::V3, [Player::Evenkeel, Player::Evenkeel]);
+        Pair::settled_by(Wire::V3)
+    }
+
+    /// The same, however they speak.
+    pub(crate) fn settled_by(wire: Wire) -> Pair {
+        let mut pair = Pair::new(wire, [Player::Evenkeel, Player::Evenkeel]);
         pair.start(0);
         pair.wait_owners(&[0]);
         pair.start(1);
@@ -108,7 +133,7 @@ impl Pair {
     }
 
     fn vip(&self) -> IpAddr {
-        if self.wire == Wire::V3Ipv6 { v6(0x100) } else { v4(100) }
+        if self.wire.is_ipv6() { v6(0x100) } else { v4(100) }
     }
 
     fn file(&self, at: usize, name: &str) -> PathBuf {
@@ -125,20 +150,29 @@ impl Pair {
                 format!("addresses = [\"{vip}/24\"]\npeers = [\"{}\"]\n", v4(if at == 0 { 2 } else { 1 }))
             }
             Wire::V3Ipv6 => format!("addresses = [\"fe80::100/64\", \"{vip}/64\"]\n"),
+            Wire::V2Header => {
+                format!("version = 2\npassword = \"1111\"\nauthentication = \"header\"\naddresses = [\"{vip}/24\"]\n")
+            }
+            Wire::Vmac => format!("addresses = [\"{vip}/24\"]\nvmac = true\n"),
+            Wire::VmacFromBase => format!("addresses = [\"{vip}/24\"]\nvmac = {{ adverts = \"base\" }}\n"),
+            Wire::VmacIpv6 => format!("addresses = [\"fe80::100/64\", \"{vip}/64\"]\nvmac = true\n"),
         };
         text
     }
 
     fn keepalived(&self, at: usize) -> String {
         let (vip, priority) = (self.vip(), PRIORITIES[at]);
-        let version = if self.wire == Wire::V2Password { 2 } else { 3 };
+        let version = if matches!(self.wire, Wire::V2Password | Wire::V2Header) { 2 } else { 3 };
         let more = match self.wire {
             Wire::V2Password => "authentication {\n auth_type PASS\n auth_pass 1111\n }\n".to_owned(),
             Wire::V3Unicast => format!("unicast_peer {{\n {}\n }}\n", v4(if at == 0 { 2 } else { 1 })),
+            Wire::V2Header => "authentication {\n auth_type AH\n auth_pass 1111\n }\n".to_owned(),
             Wire::V3 | Wire::V3Ipv6 => String::new(),
+            Wire::Vmac | Wire::VmacIpv6 => "use_vmac\n".to_owned(),
+            Wire::VmacFromBase => "use_vmac\n vmac_xmit_base\n".to_owned(),
         };
         let vips = match self.wire {
-            Wire::V3Ipv6 => format!("fe80::100/64\n {vip}/64"),
+            Wire::V3Ipv6 | Wire::VmacIpv6 => format!("fe80::100/64\n {vip}/64"),
             _ => format!("{vip}/24"),
         };
         format!(
@@ -285,9 +319,9 @@ impl Pair {
 
     /// Whether a director has an address.
     pub(crate) fn has(&self, at: usize, address: IpAddr) -> bool {
-        let mut command = Command::new("ip");
-        command.args(["-o", "addr", "show", "dev", "eth0", "to", &address.to_string()]);
-        !self.node(NAMES[at]).output(command).expect("ip runs").is_empty()
+        // A VMAC may not be there yet.
+        let dev = if self.wire.has_vmac() { VMAC } else { "eth0" };
+        !self.run(NAMES[at], &format!("ip -o addr show dev {dev} to {address}")).is_empty()
     }
 
     /// Who has the VIP.
@@ -322,11 +356,7 @@ impl Pair {
     }
 
     fn tell(&self) -> String {
-        let of = |at: usize| match &self.seats[at] {
-            Seat::Evenkeel(director) => director.log(),
-            Seat::Keepalived(_) => std::fs::read_to_string(self.file(at, "log")).unwrap_or_default(),
-        };
-        format!("{}\n----\n{}", of(0), of(1))
+        format!("{}\n----\n{}", self.log(0), self.log(1))
     }
 
     /// The switch passes nothing between the two; the client hears both.
@@ -343,6 +373,42 @@ impl Pair {
             let mut command = Command::new("ip");
             command.args(["link", "set", "dev", port, "type", "bridge_slave", "isolated", state]);
             self.node(switch::SWITCH).output(command).expect("the port is set");
+        }
+    }
+
+    /// What a command says on a host: `d1`, `d2`, `client`.
+    pub(crate) fn run(&self, host: &str, words: &str) -> String {
+        let mut words = words.split(' ');
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).stdin(Stdio::null());
+        self.node(host).output(command).unwrap_or_default()
+    }
+
+    /// Waits until a command on a host says something that fits.
+    pub(crate) fn wait_told(&self, host: &str, words: &str, good: impl Fn(&str) -> bool) {
+        self.wait(&format!("`{words}` on {host} right"), || good(&self.run(host, words)));
+    }
+
+    /// The MAC address that the client finds for the VIP.
+    pub(crate) fn mac_at_client(&self) -> String {
+        let vip = self.vip();
+        let any: IpAddr = if vip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let mut found = String::new();
+        self.wait("answered for its MAC address", || {
+            let send = move || UdpSocket::bind((any, 0)).and_then(|socket| socket.send_to(b"?", (vip, 9)));
+            let _ = self.node("client").run(send);
+            let told = self.run("client", &format!("ip neigh show to {vip}"));
+            found = told.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).unwrap_or_default().to_owned();
+            !found.is_empty()
+        });
+        found
+    }
+
+    /// The log of an evenkeel or of a keepalived.
+    pub(crate) fn log(&self, at: usize) -> String {
+        match &self.seats[at] {
+            Seat::Evenkeel(director) => director.log(),
+            Seat::Keepalived(_) => std::fs::read_to_string(self.file(at, "log")).unwrap_or_default(),
         }
     }
 

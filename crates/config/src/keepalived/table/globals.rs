@@ -114,8 +114,8 @@ pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "vrrp_delay_after_boot" Decimal(0, 86_400 * SECOND), VRRP, "seconds to wait after boot";
     "log_unknown_vrids" Alone, Status::Nothing("they are nobody's business"), "log advertisements of others";
     "vrrp_owner_ignore_adverts" Alone, Status::Nothing("an owner never looks at them"), "an owner looks at no advertisements";
-    "vmac_prefix" Text, VRRP, "names of virtual MAC interfaces";
-    "vmac_addr_prefix" Text, VRRP, "names of those of single addresses";
+    "vmac_prefix" Text, Status::Done, "names of virtual MAC interfaces";
+    "vmac_addr_prefix" Text, Status::Done, "names of those of single addresses";
 };
 
 pub(super) const PROCESSES: &[Keyword] = keywords! {

@@ -50,10 +50,10 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "track_process" In(List::Tracked), DONE, "processes that must run";
     "track_bfd" In(List::Tracked), DONE, "BFD sessions that must be up";
     "dont_track_primary" Alone, DONE, "goes on while its interface is down";
-    "use_vmac" Words(0, 6), VRRP, "a virtual MAC address, on an interface of its own";
-    "use_vmac_addr" Alone, VRRP, "the same for addresses on other interfaces";
-    "vmac_xmit_base" Alone, VRRP, "advertisements from the base interface";
-    "use_ipvlan" Words(0, 6), VRRP, "an ipvlan interface";
+    "use_vmac" Words(0, 6), DONE, "a virtual MAC address, on an interface of its own";
+    "use_vmac_addr" Alone, DONE, "the same for addresses on other interfaces";
+    "vmac_xmit_base" Alone, DONE, "advertisements from the base interface";
+    "use_ipvlan" Words(0, 6), Status::Partly("addresses are put on the base interface, whose MAC address an ipvlan shares; none is made"), "an ipvlan interface";
     "vrf" Interface, VRRP, "VRF of unicast advertisements";
     "promote_secondaries" Alone, VRRP, "keep other addresses of a subnet when the first goes";
     "native_ipv6" Alone, Status::Nothing("the addresses tell the family"), "force IPv6";

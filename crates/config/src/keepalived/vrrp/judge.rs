@@ -1,6 +1,6 @@
 //! What only the whole can tell: ids and names that are taken, names that nobody has, parts that contradict each other.
 
-use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks, track};
+use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks, track, vmac};
 use crate::{codes, host::shown};
 use evenkeel_model::vrrp::{MOST_ADDRESSES, SECRET};
 use evenkeel_source::{Diagnostic, Span, Spanned};
@@ -86,6 +86,7 @@ fn one(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
     timing(vrrp, instance, out);
     preemption(instance, out);
     authentication(vrrp, instance, out);
+    vmac::judge(instance, out);
 }
 
 fn addresses(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {

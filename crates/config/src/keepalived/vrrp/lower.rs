@@ -1,7 +1,7 @@
 //! Instances as they are carried out. What is missing or contradictory is told by [`super::judge`]; here it is what
 //! keepalived makes of it.
 
-use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState};
+use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState, vmac};
 use crate::draft::VrrpDraft;
 use evenkeel_model::{
     notify::RoleNotify,
@@ -18,10 +18,11 @@ const INTERFACE: &str = "eth0";
 
 /// The instances that can be: those without an id or an address are told and left out.
 pub(crate) fn lower(vrrp: &Vrrp) -> Vec<VrrpDraft> {
-    vrrp.instances.iter().filter_map(|instance| one(vrrp, instance)).collect()
+    let mut taken = vmac::given(vrrp);
+    vrrp.instances.iter().filter_map(|instance| one(vrrp, instance, &mut taken)).collect()
 }
 
-fn one(vrrp: &Vrrp, from: &VrrpInstance) -> Option<VrrpDraft> {
+fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<VrrpDraft> {
     let id = from.id?;
     let vrid = Vrid::new(id.value)?;
     let six = from.addresses.first()?.address.value.is_ipv6();
@@ -50,6 +51,7 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance) -> Option<VrrpDraft> {
     instance.answer_lower = !from.lower_no_advert.or(defaults.lower_no_advert).is_some_and(|yes| yes.value);
     let member = |group: &&super::VrrpSyncGroup| group.members.iter().any(|name| name.value == from.name.value);
     instance.group = vrrp.sync_groups.iter().find(member).map(|group| group.name.value.clone());
+    vmac::add(vrrp, from, taken, &mut instance);
     let addresses: Vec<Span> = advertised.iter().map(|address| address.address.span).collect();
     Some(VrrpDraft {
         instance,

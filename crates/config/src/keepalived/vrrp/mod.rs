@@ -10,6 +10,7 @@ mod lower;
 mod read;
 mod routing;
 mod track;
+mod vmac;
 
 pub use address::VrrpAddress;
 pub(crate) use bfd::lower as lower_bfd;
@@ -94,6 +95,10 @@ pub struct VrrpDefaults {
     pub higher_send_advert: Option<Spanned<bool>>,
     /// `default_interface`; eth0.
     pub interface: Option<Spanned<String>>,
+    /// `vmac_prefix`; vrrp.
+    pub vmac_prefix: Option<Spanned<String>>,
+    /// `vmac_addr_prefix`; that of `vmac_prefix`.
+    pub vmac_address_prefix: Option<Spanned<String>>,
     /// `script_user`: user and group.
     pub script_user: Option<Spanned<Vec<String>>>,
 }

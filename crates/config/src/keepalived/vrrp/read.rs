@@ -83,6 +83,8 @@ fn defaults(block: Block<'_>, into: &mut VrrpDefaults) {
         lower_no_advert: block.switch("vrrp_lower_prio_no_advert"),
         higher_send_advert: block.switch("vrrp_higher_prio_send_advert"),
         interface: block.text("default_interface"),
+        vmac_prefix: block.text("vmac_prefix"),
+        vmac_address_prefix: block.text("vmac_addr_prefix"),
         script_user: words("script_user"),
     };
     let before = std::mem::replace(into, own);
@@ -100,6 +102,8 @@ fn defaults(block: Block<'_>, into: &mut VrrpDefaults) {
     into.lower_no_advert = into.lower_no_advert.or(before.lower_no_advert);
     into.higher_send_advert = into.higher_send_advert.or(before.higher_send_advert);
     into.interface = into.interface.take().or(before.interface);
+    into.vmac_prefix = into.vmac_prefix.take().or(before.vmac_prefix);
+    into.vmac_address_prefix = into.vmac_address_prefix.take().or(before.vmac_address_prefix);
     into.script_user = into.script_user.take().or(before.script_user);
 }
 
