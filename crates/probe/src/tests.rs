@@ -1,6 +1,9 @@
 //! Attempts against real sockets on the loopback interface.
 
+mod datagram;
 mod http;
+mod mail;
+mod pages;
 mod script;
 mod tls;
 
