@@ -29,8 +29,8 @@ impl Wanted {
     /// Equal ones are one and the same, whoever is to follow them.
     fn key(&self) -> String {
         match self {
-            Wanted::Route(route) => Route { tracked: true, track_group: None, ..(**route).clone() }.to_string(),
-            Wanted::Rule(rule) => Rule { tracked: true, track_group: None, ..(**rule).clone() }.to_string(),
+            Wanted::Route(route) => Route { tracked: true, ..(**route).clone() }.to_string(),
+            Wanted::Rule(rule) => Rule { tracked: true, ..(**rule).clone() }.to_string(),
         }
     }
 }

@@ -189,6 +189,7 @@ impl Dump<'_> {
     /// What stays on the node whoever is master.
     fn fixed(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let interface = global::text(self.globals, "default_interface").unwrap_or("eth0");
+        let group = |line| routing::group(self.written.track_group(line));
         if !self.written.static_addresses.is_empty() {
             writeln!(f, "------< Static Addresses >------")?;
             for address in &self.written.static_addresses {
@@ -198,11 +199,17 @@ impl Dump<'_> {
         if !self.written.static_routes.is_empty() {
             writeln!(f, "------< Static Routes >------")?;
         }
-        self.written.static_routes.iter().try_for_each(|it| writeln!(f, "     {}", routing::route(&it.value)))?;
+        self.written
+            .static_routes
+            .iter()
+            .try_for_each(|it| writeln!(f, "     {}{}", routing::route(&it.value), group(it.span)))?;
         if !self.written.static_rules.is_empty() {
             writeln!(f, "------< Static Rules >------")?;
         }
-        self.written.static_rules.iter().try_for_each(|it| writeln!(f, "     {}", routing::rule(&it.value)))
+        self.written
+            .static_rules
+            .iter()
+            .try_for_each(|it| writeln!(f, "     {}{}", routing::rule(&it.value), group(it.span)))
     }
 
     fn topology(&self, f: &mut Formatter<'_>) -> fmt::Result {

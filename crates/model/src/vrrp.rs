@@ -275,8 +275,6 @@ pub struct VipOptions {
     pub join: bool,
     /// The instance does not care for its interface.
     pub untracked: bool,
-    /// Instances that are at fault without its interface, of an address that stays.
-    pub track_group: Option<String>,
 }
 
 /// What stays on the node, whoever is master.

@@ -37,6 +37,7 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     draft.elections = vrrp::lower(&draft.vrrp);
     let tracking = vrrp::lower_tracking(&draft.vrrp, &mut draft.elections, out);
     (draft.trackers, draft.groups) = (tracking.trackers, tracking.groups);
+    vrrp::follow_groups(&draft.vrrp, &draft.groups, &mut draft.elections);
     draft.startup_delay = draft.vrrp.defaults.startup_delay.map_or(Duration::ZERO, |delay| delay.value);
     draft.fixed = vrrp::lower_fixed(&draft.vrrp);
     draft.bfd = vrrp::lower_bfd(&draft.vrrp, out);

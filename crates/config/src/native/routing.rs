@@ -45,24 +45,23 @@ pub(super) const ADDRESS_KEYS: &[&str] = &[
     "prefix_route",
     "join",
     "track",
-    "track_group",
 ];
 
 /// The routes of an instance, or of the node.
-pub(super) fn routes(table: &Table<'_>, fixed: bool, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Vec<Route> {
+pub(super) fn routes(table: &Table<'_>, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Vec<Route> {
     let names = Names::new(host);
     texts(table, "routes", out)
         .into_iter()
-        .filter_map(|text| route(&native_words(text), fixed, Dialect::Native, &names, out))
+        .filter_map(|text| route(&native_words(text), None, Dialect::Native, &names, out))
         .collect()
 }
 
 /// The rules of an instance, or of the node.
-pub(super) fn rules(table: &Table<'_>, fixed: bool, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Vec<Rule> {
+pub(super) fn rules(table: &Table<'_>, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Vec<Rule> {
     let names = Names::new(host);
     texts(table, "rules", out)
         .into_iter()
-        .filter_map(|text| rule(&native_words(text), fixed, Dialect::Native, &names, out).map(|(rule, _)| rule))
+        .filter_map(|text| rule(&native_words(text), None, Dialect::Native, &names, out).map(|(rule, _)| rule))
         .collect()
 }
 
@@ -89,8 +88,8 @@ pub(super) fn fixed(table: &Table<'_>, host: &Host<'_>, out: &mut Vec<Diagnostic
     }
     Fixed {
         addresses: addresses.into_iter().flatten().map(|vip| vip.value).collect(),
-        routes: routes(table, true, host, out),
-        rules: rules(table, true, host, out),
+        routes: routes(table, host, out),
+        rules: rules(table, host, out),
     }
 }
 
@@ -123,7 +122,6 @@ pub(super) fn options(table: &Table<'_>, vip: &Vip, host: &Host<'_>, out: &mut V
         no_prefix_route: yes("prefix_route", out) == Some(false),
         join: yes("join", out).unwrap_or(false),
         untracked: yes("track", out) == Some(false),
-        track_group: table.string("track_group", out).map(|group| group.value.to_owned()),
     }
 }
 
@@ -216,6 +214,5 @@ pub(super) fn option_keys(options: &VipOptions) -> String {
     key("prefix_route", no(options.no_prefix_route));
     key("join", yes(options.join));
     key("track", no(options.untracked));
-    key("track_group", options.track_group.as_deref().map(quoted));
     keys
 }

@@ -132,8 +132,8 @@ pub(crate) fn read(
     let tracks = track::tracks(table, known, out);
     let needs_interface = table.boolean("needs_interface", out);
     let told = notify::role(table, "notify", out);
-    let routes = routing::routes(table, false, host, out);
-    let rules = routing::rules(table, false, host, out);
+    let routes = routing::routes(table, host, out);
+    let rules = routing::rules(table, host, out);
     let (interface, vrid, addresses) = (interface?, vrid?, addresses?);
     let vips = addresses.iter().map(|vip| vip.value.clone()).collect();
     let id = Vrid::new(u8::try_from(vrid.value).ok()?)?;

@@ -13,7 +13,7 @@ use evenkeel_model::{
     Family,
     vrrp::{Hop, Metric, MetricValue, Placement, Route, RouteKind},
 };
-use evenkeel_source::Diagnostic;
+use evenkeel_source::{Diagnostic, Spanned};
 
 /// TCP_CA_NAME_MAX with its end.
 const LONGEST_CONGESTION: usize = 15;
@@ -21,16 +21,17 @@ const LONGEST_CONGESTION: usize = 15;
 const SHORTEST_TIME: u64 = 200;
 const LONGEST_TIME: u64 = 120_000;
 
-/// Reads a route. `fixed`: it stays on the node, so that it may have a group that tracks it.
+/// Reads a route. `group`: where the name of a group that tracks it goes, of one that stays on the
+/// node.
 pub(crate) fn route(
     words: &[Word],
-    fixed: bool,
+    group: Option<&mut Option<Spanned<String>>>,
     dialect: Dialect,
     names: &Names<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<Route> {
     let mut line = Line::new(words, "route", dialect, names, out);
-    read(&mut line, fixed).ok()
+    read(&mut line, group).ok()
 }
 
 /// What is known of a route before its destination is.
@@ -44,7 +45,7 @@ struct Draft<'a> {
     protocol: Option<&'a Word>,
 }
 
-fn read(line: &mut Line<'_, '_>, fixed: bool) -> Result<Route, Refused> {
+fn read(line: &mut Line<'_, '_>, mut group: Option<&mut Option<Spanned<String>>>) -> Result<Route, Refused> {
     let Some(first) = line.peek() else { return Err(Refused) };
     let any = Net::All.of(Family::V4).ok_or(Refused)?;
     let mut draft =
@@ -58,7 +59,13 @@ fn read(line: &mut Line<'_, '_>, fixed: bool) -> Result<Route, Refused> {
             draft.hops = hop::list(line)?;
             break;
         }
-        one(line, word, fixed, &mut draft)?;
+        match &mut group {
+            Some(group) if word.text == "track_group" => {
+                let name = line.value(word)?;
+                **group = Some(Spanned::new(name.text.clone(), name.span));
+            }
+            Some(_) | None => one(line, word, &mut draft)?,
+        };
     }
     let Some(to) = draft.to else {
         return Err(line.refuse_with(
@@ -71,7 +78,7 @@ fn read(line: &mut Line<'_, '_>, fixed: bool) -> Result<Route, Refused> {
 }
 
 /// One word and its values.
-fn one<'a>(line: &mut Line<'a, '_>, word: &'a Word, fixed: bool, draft: &mut Draft<'a>) -> Result<(), Refused> {
+fn one<'a>(line: &mut Line<'a, '_>, word: &'a Word, draft: &mut Draft<'a>) -> Result<(), Refused> {
     if hop::word(line, word, &mut draft.hop)? || metric(line, word, &mut draft.route)? {
         return Ok(());
     }
@@ -105,7 +112,6 @@ fn one<'a>(line: &mut Line<'a, '_>, word: &'a Word, fixed: bool, draft: &mut Dra
         "prepend" => route.placement = Placement::Prepend,
         "append" => route.placement = Placement::Append,
         "no_track" => route.tracked = false,
-        "track_group" if fixed => route.track_group = Some(line.value(word)?.text.clone()),
         "or" => draft.hops = old_pair(line, word, &mut draft.hop)?,
         "vrf" => {
             let message = "the table of a VRF has to be named by its number".to_owned();

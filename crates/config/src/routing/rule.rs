@@ -9,7 +9,7 @@ use evenkeel_model::{
     Family,
     vrrp::{Action, Rule},
 };
-use evenkeel_source::Diagnostic;
+use evenkeel_source::{Diagnostic, Spanned};
 use std::ops::RangeInclusive;
 
 /// Protocols of IP by name; others by number.
@@ -38,16 +38,17 @@ pub(crate) enum Priority {
     Missing,
 }
 
-/// Reads a rule. `fixed`: it stays on the node, so that it may have a group that tracks it.
+/// Reads a rule. `group`: where the name of a group that tracks it goes, of one that stays on the
+/// node.
 pub(crate) fn rule(
     words: &[Word],
-    fixed: bool,
+    group: Option<&mut Option<Spanned<String>>>,
     dialect: Dialect,
     names: &Names<'_>,
     out: &mut Vec<Diagnostic>,
 ) -> Option<(Rule, Priority)> {
     let mut line = Line::new(words, "rule", dialect, names, out);
-    read(&mut line, fixed).ok()
+    read(&mut line, group).ok()
 }
 
 struct Draft<'a> {
@@ -62,7 +63,7 @@ struct Draft<'a> {
     protocol: Option<&'a Word>,
 }
 
-fn read(line: &mut Line<'_, '_>, fixed: bool) -> Result<(Rule, Priority), Refused> {
+fn read(line: &mut Line<'_, '_>, mut group: Option<&mut Option<Spanned<String>>>) -> Result<(Rule, Priority), Refused> {
     let Some(first) = line.peek() else { return Err(Refused) };
     let mut draft = Draft {
         from: None,
@@ -74,7 +75,13 @@ fn read(line: &mut Line<'_, '_>, fixed: bool) -> Result<(Rule, Priority), Refuse
         protocol: None,
     };
     while let Some(word) = line.next() {
-        one(line, word, fixed, &mut draft)?;
+        match &mut group {
+            Some(group) if word.text == "track_group" => {
+                let name = line.value(word)?;
+                **group = Some(Spanned::new(name.text.clone(), name.span));
+            }
+            Some(_) | None => one(line, word, &mut draft)?,
+        };
     }
     let Draft { from, to, mut rule, action, priority, lookup_only, protocol } = draft;
     let Some((action, _)) = action else {
@@ -107,7 +114,7 @@ fn read(line: &mut Line<'_, '_>, fixed: bool) -> Result<(Rule, Priority), Refuse
 }
 
 /// One word and its values.
-fn one<'a>(line: &mut Line<'a, '_>, word: &'a Word, fixed: bool, draft: &mut Draft<'a>) -> Result<(), Refused> {
+fn one<'a>(line: &mut Line<'a, '_>, word: &'a Word, draft: &mut Draft<'a>) -> Result<(), Refused> {
     let rule = &mut draft.rule;
     match word.text.as_str() {
         "inet" | "inet6" => line.family_word(word)?,
@@ -150,7 +157,6 @@ fn one<'a>(line: &mut Line<'a, '_>, word: &'a Word, fixed: bool, draft: &mut Dra
             draft.protocol = Some(word);
         }
         "no_track" => rule.tracked = false,
-        "track_group" if fixed => rule.track_group = Some(line.value(word)?.text.clone()),
         "type" => {
             let value = line.value(word)?;
             act(line, value, draft)?;

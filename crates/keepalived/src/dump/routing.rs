@@ -70,7 +70,7 @@ pub(super) fn route(route: &Route) -> String {
             say(&mut text, "weight", hop.weight);
         }
     }
-    ends(text, route.tracked, route.track_group.as_ref())
+    ends(text, route.tracked)
 }
 
 /// `from 192.0.2.0/24 priority 16384 tos 0x0 protocol 18 lookup 100`
@@ -105,13 +105,17 @@ pub(super) fn rule(rule: &Rule) -> String {
         Action::Unreachable => text += " type unreachable",
         Action::Prohibit => text += " type prohibit",
     }
-    ends(text, rule.tracked, rule.track_group.as_ref())
+    ends(text, rule.tracked)
 }
 
-fn ends(mut text: String, tracked: bool, group: Option<&String>) -> String {
+fn ends(mut text: String, tracked: bool) -> String {
     if !tracked {
         text += " no_track";
     }
-    say(&mut text, "track_group", group);
     text
+}
+
+/// Behind a route or rule that stays.
+pub(super) fn group(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!(" track_group {name}"))
 }

@@ -234,8 +234,6 @@ pub struct Route {
     pub placement: Placement,
     /// The instance is at fault without its interface.
     pub tracked: bool,
-    /// Instances that are at fault without its interface, of a route that stays.
-    pub track_group: Option<String>,
 }
 
 impl Route {
@@ -259,7 +257,6 @@ impl Route {
             ttl_propagate: None,
             placement: Placement::default(),
             tracked: true,
-            track_group: None,
         }
     }
 
@@ -370,7 +367,6 @@ impl Display for Route {
         if !self.tracked {
             f.write_str(" no_track")?;
         }
-        said(f, "track_group", self.track_group.as_ref())?;
         // What follows `encap` or `nexthop` belongs to it.
         for hop in &self.hops {
             if self.hops.len() > 1 {

@@ -69,8 +69,6 @@ pub struct Rule {
     pub protocol: u8,
     /// The instance is at fault without its interfaces.
     pub tracked: bool,
-    /// Instances that are at fault without its interface, of a rule that stays.
-    pub track_group: Option<String>,
 }
 
 impl Rule {
@@ -97,7 +95,6 @@ impl Rule {
             action,
             protocol: PROTOCOL,
             tracked: true,
-            track_group: None,
         }
     }
 
@@ -152,9 +149,6 @@ impl Display for Rule {
             Action::Prohibit => f.write_str(" prohibit")?,
         }
         said(f, "protocol", Some(self.protocol).filter(|protocol| *protocol != PROTOCOL))?;
-        if !self.tracked {
-            f.write_str(" no_track")?;
-        }
-        said(f, "track_group", self.track_group.as_ref())
+        if self.tracked { Ok(()) } else { f.write_str(" no_track") }
     }
 }

@@ -27,7 +27,7 @@ pub(super) const TOP: &[Keyword] = keywords! {
     "vrrp_track_file" Named(Scope::TrackFile), Done, "old name of track_file";
     "bfd_instance" Named(Scope::Bfd), Done, "a BFD session with a neighbour";
     "garp_group" Block(Scope::GarpGroup), VRRP, "pauses between gratuitous ARP packets on some interfaces";
-    "track_group" Named(Scope::TrackGroup), VRRP, "instances that track static addresses, routes and rules";
+    "track_group" Named(Scope::TrackGroup), Done, "instances that track static addresses, routes and rules";
     "static_ipaddress" In(List::Addresses), Done, "addresses that stay on this node";
     "static_routes" In(List::Routes), Done, "routes that stay on this node";
     "static_rules" In(List::Rules), Done, "routing rules that stay on this node";

@@ -179,5 +179,5 @@ pub(super) const GARP_GROUP: &[Keyword] = keywords! {
 };
 
 pub(super) const TRACK_GROUP: &[Keyword] = keywords! {
-    "group" In(List::Names), VRRP, "the instances";
+    "group" In(List::Names), DONE, "the instances";
 };

@@ -30,6 +30,7 @@ pub(super) fn judge(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
     }
     groups(vrrp, &known, out);
     track::judge(vrrp, out);
+    track_groups(vrrp, out);
     for script in vrrp.scripts.iter().filter(|script| script.command.is_none()) {
         let message = format!("vrrp_script `{}` has no script", shown(&script.name.value));
         let d = Diagnostic::warning(codes::NO_VALUE, script.name.span, message);
@@ -208,6 +209,25 @@ fn tracked(known: &Known<'_>, tracks: &VrrpTracks, out: &mut Vec<Diagnostic>) {
     unknown("track_file", &tracks.files, &known.files);
     unknown("vrrp_track_process", &tracks.processes, &known.processes);
     unknown("bfd_instance", &tracks.bfd, &known.bfd);
+}
+
+fn track_groups(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
+    names("track_group", vrrp.track_groups.iter().map(|one| &one.name), out);
+    let groups: HashSet<&str> = vrrp.track_groups.iter().map(|one| one.name.value.as_str()).collect();
+    let instances: HashSet<&str> = vrrp.instances.iter().map(|one| one.name.value.as_str()).collect();
+    let mut unknown = |kind: &str, name: &Spanned<String>, known: &HashSet<&str>| {
+        if !known.contains(name.value.as_str()) {
+            let message = format!("there is no {kind} `{}`", shown(&name.value));
+            let d = Diagnostic::warning(codes::VRRP_NAME, name.span, message);
+            out.push(d.note("keepalived ignores it"));
+        }
+    };
+    for grouped in &vrrp.grouped {
+        unknown("track_group", &grouped.group, &groups);
+    }
+    for member in vrrp.track_groups.iter().flat_map(|group| &group.members) {
+        unknown("vrrp_instance", member, &instances);
+    }
 }
 
 fn groups(vrrp: &Vrrp, known: &Known<'_>, out: &mut Vec<Diagnostic>) {

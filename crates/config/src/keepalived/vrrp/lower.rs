@@ -1,13 +1,13 @@
 //! Instances as they are carried out. What is missing or contradictory is told by [`super::judge`]; here it is what
 //! keepalived makes of it.
 
-use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState, vmac};
+use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState, VrrpTrackGroup, vmac};
 use crate::draft::VrrpDraft;
 use evenkeel_model::{
     notify::RoleNotify,
     vrrp::{
         AdvertInterval, Authentication, Fixed, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds,
-        Version, Vip, VipOptions, Vrid, secret,
+        SyncGroup, Target, Track, Version, Vip, VipOptions, Vrid, secret,
     },
 };
 use evenkeel_source::{Span, Spanned};
@@ -63,6 +63,22 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<Vrrp
     })
 }
 
+/// An instance of a `track_group` is at fault without the interfaces of what is fixed and names the group.
+pub(crate) fn follow_groups(vrrp: &Vrrp, shared: &[SyncGroup], drafts: &mut [VrrpDraft]) {
+    for instance in drafts.iter_mut().map(|draft| &mut draft.instance) {
+        let member = |group: &&VrrpTrackGroup| group.members.iter().any(|one| one.value == instance.name);
+        let names: Vec<&str> = vrrp.track_groups.iter().filter(member).map(|one| one.name.value.as_str()).collect();
+        let sync = shared.iter().find(|group| Some(&group.name) == instance.group.as_ref());
+        for grouped in vrrp.grouped.iter().filter(|grouped| names.contains(&grouped.group.value.as_str())) {
+            let target = Target::Interface(grouped.interface.clone());
+            let mut known = instance.tracks.iter().chain(sync.into_iter().flat_map(|group| &group.tracks));
+            if grouped.interface != instance.interface && known.all(|track| track.target != target) {
+                instance.tracks.push(Track { target, weight: 0, reverse: false });
+            }
+        }
+    }
+}
+
 fn values<T: Clone>(written: &[Spanned<T>]) -> Vec<T> {
     written.iter().map(|one| one.value.clone()).collect()
 }
@@ -100,7 +116,6 @@ fn vip(from: &VrrpAddress) -> Vip {
             no_prefix_route: has("noprefixroute"),
             join: has("autojoin"),
             untracked: has("no_track"),
-            track_group: from.track_group.as_ref().map(|group| group.value.clone()),
         },
     }
 }

@@ -14,12 +14,12 @@ mod vmac;
 
 pub use address::VrrpAddress;
 pub(crate) use bfd::lower as lower_bfd;
-pub(crate) use lower::{fixed as lower_fixed, lower};
+pub(crate) use lower::{fixed as lower_fixed, follow_groups, lower};
 pub(crate) use read::read;
 pub(crate) use track::lower as lower_tracking;
 
 use evenkeel_model::vrrp::{Route, Rule};
-use evenkeel_source::Spanned;
+use evenkeel_source::{Span, Spanned};
 use std::{net::IpAddr, time::Duration};
 
 /// Everything about VRRP, BFD and static addresses.
@@ -45,11 +45,20 @@ pub struct Vrrp {
     pub static_routes: Vec<Spanned<Route>>,
     /// `static_rules`
     pub static_rules: Vec<Spanned<Rule>>,
+    /// `track_group`
+    pub track_groups: Vec<VrrpTrackGroup>,
+    /// The interfaces of static addresses, routes and rules with a `track_group`.
+    pub grouped: Vec<VrrpGrouped>,
     /// `vrrp_...` words of `global_defs`.
     pub defaults: VrrpDefaults,
 }
 
 impl Vrrp {
+    /// The `track_group` of the static route or rule at `line`.
+    pub fn track_group(&self, line: Span) -> Option<&str> {
+        self.grouped.iter().find(|grouped| grouped.line == line).map(|grouped| grouped.group.value.as_str())
+    }
+
     /// Adds what another file says.
     pub fn extend(&mut self, other: Vrrp) {
         self.instances.extend(other.instances);
@@ -62,10 +71,32 @@ impl Vrrp {
         self.static_addresses.extend(other.static_addresses);
         self.static_routes.extend(other.static_routes);
         self.static_rules.extend(other.static_rules);
+        self.track_groups.extend(other.track_groups);
+        self.grouped.extend(other.grouped);
         if other.defaults != VrrpDefaults::default() {
             self.defaults = other.defaults;
         }
     }
+}
+
+/// `track_group`: instances that cannot do without what is fixed and names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VrrpTrackGroup {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Names of instances.
+    pub members: Vec<Spanned<String>>,
+}
+
+/// Something fixed with a `track_group`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VrrpGrouped {
+    /// The group.
+    pub group: Spanned<String>,
+    /// Its line.
+    pub line: Span,
+    /// Its interface: of an address or route `dev`, of a rule `iif`.
+    pub interface: String,
 }
 
 /// What instances fall back on.

@@ -3,7 +3,7 @@
 use super::{
     super::{check::script_words, tree::Node, value::Block},
     BfdInstance, Vrrp, VrrpAuthentication, VrrpDefaults, VrrpGarp, VrrpInstance, VrrpNotify, VrrpProcess, VrrpScript,
-    VrrpState, VrrpSyncGroup, VrrpTrackFile, VrrpTracks,
+    VrrpState, VrrpSyncGroup, VrrpTrackFile, VrrpTrackGroup, VrrpTracks,
     address::addresses,
     judge, list,
     routing::Reader,
@@ -37,6 +37,7 @@ pub(crate) fn read(top: &[Node], host: &Host<'_>, out: &mut Vec<Diagnostic>) -> 
         match node.keyword.name {
             "vrrp_instance" => vrrp.instances.push(instance(node, &mut routing, out)),
             "static_ipaddress" => vrrp.static_addresses.extend(addresses(&node.lines, &names, out)),
+            "track_group" => vrrp.track_groups.push(track_group(node)),
             "static_routes" => vrrp.static_routes.extend(routing.routes(own, "static_routes", out)),
             "static_rules" => vrrp.static_rules.extend(routing.rules(own, "static_rules", out)),
             _ => {}
@@ -45,6 +46,18 @@ pub(crate) fn read(top: &[Node], host: &Host<'_>, out: &mut Vec<Diagnostic>) -> 
     for node in top.nodes("global_defs") {
         defaults(Block(&node.block), &mut vrrp.defaults);
     }
+    for address in &vrrp.static_addresses {
+        if let Some(group) = address.track_group.clone() {
+            let default = vrrp.defaults.interface.as_ref();
+            routing.group(
+                group,
+                address.address.span,
+                address.interface.as_ref().or(default).map(|name| &name.value),
+                out,
+            );
+        }
+    }
+    vrrp.grouped = routing.into_grouped();
     judge::judge(&vrrp, out);
     vrrp
 }
@@ -211,6 +224,14 @@ fn notify(block: Block<'_>) -> Vec<VrrpNotify> {
         })
     })
     .collect()
+}
+
+fn track_group(node: &Node) -> VrrpTrackGroup {
+    let members = Block(&node.block).nodes("group").flat_map(|list| list.lines.iter().flatten());
+    VrrpTrackGroup {
+        name: name(node),
+        members: members.map(|word| Spanned::new(word.text.clone(), word.span)).collect(),
+    }
 }
 
 fn sync_group(node: &Node, out: &mut Vec<Diagnostic>) -> VrrpSyncGroup {

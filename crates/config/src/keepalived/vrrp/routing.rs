@@ -1,6 +1,9 @@
 //! Routes and rules of instances and of the node, and the priorities of rules that name none.
 
-use super::super::{tree::Node, word::Word};
+use super::{
+    super::{tree::Node, word::Word},
+    VrrpGrouped,
+};
 use crate::{
     codes,
     routing::{Dialect, Names, Priority, route, rule},
@@ -19,11 +22,13 @@ pub(super) struct Reader<'a> {
     names: &'a Names<'a>,
     /// The next priority of IPv4 and of IPv6.
     next: [u32; 2],
+    /// What has a group that tracks it.
+    grouped: Vec<VrrpGrouped>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(names: &'a Names<'a>) -> Reader<'a> {
-        Reader { names, next: [FIRST; 2] }
+        Reader { names, next: [FIRST; 2], grouped: Vec::new() }
     }
 
     /// The names of this host.
@@ -32,11 +37,16 @@ impl<'a> Reader<'a> {
     }
 
     /// The routes of the lists called `name` in `block`.
-    pub(super) fn routes(&self, block: &[Node], name: &str, out: &mut Vec<Diagnostic>) -> Vec<Spanned<Route>> {
+    pub(super) fn routes(&mut self, block: &[Node], name: &str, out: &mut Vec<Diagnostic>) -> Vec<Spanned<Route>> {
         let fixed = name == "static_routes";
         let mut routes = Vec::new();
         for line in lines(block, name) {
-            let found = route(line, fixed, Dialect::Keepalived, self.names, out);
+            let mut group = None;
+            let found = route(line, fixed.then_some(&mut group), Dialect::Keepalived, self.names, out);
+            if let (Some(Route { hops, .. }), Some(group), Some(place)) = (&found, group, place(line)) {
+                let only = hops.first().filter(|_| hops.len() == 1).and_then(|hop| hop.interface.as_ref());
+                self.group(group, place, only, out);
+            }
             routes.extend(found.zip(place(line)).map(|(route, span)| Spanned::new(route, span)));
         }
         routes
@@ -47,7 +57,11 @@ impl<'a> Reader<'a> {
         let fixed = name == "static_rules";
         let mut rules = Vec::new();
         for line in lines(block, name) {
-            let found = rule(line, fixed, Dialect::Keepalived, self.names, out);
+            let mut group = None;
+            let found = rule(line, fixed.then_some(&mut group), Dialect::Keepalived, self.names, out);
+            if let (Some((rule, _)), Some(group), Some(place)) = (&found, group, place(line)) {
+                self.group(group, place, rule.input.as_ref(), out);
+            }
             let (Some((mut rule, priority)), Some(span)) = (found, place(line)) else { continue };
             if priority == Priority::Missing {
                 rule.priority = self.take(rule.family);
@@ -58,6 +72,28 @@ impl<'a> Reader<'a> {
             rules.push(Spanned::new(rule, span));
         }
         rules
+    }
+
+    /// Notes a group; without an interface there is nothing to track.
+    pub(super) fn group(
+        &mut self,
+        group: Spanned<String>,
+        line: Span,
+        interface: Option<&String>,
+        out: &mut Vec<Diagnostic>,
+    ) {
+        match interface {
+            Some(interface) => self.grouped.push(VrrpGrouped { group, line, interface: interface.clone() }),
+            None => {
+                let d = Diagnostic::warning(codes::VRRP_ROUTE, group.span, "`track_group` without an interface");
+                out.push(d.note("keepalived ignores it").help("write `dev INTERFACE`"));
+            }
+        }
+    }
+
+    /// Everything that has a group.
+    pub(super) fn into_grouped(self) -> Vec<VrrpGrouped> {
+        self.grouped
     }
 
     fn take(&mut self, family: Family) -> u32 {
