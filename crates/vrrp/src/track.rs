@@ -196,20 +196,9 @@ impl Tracking {
         let groups: HashMap<&str, &vrrp::SyncGroup> =
             wanted.groups.iter().map(|group| (group.name.as_str(), group)).collect();
         for (place, instance) in members {
-            let own = Track { target: Target::Interface(instance.interface.clone()), weight: 0, reverse: false };
             let group = instance.group.as_deref().and_then(|name| groups.get(name));
-            let shared = group.into_iter().flat_map(|group| &group.tracks);
-            for track in instance.needs_interface.then_some(&own).into_iter().chain(&instance.tracks).chain(shared) {
-                self.follow(place, track);
-            }
-            let mut followed: Vec<&str> = Vec::new();
-            for name in instance.needed_interfaces() {
-                // A weight that is written wins.
-                let target = Target::Interface(name.clone());
-                if !followed.contains(&name.as_str()) && instance.tracks.iter().all(|track| track.target != target) {
-                    self.follow(place, &Track { target, weight: 0, reverse: false });
-                    followed.push(name);
-                }
+            for track in followed(instance, group.copied()) {
+                self.follow(place, &track);
             }
         }
         for at in 0..self.things.len() {
@@ -340,6 +329,20 @@ impl Tracking {
         let due = |&at: &usize| self.things.get(at)?.pending.map(|(_, due)| due);
         self.unsettled.iter().filter_map(due).min()
     }
+}
+
+/// Everything `instance` follows, `group` being its own: its interface and those it needs, its tracks, the group's.
+pub fn followed(instance: &vrrp::Instance, group: Option<&vrrp::SyncGroup>) -> Vec<Track> {
+    let must_be_up = |name: &String| Track { target: Target::Interface(name.clone()), weight: 0, reverse: false };
+    let mut all: Vec<Track> = instance.needs_interface.then(|| must_be_up(&instance.interface)).into_iter().collect();
+    all.extend(instance.tracks.iter().chain(group.into_iter().flat_map(|group| &group.tracks)).cloned());
+    for name in instance.needed_interfaces() {
+        // A weight that is written wins.
+        if all.iter().all(|track| !matches!(&track.target, Target::Interface(known) if known == name)) {
+            all.push(must_be_up(name));
+        }
+    }
+    all
 }
 
 impl Kind {

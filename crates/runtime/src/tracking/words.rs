@@ -3,7 +3,7 @@
 use super::Tracking;
 use evenkeel_machine::Instant;
 use evenkeel_model::vrrp::{Elections, Instance, Target, Track};
-use evenkeel_vrrp::track::{Effect, Standing};
+use evenkeel_vrrp::track::{Effect, Standing, followed};
 
 /// Something that keeps an instance from being master, or lowers its priority.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +29,9 @@ impl std::fmt::Display for Fault {
 impl Tracking {
     /// What is wrong for `instance`, what keeps it from being master first.
     pub(crate) fn faults(&self, wanted: &Elections, instance: &Instance) -> Vec<Fault> {
-        let own = Track { target: Target::Interface(instance.interface.clone()), weight: 0, reverse: false };
-        let own = instance.needs_interface.then_some(&own);
         let group = instance.group.as_ref().and_then(|name| wanted.groups.iter().find(|group| group.name == *name));
-        let shared = group.into_iter().flat_map(|group| &group.tracks);
-        let tracks = own.into_iter().chain(&instance.tracks).chain(shared);
-        let mut faults: Vec<Fault> = tracks.filter_map(|track| self.fault(track)).collect();
+        let tracks = followed(instance, group);
+        let mut faults: Vec<Fault> = tracks.iter().filter_map(|track| self.fault(track)).collect();
         faults.sort_by_key(|fault| !fault.unfit);
         faults
     }

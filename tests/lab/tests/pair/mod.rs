@@ -82,6 +82,12 @@ pub(crate) struct Pair {
     _alone: MutexGuard<'static, ()>,
 }
 
+/// What a director may be started by: an evenkeel by the first, unless there is none.
+struct Files {
+    native: Option<String>,
+    keepalived: String,
+}
+
 fn seat(stage: &Stage, at: usize, player: Player) -> Seat {
     let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
     match player {
@@ -128,7 +134,7 @@ impl Pair {
         pair
     }
 
-    fn node(&self, name: &str) -> &Arc<Node> {
+    pub(crate) fn node(&self, name: &str) -> &Arc<Node> {
         self.stage.node(name).expect("it is there")
     }
 
@@ -136,7 +142,7 @@ impl Pair {
         if self.wire.is_ipv6() { v6(0x100) } else { v4(100) }
     }
 
-    fn file(&self, at: usize, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, at: usize, name: &str) -> PathBuf {
         self.stage.directory().join(NAMES[at]).join(name)
     }
 
@@ -187,13 +193,27 @@ impl Pair {
 
     /// Starts one whose native file is changed.
     pub(crate) fn start_with(&mut self, at: usize, change: impl FnOnce(String) -> String) {
-        let (native, keepalived) = (change(self.native(at)), self.keepalived(at));
+        let files = Files { native: Some(change(self.native(at))), keepalived: self.keepalived(at) };
+        self.start_files(at, files);
+    }
+
+    /// Starts one by a keepalived.conf, whoever it is: with `blocks` of its own, and `words` within the instance.
+    pub(crate) fn start_conf(&mut self, at: usize, blocks: &str, words: &str) {
+        let usual = self.keepalived(at).replacen(" state BACKUP\n", &format!(" state BACKUP\n{words}\n"), 1);
+        let keepalived = format!("global_defs {{\n script_user root\n}}\n{blocks}\n{usual}");
+        self.start_files(at, Files { native: None, keepalived });
+    }
+
+    fn start_files(&mut self, at: usize, Files { native, keepalived }: Files) {
         let file = |name: &str| self.file(at, name);
         let node = Arc::clone(self.node(NAMES[at]));
         let started = match &self.seats[at] {
             Seat::Evenkeel(_) => {
-                let path = file("pair.toml");
-                std::fs::write(&path, native).expect("the file is written");
+                let (path, text) = match native {
+                    Some(native) => (file("pair.toml"), native),
+                    None => (file("keepalived.conf"), keepalived),
+                };
+                std::fs::write(&path, text).expect("the file is written");
                 Ok(path)
             }
             Seat::Keepalived(_) => {
@@ -347,7 +367,7 @@ impl Pair {
         seen
     }
 
-    fn wait(&self, what: &str, mut good: impl FnMut() -> bool) {
+    pub(crate) fn wait(&self, what: &str, mut good: impl FnMut() -> bool) {
         let until = Instant::now() + LIMIT;
         while !good() {
             assert!(Instant::now() < until, "never {what}: {:?} {}", self.owners(), self.tell());

@@ -50,7 +50,7 @@ pub(crate) fn lower(vrrp: &Vrrp, drafts: &mut [VrrpDraft], out: &mut Vec<Diagnos
         instance.needs_interface = !from.switches.contains(&"dont_track_primary");
         let own = of_instance(vrrp, from, group, &instance.interface, out);
         let group = group.and_then(|group| shared.get(group.name.value.as_str()));
-        instance.tracks = join(own, group.map_or(&[], Vec::as_slice), instance, from, out);
+        instance.tracks = join(own, group.map_or(&[], Vec::as_slice), instance, out);
     }
     let mut tracking = Tracking { trackers: trackers(vrrp), groups: groups(&shared, instances) };
     // What has no name or program is told, and nobody looks at it.
@@ -229,13 +229,7 @@ fn of_group(
 
 /// Joins what an instance tracks with what its group does: of both the group's weight counts, unless the instance has
 /// none. What it puts addresses on must be up.
-fn join(
-    own: Vec<Written>,
-    shared: &[Written],
-    instance: &Instance,
-    from: &VrrpInstance,
-    out: &mut Vec<Diagnostic>,
-) -> Vec<Track> {
+fn join(own: Vec<Written>, shared: &[Written], instance: &Instance, out: &mut Vec<Diagnostic>) -> Vec<Track> {
     let mut tracks: Vec<Track> = Vec::new();
     for Spanned { value: mut track, span } in own {
         if let Some(other) = shared.iter().find(|other| other.value.target == track.target) {
@@ -251,17 +245,11 @@ fn join(
         }
         tracks.push(track);
     }
-    for address in from.addresses.iter().chain(&from.excluded) {
-        let Some(interface) = address.interface.as_ref().filter(|name| name.value != instance.interface) else {
-            continue;
-        };
-        if address.switches.contains(&"no_track") {
-            continue;
-        }
-        let target = Target::Interface(interface.value.clone());
-        match tracks.iter_mut().find(|track| track.target == target) {
-            Some(track) => track.weight = 0,
-            None => tracks.push(Track { target, weight: 0, reverse: false }),
+    let needed: HashSet<&String> = instance.needed_interfaces().collect();
+    for track in &mut tracks {
+        // An interface that has addresses of the instance must be up, whatever else is said of it.
+        if matches!(&track.target, Target::Interface(name) if needed.contains(name)) {
+            track.weight = 0;
         }
     }
     tracks
