@@ -225,7 +225,7 @@ impl Pair {
                     command.arg(option).arg(file(name));
                 }
                 let log = std::fs::File::create(file("log")).expect("a log");
-                command.stdin(Stdio::null()).stdout(log).stderr(Stdio::null());
+                command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
                 Err(Process::new("keepalived", node.spawn(command).expect("keepalived starts")))
             }
         };

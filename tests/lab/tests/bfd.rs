@@ -1,0 +1,342 @@
+//! BFD with real packets: two hosts on one switch, evenkeel against itself, keepalived and FRR, and a switch that stops
+//! passing packets while every link stays up.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use evenkeel_api::{BfdStatus, Status};
+use evenkeel_lab::{Director, Node, Process, Stage};
+use evenkeel_lab_tests::{LIMIT, alone, can_run, program, switch, unique_name};
+use rustix::process::Signal;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Arc, MutexGuard},
+    time::{Duration, Instant},
+};
+
+const NAMES: [&str; 2] = ["d1", "d2"];
+/// Where Debian has FRR's daemons.
+const FRR: &str = "/usr/lib/frr";
+/// Three times the interval of the advertisements: what a backup without BFD waits at least.
+const MASTER_DOWN: Duration = Duration::from_secs(6);
+
+fn v4(at: usize) -> IpAddr {
+    IpAddr::from([10, 78, 0, if at == 0 { 1 } else { 2 }])
+}
+
+fn v6(at: usize) -> IpAddr {
+    IpAddr::from(Ipv6Addr::new(0xfd78, 0, 0, 0, 0, 0, 0, if at == 0 { 1 } else { 2 }))
+}
+
+/// Sessions of both families with the other host, in the native language.
+fn native(at: usize) -> String {
+    let session = |name: &str, neighbour: IpAddr| format!("[bfd.{name}]\nneighbour = \"{neighbour}\"\n");
+    session("four", v4(1 - at)) + &session("six", v6(1 - at))
+}
+
+/// The same as keepalived has it. Its process is not punctual enough for a shorter time.
+fn keepalived(at: usize, words: &str) -> String {
+    let session = |name: &str, neighbour: IpAddr| {
+        format!(
+            "bfd_instance {name} {{\n neighbor_ip {neighbour}\n min_rx 100\n min_tx 100\n multiplier 4\n {words}\n}}\n"
+        )
+    };
+    session("four", v4(1 - at)) + &session("six", v6(1 - at))
+}
+
+/// An instance that moves one address.
+fn instance(at: usize, track: &str) -> String {
+    let priority = if at == 0 { 150 } else { 100 };
+    format!(
+        "vrrp_instance pair {{\n state BACKUP\n interface eth0\n virtual_router_id 51\n priority {priority}\n advert_int 2\n \
+         {track}\n virtual_ipaddress {{\n 10.78.0.100/24\n }}\n}}\n"
+    )
+}
+
+/// The two hosts.
+struct Two {
+    stage: Stage,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Two {
+    fn new() -> Two {
+        let alone = alone();
+        let host = |at: usize| (NAMES[at], vec![(v4(at), 24), (v6(at), 64)]);
+        let stage = Stage::raise(&unique_name(), &switch::topology([host(0), host(1)])).expect("the stage is built");
+        for name in NAMES {
+            std::fs::create_dir(stage.directory().join(name)).expect("a directory can be made");
+        }
+        Two { stage, _alone: alone }
+    }
+
+    fn node(&self, at: usize) -> Arc<Node> {
+        Arc::clone(self.stage.node(NAMES[at]).expect("it is there"))
+    }
+
+    fn directory(&self, at: usize) -> PathBuf {
+        self.stage.directory().join(NAMES[at])
+    }
+
+    fn evenkeel(&self, at: usize, file: &str, text: &str) -> Director {
+        let path = self.directory(at).join(file);
+        std::fs::write(&path, text).expect("the file is written");
+        let mut director = Director::new(self.node(at), program(), &self.directory(at));
+        director.start(&[path.to_str().expect("a plain path")]).expect("evenkeel starts");
+        director
+    }
+
+    fn keepalived(&self, at: usize, text: &str) -> Process {
+        let file = |name: &str| self.directory(at).join(name);
+        std::fs::write(file("keepalived.conf"), text).expect("the file is written");
+        let mut command = Command::new("keepalived");
+        command.args(["-P", "-n", "-l", "-D", "-G", "-f"]).arg(file("keepalived.conf"));
+        for (option, name) in [("-p", "pid"), ("-r", "vrrp"), ("-b", "bfd"), ("-c", "checkers")] {
+            command.arg(option).arg(file(name));
+        }
+        let log = std::fs::File::create(file("log")).expect("a log");
+        // What it calls the console is standard error.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Process::new("keepalived", self.node(at).spawn(command).expect("keepalived starts"))
+    }
+
+    /// What keepalived has said.
+    fn keepalived_said(&self, at: usize) -> String {
+        read(&self.directory(at).join("log"))
+    }
+
+    /// The switch passes nothing between the two, or everything again; their links do not notice.
+    fn cut(&self, cut: bool) {
+        for port in NAMES {
+            let mut command = Command::new("ip");
+            let state = if cut { "on" } else { "off" };
+            command.args(["link", "set", "dev", port, "type", "bridge_slave", "isolated", state]);
+            self.stage.node(switch::SWITCH).expect("it is there").output(command).expect("the port is set");
+        }
+    }
+}
+
+/// FRR's zebra and bfdd, which live in a directory of their own.
+struct Frr {
+    directory: PathBuf,
+    node: Arc<Node>,
+    _processes: [Process; 2],
+}
+
+impl Frr {
+    fn start(two: &Two, at: usize) -> Frr {
+        let directory = two.directory(at).join("frr");
+        std::fs::create_dir(&directory).expect("a directory can be made");
+        let peer = |neighbour: IpAddr, local: IpAddr| {
+            format!(
+                " peer {neighbour} local-address {local} interface eth0\n  transmit-interval 100\n  receive-interval 100\n  \
+                 detect-multiplier 4\n !\n"
+            )
+        };
+        let peers = peer(v4(1 - at), v4(at)) + &peer(v6(1 - at), v6(at));
+        std::fs::write(directory.join("bfdd.conf"), format!("bfd\n{peers}!\n")).expect("the file is written");
+        std::fs::write(directory.join("zebra.conf"), "").expect("the file is written");
+        // They would run as a user who cannot reach the directory; root may be theirs once it is in their group.
+        let group = read(Path::new("/etc/group"));
+        let with_root =
+            |line: &str| if line.starts_with("frrvty:") { format!("{line},root\n") } else { format!("{line}\n") };
+        let groups = directory.join("group");
+        std::fs::write(&groups, group.lines().map(with_root).collect::<String>()).expect("the file is written");
+        let node = two.node(at);
+        let daemon = |name: &str| {
+            let file = |suffix: &str| directory.join(format!("{name}.{suffix}"));
+            let mut command = Command::new("unshare");
+            command
+                .args(["-m", "sh", "-c", "mount --bind \"$1\" /etc/group && shift && exec \"$@\"", "sh"])
+                .arg(&groups);
+            command.arg(Path::new(FRR).join(name)).args(["-u", "root", "-g", "root"]);
+            command.args(["-P", "0", "--log", "stdout", "-f"]).arg(file("conf"));
+            command.arg("-i").arg(file("pid")).arg("-z").arg(directory.join("zserv"));
+            command.arg("--vty_socket").arg(&directory);
+            if name == "bfdd" {
+                command.arg("--bfdctl").arg(file("ctl"));
+            }
+            let log = std::fs::File::create(file("log")).expect("a log");
+            command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
+            Process::new(name, node.spawn(command).expect("FRR starts"))
+        };
+        let zebra = daemon("zebra");
+        wait("zebra listened", || directory.join("zserv").exists(), || read(&directory.join("zebra.log")));
+        let bfdd = daemon("bfdd");
+        Frr { directory: directory.clone(), node, _processes: [zebra, bfdd] }
+    }
+
+    /// How many of its sessions are in `state`.
+    fn count(&self, state: &str) -> usize {
+        let mut command = Command::new("vtysh");
+        command.arg("--vty_socket").arg(&self.directory).args(["-c", "show bfd peers json"]);
+        let said = self.node.output(command).unwrap_or_default();
+        said.matches(&format!("\"status\":\"{state}\"")).count()
+    }
+
+    fn log(&self) -> String {
+        read(&self.directory.join("bfdd.log"))
+    }
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn wait(what: &str, mut good: impl FnMut() -> bool, tell: impl Fn() -> String) {
+    let until = Instant::now() + LIMIT;
+    while !good() {
+        assert!(Instant::now() < until, "never {what}: {}", tell());
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+fn all(status: &Status, good: impl Fn(&BfdStatus) -> bool) -> bool {
+    status.bfd.len() == 2 && status.bfd.iter().all(good)
+}
+
+fn wait_up(director: &mut Director) {
+    let up = |session: &BfdStatus| session.state == "up" && session.remote_state == "up";
+    director.wait("had both sessions up", LIMIT, |status| all(status, up)).expect("they come up");
+}
+
+fn wait_lost(director: &mut Director) {
+    let lost = |session: &BfdStatus| session.state == "down" && session.reason.contains("nothing was heard");
+    director.wait("noticed the silence", LIMIT, |status| all(status, lost)).expect("it is noticed");
+}
+
+/// Waits until it is in `role`, for some seconds at least.
+fn wait_role(director: &mut Director, role: &str, seconds: u64) -> Status {
+    let in_role = |status: &Status| status.ha.iter().all(|group| group.state == role && group.since_s >= seconds);
+    director.wait(&format!("was {role}"), LIMIT, in_role).expect("it becomes that")
+}
+
+#[test]
+fn a_backup_does_not_wait_for_a_master_that_bfd_has_lost() {
+    if !can_run() {
+        return;
+    }
+    let two = Two::new();
+    let toml = |at: usize| {
+        let priority = if at == 0 { 150 } else { 100 };
+        format!(
+            "{}[vrrp.pair]\ninterface = \"eth0\"\nvrid = 51\npriority = {priority}\ninterval = \"2s\"\n\
+             addresses = [\"10.78.0.100/24\"]\n",
+            native(at)
+        )
+    };
+    let mut master = two.evenkeel(0, "pair.toml", &toml(0));
+    wait_role(&mut master, "master", 0);
+    let mut backup = two.evenkeel(1, "pair.toml", &toml(1));
+    wait_up(&mut master);
+    wait_up(&mut backup);
+    // By now it has heard an advertisement.
+    wait_role(&mut backup, "backup", 3);
+    let cut = Instant::now();
+    two.cut(true);
+    let status = wait_role(&mut backup, "master", 0);
+    assert!(cut.elapsed() < MASTER_DOWN, "{:?}", cut.elapsed());
+    assert_eq!(status.ha[0].reason, "the master cannot be reached");
+    wait_lost(&mut master);
+    wait_lost(&mut backup);
+    two.cut(false);
+    wait_up(&mut backup);
+    wait_role(&mut backup, "backup", 0);
+    assert_eq!(master.status().expect("it answers").ha[0].state, "master");
+    // An orderly end is no failure of the way there.
+    assert!(master.terminate().expect("it ends").success(), "{}", master.log());
+    let status = wait_role(&mut backup, "master", 0);
+    assert_eq!(status.ha[0].reason, "the master said that it leaves");
+    assert!(backup.log().contains("is down: it was taken down on purpose"), "{}", backup.log());
+}
+
+#[test]
+fn a_reload_keeps_sessions_up_and_agrees_on_other_intervals() {
+    if !can_run() {
+        return;
+    }
+    let two = Two::new();
+    let mut one = two.evenkeel(0, "bfd.toml", &native(0));
+    let mut other = two.evenkeel(1, "bfd.toml", &native(1));
+    wait_up(&mut one);
+    wait_up(&mut other);
+    let slower = native(0).replace("\n[", "\ntransmit = \"200ms\"\n[");
+    std::fs::write(two.directory(0).join("bfd.toml"), slower).expect("the file is written");
+    one.signal(Signal::HUP).expect("it is told");
+    let agreed = |status: &Status| status.bfd.iter().any(|session| session.receive_us == 200_000);
+    let status = other.wait("agreed on the slower interval", LIMIT, agreed).expect("it agrees");
+    assert!(all(&status, |session| session.state == "up"), "{status:?}");
+    let log = other.log();
+    assert!(!log.contains("is down"), "{log}");
+    // One that is wanted no more goes down on purpose.
+    std::fs::write(two.directory(0).join("bfd.toml"), native(0).split("[bfd.six]").next().expect("the first"))
+        .expect("the file is written");
+    one.signal(Signal::HUP).expect("it is told");
+    let gone = |status: &Status| status.bfd.iter().any(|session| session.remote_state == "admin_down");
+    let status = other.wait("was told of the end", LIMIT, gone).expect("it is told");
+    assert_eq!(status.bfd.iter().filter(|session| session.state == "up").count(), 1, "{status:?}");
+}
+
+#[test]
+fn keepalived_and_evenkeel_see_each_other_and_a_cut() {
+    if !can_run() || !has("keepalived") {
+        return;
+    }
+    for words in ["", "passive"] {
+        let two = Two::new();
+        // What keepalived reads evenkeel reads too; the one that waits is keepalived.
+        let mut ours = two.evenkeel(0, "keepalived.conf", &keepalived(0, ""));
+        let mut theirs = two.keepalived(1, &(keepalived(1, words) + &instance(1, "")));
+        wait_up(&mut ours);
+        two.cut(true);
+        wait_lost(&mut ours);
+        let noticed = || two.keepalived_said(1).matches("Expired after").count() >= 2;
+        wait("keepalived noticed", noticed, || two.keepalived_said(1));
+        two.cut(false);
+        wait_up(&mut ours);
+        theirs.signal(Signal::TERM).expect("keepalived is told");
+        theirs.wait(LIMIT).expect("keepalived ends");
+        let down = |session: &BfdStatus| session.state == "down";
+        ours.wait("noticed that keepalived has ended", LIMIT, |status| all(status, down)).expect("it is noticed");
+    }
+}
+
+#[test]
+fn frr_and_evenkeel_see_each_other_and_a_cut() {
+    if !can_run() || !has_frr() {
+        return;
+    }
+    let two = Two::new();
+    let mut ours = two.evenkeel(0, "bfd.toml", &native(0));
+    let frr = Frr::start(&two, 1);
+    wait_up(&mut ours);
+    wait("FRR had both up", || frr.count("up") == 2, || frr.log());
+    let status = ours.status().expect("it answers");
+    // The slower one of both intervals, and FRR's multiplier.
+    assert!(all(&status, |session| session.detection_us == 400_000 && session.transmit_us == 100_000), "{status:?}");
+    two.cut(true);
+    wait_lost(&mut ours);
+    wait("FRR noticed", || frr.count("down") == 2, || frr.log());
+    two.cut(false);
+    wait_up(&mut ours);
+    wait("FRR had both up again", || frr.count("up") == 2, || frr.log());
+    assert!(ours.terminate().expect("it ends").success(), "{}", ours.log());
+    wait("FRR was told of the end", || frr.count("down") == 2, || frr.log());
+}
+
+fn has(name: &str) -> bool {
+    let there = Command::new(name).arg("--version").stderr(Stdio::null()).stdout(Stdio::null()).status().is_ok();
+    if !there {
+        println!("skipped: needs {name} (apt install {name})");
+    }
+    there
+}
+
+fn has_frr() -> bool {
+    let there = Path::new(FRR).join("bfdd").exists();
+    if !there {
+        println!("skipped: needs FRR (apt install frr)");
+    }
+    there
+}
