@@ -103,7 +103,9 @@ fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
 
 /// The virtual servers alone, as `keepalived -C` serves them.
 fn without_vrrp(mut read: Configuration) -> Configuration {
-    read.cluster.vrrp = Elections::default();
+    // Checks may rest on sessions.
+    let bfd = std::mem::take(&mut read.cluster.vrrp.bfd);
+    read.cluster.vrrp = Elections { bfd, ..Elections::default() };
     read
 }
 

@@ -127,8 +127,11 @@ fn load_inputs(
             merge(&mut draft, one, &mut out);
         }
     }
-    let nothing =
-        draft.services.is_empty() && draft.broken_services == 0 && draft.elections.is_empty() && draft.fixed.is_empty();
+    let nothing = draft.services.is_empty()
+        && draft.broken_services == 0
+        && draft.elections.is_empty()
+        && draft.fixed.is_empty()
+        && draft.bfd.is_empty();
     let unserved = std::mem::take(&mut draft.unserved);
     let (vrrp, globals) = (std::mem::take(&mut draft.vrrp), std::mem::take(&mut draft.globals));
     let cluster = resolve(draft, &mut out);

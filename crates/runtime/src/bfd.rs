@@ -17,6 +17,17 @@ struct Known {
     session: Session,
     standing: Standing,
     since: Instant,
+    /// What checks were told last: it is up.
+    told: Option<bool>,
+}
+
+/// What follows from news of a session.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// What an operator would tell a colleague.
+    pub(crate) event: Option<Event>,
+    /// Checks that rest on it are told that it is up, or why not.
+    pub(crate) check: Option<Result<(), String>>,
 }
 
 impl Sessions {
@@ -25,32 +36,23 @@ impl Sessions {
         let before = std::mem::take(&mut self.known);
         let find = |session: &Session| before.iter().find(|known| known.session.name == session.name);
         let of = |session: &Session| {
-            let (standing, since) = find(session).map_or((Standing::default(), now), |old| (old.standing, old.since));
-            Known { session: session.clone(), standing, since }
+            let fresh = (Standing::default(), now, None);
+            let (standing, since, told) = find(session).map_or(fresh, |old| (old.standing, old.since, old.told));
+            Known { session: session.clone(), standing, since, told }
         };
         self.known = wanted.iter().map(of).collect();
     }
 
-    /// Takes news of a session; what an operator would tell a colleague is an event.
-    pub(crate) fn take(&mut self, name: &str, standing: Standing, now: Instant) -> Option<Event> {
-        let known = self.known.iter_mut().find(|known| known.session.name == name)?;
-        let before = std::mem::replace(&mut known.standing, standing);
-        if before.state == standing.state {
-            return None;
-        }
-        known.since = now;
-        let up = standing.state == State::Up;
-        if !up && before.state != State::Up {
-            return None;
-        }
-        let by_will = [standing.state, standing.remote_state].contains(&State::AdminDown);
-        let why = match (up, by_will) {
-            (true, _) => "both ends hear each other".to_owned(),
-            (false, true) => Diagnostic::ADMIN_DOWN.to_string(),
-            (false, false) => standing.diagnostic.to_string(),
+    /// Takes news of a session.
+    pub(crate) fn take(&mut self, name: &str, standing: Standing, now: Instant) -> Change {
+        let Some(known) = self.known.iter_mut().find(|known| known.session.name == name) else {
+            return Change::default();
         };
-        let Session { name, neighbour, .. } = &known.session;
-        Some(Event::BfdChanged { session: name.clone(), neighbour: neighbour.to_string(), up, by_will, why })
+        let before = std::mem::replace(&mut known.standing, standing);
+        if before.state != standing.state {
+            known.since = now;
+        }
+        Change { event: known.event(before.state), check: known.check() }
     }
 
     /// For clients.
@@ -69,6 +71,40 @@ impl Sessions {
             detection_us: microseconds(known.standing.detection),
         };
         self.known.iter().map(of).collect()
+    }
+}
+
+impl Known {
+    /// Of coming up and going down; the way there is told nobody.
+    fn event(&self, before: State) -> Option<Event> {
+        let Standing { state, diagnostic, .. } = self.standing;
+        if before == state || ![before, state].contains(&State::Up) {
+            return None;
+        }
+        let (up, by_will) = (state == State::Up, self.is_by_will());
+        let why = match (up, by_will) {
+            (true, _) => "both ends hear each other".to_owned(),
+            (false, true) => Diagnostic::ADMIN_DOWN.to_string(),
+            (false, false) => diagnostic.to_string(),
+        };
+        let Session { name, neighbour, .. } = &self.session;
+        Some(Event::BfdChanged { session: name.clone(), neighbour: neighbour.to_string(), up, by_will, why })
+    }
+
+    /// What was taken down on purpose says nothing about the way to it: checks go on with what they know.
+    fn check(&mut self) -> Option<Result<(), String>> {
+        let up = self.standing.state == State::Up;
+        let says_nothing = !up && self.told.is_some() && (self.is_by_will() || self.standing.state == State::Init);
+        if says_nothing || self.told == Some(up) {
+            return None;
+        }
+        let first = self.told.replace(up).is_none();
+        let why = if first { "it has not come up yet".to_owned() } else { self.standing.diagnostic.to_string() };
+        Some(if up { Ok(()) } else { Err(why) })
+    }
+
+    fn is_by_will(&self) -> bool {
+        [self.standing.state, self.standing.remote_state].contains(&State::AdminDown)
     }
 }
 
@@ -104,7 +140,7 @@ mod tests {
         let mut sessions = Sessions::default();
         sessions.follow(std::slice::from_ref(&session), at(0));
         let mut told = |second, state, remote| {
-            sessions.take("peer", standing(state, remote), at(second)).map(|event| event.to_string())
+            sessions.take("peer", standing(state, remote), at(second)).event.map(|event| event.to_string())
         };
         assert_eq!(told(1, State::Down, State::Down), None);
         assert_eq!(told(2, State::Init, State::Down), None);
@@ -117,5 +153,23 @@ mod tests {
         sessions.follow(&[session], at(8));
         let status = sessions.status(at(9));
         assert_eq!((status[0].state.as_str(), status[0].since_s, status[0].detection_us), ("down", 4, 1500));
+    }
+
+    #[test]
+    fn checks_are_told_once_and_not_of_an_end_on_purpose() {
+        let session = Session::new("peer".to_owned(), IpAddr::from([192, 0, 2, 2]));
+        let at = Instant::at(Duration::from_secs(1));
+        let mut sessions = Sessions::default();
+        sessions.follow(std::slice::from_ref(&session), at);
+        let mut told = |state, remote| sessions.take("peer", standing(state, remote), at).check;
+        assert_eq!(told(State::Down, State::Down), Some(Err("it has not come up yet".to_owned())));
+        assert_eq!(told(State::Init, State::Down), None);
+        assert_eq!(told(State::Up, State::Up), Some(Ok(())));
+        assert_eq!(told(State::Up, State::Up), None);
+        assert_eq!(told(State::Down, State::AdminDown), None);
+        assert_eq!(told(State::Init, State::Down), None);
+        assert_eq!(told(State::Up, State::Up), None);
+        assert!(matches!(told(State::Down, State::Up), Some(Err(_))));
+        assert_eq!(told(State::Down, State::Down), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The one owner of engine and data plane: tells the engine what happens, carries out its effects and reports back.
 
+mod bfd;
 mod dumps;
 mod files;
 mod host;

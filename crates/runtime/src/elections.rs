@@ -215,7 +215,8 @@ impl Elections {
                 let text = format!("{instance}: its priority is {priority} now, after {before}");
                 Some(Told::Line(Severity::Info, text))
             }
-            News::Bfd { session, standing } => self.bfd.take(&session, standing, now).map(Told::Event),
+            // That is the core's, which tells checks too.
+            News::Bfd { .. } => None,
             News::BfdDropped { session, source, reason, count } => {
                 let text = bfd::dropped(session.as_deref(), source, reason, count);
                 Some(Told::Line(Severity::Warning, text))

@@ -60,6 +60,9 @@ impl Core {
 
     /// The thread that holds elections has news.
     pub(crate) fn hear_election(&mut self, news: News) {
+        if let News::Bfd { session, standing } = &news {
+            return self.hear_session(session, *standing);
+        }
         if let News::Report(reports) = news {
             return self.write_dumps(&reports);
         }
