@@ -66,11 +66,6 @@ impl Core {
         if let News::Report(reports) = news {
             return self.write_dumps(&reports);
         }
-        if let News::Bfd { session, standing } = &news {
-            let up = standing.state == evenkeel_bfd::State::Up;
-            let (name, why) = (session.to_string(), standing.diagnostic.to_string());
-            self.tell(Input::Session { name, up, why });
-        }
         let errands = self.notify_election(&news);
         match self.elections.take(news, self.clock.now()) {
             Some(Told::Event(event)) => self.publish(event),
