@@ -127,7 +127,7 @@ codes! {
         but not carried out in this release. `evenkeel check` warns; `evenkeel run` refuses the file, because an election \
         without it would be another one. `evenkeel run --no-vrrp` serves the virtual servers alone, as `keepalived -C` \
         does.";
-    PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, tcp (connect), \
+    PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, smtp, tcp (connect), \
         ping and external programs.";
     QUORUM = "E0305": "A quorum, or a hysteresis, that the real servers cannot reach. The quorum is the weight that must be \
         up, and the hysteresis, always less, how much more it takes to reach it again and how much less to lose it.";

@@ -164,6 +164,9 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
     elections::report(&draft.elections, out);
     elections::report_tracks(&draft, out);
     bfd::report(&draft.bfd, out);
+    for service in &draft.services {
+        bfd::report_checks(service, &draft.bfd, out);
+    }
     let notify = draft.notify.resolve(&draft.services, &draft.elections);
     let settings = draft.settings;
     Cluster {

@@ -11,6 +11,7 @@ use evenkeel_model::{
     GueChecksum, HashFlags, Http, HttpMethod, HttpRules, HttpVersion, Match, Notify, NumberFile, OnFail, Origin,
     Persistence, PersistenceEngine, Prefix, Probe, Protocol, Quorum, RealServer, Record, Rhythm, Scheduler, Script,
     Service, ServiceKey, Settings, Sources, StartState, StatusSet, Thresholds, Timeouts, Tunnel, Udp, UdpReply, Weight,
+    bfd::Session,
     notify::{Bracket, Fifo, MailRoute, Moment, NotifyScript, RoleNotify, ServerNotify, ServiceNotify, Subject},
 };
 use proptest::{
@@ -154,7 +155,7 @@ fn probe(real: SocketAddr) -> impl Strategy<Value = Probe> {
         1 => (any_path(), any::<i32>(), any::<bool>()).prop_map(|(path, factor, reverse)| {
             Probe::File(NumberFile { path, factor: i64::from(factor.max(-i32::MAX)), reverse })
         }),
-        1 => "[a-z]{1,9}".prop_map(|name| Probe::Bfd { name }),
+        1 => Just(Probe::Bfd { name: "peer".to_owned() }),
     ]
 }
 
@@ -397,6 +398,11 @@ fn unique(mut cluster: Cluster) -> Cluster {
         }
         service.real_servers = reals;
         services.push(service);
+    }
+    // A check goes by a session that there is.
+    let checks = services.iter().flat_map(|service| &service.real_servers).flat_map(|real| real.check.parts());
+    if checks.into_iter().any(|check| matches!(check.probe, Probe::Bfd { .. })) {
+        cluster.vrrp.bfd = vec![Session::new("peer".to_owned(), [192, 0, 2, 2].into())];
     }
     Cluster { services, ..cluster }
 }

@@ -1,7 +1,11 @@
 //! What only all BFD sessions together can tell.
 
+use super::ServiceDraft;
 use crate::{codes, host::shown};
-use evenkeel_model::bfd::{MOST_SESSIONS, Session};
+use evenkeel_model::{
+    Probe,
+    bfd::{MOST_SESSIONS, Session},
+};
 use evenkeel_source::{Diagnostic, Span};
 use std::{collections::HashMap, net::IpAddr};
 
@@ -48,5 +52,18 @@ pub(super) fn report(sessions: &[BfdDraft], out: &mut Vec<Diagnostic>) {
     if let Some(first) = sessions.get(MOST_SESSIONS) {
         let message = format!("{} BFD sessions; a node has {MOST_SESSIONS} at most", sessions.len());
         out.push(Diagnostic::error(codes::BFD, first.name, message));
+    }
+}
+
+/// Reports checks that go by a session that there is not.
+pub(super) fn report_checks(service: &ServiceDraft, sessions: &[BfdDraft], out: &mut Vec<Diagnostic>) {
+    for (real, span) in service.service.real_servers.iter().zip(&service.real_servers) {
+        for check in real.check.parts() {
+            let Probe::Bfd { name } = &check.probe else { continue };
+            if !sessions.iter().any(|draft| draft.session.name == *name) {
+                let message = format!("the check goes by the BFD session `{}`, which there is not", shown(name));
+                out.push(Diagnostic::error(codes::BFD, *span, message));
+            }
+        }
     }
 }

@@ -22,6 +22,9 @@ use std::{
 /// Bytes of an answer's body that are looked at.
 pub(crate) const SIZE_CAP: usize = 64 * 1024;
 
+/// How ldirectord's mail library greets.
+const HELO: &str = "localhost.localdomain";
+
 /// Redirects that are followed.
 pub(crate) const REDIRECTS: u32 = 5;
 
@@ -245,7 +248,7 @@ fn report_service(section: &Section<'_>, kind: Kind, service: &'static str, out:
     let options = &section.options;
     let span = options.service.as_ref().map_or(section.head.span, |s| s.span);
     match service {
-        "http" | "https" => {}
+        "http" | "https" | "smtp" | "submission" => {}
         "none" if options.service.is_some() => {}
         "none" => out.push(
             Diagnostic::warning(
@@ -387,6 +390,7 @@ impl CheckPlan {
                     connects_between = connects;
                     self.http(real, target, resolver, out)?
                 }
+                "smtp" | "submission" => Probe::Smtp { target, helo: HELO.to_owned() },
                 _ => Probe::AlwaysOn,
             },
         };

@@ -258,8 +258,8 @@ impl Service {
         Service {
             key: service.key,
             told: notify.services.get(&service.key).cloned().unwrap_or_default(),
-            quorum: 1,
-            hysteresis: 0,
+            quorum: u64::from(service.quorum.weight),
+            hysteresis: u64::from(service.quorum.hysteresis),
             servers: service.real_servers.iter().map(server).collect(),
             up: kept.as_ref().and_then(|kept| kept.up),
         }
