@@ -374,3 +374,53 @@ fn an_instance_is_at_fault_without_the_interface_of_a_tracked_route() {
     bed.ip("d1", "link set e1 up");
     bed.wait("did it recover", || moving(&bed, "d1") == ALL, || first.log());
 }
+
+#[test]
+fn a_reload_changes_what_is_written_otherwise_and_nothing_else() {
+    if !can_run() {
+        return;
+    }
+    let bed = Bed::new();
+    let text = node_of_a_pair(150);
+    let path = bed.write("d1", "a.toml", &text);
+    let mut first = bed.director("d1");
+    first.start(&[&path]).expect("evenkeel starts");
+    bed.wait("had the master all", || moving(&bed, "d1") == ALL, || first.log());
+    let monitor = bed.stage.directory().join("d1/monitor");
+    let mut command = Command::new("ip");
+    command.args(["monitor", "route", "rule"]).stdin(Stdio::null());
+    command.stdout(std::fs::File::create(&monitor).expect("a file")).stderr(Stdio::null());
+    let mut watcher = Process::new("ip monitor", bed.node("d1").spawn(command).expect("ip runs"));
+    let seen = || std::fs::read_to_string(&monitor).unwrap_or_default();
+    // It hears once it says what somebody does.
+    bed.wait(
+        "did the watcher hear",
+        || {
+            bed.ip("d1", "route replace 10.120.0.0/16 via 10.81.0.9 dev e1");
+            seen().contains("10.120.0.0/16")
+        },
+        seen,
+    );
+    let other =
+        text.replace("10.100.0.0/16 via 10.81.0.9", "10.130.0.0/16 via 10.81.0.9").replace("10.90.0.0", "10.91.0.0");
+    bed.write("d1", "a.toml", &other);
+    first.signal(Signal::HUP).expect("it is told");
+    let routes = || bed.ip("d1", "route show proto keepalived");
+    bed.wait(
+        "were the new ones there",
+        || routes().contains("10.130.0.0/16") && routes().contains("10.91.0.0/16"),
+        || first.log(),
+    );
+    bed.wait(
+        "were the old ones gone",
+        || !routes().contains("10.100.0.0/16") && !routes().contains("10.90.0.0/16"),
+        || first.log(),
+    );
+    watcher.signal(Signal::TERM).expect("it is told");
+    watcher.wait(LIMIT).expect("it ends");
+    let touched = |what: &str| seen().contains(what);
+    assert!(touched("10.130.0.0/16") && !touched("10.101.0.0/16") && !touched("lookup 200"), "{}", seen());
+    assert!(first.terminate().expect("it ends").success(), "{}", first.log());
+    assert_eq!((moving(&bed, "d1"), staying(&bed, "d1")), (NONE, NONE), "{}", first.log());
+    assert!(routes().is_empty(), "{}", routes());
+}
