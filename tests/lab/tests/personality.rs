@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use evenkeel_lab::{Process, Signal, Stage};
+use evenkeel_lab::{Process, Stage};
 use evenkeel_lab_tests::{LIMIT, alone, can_run, program, setup, switch, unique_name};
+use rustix::process::Signal;
 
 /// A daemon of the bed, and where it writes.
 struct Keepalived<'a> {
