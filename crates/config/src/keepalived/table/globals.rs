@@ -68,10 +68,10 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
     "tmp_config_directory" Text, Nothing("files are read once"), "directory for a copy while files are read";
     "random_seed" Number(0, 4_294_967_295), Nothing("${_RANDOM} is the same in every reading on one node"),
         "start of ${_RANDOM}";
-    "umask" Words(0, 16), Nothing("no files are left"), "mode of files";
-    "state_dump_file" Text, FILES, "where signals dump the state";
-    "stats_dump_file" Text, FILES, "where signals dump numbers";
-    "json_dump_file" Text, FILES, "where signals dump JSON";
+    "umask" Words(0, 16), Done, "what dump files are not created with";
+    "state_dump_file" Text, Done, "where signals dump the state";
+    "stats_dump_file" Text, Done, "where signals dump numbers";
+    "json_dump_file" Text, Done, "where signals dump JSON";
     "data_use_instance" Bool, FILES, "name of the instance in names of dumps";
     "json_version" Number(1, 2), FILES, "form of the JSON dump";
     "iproute_usr_dir" Text, Done, "where names of tables are";
