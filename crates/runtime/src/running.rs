@@ -25,6 +25,7 @@ use crate::{
     relay::{self, Relay},
     sinks::Sinks,
     state::StateFile,
+    tracking::drop_untrusted,
     watch::{self, Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Event, Severity};
@@ -263,7 +264,10 @@ impl Running {
         core.look_at_firewall(&cluster);
         core.relay_for(&core::relayed(&cluster, &observed, keep_all));
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
-        let vrrp = cluster.vrrp.clone();
+        let mut vrrp = cluster.vrrp.clone();
+        for told in drop_untrusted(&mut vrrp, cluster.notify.strict) {
+            core.say(Severity::Warning, &told);
+        }
         core.tell(Input::Start(Box::new(Start { cluster, observed, order, overrides, maintenance, keep_all, marks })));
         self.await_next_hops().await;
         let core = &mut self.core;

@@ -5,6 +5,7 @@ mod files;
 mod number;
 mod processes;
 mod scripts;
+mod trust;
 mod words;
 
 use evenkeel_ha::{Command, Teller};
@@ -19,6 +20,7 @@ use std::{
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
 
+pub(crate) use trust::drop_untrusted;
 pub(crate) use words::Fault;
 
 /// Scripts that run at a time.

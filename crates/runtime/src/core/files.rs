@@ -10,6 +10,7 @@ use crate::{
     network::localise,
     running::notify,
     sinks::Sinks,
+    tracking::drop_untrusted,
     watch::{Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Refusal, RefusalCode, Reply, Request, Severity};
@@ -107,7 +108,10 @@ impl Core {
         let errands = self.notifier.configure(&cluster);
         self.run_errands(errands);
         self.follow_instances(&cluster.settings.execute);
-        let vrrp = std::mem::take(&mut cluster.vrrp);
+        let mut vrrp = std::mem::take(&mut cluster.vrrp);
+        for told in drop_untrusted(&mut vrrp, cluster.notify.strict) {
+            self.say(Severity::Warning, &told);
+        }
         self.tell(Input::Reload { cluster: Box::new(cluster), token });
         // After the services, so that an address that comes finds what it is for.
         if let Err(why) = self.elections.hold(&vrrp, self.clock.now()) {
