@@ -46,6 +46,21 @@ fn a_sloppy_service_goes_on_after_a_connection_s_timeout() {
     assert_eq!(counters(&mut plane, key(Protocol::Tcp, 80), None).connections, 2);
 }
 
+/// A real server's refusal does not pass the director. Should the client's kernel choose the port again within the minute that
+/// the connection stays half open, its SYN is one more of that connection: it goes where that went, and takes no turn.
+#[test]
+fn a_port_used_again_on_a_half_open_connection_takes_no_turn() {
+    let Some(mut plane) = plane(4096) else { return };
+    serve(&mut plane, key(Protocol::Tcp, 80), round_robin(), &[11, 12]);
+    assert_eq!(tcp(&mut plane, client(1, 1), SYN), Fate::To(12), "and refused there");
+    let turns = [(2, 11), (3, 12), (1, 12), (4, 11), (5, 12)];
+    for (port, fate) in turns {
+        assert_eq!(tcp(&mut plane, client(1, port), SYN), Fate::To(fate), "port {port}");
+    }
+    plane.elapse(61).unwrap();
+    assert_eq!(tcp(&mut plane, client(1, 1), SYN), Fate::To(11), "it is over, and this is a new one");
+}
+
 #[test]
 fn a_closing_connection_is_kept_for_a_syn_if_the_service_says_so() {
     for (reuse, fate, state) in [(true, 11, "SYN_RECV"), (false, 12, "SYN_RECV")] {
