@@ -48,6 +48,9 @@ fn find_program() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--package", "evenkeel"]);
+    if std::env::current_exe().is_ok_and(|path| path.components().any(|part| part.as_os_str() == "release")) {
+        build.arg("--release");
+    }
     let built = build.status().is_ok_and(|status| status.success());
     assert!(built, "cargo cannot build evenkeel");
     // This test is TARGET/debug/deps/NAME.

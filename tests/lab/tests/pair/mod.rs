@@ -6,7 +6,7 @@ use evenkeel_lab::{Director, Node, Process, Stage};
 use evenkeel_lab_tests::{LIMIT, alone, program, switch, unique_name};
 use rustix::{
     net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, recv, sendto, socket},
-    process::Signal,
+    process::{Pid, Signal, kill_process},
 };
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -79,6 +79,8 @@ pub(crate) struct Pair {
     stage: Stage,
     seats: [Seat; 2],
     wire: Wire,
+    /// Milliseconds between two adverts, where the wire lets one choose.
+    interval: u32,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -116,7 +118,12 @@ impl Pair {
             std::fs::create_dir(stage.directory().join(NAMES[at])).expect("a directory can be made");
             seat(&stage, at, players[at])
         });
-        Pair { stage, seats, wire, _alone: alone }
+        Pair { stage, seats, wire, interval: 1000, _alone: alone }
+    }
+
+    /// With so many milliseconds between two adverts of version 3.
+    pub(crate) fn every(self, interval: u32) -> Pair {
+        Pair { interval, ..self }
     }
 
     /// Two evenkeels on version 3, the first of them master, the second a backup.
@@ -147,11 +154,11 @@ impl Pair {
     }
 
     fn native(&self, at: usize) -> String {
-        let (vip, priority) = (self.vip(), PRIORITIES[at]);
+        let (vip, priority, interval) = (self.vip(), PRIORITIES[at], self.interval);
         let mut text = format!("[vrrp.pair]\ninterface = \"eth0\"\nvrid = 51\npriority = {priority}\n");
         text += &match self.wire {
             Wire::V2Password => format!("version = 2\npassword = \"1111\"\naddresses = [\"{vip}/24\"]\n"),
-            Wire::V3 => format!("interval = \"1s\"\naddresses = [\"{vip}/24\"]\n"),
+            Wire::V3 => format!("interval = \"{interval}ms\"\naddresses = [\"{vip}/24\"]\n"),
             Wire::V3Unicast => {
                 format!("addresses = [\"{vip}/24\"]\npeers = [\"{}\"]\n", v4(if at == 0 { 2 } else { 1 }))
             }
@@ -169,6 +176,7 @@ impl Pair {
     fn keepalived(&self, at: usize) -> String {
         let (vip, priority) = (self.vip(), PRIORITIES[at]);
         let version = if matches!(self.wire, Wire::V2Password | Wire::V2Header) { 2 } else { 3 };
+        let interval = f64::from(self.interval) / 1000.0;
         let more = match self.wire {
             Wire::V2Password => "authentication {\n auth_type PASS\n auth_pass 1111\n }\n".to_owned(),
             Wire::V3Unicast => format!("unicast_peer {{\n {}\n }}\n", v4(if at == 0 { 2 } else { 1 })),
@@ -183,7 +191,7 @@ impl Pair {
         };
         format!(
             "global_defs {{\n vrrp_version {version}\n}}\nvrrp_instance pair {{\n state BACKUP\n interface eth0\n \
-             virtual_router_id 51\n priority {priority}\n advert_int 1\n {more} virtual_ipaddress {{\n {vips}\n }}\n}}\n"
+             virtual_router_id 51\n priority {priority}\n advert_int {interval}\n {more} virtual_ipaddress {{\n {vips}\n }}\n}}\n"
         )
     }
 
@@ -305,10 +313,53 @@ impl Pair {
         }
     }
 
+    /// Kills the process that holds elections.
     pub(crate) fn kill(&mut self, at: usize) {
-        if let Seat::Evenkeel(director) = &mut self.seats[at] {
-            director.kill().expect("it is killed");
+        let child = self.file(at, "vrrp");
+        match &mut self.seats[at] {
+            Seat::Evenkeel(director) => {
+                director.kill().expect("it is killed");
+            }
+            Seat::Keepalived(_) => {
+                let text = std::fs::read_to_string(child).expect("the child has said who it is");
+                let pid = text.trim().parse().ok().and_then(Pid::from_raw).expect("a process");
+                kill_process(pid, Signal::KILL).expect("it is killed");
+            }
         }
+    }
+
+    /// Kills every process that it consists of, the one that would begin another one first.
+    pub(crate) fn kill_all(&mut self, at: usize) {
+        if let Seat::Keepalived(process) = &mut self.seats[at]
+            && let Some(process) = process
+        {
+            // Stopped, so that it cannot tell its child to end in order.
+            process.signal(Signal::STOP).expect("it is stopped");
+        }
+        self.kill(at);
+        if let Seat::Keepalived(process) = &mut self.seats[at]
+            && let Some(mut process) = process.take()
+        {
+            process.kill().expect("it is killed");
+        }
+    }
+
+    /// Waits until the second to start has found the first.
+    pub(crate) fn wait_backup(&self, at: usize) {
+        match &self.seats[at] {
+            Seat::Evenkeel(_) => self.wait_role(at, "backup"),
+            Seat::Keepalived(_) => {
+                let log = || std::fs::read_to_string(self.file(at, "log")).unwrap_or_default();
+                self.wait("it was a backup", || log().contains("Entering BACKUP STATE"));
+            }
+        }
+    }
+
+    /// Takes a director's link away.
+    pub(crate) fn cut_off(&self, at: usize) {
+        let mut command = Command::new("ip");
+        command.args(["link", "set", "dev", NAMES[at], "down"]);
+        self.node(switch::SWITCH).output(command).expect("the port is set");
     }
 
     /// What `status --json` of an evenkeel says.
@@ -454,7 +505,8 @@ pub(crate) struct Probe {
     thread: JoinHandle<Report>,
 }
 
-const PACE: Duration = Duration::from_millis(2);
+/// Between two pings of a probe.
+pub(crate) const PACE: Duration = Duration::from_millis(2);
 const REQUEST: u8 = 8;
 const REPLY: u8 = 0;
 
