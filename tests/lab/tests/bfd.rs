@@ -3,7 +3,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-use evenkeel_api::{BfdStatus, Status};
+use evenkeel_api::{BfdStatus, ServerState, Status};
 use evenkeel_lab::{Director, Node, Process, Stage};
 use evenkeel_lab_tests::{LIMIT, alone, can_run, program, switch, unique_name};
 use rustix::process::Signal;
@@ -249,6 +249,56 @@ fn a_backup_does_not_wait_for_a_master_that_bfd_has_lost() {
     let status = wait_role(&mut backup, "master", 0);
     assert_eq!(status.ha[0].reason, "the master said that it leaves");
     assert!(backup.log().contains("is down: it was taken down on purpose"), "{}", backup.log());
+}
+
+#[test]
+fn one_that_is_at_fault_as_long_as_its_peer_is_reached_takes_over_at_once() {
+    if !can_run() {
+        return;
+    }
+    let two = Two::new();
+    let text = |at, track| keepalived(at, "") + &instance(at, track);
+    let mut master = two.evenkeel(0, "keepalived.conf", &text(0, ""));
+    wait_role(&mut master, "master", 0);
+    let mut backup = two.evenkeel(1, "keepalived.conf", &text(1, "track_bfd {\n four weight 0 reverse\n }"));
+    wait_up(&mut backup);
+    // By now it has heard an advertisement.
+    wait_role(&mut backup, "fault", 3);
+    let cut = Instant::now();
+    two.cut(true);
+    let status = wait_role(&mut backup, "master", 0);
+    assert!(cut.elapsed() < MASTER_DOWN, "{:?}", cut.elapsed());
+    assert_eq!(status.ha[0].reason, "the master cannot be reached");
+    two.cut(false);
+    wait_role(&mut backup, "fault", 0);
+    assert_eq!(master.status().expect("it answers").ha[0].state, "master");
+}
+
+#[test]
+fn a_real_server_is_up_as_long_as_its_session_is() {
+    if !can_run() {
+        return;
+    }
+    let two = Two::new();
+    let check = "BFD_CHECK {\n name four\n }";
+    let service = format!(
+        "virtual_server 10.78.0.100 80 {{\n lvs_sched rr\n lvs_method DR\n protocol TCP\n real_server {} 80 {{\n {check}\n }}\n}}\n",
+        v4(1)
+    );
+    let mut director = two.evenkeel(0, "keepalived.conf", &(keepalived(0, "") + &service));
+    let real = v4(1).to_string();
+    director.wait_state(&real, ServerState::Down, LIMIT).expect("it is down before it has come up");
+    let mut other = two.evenkeel(1, "keepalived.conf", &keepalived(1, ""));
+    director.wait_state(&real, ServerState::Up, LIMIT).expect("it comes up");
+    two.cut(true);
+    director.wait_state(&real, ServerState::Down, LIMIT).expect("it goes down");
+    two.cut(false);
+    director.wait_state(&real, ServerState::Up, LIMIT).expect("it comes up again");
+    // An end on purpose says nothing about the way there.
+    assert!(other.terminate().expect("it ends").success(), "{}", other.log());
+    let ended = |status: &Status| status.bfd.iter().all(|session| session.remote_state == "admin_down");
+    let status = director.wait("was told of the end", LIMIT, ended).expect("it is told");
+    assert_eq!(status.services[0].real_servers[0].state, ServerState::Up, "{status:?}");
 }
 
 #[test]
