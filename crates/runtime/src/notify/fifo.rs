@@ -135,7 +135,7 @@ mod tests {
         let said: Vec<String> = (0..10_000).filter_map(|_| pipe.write(&line)).collect();
         assert_eq!(said, [format!("FIFO {} is full: nobody reads it, and lines are dropped", path.display())]);
         let whole = read_all(&path);
-        assert!(whole.ends_with('\n') && whole.len() % 100 == 0, "{}", whole.len());
+        assert!(whole.ends_with('\n') && whole.len().is_multiple_of(100), "{}", whole.len());
         let dropped = 10_000 - whole.len() / 100;
         let said = pipe.write(&line).unwrap();
         assert_eq!(said, format!("FIFO {} is read again; {dropped} lines were dropped", path.display()));

@@ -6,7 +6,7 @@
 use super::words::{self, Sums};
 use evenkeel_api::Event;
 use evenkeel_model::{
-    Cluster, Notify, Probe, ServiceKey,
+    Cluster, Notify, Probe, Quorum, ServiceKey,
     notify::{Moment, NotifyScript, RoleNotify, ServerNotify, ServiceNotify, Subject},
 };
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -57,11 +57,18 @@ struct Instance {
 struct Service {
     key: ServiceKey,
     told: ServiceNotify,
-    quorum: u64,
-    hysteresis: u64,
+    quorum: Quorum,
     servers: BTreeMap<SocketAddr, Server>,
     /// Whether the quorum is there, once that is known.
     up: Option<bool>,
+}
+
+/// What an event says of a service.
+enum News<'a> {
+    /// Its real server at this address is up, or not.
+    Server(&'a str, bool),
+    /// Its quorum is there, or not, with this weight, where that is told.
+    Quorum(bool, Option<u64>),
 }
 
 #[derive(Debug)]
@@ -217,17 +224,32 @@ impl Teller {
         }
     }
 
-    /// Something has happened to a real server.
+    /// Something has happened to a real server or a quorum.
     pub(super) fn hear(&mut self, event: &Event, out: &mut Vec<Deed>) {
-        let (name, address, up) = match event {
-            Event::ServerUp { service, address, .. } => (service, address, true),
-            Event::ServerDown { service, address, .. } => (service, address, false),
+        let mails = self.notify.mail.is_some();
+        let (name, news) = match event {
+            Event::ServerUp { service, address, .. } => (service, News::Server(address, true)),
+            Event::ServerDown { service, address, .. } => (service, News::Server(address, false)),
+            Event::QuorumReached { service, weight, .. } => (service, News::Quorum(true, Some(*weight))),
+            Event::QuorumLost { service, weight, .. } => (service, News::Quorum(false, Some(*weight))),
+            Event::ServiceUp { service, .. } | Event::FallbackLeft { service, .. } => {
+                (service, News::Quorum(true, None))
+            }
+            Event::ServiceDown { service, .. } | Event::FallbackInUse { service, .. } => {
+                (service, News::Quorum(false, None))
+            }
             _ => return,
         };
-        let Ok(address) = address.parse() else { return };
-        let mails = self.notify.mail.is_some();
-        if let Some(service) = self.services.get_mut(name) {
-            service.server_turned(address, up, mails, out);
+        let Some(service) = self.services.get_mut(name) else { return };
+        match news {
+            News::Server(address, up) => {
+                let Ok(address) = address.parse() else { return };
+                service.server_turned(address, up, mails, out);
+            }
+            News::Quorum(up, weight) => {
+                let weight = weight.unwrap_or_else(|| service.weigh(|server| server.up == Some(true)));
+                service.quorum_turned(up, weight, mails, out);
+            }
         }
     }
 
@@ -258,8 +280,7 @@ impl Service {
         Service {
             key: service.key,
             told: notify.services.get(&service.key).cloned().unwrap_or_default(),
-            quorum: u64::from(service.quorum.weight),
-            hysteresis: u64::from(service.quorum.hysteresis),
+            quorum: service.quorum,
             servers: service.real_servers.iter().map(server).collect(),
             up: kept.as_ref().and_then(|kept| kept.up),
         }
@@ -282,39 +303,40 @@ impl Service {
                 out.push(mailed(words::server_mail(&self.key, &address, server.probe.as_ref(), up)));
             }
         }
-        self.reconsider(mails, out);
+        self.begin(mails, out);
     }
 
-    /// Whether the quorum has come or gone. Nothing is said before it is known.
-    fn reconsider(&mut self, mails: bool, out: &mut Vec<Deed>) {
-        let weigh = |servers: &BTreeMap<SocketAddr, Server>, counts: &dyn Fn(&Server) -> bool| -> u64 {
-            servers.values().filter(|server| counts(server)).map(|server| server.weight).sum()
-        };
-        let up = weigh(&self.servers, &|server| server.up == Some(true));
-        // What all together do not reach is not asked for.
-        let total = weigh(&self.servers, &|_| true).max(1);
-        let high = self.quorum.saturating_add(self.hysteresis).min(total);
-        let low = self.quorum.min(total).saturating_sub(self.hysteresis).max(1);
+    /// How it begins: keepalived tells it, and no event does where all is well. Nothing is said before it is known.
+    fn begin(&mut self, mails: bool, out: &mut Vec<Deed>) {
+        let Quorum { weight, hysteresis, begins_lost } = self.quorum;
+        let (weight, hysteresis) = (u64::from(weight), u64::from(hysteresis));
+        let threshold = if begins_lost { weight + hysteresis } else { weight.saturating_sub(hysteresis).max(1) };
+        let up = self.weigh(|server| server.up == Some(true));
         let is_known = self.servers.values().all(|server| server.up.is_some());
-        let now = match self.up {
-            Some(true) => up >= low,
-            Some(false) => up >= high,
-            None if up >= high => true,
-            None if is_known => false,
-            None => return,
-        };
-        let first = self.up.is_none();
-        if self.up.replace(now) == Some(now) {
-            return;
+        if self.up.is_none() && (up >= threshold || is_known) {
+            // As keepalived counts at the start: what is not known to be down is up.
+            let hoped = self.weigh(|server| server.up != Some(false));
+            self.quorum_turned(up >= threshold, hoped, mails, out);
         }
-        self.tell(now, first, up, mails, out);
+    }
+
+    fn weigh(&self, counts: impl Fn(&Server) -> bool) -> u64 {
+        self.servers.values().filter(|server| counts(server)).map(|server| server.weight).sum()
+    }
+
+    fn quorum_turned(&mut self, up: bool, weight: u64, mails: bool, out: &mut Vec<Deed>) {
+        let before = self.up.replace(up);
+        if before != Some(up) {
+            self.tell(up, before.is_none(), weight, mails, out);
+        }
     }
 
     fn tell(&self, up: bool, first: bool, weight: u64, mails: bool, out: &mut Vec<Deed>) {
         run(format!("VS {}", self.key), if up { &self.told.up } else { &self.told.down }, out);
         out.push(Deed::Line(Subject::Services, words::service_line(&self.key, up)));
         if self.told.mail && mails {
-            let sums = Sums { quorum: self.quorum, hysteresis: self.hysteresis, up: weight };
+            let Quorum { weight: quorum, hysteresis, .. } = self.quorum;
+            let sums = Sums { quorum: quorum.into(), hysteresis: hysteresis.into(), up: weight };
             out.push(mailed(words::service_mail(&self.key, sums, up, first)));
         }
     }
@@ -331,8 +353,8 @@ impl Service {
             run(format!("RS {address} {}", self.key), down, out);
             out.push(Deed::Line(Subject::Services, words::server_line(&self.key, &address, false)));
         }
-        if self.up.replace(false) == Some(true) {
-            self.tell(false, false, 0, mails, out);
+        if self.up == Some(true) {
+            self.quorum_turned(false, 0, mails, out);
         }
     }
 }

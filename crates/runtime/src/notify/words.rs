@@ -73,17 +73,18 @@ pub(super) fn server_mail(key: &ServiceKey, address: &SocketAddr, probe: Option<
 }
 
 fn checked(probe: Option<&Probe>, up: bool) -> &'static str {
-    match (probe, up) {
-        (Some(Probe::Tcp { .. }), true) => "TCP CHECK succeed on service",
-        (Some(Probe::Tcp { .. }), false) => "TCP CHECK failed on service",
-        (Some(Probe::Ping { .. }), true) => "ICMP CHECK succeed on service",
-        (Some(Probe::Ping { .. }), false) => "ICMP CHECK failed on service",
-        (Some(Probe::Script(_)), true) => "MISC CHECK succeed on service",
-        (Some(Probe::Script(_)), false) => "MISC CHECK failed on service",
-        (Some(Probe::Http(_)), false) => "CHECK failed on service : HTTP request failed",
-        (_, true) => "CHECK succeed on service",
-        (_, false) => "CHECK failed on service",
-    }
+    let words = match probe {
+        Some(Probe::Tcp { .. }) => ("TCP CHECK succeed on service", "TCP CHECK failed on service"),
+        Some(Probe::Ping { .. }) => ("ICMP CHECK succeed on service", "ICMP CHECK failed on service"),
+        Some(Probe::Udp(_)) => ("UDP CHECK succeed on service", "UDP CHECK failed on service"),
+        Some(Probe::Script(_)) => ("MISC CHECK succeed on service", "MISC CHECK failed on service"),
+        Some(Probe::Dns(_)) => ("DNS_CHECK: succeed on service", "DNS_CHECK: failed on service"),
+        Some(Probe::Http(_)) => ("CHECK succeed on service", "CHECK failed on service : HTTP request failed"),
+        Some(Probe::Smtp { .. } | Probe::File(_) | Probe::Bfd { .. } | Probe::All(_))
+        | Some(Probe::AlwaysOn | Probe::AlwaysOff)
+        | None => ("CHECK succeed on service", "CHECK failed on service"),
+    };
+    if up { words.0 } else { words.1 }
 }
 
 /// What a quorum is made of.

@@ -184,6 +184,9 @@ fn what_a_reload_removes_is_told_once_as_it_ends_and_the_rest_goes_on() {
 }
 
 const WEB: &str = "10.88.0.100:80/tcp";
+/// Instead of an address: the engine tells of the quorum, or of a service without one.
+const QUORUM: &str = "quorum";
+const SERVED: &str = "served";
 const MARKED: &str = "mark-7";
 
 /// The cluster of the recording; the virtual server on an address and its first real server say more.
@@ -206,6 +209,18 @@ fn services(of_web: &str, of_first: &str) -> Cluster {
 }
 
 fn event(service: &str, address: &str, up: bool) -> Event {
+    if address == QUORUM {
+        let (service, fallback) = (service.to_owned(), None);
+        return if up {
+            Event::QuorumReached { service, weight: 3, lost_s: 1, fallback }
+        } else {
+            Event::QuorumLost { service, weight: 0, needed: 1, fallback }
+        };
+    }
+    if address == SERVED {
+        let service = service.to_owned();
+        return if up { Event::ServiceUp { service, down_s: 1 } } else { Event::ServiceDown { service, idle: 0 } };
+    }
     let (service, server, address, why) = (service.into(), address.into(), address.into(), String::new());
     if up {
         let (weight, drained, up, of) = (1, false, 1, 1);
@@ -216,27 +231,29 @@ fn event(service: &str, address: &str, up: bool) -> Event {
     }
 }
 
+/// Service, address, and whether it is up.
+type Heard = (&'static str, &'static str, bool);
+
 #[test]
 fn real_servers_and_quorums_are_told_of_line_by_line_as_keepalived_does() {
-    let mut teller = teller(&services("", ""));
-    let web = teller.services.get_mut(WEB).unwrap();
-    (web.quorum, web.hysteresis) = (2, 1);
-    let mut hear = |events: &[(&str, &str, bool)]| {
+    let mut teller = teller(&services("quorum 2\n hysteresis 1\n", ""));
+    let mut hear = |events: &[Heard]| {
         let mut deeds = Vec::new();
         for (service, address, up) in events {
+            teller.hear(&event(service, address, *up), &mut deeds);
             teller.hear(&event(service, address, *up), &mut deeds);
         }
         deeds
     };
     let [one, two, three, marked] = ["127.0.0.11:80", "127.0.0.12:80", "127.0.0.13:80", "127.0.0.11:0"];
-    let steps: [(&str, &[(&str, &str, bool)]); 7] = [
+    let steps: [(&str, &[Heard]); 7] = [
         ("", &[(WEB, one, true), (WEB, two, true), (WEB, three, true), (MARKED, marked, true)]),
         ("127.0.0.12 down", &[(WEB, two, false)]),
-        ("127.0.0.11 down", &[(MARKED, marked, false), (WEB, one, false)]),
-        ("127.0.0.13 down", &[(WEB, three, false)]),
+        ("127.0.0.11 down", &[(MARKED, marked, false), (MARKED, SERVED, false), (WEB, one, false)]),
+        ("127.0.0.13 down", &[(WEB, three, false), (WEB, QUORUM, false)]),
         ("127.0.0.12 up", &[(WEB, two, true)]),
-        ("127.0.0.11 up", &[(WEB, one, true), (MARKED, marked, true)]),
-        ("127.0.0.13 up", &[(WEB, three, true)]),
+        ("127.0.0.11 up", &[(WEB, one, true), (MARKED, marked, true), (MARKED, SERVED, true)]),
+        ("127.0.0.13 up", &[(WEB, three, true), (WEB, QUORUM, true)]),
     ];
     for (heading, events) in steps {
         let deeds = hear(events);
