@@ -27,13 +27,20 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Bed {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) pins: Pins,
+    /// Of the file, which says its format.
+    name: &'static str,
     thread: Option<JoinHandle<Result<(), Failure>>>,
 }
 
 impl Bed {
     /// A bed whose file holds `text`, without a daemon.
     pub(crate) fn new(text: &str) -> Bed {
-        let bed = Bed { dir: tempfile::tempdir().unwrap(), pins: Pins::default(), thread: None };
+        Bed::named("ldirectord.cf", text)
+    }
+
+    /// The same with a file of another format.
+    pub(crate) fn named(name: &'static str, text: &str) -> Bed {
+        let bed = Bed { dir: tempfile::tempdir().unwrap(), pins: Pins::default(), name, thread: None };
         bed.write(text);
         bed
     }
@@ -46,7 +53,7 @@ impl Bed {
     }
 
     pub(crate) fn file(&self) -> PathBuf {
-        self.dir.path().join("ldirectord.cf")
+        self.dir.path().join(self.name)
     }
 
     pub(crate) fn runtime_dir(&self) -> PathBuf {

@@ -317,3 +317,38 @@ fn the_monitor_file_and_the_log_file_tell_what_happens() {
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("went down"), "{log}");
 }
+
+#[test]
+fn a_number_in_a_file_moves_a_weight_and_with_it_the_quorum() {
+    let one = Web::start(SocketAddr::from(([127, 61, 0, 1], 0)));
+    let port = one.address().port();
+    let two = Web::start(SocketAddr::from(([127, 61, 0, 2], port)));
+    let mut bed = Bed::named("keepalived.conf", "");
+    let number = bed.dir.path().join("number");
+    let file = number.display();
+    bed.write(&format!(
+        "track_file load {{\n file {file}\n weight -1\n}}\n\
+         virtual_server 192.0.2.61 {port} {{\n lvs_sched wrr\n lvs_method DR\n protocol TCP\n delay_loop 1\n quorum 3\n\
+         sorry_server 192.0.2.99 {port}\n\
+         real_server 127.61.0.1 {port} {{\n weight 5\n TCP_CHECK {{\n }}\n FILE_CHECK {{\n track_file load\n }}\n }}\n\
+         real_server 127.61.0.2 {port} {{\n TCP_CHECK {{\n }}\n }}\n}}\n"
+    ));
+    bed.start().unwrap();
+    bed.until("both up", both_up);
+    let servers = |weight| [(one.address(), weight), (two.address(), 1)];
+    assert_eq!(bed.table(), servers(5));
+    let weighs = |weight: u32| {
+        move |s: &evenkeel_api::Status| s.services[0].real_servers.first().is_some_and(|real| real.weight == weight)
+    };
+    fs::write(&number, "2\n").unwrap();
+    bed.until("less weight", weighs(3));
+    assert_eq!(bed.table(), servers(3));
+    fs::write(&number, "4\n").unwrap();
+    let fallback_in_use = |s: &evenkeel_api::Status| s.services[0].fallback.as_ref().unwrap().in_use;
+    let status = bed.until("the quorum is lost", fallback_in_use);
+    assert!(both_up(&status), "both are up, and not used");
+    assert_eq!(bed.table(), [(SocketAddr::from(([192, 0, 2, 99], port)), 1)]);
+    fs::write(&number, "0\n").unwrap();
+    bed.until("all weight", weighs(5));
+    assert_eq!(bed.table(), servers(5));
+}
