@@ -70,8 +70,9 @@ fn status(loaded: &Loaded, all_interfaces: bool) -> u8 {
     let notify = cluster.map(|cluster| &cluster.notify);
     let checks = cluster.into_iter().flat_map(|cluster| &cluster.services).flat_map(|service| &service.real_servers);
     let mut checks = checks.map(|server| &server.check.probe);
+    // One that is not there does not run, and is told as such.
     let runs = !loaded.vrrp.scripts.is_empty()
-        || checks.any(|probe| matches!(probe, evenkeel_model::Probe::Script(_)))
+        || checks.any(|probe| matches!(probe, evenkeel_model::Probe::Script(script) if script.program.exists()))
         || notify.is_some_and(|notify| notify.startup.is_some() || notify.shutdown.is_some());
     match (right, runs && !strict) {
         (true, true) => INSECURE,
