@@ -45,6 +45,29 @@ group = "both"
 "#;
 
 #[test]
+fn the_words_of_the_wire_and_of_announcements_are_those_of_keepalived() {
+    let loaded = common::keepalived(
+        "global_defs {\n vrrp_mcast_group4 224.0.0.55\n vrrp_mcast_group6 ff02::55\n vrrp_min_garp\n \
+         vrrp_garp_extra_if all 40\n}\nvrrp_instance a {\n interface eth0\n virtual_router_id 51\n \
+         promote_secondaries\n virtual_ipaddress {\n 10.9.0.100/24\n }\n}\nvrrp_instance b {\n interface eth0\n \
+         virtual_router_id 52\n mcast_dst_ip 224.0.0.56\n garp_extra_if 30\n garp_master_repeat 3\n \
+         virtual_ipaddress {\n 10.9.0.101/24\n }\n}\nvrrp_instance c {\n interface eth0\n virtual_router_id 53\n \
+         unicast_ttl 64\n unicast_peer {\n 10.9.0.2\n }\n virtual_ipaddress {\n 10.9.0.102/24\n }\n}\nvrrp_instance d {\n \
+         interface eth0\n virtual_router_id 54\n virtual_ipaddress {\n fe80::54/64\n }\n}\n",
+    );
+    assert_eq!(errors(&loaded), Vec::<String>::new());
+    let cluster = loaded.cluster.unwrap();
+    let [a, b, c, d] = cluster.vrrp.instances.as_slice() else { panic!("four instances") };
+    let group = |instance: &evenkeel_model::vrrp::Instance| instance.multicast_group().to_string();
+    assert_eq!([group(a), group(b), group(d)], ["224.0.0.55", "224.0.0.56", "ff02::55"]);
+    assert_eq!((a.promote_secondaries, b.promote_secondaries, c.hops, a.hops), (true, false, 64, 255));
+    let seconds = |n| Duration::from_secs(n);
+    assert_eq!((a.rounds.burst, a.rounds.again_after, a.rounds.refresh), (1, Duration::ZERO, seconds(40)));
+    assert_eq!((b.rounds.burst, b.rounds.refresh), (3, seconds(30)));
+    assert_eq!(native(&to_toml(&cluster)).cluster, Some(cluster));
+}
+
+#[test]
 fn everything_can_be_said_and_is_written_as_it_reads() {
     let loaded = native(ALL);
     assert_eq!(brief(&loaded), Vec::<String>::new());

@@ -16,7 +16,7 @@ use evenkeel_model::vrrp::{self, Vrid};
 use evenkeel_netlink::{Event, Monitor, VrrpSocket};
 use evenkeel_vrrp::{Input, Output, Packet, Place, Reason, Role, Router, lease};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     os::fd::OwnedFd,
     sync::{Arc, mpsc},
@@ -41,6 +41,8 @@ pub(crate) struct Wire {
     ifindex: u32,
     ipv6: bool,
     header: bool,
+    /// What it hears by multicast.
+    group: IpAddr,
     /// The instances of each virtual router that speak by it.
     listeners: HashMap<Vrid, Vec<Place>>,
 }
@@ -53,7 +55,8 @@ impl Wire {
 
     /// Whether `member` speaks here where it does so on the interface with that index.
     fn speaks_for(&self, member: &Member, ifindex: Option<u32>) -> bool {
-        (Some(self.ifindex), self.ipv6, self.header) == (ifindex, member.instance.is_ipv6(), member.has_header())
+        (Some(self.ifindex), self.group, self.header)
+            == (ifindex, member.instance.multicast_group(), member.has_header())
     }
 }
 
@@ -76,6 +79,8 @@ pub(crate) struct Elections {
     wake: Arc<OwnedFd>,
     commands: mpsc::Receiver<Command>,
     pub(crate) tell: Box<dyn FnMut(News) + Send>,
+    /// Interfaces whose `promote_secondaries` was set.
+    pub(crate) promoted: BTreeSet<String>,
     pub(crate) out: Outbox<(Place, Output)>,
     pub(crate) wrong: HashMap<Kind, Tally>,
     /// What was said lately of what did not work.
@@ -132,6 +137,7 @@ impl Elections {
             wake,
             commands,
             tell,
+            promoted: BTreeSet::new(),
             out: Outbox::new(),
             wrong: HashMap::new(),
             troubles: Vec::new(),
@@ -163,7 +169,7 @@ impl Elections {
         loop {
             self.carry_out();
             if self.stopping && self.is_stopped() {
-                return;
+                return self.promote();
             }
             if let Err(why) = self.turn() {
                 (self.tell)(News::Trouble(why));
@@ -338,12 +344,12 @@ impl Elections {
             let source = self.links.source(&member.instance).filter(|_| furnished);
             let moved = std::mem::replace(&mut member.ifindex, ifindex) != ifindex;
             let spoke = std::mem::replace(&mut member.source, source);
-            let (ipv6, header) = (member.instance.is_ipv6(), member.has_header());
+            let (group, header) = (member.instance.multicast_group(), member.has_header());
             let vmac = vmac::listens_at(member, &self.links);
             let vmac_moved = std::mem::replace(&mut member.vmac_ifindex, vmac) != vmac;
             for (moved, ifindex) in [(moved, ifindex), (vmac_moved, vmac)] {
                 if let (true, Some(ifindex)) = (moved, ifindex) {
-                    self.open_wire(ifindex, ipv6, header);
+                    self.open_wire(ifindex, group, header);
                 }
             }
             if spoke != source {
@@ -362,10 +368,11 @@ impl Elections {
         for why in told {
             self.complain(why);
         }
+        self.promote();
     }
 
-    fn open_wire(&mut self, ifindex: u32, ipv6: bool, header: bool) {
-        let known = |wire: &Wire| (wire.ifindex, wire.ipv6, wire.header) == (ifindex, ipv6, header);
+    fn open_wire(&mut self, ifindex: u32, group: IpAddr, header: bool) {
+        let known = |wire: &Wire| (wire.ifindex, wire.group, wire.header) == (ifindex, group, header);
         if self.wires.iter().flatten().any(known) {
             return;
         }
@@ -373,10 +380,11 @@ impl Elections {
         if place == self.wires.len() {
             self.wires.push(None);
         }
-        let opened = VrrpSocket::open(ifindex, ipv6, header).map_err(|e| e.to_string());
+        let opened = VrrpSocket::open(ifindex, group, header).map_err(|e| e.to_string());
         match opened.and_then(|socket| self.events.add(&socket, place as u64).map(|()| socket)) {
             Ok(socket) => {
-                self.wires[place] = Some(Wire { socket, ifindex, ipv6, header, listeners: HashMap::new() });
+                self.wires[place] =
+                    Some(Wire { socket, ifindex, ipv6: group.is_ipv6(), header, group, listeners: HashMap::new() });
             }
             Err(why) => self.complain(why),
         }
@@ -488,8 +496,8 @@ fn advertise(
     refused: &mut Vec<evenkeel_netlink::Error>,
 ) {
     let Some(wire) = wires.iter().flatten().find(|wire| wire.speaks_for(member, ifindex)) else { return };
-    member.advertise(priority, |bytes, source, destination| {
-        refused.extend(wire.socket.send(bytes, source, destination).err());
+    member.advertise(priority, |bytes, source, destination, hops| {
+        refused.extend(wire.socket.send(bytes, source, destination, hops).err());
     });
 }
 

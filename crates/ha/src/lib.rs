@@ -21,6 +21,7 @@ mod events;
 mod fixed;
 mod links;
 mod member;
+mod promote;
 mod report;
 mod routing;
 mod tally;

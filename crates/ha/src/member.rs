@@ -84,20 +84,22 @@ impl Member {
         (self.instance.interval.get() + Duration::from_millis(100)).min(LONGEST_FAREWELL)
     }
 
-    /// Hands an advertisement of `priority` for each destination to `send`, with where it comes from and goes to.
-    pub(crate) fn advertise(&mut self, priority: u8, mut send: impl FnMut(&[u8], IpAddr, IpAddr)) {
+    /// Hands an advertisement of `priority` for each destination to `send`, with where it comes from and goes to, and
+    /// its hop limit.
+    pub(crate) fn advertise(&mut self, priority: u8, mut send: impl FnMut(&[u8], IpAddr, IpAddr, u8)) {
         let Some(source) = self.source else { return };
         match &self.instance.reach {
             Reach::Multicast => {
-                let group = if source.is_ipv4() { vrrp::GROUP_V4.into() } else { vrrp::GROUP_V6.into() };
+                let group = self.instance.multicast_group();
                 let form = self.receiver.form(None);
-                send(packet(&mut self.transmitter, priority, form, source, group), source, group);
+                send(packet(&mut self.transmitter, priority, form, (source, group), HOPS), source, group, HOPS);
             }
             Reach::Unicast { peers, .. } => {
+                let hops = self.instance.hops;
                 for peer in peers {
                     let form = self.receiver.form(Some(peer.address));
-                    let bytes = packet(&mut self.transmitter, priority, form, source, peer.address);
-                    send(bytes, source, peer.address);
+                    let bytes = packet(&mut self.transmitter, priority, form, (source, peer.address), hops);
+                    send(bytes, source, peer.address, hops);
                 }
             }
         }
@@ -120,15 +122,9 @@ fn terms(instance: &vrrp::Instance) -> Terms {
     }
 }
 
-fn packet(
-    transmitter: &mut Transmitter,
-    priority: u8,
-    form: checksum::Form,
-    source: IpAddr,
-    destination: IpAddr,
-) -> &[u8] {
-    match (source, destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => transmitter.ipv4(priority, form, source, destination, HOPS),
+fn packet(transmitter: &mut Transmitter, priority: u8, form: checksum::Form, way: (IpAddr, IpAddr), hops: u8) -> &[u8] {
+    match way {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => transmitter.ipv4(priority, form, source, destination, hops),
         (source, destination) => transmitter.ipv6(priority, source, destination),
     }
 }

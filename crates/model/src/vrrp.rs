@@ -317,6 +317,7 @@ pub struct VirtualRouter {
     version: Version,
     ipv6: bool,
     header: bool,
+    group: IpAddr,
     vmacs: Vec<Vmac>,
 }
 
@@ -363,6 +364,12 @@ pub struct Instance {
     pub needs_interface: bool,
     /// What else it follows; a target once at most.
     pub tracks: Vec<Track>,
+    /// The group its advertisements go to; `None`: that of all VRRP routers.
+    pub multicast: Option<IpAddr>,
+    /// Hop limit of its unicast advertisements; by multicast it is 255.
+    pub hops: u8,
+    /// Whether other addresses of a subnet stay on its interface when the first goes (`promote_secondaries`).
+    pub promote_secondaries: bool,
     /// Interfaces with the virtual router's MAC address; addresses are put on them by name.
     pub vmacs: Vec<Vmac>,
     /// Whether advertisements leave from [`Instance::interface`] with its own MAC address all the same
@@ -394,6 +401,9 @@ impl Instance {
             group: None,
             needs_interface: true,
             tracks: Vec::new(),
+            multicast: None,
+            hops: u8::MAX,
+            promote_secondaries: false,
             vmacs: Vec::new(),
             from_base: false,
         }
@@ -407,6 +417,7 @@ impl Instance {
             version: self.version,
             ipv6: self.is_ipv6(),
             header: matches!(self.authentication, Authentication::Header(_)),
+            group: self.multicast_group(),
             vmacs: self.vmacs.clone(),
         }
     }
@@ -430,6 +441,12 @@ impl Instance {
     pub fn interface_of<'a>(&'a self, vip: &'a Vip) -> &'a String {
         let own = || self.own_vmac().map(|vmac| &vmac.name);
         vip.interface.as_ref().or_else(own).unwrap_or(&self.interface)
+    }
+
+    /// The group its advertisements go to where it speaks by multicast.
+    pub fn multicast_group(&self) -> IpAddr {
+        let usual = if self.is_ipv6() { GROUP_V6.into() } else { GROUP_V4.into() };
+        self.multicast.unwrap_or(usual)
     }
 
     /// The interface with the virtual router's MAC address where it speaks, if it has one.

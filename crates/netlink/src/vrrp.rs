@@ -9,13 +9,13 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-use evenkeel_model::vrrp::{GROUP_V4, GROUP_V6};
-
 use crate::{discovery::is_passing, error::Error, socket::set_option};
 
 /// IP protocol numbers: VRRP, and the authentication header before it.
 const VRRP: i32 = 112;
 const AUTHENTICATION_HEADER: i32 = 51;
+/// Of linux/in6.h; libc has it for other systems.
+const IPV6_MULTICAST_ALL: i32 = 29;
 /// Ancillary data of one packet: two numbers and their headers, with room to spare.
 const ANCILLARY: usize = 128;
 
@@ -41,9 +41,10 @@ pub struct Received {
 }
 
 impl VrrpSocket {
-    /// Opens one on interface `ifindex` of the caller's network namespace; `authentication_header` for packets that
-    /// begin with one, which is IPv4 only.
-    pub fn open(ifindex: u32, ipv6: bool, authentication_header: bool) -> Result<VrrpSocket, Error> {
+    /// Opens one on interface `ifindex` of the caller's network namespace that hears what is sent to `group` and to
+    /// this host; `authentication_header` for packets that begin with one, which is IPv4 only.
+    pub fn open(ifindex: u32, group: IpAddr, authentication_header: bool) -> Result<VrrpSocket, Error> {
+        let ipv6 = group.is_ipv6();
         let protocol = if authentication_header { AUTHENTICATION_HEADER } else { VRRP };
         let opened = || -> io::Result<OwnedFd> {
             let family = if ipv6 { libc::AF_INET6 } else { libc::AF_INET };
@@ -59,32 +60,38 @@ impl VrrpSocket {
             let set = |level, option, value: libc::c_int| set_option(socket.as_fd(), level, option, value);
             set(libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, index)?;
             set(libc::SOL_SOCKET, libc::SO_PRIORITY, 6)?;
-            if ipv6 {
-                let level = libc::IPPROTO_IPV6;
-                set(level, libc::IPV6_RECVPKTINFO, 1)?;
-                // An interface with a virtual MAC address has no link-local address of its own to speak from.
-                set(level, libc::IPV6_FREEBIND, 1)?;
-                set(level, libc::IPV6_RECVHOPLIMIT, 1)?;
-                set(level, libc::IPV6_MULTICAST_LOOP, 0)?;
-                set(level, libc::IPV6_MULTICAST_HOPS, 255)?;
-                set(level, libc::IPV6_UNICAST_HOPS, 255)?;
-                set(level, libc::IPV6_MULTICAST_IF, index)?;
-                let group = libc::ipv6_mreq {
-                    ipv6mr_multiaddr: libc::in6_addr { s6_addr: GROUP_V6.octets() },
-                    ipv6mr_interface: ifindex,
-                };
-                set_struct(&socket, level, libc::IPV6_ADD_MEMBERSHIP, &group)?;
-            } else {
-                let level = libc::IPPROTO_IP;
-                set(level, libc::IP_HDRINCL, 1)?;
-                set(level, libc::IP_MULTICAST_LOOP, 0)?;
-                let group = libc::ip_mreqn {
-                    imr_multiaddr: libc::in_addr { s_addr: u32::from_ne_bytes(GROUP_V4.octets()) },
-                    imr_address: libc::in_addr { s_addr: 0 },
-                    imr_ifindex: index,
-                };
-                set_struct(&socket, level, libc::IP_MULTICAST_IF, &group)?;
-                set_struct(&socket, level, libc::IP_ADD_MEMBERSHIP, &group)?;
+            match group {
+                IpAddr::V6(group) => {
+                    let level = libc::IPPROTO_IPV6;
+                    // Not what other sockets of this host have joined.
+                    set(level, IPV6_MULTICAST_ALL, 0)?;
+                    set(level, libc::IPV6_RECVPKTINFO, 1)?;
+                    // An interface with a virtual MAC address has no link-local address of its own to speak from.
+                    set(level, libc::IPV6_FREEBIND, 1)?;
+                    set(level, libc::IPV6_RECVHOPLIMIT, 1)?;
+                    set(level, libc::IPV6_MULTICAST_LOOP, 0)?;
+                    set(level, libc::IPV6_MULTICAST_HOPS, 255)?;
+                    set(level, libc::IPV6_UNICAST_HOPS, 255)?;
+                    set(level, libc::IPV6_MULTICAST_IF, index)?;
+                    let group = libc::ipv6_mreq {
+                        ipv6mr_multiaddr: libc::in6_addr { s6_addr: group.octets() },
+                        ipv6mr_interface: ifindex,
+                    };
+                    set_struct(&socket, level, libc::IPV6_ADD_MEMBERSHIP, &group)?;
+                }
+                IpAddr::V4(group) => {
+                    let level = libc::IPPROTO_IP;
+                    set(level, libc::IP_MULTICAST_ALL, 0)?;
+                    set(level, libc::IP_HDRINCL, 1)?;
+                    set(level, libc::IP_MULTICAST_LOOP, 0)?;
+                    let group = libc::ip_mreqn {
+                        imr_multiaddr: libc::in_addr { s_addr: u32::from_ne_bytes(group.octets()) },
+                        imr_address: libc::in_addr { s_addr: 0 },
+                        imr_ifindex: index,
+                    };
+                    set_struct(&socket, level, libc::IP_MULTICAST_IF, &group)?;
+                    set_struct(&socket, level, libc::IP_ADD_MEMBERSHIP, &group)?;
+                }
             }
             Ok(socket)
         };
@@ -92,11 +99,13 @@ impl VrrpSocket {
         Ok(VrrpSocket { socket, ipv6, ifindex })
     }
 
-    /// Sends a packet from `source` to `destination`: IPv4 with its header, IPv6 without. What the interface cannot
-    /// take just now is lost; the next one comes an interval later.
-    pub fn send(&self, packet: &[u8], source: IpAddr, destination: IpAddr) -> Result<(), Error> {
+    /// Sends a packet from `source` to `destination`: IPv4 with its header, IPv6 without, with this hop limit. What the
+    /// interface cannot take just now is lost; the next one comes an interval later.
+    pub fn send(&self, packet: &[u8], source: IpAddr, destination: IpAddr, hops: u8) -> Result<(), Error> {
         let sent = match (source, destination) {
-            (IpAddr::V6(source), IpAddr::V6(destination)) if self.ipv6 => self.send_v6(packet, source, destination),
+            (IpAddr::V6(source), IpAddr::V6(destination)) if self.ipv6 => {
+                self.send_v6(packet, source, destination, hops)
+            }
             (IpAddr::V4(_), IpAddr::V4(destination)) if !self.ipv6 => self.send_v4(packet, destination),
             (IpAddr::V4(_) | IpAddr::V6(_), _) => Err(io::Error::from(io::ErrorKind::InvalidInput)),
         };
@@ -125,7 +134,7 @@ impl VrrpSocket {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    fn send_v6(&self, packet: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> io::Result<()> {
+    fn send_v6(&self, packet: &[u8], source: Ipv6Addr, destination: Ipv6Addr, hops: u8) -> io::Result<()> {
         // SAFETY: all-zero bytes are a valid sockaddr_in6 and a valid msghdr.
         let (mut to, mut message): (libc::sockaddr_in6, libc::msghdr) = unsafe { (zeroed(), zeroed()) };
         to.sin6_family = libc::AF_INET6 as libc::sa_family_t;
@@ -141,15 +150,22 @@ impl VrrpSocket {
         message.msg_iov = &raw mut part;
         message.msg_iovlen = 1;
         message.msg_control = ancillary.0.as_mut_ptr().cast();
-        // SAFETY: CMSG_SPACE only computes; the buffer is aligned and larger than one header with an in6_pktinfo, so
-        // the first header and its data lie within it. The kernel only reads `packet`.
+        let limit = libc::c_int::from(hops);
+        let limit_size = size_of::<libc::c_int>() as libc::c_uint;
+        // SAFETY: CMSG_SPACE only computes; the buffer is aligned and larger than a header with an in6_pktinfo and one
+        // with a number together, so both headers and their data lie within it. The kernel only reads `packet`.
         let sent = unsafe {
-            message.msg_controllen = libc::CMSG_SPACE(size) as usize;
+            message.msg_controllen = (libc::CMSG_SPACE(size) + libc::CMSG_SPACE(limit_size)) as usize;
             let header = libc::CMSG_FIRSTHDR(&raw const message);
             (*header).cmsg_level = libc::IPPROTO_IPV6;
             (*header).cmsg_type = libc::IPV6_PKTINFO;
             (*header).cmsg_len = libc::CMSG_LEN(size) as usize;
             libc::CMSG_DATA(header).cast::<libc::in6_pktinfo>().write_unaligned(from);
+            let header = ancillary.0.as_mut_ptr().add(libc::CMSG_SPACE(size) as usize).cast::<libc::cmsghdr>();
+            (*header).cmsg_level = libc::IPPROTO_IPV6;
+            (*header).cmsg_type = libc::IPV6_HOPLIMIT;
+            (*header).cmsg_len = libc::CMSG_LEN(limit_size) as usize;
+            libc::CMSG_DATA(header.cast()).cast::<libc::c_int>().write_unaligned(limit);
             libc::sendmsg(self.socket.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT)
         };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

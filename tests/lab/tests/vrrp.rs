@@ -13,7 +13,7 @@ use std::time::Duration;
 const NOISE: Duration = Duration::from_millis(500);
 
 /// Everything a pair may speak.
-const WIRES: [Wire; 5] = [Wire::V2Password, Wire::V2Header, Wire::V3, Wire::V3Unicast, Wire::V3Ipv6];
+const WIRES: [Wire; 6] = [Wire::V3Group, Wire::V2Password, Wire::V2Header, Wire::V3, Wire::V3Unicast, Wire::V3Ipv6];
 
 #[test]
 fn two_evenkeels_hand_over_without_losing_a_packet() {

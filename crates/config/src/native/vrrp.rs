@@ -49,6 +49,9 @@ const KEYS: Keys = Keys {
         "needs_interface",
         "notify",
         "vmac",
+        "multicast",
+        "ttl",
+        "promote_secondaries",
     ],
     later: &["accept"],
     instead: &[
@@ -153,6 +156,10 @@ pub(crate) fn read(
     instance.group = group.map(|group| group.value.to_owned());
     instance.tracks = tracks;
     instance.needs_interface = needs_interface.is_none_or(|yes| yes.value);
+    instance.multicast = multicast(table, ipv6, out);
+    let ttl = table.integer("ttl", 1..=255, out).and_then(|n| u8::try_from(n.value).ok());
+    instance.hops = ttl.unwrap_or(instance.hops);
+    instance.promote_secondaries = table.boolean("promote_secondaries", out).is_some_and(|yes| yes.value);
     vmac::read(table, &mut instance, out);
     let broken = out.get(errors..).unwrap_or_default().iter().any(|d| d.severity == Severity::Error);
     Some(VrrpDraft {
@@ -384,6 +391,18 @@ fn address(table: &Table<'_>, key: &str, out: &mut Vec<Diagnostic>) -> Option<Ip
     address
 }
 
+/// The group that advertisements go to.
+fn multicast(table: &Table<'_>, ipv6: bool, out: &mut Vec<Diagnostic>) -> Option<IpAddr> {
+    let group = address(table, "multicast", out)?;
+    let fits = group.is_multicast() && group.is_ipv6() == ipv6;
+    if !fits {
+        let place = table.key_span("multicast").unwrap_or(table.span);
+        let d = Diagnostic::error(codes::ADDRESS, place, format!("{group} is no group of the family that moves"));
+        out.push(d.help("write \"224.0.0.18\" or \"ff02::12\", or another group that all routers of it have"));
+    }
+    fits.then_some(group)
+}
+
 /// Writes an instance so that [`read`] reads it as the same.
 pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut String) {
     text.push_str(&format!("[vrrp.{}]\n", quoted(&instance.name)));
@@ -425,6 +444,15 @@ pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut S
     }
     if let Some(source) = instance.source {
         line(text, "source", &quoted(&source.to_string()));
+    }
+    if let Some(group) = instance.multicast {
+        line(text, "multicast", &quoted(&group.to_string()));
+    }
+    if instance.hops != u8::MAX {
+        line(text, "ttl", &instance.hops.to_string());
+    }
+    if instance.promote_secondaries {
+        line(text, "promote_secondaries", "true");
     }
     vmac::write(instance, text);
     if !instance.answer_lower {

@@ -27,6 +27,8 @@ pub(crate) enum Wire {
     V3,
     V3Unicast,
     V3Ipv6,
+    /// Version 3 by another group than that of all VRRP routers.
+    V3Group,
     /// The authentication header of version 2.
     V2Header,
     /// Version 3 with the virtual router's MAC address.
@@ -160,12 +162,13 @@ impl Pair {
             Wire::V2Password => format!("version = 2\npassword = \"1111\"\naddresses = [\"{vip}/24\"]\n"),
             Wire::V3 => format!("interval = \"{interval}ms\"\naddresses = [\"{vip}/24\"]\n"),
             Wire::V3Unicast => {
-                format!("addresses = [\"{vip}/24\"]\npeers = [\"{}\"]\n", v4(if at == 0 { 2 } else { 1 }))
+                format!("addresses = [\"{vip}/24\"]\nttl = 64\npeers = [\"{}\"]\n", v4(if at == 0 { 2 } else { 1 }))
             }
             Wire::V3Ipv6 => format!("addresses = [\"fe80::100/64\", \"{vip}/64\"]\n"),
             Wire::V2Header => {
                 format!("version = 2\npassword = \"1111\"\nauthentication = \"header\"\naddresses = [\"{vip}/24\"]\n")
             }
+            Wire::V3Group => format!("addresses = [\"{vip}/24\"]\nmulticast = \"224.0.0.55\"\n"),
             Wire::Vmac => format!("addresses = [\"{vip}/24\"]\nvmac = true\n"),
             Wire::VmacFromBase => format!("addresses = [\"{vip}/24\"]\nvmac = {{ adverts = \"base\" }}\n"),
             Wire::VmacIpv6 => format!("addresses = [\"fe80::100/64\", \"{vip}/64\"]\nvmac = true\n"),
@@ -181,7 +184,7 @@ impl Pair {
             Wire::V2Password => "authentication {\n auth_type PASS\n auth_pass 1111\n }\n".to_owned(),
             Wire::V3Unicast => format!("unicast_peer {{\n {}\n }}\n", v4(if at == 0 { 2 } else { 1 })),
             Wire::V2Header => "authentication {\n auth_type AH\n auth_pass 1111\n }\n".to_owned(),
-            Wire::V3 | Wire::V3Ipv6 => String::new(),
+            Wire::V3 | Wire::V3Ipv6 | Wire::V3Group => String::new(),
             Wire::Vmac | Wire::VmacIpv6 => "use_vmac\n".to_owned(),
             Wire::VmacFromBase => "use_vmac\n vmac_xmit_base\n".to_owned(),
         };
@@ -189,8 +192,9 @@ impl Pair {
             Wire::V3Ipv6 | Wire::VmacIpv6 => format!("fe80::100/64\n {vip}/64"),
             _ => format!("{vip}/24"),
         };
+        let group = if self.wire == Wire::V3Group { " vrrp_mcast_group4 224.0.0.55\n" } else { "" };
         format!(
-            "global_defs {{\n vrrp_version {version}\n}}\nvrrp_instance pair {{\n state BACKUP\n interface eth0\n \
+            "global_defs {{\n vrrp_version {version}\n{group}}}\nvrrp_instance pair {{\n state BACKUP\n interface eth0\n \
              virtual_router_id 51\n priority {priority}\n advert_int {interval}\n {more} virtual_ipaddress {{\n {vips}\n }}\n}}\n"
         )
     }

@@ -82,8 +82,8 @@ pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "dynamic_interfaces" Words(0, 1), Status::Nothing("interfaces may always come and go"), "interfaces may come and go";
     "disable_local_igmp" Alone, VRRP, "no IGMP for local groups";
     "v3_checksum_as_v2" Bool, Status::Nothing("learnt from the peer"), "version 3 checksums without a pseudo header";
-    "vrrp_mcast_group4" Address, VRRP, "group of IPv4 advertisements";
-    "vrrp_mcast_group6" Address, VRRP, "group of IPv6 advertisements";
+    "vrrp_mcast_group4" Address, Status::Done, "group of IPv4 advertisements";
+    "vrrp_mcast_group6" Address, Status::Done, "group of IPv6 advertisements";
     "vrrp_garp_master_delay" Number(0, i64::MAX), Status::Done, "seconds to the second round of gratuitous ARP";
     "vrrp_garp_master_repeat" Number(1, i64::MAX), Status::Done, "packets of one round";
     "vrrp_garp_master_refresh" Number(0, i64::MAX), Status::Done, "seconds between rounds while master";
@@ -93,9 +93,9 @@ pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "vrrp_down_timer_adverts" Number(1, 100), Status::Done, "advertisements that may be missed";
     "vrrp_garp_interval" Decimal(0, 10 * SECOND), VRRP, "pause between gratuitous ARP packets";
     "vrrp_gna_interval" Decimal(0, 10 * SECOND), VRRP, "pause between neighbour advertisements";
-    "vrrp_min_garp" Bool, VRRP, "one gratuitous ARP packet and no second round";
-    "vrrp_garp_extra_if" Words(1, 2), VRRP, "gratuitous ARP on other interfaces";
-    "vrrp_vmac_garp_intvl" Words(1, 2), VRRP, "old spelling of vrrp_garp_extra_if";
+    "vrrp_min_garp" Bool, Status::Done, "one gratuitous ARP packet and no second round";
+    "vrrp_garp_extra_if" Words(1, 2), Status::Done, "gratuitous ARP on other interfaces";
+    "vrrp_vmac_garp_intvl" Words(1, 2), Status::Done, "old spelling of vrrp_garp_extra_if";
     "vrrp_lower_prio_no_advert" Bool, Status::Done, "do not answer lower advertisements";
     "vrrp_higher_prio_send_advert" Bool, Status::Nothing("a loser always says a last word"), "one last advertisement to a better master";
     "vrrp_version" Number(2, 3), Status::Done, "version where instances say none";

@@ -37,9 +37,9 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "unicast_peer" In(List::Peers), DONE, "the other nodes, instead of multicast";
     "unicast_src_ip" Address, DONE, "source of its unicast advertisements";
     "mcast_src_ip" Address, DONE, "source of its multicast advertisements";
-    "mcast_dst_ip" Address, VRRP, "group of its advertisements";
-    "track_src_ip" Alone, VRRP, "fault while the source address is missing";
-    "unicast_ttl" Number(0, 255), VRRP, "TTL of unicast advertisements";
+    "mcast_dst_ip" Address, DONE, "group of its advertisements";
+    "track_src_ip" Alone, Status::Nothing("without its source address an instance is always at fault"), "fault while the source address is missing";
+    "unicast_ttl" Number(0, 255), DONE, "TTL of unicast advertisements";
     "unicast_fault_no_peer" Alone, VRRP, "fault instead of multicast without peers";
     "check_unicast_src" Alone, DONE, "take advertisements of peers only";
     "old_unicast_checksum" Words(0, 1), Status::Nothing("learnt from the peer"), "checksums as keepalived 1.3 had them";
@@ -55,7 +55,7 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "vmac_xmit_base" Alone, DONE, "advertisements from the base interface";
     "use_ipvlan" Words(0, 6), Status::Partly("addresses are put on the base interface, whose MAC address an ipvlan shares; none is made"), "an ipvlan interface";
     "vrf" Interface, VRRP, "VRF of unicast advertisements";
-    "promote_secondaries" Alone, VRRP, "keep other addresses of a subnet when the first goes";
+    "promote_secondaries" Alone, DONE, "keep other addresses of a subnet when the first goes";
     "native_ipv6" Alone, Status::Nothing("the addresses tell the family"), "force IPv6";
     "accept" Alone, DONE, "packets to the addresses are taken";
     "no_accept" Alone, VRRP, "packets to the addresses are not taken";
@@ -83,8 +83,8 @@ pub(super) const INSTANCE_ARP: &[Keyword] = keywords! {
     "garp_master_refresh_repeat" COUNT, DONE, "packets of these rounds";
     "garp_lower_prio_delay" SECONDS, DONE, "seconds to the second round after a lower advertisement";
     "garp_lower_prio_repeat" SECONDS, DONE, "packets of these rounds";
-    "garp_extra_if" Words(1, 2), VRRP, "gratuitous ARP on other interfaces";
-    "vmac_garp_intvl" Words(1, 2), VRRP, "old spelling of garp_extra_if";
+    "garp_extra_if" Words(1, 2), DONE, "gratuitous ARP on other interfaces";
+    "vmac_garp_intvl" Words(1, 2), DONE, "old spelling of garp_extra_if";
     "down_timer_adverts" Number(1, 100), DONE, "advertisements that may be missed; 3 where nothing is said";
     "lower_prio_no_advert" Bool, DONE, "do not answer lower advertisements";
     "higher_prio_send_advert" Bool, Status::Nothing("a loser always says a last word"), "one last advertisement to a better master";

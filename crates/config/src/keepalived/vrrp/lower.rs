@@ -51,6 +51,11 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<Vrrp
     instance.answer_lower = !from.lower_no_advert.or(defaults.lower_no_advert).is_some_and(|yes| yes.value);
     let member = |group: &&super::VrrpSyncGroup| group.members.iter().any(|name| name.value == from.name.value);
     instance.group = vrrp.sync_groups.iter().find(member).map(|group| group.name.value.clone());
+    let group = from.group.or(if six { defaults.group6 } else { defaults.group4 });
+    instance.multicast = group.map(|group| group.value).filter(|ip| ip.is_ipv6() == six && ip.is_multicast());
+    // A packet with a hop limit of 0 never leaves.
+    instance.hops = from.unicast_ttl.map_or(u8::MAX, |ttl| ttl.value.max(1));
+    instance.promote_secondaries = from.switches.contains(&"promote_secondaries");
     vmac::add(vrrp, from, taken, &mut instance);
     let addresses: Vec<Span> = advertised.iter().map(|address| address.address.span).collect();
     Some(VrrpDraft {
@@ -164,12 +169,18 @@ fn rounds(own: &VrrpGarp, defaults: &VrrpGarp) -> Rounds {
     let count = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
     let seconds = |number: u32| Duration::from_secs(number.into());
     let usual = Rounds::default();
-    let burst = said(own.master_repeat, defaults.master_repeat).map_or(usual.burst, count);
-    let again_after = said(own.master_delay, defaults.master_delay).map_or(usual.again_after, seconds);
+    let once = defaults.least.is_some_and(|yes| yes.value);
+    let burst = said(own.master_repeat, defaults.master_repeat).map_or(if once { 1 } else { usual.burst }, count);
+    let again_after = if once { Duration::ZERO } else { usual.again_after };
+    let again_after = said(own.master_delay, defaults.master_delay).map_or(again_after, seconds);
+    // A refresh is of all addresses, on whichever interfaces they are.
+    let refresh = said(own.master_refresh, defaults.master_refresh).map_or(usual.refresh, seconds);
+    let elsewhere = said(own.elsewhere, defaults.elsewhere).map_or(Duration::ZERO, seconds);
+    let refresh = [refresh, elsewhere].into_iter().filter(|time| !time.is_zero()).min().unwrap_or(Duration::ZERO);
     Rounds {
         burst,
         again_after,
-        refresh: said(own.master_refresh, defaults.master_refresh).map_or(usual.refresh, seconds),
+        refresh,
         refresh_burst: said(own.master_refresh_repeat, defaults.master_refresh_repeat)
             .map_or(usual.refresh_burst, count),
         contested_burst: said(own.lower_repeat, defaults.lower_repeat).map_or(burst, count),

@@ -249,6 +249,10 @@ pub struct VrrpGarp {
     pub lower_delay: Option<Spanned<u32>>,
     /// `garp_lower_prio_repeat`; as `master_repeat`.
     pub lower_repeat: Option<Spanned<u32>>,
+    /// `garp_extra_if`, in seconds; 0: none.
+    pub elsewhere: Option<Spanned<u32>>,
+    /// `vrrp_min_garp`: one packet once, where nothing else is said.
+    pub least: Option<Spanned<bool>>,
 }
 
 /// A line of `track_interface` and its like.

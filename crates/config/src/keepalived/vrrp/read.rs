@@ -77,7 +77,16 @@ fn garp(block: Block<'_>, before: &str) -> VrrpGarp {
         master_refresh_repeat: number("garp_master_refresh_repeat"),
         lower_delay: number("garp_lower_prio_delay"),
         lower_repeat: number("garp_lower_prio_repeat"),
+        elsewhere: seconds_of(block, &format!("{before}garp_extra_if"))
+            .or_else(|| seconds_of(block, &format!("{before}vmac_garp_intvl"))),
+        least: block.switch(&format!("{before}min_garp")),
     }
+}
+
+/// `[all] SECONDS`
+fn seconds_of(block: Block<'_>, name: &str) -> Option<Spanned<u32>> {
+    let word = block.node(name)?.args.last()?;
+    Some(Spanned::new(word.text.parse().ok()?, word.span))
 }
 
 /// Later words win over earlier ones, in whichever `global_defs` they stand.
