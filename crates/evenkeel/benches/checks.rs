@@ -146,7 +146,7 @@ fn main() {
         eprintln!("checks: skipped: needs root");
         return;
     }
-    let bed = Bed::new("checks");
+    let bed = Bed::new("checks", "ldirectord.cf");
     configure(&bed);
     let mut servers = RealServers::start(&bed);
     let cases = [

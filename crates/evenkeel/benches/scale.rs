@@ -187,7 +187,7 @@ fn main() {
         return;
     }
     let places = [Place::Subnet, Place::Gateway];
-    let bed = Bed::new("scale");
+    let bed = Bed::new("scale", "ldirectord.cf");
     let mut rounds: [Vec<Figures>; 2] = [Vec::new(), Vec::new()];
     for number in 1..=ROUNDS {
         for (place, figures) in places.iter().zip(&mut rounds) {

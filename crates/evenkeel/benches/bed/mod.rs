@@ -1,10 +1,13 @@
 //! A director in a network namespace, with a neighbour that answers for 250 addresses and is the way to more.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use evenkeel_model::Prefix;
 use evenkeel_netlink::{Address, Netlink, RouteEntry, VethEnd};
 use evenkeel_os::{Namespace, child};
 use std::{
     fs,
+    net::IpAddr,
     os::{fd::AsFd, unix::net::UnixDatagram},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
@@ -21,6 +24,13 @@ impl Daemon {
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Asks it to end, and waits.
+    pub(crate) fn terminate(mut self) {
+        let process = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        self.0.wait().unwrap();
     }
 
     /// `kill -9`
@@ -43,19 +53,20 @@ pub(crate) struct Bed {
     namespaces: [Namespace; 2],
     /// Of this bed's own files.
     pub(crate) directory: PathBuf,
+    file: &'static str,
     ready: UnixDatagram,
 }
 
 impl Bed {
-    /// `purpose` keeps beds of one process apart.
-    pub(crate) fn new(purpose: &str) -> Bed {
+    /// `purpose` keeps beds of one process apart; `file` is what the configuration is called.
+    pub(crate) fn new(purpose: &str, file: &'static str) -> Bed {
         let names = ["director", "far"].map(|end| format!("ek-{purpose}-{}-{end}", std::process::id()));
         let namespaces = [0, 1].map(|n: usize| Namespace::create(&names[n]).unwrap());
         let directory = PathBuf::from(format!("/run/ek-{purpose}-{}", std::process::id()));
         fs::create_dir(&directory).unwrap();
         let ready = UnixDatagram::bind(directory.join("notify")).unwrap();
         ready.set_read_timeout(Some(LIMIT)).unwrap();
-        let bed = Bed { names, namespaces, directory, ready };
+        let bed = Bed { names, namespaces, directory, file, ready };
         bed.link();
         bed
     }
@@ -92,9 +103,39 @@ impl Bed {
         director.run(route).unwrap();
     }
 
+    /// One more cable from the director, whose end there has an address; the other end is up.
+    pub(crate) fn cable(&self, near: &str, far: &str, address: &str) {
+        let [director, neighbour] = &self.namespaces;
+        let (near, far) = (near.to_owned(), far.to_owned());
+        let (address, bits) = address.split_once('/').unwrap();
+        let (address, bits): (IpAddr, u8) = (address.parse().unwrap(), bits.parse().unwrap());
+        let end = far.clone();
+        director
+            .run(move || {
+                let mut netlink = Netlink::open().unwrap();
+                let end = VethEnd::new(&end).in_namespace(neighbour.as_fd());
+                netlink.create_veth(VethEnd::new(&near), end).unwrap();
+                let index = netlink.link(&near).unwrap().unwrap().index;
+                netlink.set_up(index, true).unwrap();
+                netlink.add_address(&Address::new(index, address, bits)).unwrap();
+            })
+            .unwrap();
+        let up = move || {
+            let mut netlink = Netlink::open().unwrap();
+            let index = netlink.link(&far).unwrap().unwrap().index;
+            netlink.set_up(index, true).unwrap();
+        };
+        neighbour.run(up).unwrap();
+    }
+
+    /// How many addresses the director has.
+    pub(crate) fn addresses(&self) -> usize {
+        self.namespaces[0].run(|| Netlink::open().unwrap().addresses().unwrap().len()).unwrap()
+    }
+
     /// The configuration.
     pub(crate) fn file(&self) -> PathBuf {
-        self.directory.join("ldirectord.cf")
+        self.directory.join(self.file)
     }
 
     /// A program that will run in the director's namespace.
