@@ -1,6 +1,11 @@
 //! The addresses that instances hold, in the kernel: added with a lifetime, renewed, removed, announced.
 
-use crate::{member::Member, routing::Routing, vmac::Bases};
+use crate::{
+    member::Member,
+    renewals::{Held, Renewals},
+    routing::Routing,
+    vmac::Bases,
+};
 use evenkeel_model::vrrp::{Instance, Vip};
 use evenkeel_netlink::{Address, Announcer, Error, Link, Netlink};
 use evenkeel_vrrp::Place;
@@ -18,12 +23,15 @@ pub(crate) struct Addresses {
     /// Who holds an address: an instance that ends leaves those that another one has taken.
     holders: HashMap<IpAddr, Vec<Place>>,
     pub(crate) bases: Bases,
+    pub(crate) renewals: Renewals,
 }
 
 impl Addresses {
-    pub(crate) fn open() -> Result<Addresses, Error> {
-        let (netlink, announcer, routing) = (Netlink::open()?, Announcer::open()?, Routing::open()?);
-        Ok(Addresses { netlink, announcer, routing, holders: HashMap::new(), bases: Bases::new() })
+    pub(crate) fn open() -> Result<Addresses, String> {
+        let opened = || Ok((Netlink::open()?, Announcer::open()?, Routing::open()?));
+        let (netlink, announcer, routing) = opened().map_err(|e: Error| e.to_string())?;
+        let renewals = Renewals::start()?;
+        Ok(Addresses { netlink, announcer, routing, holders: HashMap::new(), bases: Bases::new(), renewals })
     }
 
     /// Adds an address that stays.
@@ -45,19 +53,39 @@ impl Addresses {
     pub(crate) fn hold(
         &mut self,
         place: Place,
-        member: &Member,
+        member: &mut Member,
         links: &[Link],
         lease: Duration,
         refused: &mut Vec<Error>,
     ) {
+        let mut addresses = Vec::new();
         for vip in member.instance.vips() {
             let holders = self.holders.entry(vip.address).or_default();
             if !holders.contains(&place) {
                 holders.push(place);
             }
             if let Some(link) = link_of(&member.instance, vip, links) {
-                refused.extend(self.netlink.hold_address(&address(vip, link.index, Some(lease))).err());
+                addresses.push(address(vip, link.index, Some(lease)));
             }
+        }
+        for address in &addresses {
+            refused.extend(self.netlink.hold_address(address).err());
+        }
+        self.let_go(member);
+        member.holds = Some(Held::new(addresses, lease));
+    }
+
+    /// Has the addresses of `member` renewed soon; says whether they were held, for as long.
+    pub(crate) fn renew(&self, member: &Member, lease: Duration) -> bool {
+        let held = member.holds.as_ref().filter(|held| held.lease == lease);
+        held.is_some_and(|held| self.renewals.renew(held))
+    }
+
+    /// The addresses of `member` are not renewed any more.
+    pub(crate) fn let_go(&self, member: &mut Member) {
+        if let Some(held) = member.holds.take() {
+            held.let_go();
+            self.renewals.pause();
         }
     }
 

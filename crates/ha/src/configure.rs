@@ -89,12 +89,15 @@ impl Elections {
         self.want_routing(place);
         let Some(member) = self.members.get(place) else { return };
         let settings = member.settings();
-        if let Some(lease) = member.holds {
+        if let Some(lease) = member.holds.as_ref().map(|held| held.lease) {
             let wanted: HashSet<_> = member.instance.vips().map(|vip| (vip.address, vip.prefix)).collect();
             let gone = before.vips().filter(|vip| !wanted.contains(&(vip.address, vip.prefix)));
             let gone: Vec<Vip> = gone.cloned().collect();
             if !before.vips().eq(member.instance.vips()) {
                 let mut refused = Vec::new();
+                if let Some(member) = self.members.get_mut(place) {
+                    self.addresses.let_go(member);
+                }
                 self.addresses.release((place, &before), gone.iter(), &self.links.links, &mut refused);
                 self.out.push((place, Output::Hold { lease }));
                 self.out.push((place, Output::Announce { rounds: settings.rounds.burst }));

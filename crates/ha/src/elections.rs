@@ -16,7 +16,7 @@ use evenkeel_model::vrrp::{self, Vrid};
 use evenkeel_netlink::{Event, Monitor, VrrpSocket};
 use evenkeel_vrrp::{Input, Output, Packet, Place, Reason, Role, Router, lease};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     net::IpAddr,
     os::fd::OwnedFd,
     sync::{Arc, mpsc},
@@ -82,6 +82,8 @@ pub(crate) struct Elections {
     /// Interfaces whose `promote_secondaries` was set.
     pub(crate) promoted: BTreeSet<String>,
     pub(crate) out: Outbox<(Place, Output)>,
+    /// What of it is done after all words; kept so that nothing is allocated.
+    later: VecDeque<(Place, Output)>,
     pub(crate) wrong: HashMap<Kind, Tally>,
     /// What was said lately of what did not work.
     troubles: Vec<(String, Instant)>,
@@ -139,6 +141,7 @@ impl Elections {
             tell,
             promoted: BTreeSet::new(),
             out: Outbox::new(),
+            later: VecDeque::new(),
             wrong: HashMap::new(),
             troubles: Vec::new(),
             buffer: vec![0; member::longest_packet()],
@@ -394,7 +397,7 @@ impl Elections {
     fn restore_addresses(&mut self) {
         for place in 0..self.members.len() {
             let Some(member) = self.members.get(place) else { continue };
-            let Some(lease) = member.holds else { continue };
+            let Some(lease) = member.holds.as_ref().map(|held| held.lease) else { continue };
             let there = |vip: &vrrp::Vip| self.links.addresses.iter().any(|known| known.address == vip.address);
             if !member.instance.vips().all(there) || vmac::is_down(member, &self.links) {
                 self.out.push((place, Output::Hold { lease }));
@@ -405,9 +408,25 @@ impl Elections {
 
     pub(crate) fn carry_out(&mut self) {
         let (mut refused, mut told) = (Vec::new(), Vec::new());
+        // Words first: what is changed in the kernel may have to wait there.
         while let Some((place, output)) = self.out.pop() {
+            let Some(member) = self.members.get_mut(place) else { continue };
+            match output {
+                // The word of a VMAC comes from where its addresses have to be before; others may want them there too.
+                Output::Advertise { priority } if member.instance.vmacs.is_empty() && !member.waits => {
+                    member.statistics.say(&output);
+                    advertise(member, &self.wires, member.ifindex, priority, &mut refused);
+                }
+                output => {
+                    member.waits = true;
+                    self.later.push_back((place, output));
+                }
+            }
+        }
+        while let Some((place, output)) = self.later.pop_front() {
             let role = self.router.instance(place).map(evenkeel_vrrp::Instance::role);
             let Some(member) = self.members.get_mut(place) else { continue };
+            member.waits = false;
             member.statistics.say(&output);
             match output {
                 Output::Advertise { priority } => {
@@ -424,14 +443,14 @@ impl Elections {
                     advertise(member, &self.wires, ifindex, priority, &mut refused);
                 }
                 Output::Hold { lease } => {
-                    self.addresses.take(place, member, &mut self.links, lease, &mut refused);
-                    member.holds = Some(lease);
+                    if vmac::is_down(member, &self.links) || !self.addresses.renew(member, lease) {
+                        self.addresses.take(place, member, &mut self.links, lease, &mut refused);
+                    }
                     self.addresses.routing.hold(Some(place), &mut told);
                 }
                 Output::Release => {
                     self.addresses.routing.release(Some(place), &mut told);
                     self.addresses.leave(place, member, &mut self.links, &mut refused);
-                    member.holds = None;
                 }
                 Output::Announce { rounds } => {
                     self.addresses.announce(member, &self.links.links, rounds, &mut refused);
@@ -449,6 +468,7 @@ impl Elections {
                 }
             }
         }
+        refused.extend(self.addresses.renewals.refusals());
         for e in refused {
             self.complain(e.to_string());
         }

@@ -22,6 +22,7 @@ mod fixed;
 mod links;
 mod member;
 mod promote;
+mod renewals;
 mod report;
 mod routing;
 mod tally;

@@ -1,5 +1,6 @@
 //! One VRRP instance with all that the election does not know: where it speaks, and which addresses move with it.
 
+use crate::renewals::Held;
 use crate::vmac;
 use evenkeel_model::vrrp::{self, Reach};
 use evenkeel_vrrp::{Receiver, Settings, Statistics, Terms, Transmitter, checksum, codec};
@@ -25,10 +26,12 @@ pub(crate) struct Member {
     pub(crate) vmacs: vmac::Standing,
     /// The address it sends from.
     pub(crate) source: Option<IpAddr>,
-    /// Whether it holds its addresses, and for how long each time.
-    pub(crate) holds: Option<Duration>,
+    /// Its addresses while it holds them.
+    pub(crate) holds: Option<Arc<Held>>,
     /// What it said, heard and dropped.
     pub(crate) statistics: Statistics,
+    /// Something of what it says is still to be done.
+    pub(crate) waits: bool,
     /// It is wanted no more, and ends.
     pub(crate) retired: bool,
 }
@@ -53,6 +56,7 @@ impl Member {
             source,
             holds,
             statistics,
+            waits: false,
             retired: false,
         })
     }

@@ -233,7 +233,7 @@ impl Addresses {
     pub(crate) fn take(
         &mut self,
         place: Place,
-        member: &Member,
+        member: &mut Member,
         links: &mut Links,
         lease: Duration,
         refused: &mut Vec<Error>,
@@ -255,7 +255,8 @@ impl Addresses {
 
     /// Removes the addresses of `member`; VMACs are set down first, that nothing speaks of the end of an address with
     /// the virtual router's MAC address.
-    pub(crate) fn leave(&mut self, place: Place, member: &Member, links: &mut Links, refused: &mut Vec<Error>) {
+    pub(crate) fn leave(&mut self, place: Place, member: &mut Member, links: &mut Links, refused: &mut Vec<Error>) {
+        self.let_go(member);
         self.turn(member, false, links, refused);
         self.release((place, &member.instance), member.instance.vips(), &links.links, refused);
     }

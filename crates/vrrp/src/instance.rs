@@ -405,15 +405,27 @@ impl Instance {
             .or(of(self.group_broken, Why::GroupBroken))
     }
 
-    /// Becomes master: the word first, then the addresses, then their announcement.
+    /// Becomes master: the word first, then the addresses, then their announcement. Whoever replaces a master that still
+    /// serves has the addresses before it says so: its word makes the other one let them go.
     fn rule(&mut self, now: Instant, why: Why, out: &mut Outbox<Output>) {
         let lease = lease::Lease::new(now, lease::length(self.settings.interval, self.settings.down_adverts));
         let (announcements, rounds) = Announcements::begin(now, &self.settings.rounds);
         let advertise_at = now + self.settings.interval;
-        out.push(Output::Advertise { priority: self.priority().get() });
-        out.push(Output::Hold { lease: lease.length() });
+        let word = Output::Advertise { priority: self.priority().get() };
+        let hold = Output::Hold { lease: lease.length() };
+        for output in if self.is_served() { [hold, word] } else { [word, hold] } {
+            out.push(output);
+        }
         out.push(Output::Announce { rounds });
         self.turn(State::Master(Mastery { advertise_at, advertised: now, lease, announcements }), why, out);
+    }
+
+    /// Whether somebody may have the addresses still: a lower master, or one that leaves.
+    fn is_served(&self) -> bool {
+        match self.state {
+            State::Backup(waiting) => waiting.preempt_at.is_some() || waiting.pending == Pending::MasterLeft,
+            State::Stopped | State::Fault | State::Master(_) | State::Leaving { .. } => false,
+        }
     }
 
     /// The time of a backup has come.

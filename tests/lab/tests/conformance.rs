@@ -237,7 +237,7 @@ fn terms(vrid: usize, interval: Duration) -> Terms {
 fn play(cases: Vec<Case>) -> Vec<String> {
     let begun = Instant::now();
     let ifindex = Netlink::open().expect("netlink").link("eth0").expect("it is asked").expect("it is there").index;
-    let socket = VrrpSocket::open(ifindex, false, false).expect("a socket");
+    let socket = VrrpSocket::open(ifindex, GROUP_V4.into(), false).expect("a socket");
     let mut plays: Vec<Play> = (1..)
         .zip(cases)
         .map(|(vrid, case)| Play { case, vrid, at: 0, since: None, story: String::new(), failed: None })
@@ -272,7 +272,7 @@ fn play(cases: Vec<Case>) -> Vec<String> {
             while let Some((source, priority, interval)) = play.turn(begun, now) {
                 let mut transmitter = Transmitter::new(&terms(play.vrid, interval)).expect("one address");
                 let bytes = transmitter.ipv4(priority, Form::PseudoHeader, source, GROUP_V4, 255);
-                socket.send(bytes, source.into(), GROUP_V4.into()).expect("it is sent");
+                socket.send(bytes, source.into(), GROUP_V4.into(), 255).expect("it is sent");
             }
         }
         std::thread::park_timeout(Duration::from_millis(2));

@@ -130,7 +130,12 @@ impl Bed {
 
     /// How many addresses the director has.
     pub(crate) fn addresses(&self) -> usize {
-        self.namespaces[0].run(|| Netlink::open().unwrap().addresses().unwrap().len()).unwrap()
+        let count = || {
+            let mut netlink = Netlink::open().unwrap();
+            // While many come or go, the list changes faster than it is read.
+            std::iter::repeat_with(|| netlink.addresses()).find_map(Result::ok).unwrap().len()
+        };
+        self.namespaces[0].run(count).unwrap()
     }
 
     /// The configuration.
