@@ -17,9 +17,9 @@ pub(super) const TOP: &[Keyword] = keywords! {
     "virtual_server_group" NamedList(List::Servers), Done, "addresses, ranges and marks with the same real servers";
     "SSL" Block(Scope::Ssl), Partly("certificates of its own are not shown to real servers yet"),
         "what SSL_GET shows to real servers";
-    "vrrp_instance" Named(Scope::Instance), Partly("notifications and VMACs are not carried out yet"),
+    "vrrp_instance" Named(Scope::Instance), Done,
          "a virtual router: addresses that move between nodes";
-    "vrrp_sync_group" Named(Scope::SyncGroup), Partly("notifications are not carried out yet"),
+    "vrrp_sync_group" Named(Scope::SyncGroup), Done,
          "instances that change state together";
     "vrrp_script" Named(Scope::Script), Done, "a program whose exit status instances track";
     "vrrp_track_process" Named(Scope::Process), Done, "a process whose presence instances track";
