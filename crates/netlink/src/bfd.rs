@@ -1,16 +1,18 @@
 //! UDP sockets for BFD: one that listens for all neighbours of a family (RFC 5881 4 and 5, RFC 5883 5), and one for each
 //! session that sends.
 
-#![allow(unsafe_code, reason = "ancillary data of packets is not in rustix")]
-
 use std::{
     io,
-    mem::{size_of, zeroed},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd},
 };
 
-use crate::{discovery::is_passing, error::Error, socket::set_option};
+use crate::{
+    discovery::is_passing,
+    error::Error,
+    receive::{Received, receive},
+    socket::set_option,
+};
 
 /// UDP ports of single-hop and multihop sessions.
 const SINGLE_HOP: u16 = 3784;
@@ -20,8 +22,6 @@ const FIRST_PORT: u16 = 49_152;
 const PORTS: u16 = u16::MAX - FIRST_PORT + 1;
 /// Ports tried before it is given up; others are taken by programs that the host's kernel gave one of these.
 const TRIES: u16 = 64;
-/// Ancillary data of one packet: an address and a number with their headers, with room to spare.
-const ANCILLARY: usize = 128;
 /// As routing protocols have it (CS6).
 const TRAFFIC_CLASS: i32 = 0xc0;
 
@@ -42,7 +42,6 @@ pub struct Datagram {
 #[derive(Debug)]
 pub struct BfdListener {
     socket: UdpSocket,
-    ipv6: bool,
 }
 
 impl BfdListener {
@@ -70,49 +69,24 @@ impl BfdListener {
             }
             _ => Error::new(format!("listen on UDP port {port}"), e),
         };
-        Ok(BfdListener { socket: opened().map_err(failed)?, ipv6 })
+        Ok(BfdListener { socket: opened().map_err(failed)? })
     }
 
     /// The next packet that waits, in `buffer`; `None` when none does. What is longer than `buffer` is cut.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Datagram>, Error> {
         loop {
-            match self.receive_once(buffer) {
-                Ok(Some(datagram)) => return Ok(Some(datagram)),
+            match receive(&self.socket, buffer) {
+                Ok(Received { length, source: Some(source), destination: Some(destination), hops }) => {
+                    return Ok(Some(Datagram { length, source, destination, hops }));
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 // One without an address is none.
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if is_passing(&e) => return Ok(None),
                 Err(e) => return Err(Error::new("hear BFD", e)),
             }
         }
-    }
-
-    fn receive_once(&self, buffer: &mut [u8]) -> io::Result<Option<Datagram>> {
-        // SAFETY: all-zero bytes are a valid sockaddr_storage and a valid msghdr.
-        let (mut from, mut message): (libc::sockaddr_storage, libc::msghdr) = unsafe { (zeroed(), zeroed()) };
-        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        let mut ancillary = Ancillary([0; ANCILLARY]);
-        message.msg_name = (&raw mut from).cast();
-        message.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        message.msg_control = ancillary.0.as_mut_ptr().cast();
-        message.msg_controllen = ANCILLARY;
-        // SAFETY: every pointer of `message` describes a value that lives across the call, with its length.
-        let length = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
-        let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-        let source = if self.ipv6 {
-            // SAFETY: a socket of this family names its senders by a sockaddr_in6, which is shorter than the storage.
-            let from = unsafe { (&raw const from).cast::<libc::sockaddr_in6>().read() };
-            IpAddr::from(from.sin6_addr.s6_addr)
-        } else {
-            // SAFETY: as above, by a sockaddr_in.
-            let from = unsafe { (&raw const from).cast::<libc::sockaddr_in>().read() };
-            IpAddr::from(from.sin_addr.s_addr.to_ne_bytes())
-        };
-        let (destination, hops) = read_ancillary(&message);
-        Ok(destination.map(|destination| Datagram { length, source, destination, hops }))
     }
 }
 
@@ -120,38 +94,6 @@ impl AsFd for BfdListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// Where a packet went, and the hop limit it arrived with.
-fn read_ancillary(message: &libc::msghdr) -> (Option<IpAddr>, Option<u8>) {
-    let (mut destination, mut hops) = (None, None);
-    // SAFETY: the kernel wrote whole headers within msg_controllen, and the macros stay within it. Data is read
-    // unaligned, of a kind that any bytes are valid for, and only where its header says there is enough.
-    unsafe {
-        let mut header = libc::CMSG_FIRSTHDR(message);
-        while !header.is_null() {
-            let data = libc::CMSG_DATA(header);
-            let holds = |size: usize| (*header).cmsg_len >= libc::CMSG_LEN(size as libc::c_uint) as usize;
-            match ((*header).cmsg_level, (*header).cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) if holds(size_of::<libc::in_pktinfo>()) => {
-                    let info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    destination = Some(IpAddr::from(info.ipi_addr.s_addr.to_ne_bytes()));
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if holds(size_of::<libc::in6_pktinfo>()) => {
-                    let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    destination = Some(IpAddr::from(info.ipi6_addr.s6_addr));
-                }
-                (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)
-                    if holds(size_of::<libc::c_int>()) =>
-                {
-                    hops = u8::try_from(data.cast::<libc::c_int>().read_unaligned()).ok();
-                }
-                _ => {}
-            }
-            header = libc::CMSG_NXTHDR(message, header);
-        }
-    }
-    (destination, hops)
 }
 
 /// Sends the packets of one session. It never blocks.
@@ -238,7 +180,3 @@ fn open(ipv6: bool) -> io::Result<std::os::fd::OwnedFd> {
     }
     Ok(socket)
 }
-
-/// Aligned as a header of ancillary data is.
-#[repr(align(8))]
-struct Ancillary([u8; ANCILLARY]);

@@ -9,15 +9,18 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-use crate::{discovery::is_passing, error::Error, socket::set_option};
+use crate::{
+    discovery::is_passing,
+    error::Error,
+    receive::{ANCILLARY, Ancillary, Received, receive},
+    socket::set_option,
+};
 
 /// IP protocol numbers: VRRP, and the authentication header before it.
 const VRRP: i32 = 112;
 const AUTHENTICATION_HEADER: i32 = 51;
 /// Of linux/in6.h; libc has it for other systems.
 const IPV6_MULTICAST_ALL: i32 = 29;
-/// Ancillary data of one packet: two numbers and their headers, with room to spare.
-const ANCILLARY: usize = 128;
 
 /// A socket that sends and hears the advertisements of one family on one interface. It never blocks.
 #[derive(Debug)]
@@ -25,19 +28,6 @@ pub struct VrrpSocket {
     socket: OwnedFd,
     ipv6: bool,
     ifindex: u32,
-}
-
-/// A packet that has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// Bytes of it in the caller's buffer: IPv4 with its header, IPv6 without.
-    pub length: usize,
-    /// IPv6: who sent it.
-    pub source: Option<IpAddr>,
-    /// IPv6: where it went.
-    pub destination: Option<IpAddr>,
-    /// IPv6: the hop limit it arrived with.
-    pub hops: Option<u8>,
 }
 
 impl VrrpSocket {
@@ -174,7 +164,7 @@ impl VrrpSocket {
     /// The next packet that waits, in `buffer`; `None` when none does.
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<Received>, Error> {
         loop {
-            match self.receive_once(buffer) {
+            match receive(&self.socket, buffer) {
                 Ok(received) => return Ok(Some(received)),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -184,47 +174,6 @@ impl VrrpSocket {
             }
         }
     }
-
-    fn receive_once(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        // SAFETY: all-zero bytes are a valid sockaddr_in6 and a valid msghdr.
-        let (mut from, mut message): (libc::sockaddr_in6, libc::msghdr) = unsafe { (zeroed(), zeroed()) };
-        let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-        let mut ancillary = Ancillary([0; ANCILLARY]);
-        message.msg_name = (&raw mut from).cast();
-        message.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
-        message.msg_iov = &raw mut part;
-        message.msg_iovlen = 1;
-        message.msg_control = ancillary.0.as_mut_ptr().cast();
-        message.msg_controllen = ANCILLARY;
-        // SAFETY: every pointer of `message` describes a value that lives across the call, with its length.
-        let length = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
-        let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-        let mut received = Received { length, source: None, destination: None, hops: None };
-        if self.ipv6 {
-            received.source = Some(IpAddr::from(from.sin6_addr.s6_addr));
-            // SAFETY: the kernel wrote whole headers within msg_controllen, and the macros stay within it. Data is
-            // read unaligned, of a kind that any bytes are valid for, and only where its header says there is enough.
-            unsafe {
-                let mut header = libc::CMSG_FIRSTHDR(&raw const message);
-                while !header.is_null() {
-                    let data = libc::CMSG_DATA(header);
-                    let holds = |size: usize| (*header).cmsg_len >= libc::CMSG_LEN(size as libc::c_uint) as usize;
-                    match ((*header).cmsg_level, (*header).cmsg_type) {
-                        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if holds(size_of::<libc::in6_pktinfo>()) => {
-                            let info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                            received.destination = Some(IpAddr::from(info.ipi6_addr.s6_addr));
-                        }
-                        (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) if holds(size_of::<libc::c_int>()) => {
-                            received.hops = u8::try_from(data.cast::<libc::c_int>().read_unaligned()).ok();
-                        }
-                        _ => {}
-                    }
-                    header = libc::CMSG_NXTHDR(&raw const message, header);
-                }
-            }
-        }
-        Ok(received)
-    }
 }
 
 impl AsFd for VrrpSocket {
@@ -232,10 +181,6 @@ impl AsFd for VrrpSocket {
         self.socket.as_fd()
     }
 }
-
-/// Aligned as a header of ancillary data is.
-#[repr(align(8))]
-struct Ancillary([u8; ANCILLARY]);
 
 fn set_struct<T>(socket: &OwnedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
     // SAFETY: the pointer and the length describe `value`, which lives across the call; the kernel copies it.
