@@ -332,6 +332,11 @@ impl Instance {
         self.broken || self.address.is_none()
     }
 
+    /// Whether another member of its group keeps it from being master.
+    pub(crate) fn is_group_broken(&self) -> bool {
+        self.group_broken
+    }
+
     /// RFC 9568 6.1: the higher the priority, the sooner; never 0, so that equal routers do not tie.
     fn skew(&self, interval: Duration) -> Duration {
         interval * (256 - u32::from(self.priority().get())) / 256

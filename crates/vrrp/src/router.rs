@@ -205,12 +205,14 @@ impl Router {
     /// Tells the other members of a group whether one of them is broken.
     fn spread_fault(&mut self, now: Instant, place: Place, out: &mut Outbox<(Place, Output)>) {
         let Some(group) = self.members.get(place).and_then(|member| member.group) else { return };
-        for at in 0..self.groups.get(group).map_or(0, Vec::len) {
-            let Some(places) = self.groups.get(group) else { return };
-            let Some(&other) = places.get(at) else { continue };
-            let broken = |place: &Place| self.members.get(*place).is_some_and(|member| member.instance.is_broken());
-            let others_broken = places.iter().any(|third| *third != other && broken(third));
-            if other != place {
+        let places = self.groups.get(group).map_or(&[][..], Vec::as_slice);
+        let broken = |place: Place| self.instance(place).is_some_and(Instance::is_broken);
+        let count = places.iter().filter(|place| broken(**place)).count();
+        for at in 0..places.len() {
+            let Some(&other) = self.groups.get(group).and_then(|places| places.get(at)) else { continue };
+            let Some(instance) = self.instance(other).filter(|_| other != place) else { continue };
+            let others_broken = count > usize::from(instance.is_broken());
+            if instance.is_group_broken() != others_broken {
                 self.tell(now, other, Some(Input::GroupBroken(others_broken)), out);
             }
         }
