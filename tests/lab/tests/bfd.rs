@@ -294,6 +294,7 @@ fn a_real_server_is_up_as_long_as_its_session_is() {
     director.wait_state(&real, ServerState::Down, LIMIT).expect("it goes down");
     two.cut(false);
     director.wait_state(&real, ServerState::Up, LIMIT).expect("it comes up again");
+    wait_up(&mut director);
     // An end on purpose says nothing about the way there.
     assert!(other.terminate().expect("it ends").success(), "{}", other.log());
     let ended = |status: &Status| status.bfd.iter().all(|session| session.remote_state == "admin_down");
