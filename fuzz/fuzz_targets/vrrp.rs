@@ -3,9 +3,12 @@
 #![no_main]
 
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::vrrp::{AdvertInterval, Authentication, GROUP_V4, GROUP_V6, Preempt, Priority, Reach, Rounds, Version, Vrid};
+use evenkeel_model::vrrp::{
+    AdvertInterval, AntiReplay, Authentication, GROUP_V4, GROUP_V6, Hmac, HmacKey, HmacMode, Preempt, Priority, Reach,
+    Rounds, Version, Vrid,
+};
 use evenkeel_vrrp::{Input, Instance, Packet, Receiver, Role, Settings, Terms, checksum};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU8, time::Duration};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&[kind, priority], mut rest)) = bytes.split_first_chunk() else { return };
@@ -17,12 +20,21 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         (Version::Two, 8) => Authentication::Header(*b"secretpw"),
         _ => Authentication::None,
     };
+    // Permissive, so that messages without a hash reach the election too.
+    let hmac = (kind & 32 != 0).then(|| Hmac {
+        keys: [(NonZeroU8::MIN, HmacKey::new(vec![7; 32]).expect("long enough"))].into(),
+        active: Some(NonZeroU8::MIN),
+        mode: HmacMode::Permissive,
+        window: Duration::from_secs(5),
+        anti_replay: if kind & 64 != 0 { AntiReplay::Monotonic } else { AntiReplay::Time },
+    });
     let terms = Terms {
         version,
         vrid: Vrid::new(51).expect("not 0"),
         interval: AdvertInterval::DEFAULT,
         addresses: vec![address(100), address(101)],
         authentication,
+        hmac,
         reach: Reach::Multicast,
     };
     let mut receiver = Receiver::new(terms);

@@ -281,7 +281,7 @@ impl Elections {
                 if member.vmacs.is_copy(wire, bytes) {
                     continue;
                 }
-                let judged = member.receiver.receive(&packet, own);
+                let judged = member.judge(&packet, own);
                 member.statistics.hear(judged);
                 let wrong = match judged {
                     Ok(heard) => heard.other_addresses.then_some(Reason::Addresses),

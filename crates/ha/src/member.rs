@@ -3,8 +3,14 @@
 use crate::renewals::Held;
 use crate::vmac;
 use evenkeel_model::vrrp::{self, Reach};
-use evenkeel_vrrp::{Receiver, Settings, Statistics, Terms, Transmitter, checksum, codec};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use evenkeel_vrrp::{
+    Heard, Packet, Reason, Receiver, Settings, Statistics, Terms, Transmitter, checksum, codec, hmac::Timestamp,
+};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// RFC 9568 5.1.1.3: what a receiver insists on.
 const HOPS: u8 = 255;
@@ -92,6 +98,9 @@ impl Member {
     /// its hop limit.
     pub(crate) fn advertise(&mut self, priority: u8, mut send: impl FnMut(&[u8], IpAddr, IpAddr, u8)) {
         let Some(source) = self.source else { return };
+        if self.instance.hmac.is_some() {
+            self.transmitter.at(time_of_day());
+        }
         match &self.instance.reach {
             Reach::Multicast => {
                 let group = self.instance.multicast_group();
@@ -109,10 +118,25 @@ impl Member {
         }
     }
 
+    /// Judges a packet; `own` is the address this router sends from.
+    pub(crate) fn judge(&mut self, packet: &Packet<'_>, own: IpAddr) -> Result<Heard, Reason> {
+        if self.instance.hmac.is_some() {
+            self.receiver.at(time_of_day());
+        }
+        self.receiver.receive(packet, own)
+    }
+
     /// Whether its packets begin with an authentication header.
     pub(crate) fn has_header(&self) -> bool {
         matches!(self.instance.authentication, vrrp::Authentication::Header(_))
     }
+}
+
+/// The time all nodes share, as far as their clocks are right.
+fn time_of_day() -> Timestamp {
+    // A clock before 1970 is wrong anyway.
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::new(since)
 }
 
 fn terms(instance: &vrrp::Instance) -> Terms {
@@ -122,6 +146,7 @@ fn terms(instance: &vrrp::Instance) -> Terms {
         interval: instance.interval,
         addresses: instance.addresses.iter().map(|vip| vip.address).collect(),
         authentication: instance.authentication,
+        hmac: instance.hmac.clone(),
         reach: instance.reach.clone(),
     }
 }

@@ -1,10 +1,12 @@
 //! A VRRP instance as it was configured: who it is, what it owns when it is master, and how it plays its part.
 
+mod hmac;
 mod route;
 mod rule;
 mod track;
 mod vmac;
 
+pub use hmac::{AntiReplay, Hmac, HmacKey, HmacMode};
 pub use route::{
     Encap, Hop, Metric, MetricValue, PROTOCOL, Placement, Route, RouteKind, SCOPE_GLOBAL, TABLE_MAIN, TunnelKey,
 };
@@ -350,6 +352,8 @@ pub struct Instance {
     pub rules: Vec<Rule>,
     /// Of version 2.
     pub authentication: Authentication,
+    /// Keyed hashes behind the advertisements; not together with [`Instance::authentication`].
+    pub hmac: Option<Hmac>,
     /// How it reaches the others.
     pub reach: Reach,
     /// Address it sends from; `None`: the first fitting one of the interface.
@@ -394,6 +398,7 @@ impl Instance {
             routes: Vec::new(),
             rules: Vec::new(),
             authentication: Authentication::None,
+            hmac: None,
             reach: Reach::Multicast,
             source: None,
             rounds: Rounds::default(),

@@ -132,6 +132,17 @@ pub fn length(version: Version, ipv6: bool, count: usize) -> usize {
     HEADER + count * if ipv6 { 16 } else { 4 } + trailing
 }
 
+/// How long the message at the beginning of `bytes` says it is; `None` where that cannot be told.
+pub(crate) fn announced_length(bytes: &[u8], ipv6: bool) -> Option<usize> {
+    let (&kind, &count) = (bytes.first()?, bytes.get(3)?);
+    let version = match kind >> 4 {
+        2 => Version::Two,
+        3 => Version::Three,
+        _ => return None,
+    };
+    Some(length(version, ipv6, count.into()))
+}
+
 /// The message of a master, ready to be sent: only its priority ever changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {

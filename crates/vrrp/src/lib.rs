@@ -16,6 +16,7 @@ mod announce;
 mod authentication;
 pub mod checksum;
 pub mod codec;
+pub mod hmac;
 mod instance;
 pub mod lease;
 mod reason;

@@ -37,11 +37,27 @@ pub enum Reason {
     Destination,
     /// Its own, come back.
     Looped,
+    /// It has no keyed hash, and this router asks for one.
+    Unsigned,
+    /// What follows the message has not the length of a keyed hash.
+    TrailerLength,
+    /// What follows the message is of another type than a keyed hash.
+    TrailerType,
+    /// Bits of the keyed hash that have to be 0 are not.
+    TrailerReserved,
+    /// Signed with a key that this router does not have.
+    UnknownKey,
+    /// Its keyed hash is wrong.
+    Hash,
+    /// It was signed longer ago than the window allows.
+    Stale,
+    /// It was signed at a time that is still to come.
+    Future,
 }
 
 impl Reason {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Reason; 16] = [
+    pub const ALL: [Reason; 24] = [
         Reason::Header,
         Reason::Hops,
         Reason::Length,
@@ -58,6 +74,14 @@ impl Reason {
         Reason::Source,
         Reason::Destination,
         Reason::Looped,
+        Reason::Unsigned,
+        Reason::TrailerLength,
+        Reason::TrailerType,
+        Reason::TrailerReserved,
+        Reason::UnknownKey,
+        Reason::Hash,
+        Reason::Stale,
+        Reason::Future,
     ];
 }
 
@@ -81,6 +105,14 @@ impl fmt::Display for Reason {
             Reason::Source => "its sender is no peer",
             Reason::Destination => "it was sent by multicast to a unicast router or the other way",
             Reason::Looped => "it is this router's own",
+            Reason::Unsigned => "it has no keyed hash",
+            Reason::TrailerLength => "what follows its message is no keyed hash (of 28 bytes)",
+            Reason::TrailerType => "what follows its message is of another type than a keyed hash",
+            Reason::TrailerReserved => "bits of its keyed hash that have to be 0 are not",
+            Reason::UnknownKey => "it is signed with a key that is not here",
+            Reason::Hash => "its keyed hash is wrong",
+            Reason::Stale => "it was signed too long ago",
+            Reason::Future => "it was signed at a time that is still to come",
         })
     }
 }

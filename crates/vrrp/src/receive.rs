@@ -3,9 +3,10 @@
 use crate::{
     Reason, authentication,
     checksum::{self, Form},
-    codec::{AuthenticationType, Message, PROTOCOL},
+    codec::{self, AuthenticationType, Message, PROTOCOL},
+    hmac::{Timestamp, Verifier},
 };
-use evenkeel_model::vrrp::{AdvertInterval, Authentication, Priority, Reach, Version, Vrid};
+use evenkeel_model::vrrp::{AdvertInterval, Authentication, Hmac, Priority, Reach, Version, Vrid};
 use std::{net::IpAddr, time::Duration};
 
 /// Senders whose sequence numbers and checksum form are remembered; the one heard longest ago makes room.
@@ -24,8 +25,17 @@ pub struct Terms {
     pub addresses: Vec<IpAddr>,
     /// Version 2 only.
     pub authentication: Authentication,
+    /// Keyed hashes behind the messages; without effect beside an authentication header.
+    pub hmac: Option<Hmac>,
     /// Who is listened to.
     pub reach: Reach,
+}
+
+impl Terms {
+    /// The keyed hashes that have an effect.
+    pub(crate) fn keyed(&self) -> Option<&Hmac> {
+        self.hmac.as_ref().filter(|_| !matches!(self.authentication, Authentication::Header(_)))
+    }
 }
 
 /// A packet as the kernel hands it over.
@@ -102,6 +112,7 @@ pub struct Receiver {
     terms: Terms,
     senders: [Option<Sender>; SENDERS],
     heard: u64,
+    verifier: Verifier,
 }
 
 /// What is remembered of one router.
@@ -118,12 +129,18 @@ struct Sender {
 impl Receiver {
     /// One that has heard nobody.
     pub fn new(terms: Terms) -> Receiver {
-        Receiver { terms, senders: [None; SENDERS], heard: 0 }
+        Receiver { terms, senders: [None; SENDERS], heard: 0, verifier: Verifier::default() }
     }
 
     /// Judges by other terms; what is known of the senders stays.
     pub fn change(&mut self, terms: Terms) {
         self.terms = terms;
+    }
+
+    /// Tells it the time of day, by which keyed hashes are judged until it is told another.
+    pub fn at(&mut self, now: Timestamp) -> &mut Receiver {
+        self.verifier.at(now);
+        self
     }
 
     /// Judges `packet`; `own` is the address this router sends from.
@@ -140,11 +157,21 @@ impl Receiver {
             (Authentication::Header(_), _) | (_, authentication::PROTOCOL) => return Err(Reason::AuthenticationType),
             (Authentication::None | Authentication::Password(_), _) => (None, packet.payload),
         };
-        let message = Message::decode(bytes, packet.source.is_ipv6())?;
+        let ipv6 = packet.source.is_ipv6();
+        let length = codec::announced_length(bytes, ipv6).filter(|_| self.terms.keyed().is_some());
+        let (bytes, trailer) = bytes.split_at(length.unwrap_or(bytes.len()).min(bytes.len()));
+        let message = Message::decode(bytes, ipv6)?;
         if message.version != self.terms.version {
             return Err(Reason::Version);
         }
-        let form = self.judge_checksum(bytes, packet)?;
+        if let Some(hmac) = self.terms.keyed() {
+            self.verifier.verify(hmac, bytes, trailer, packet.source)?;
+        }
+        let form = self.judge_checksum(bytes, packet).or_else(|wrong| match trailer {
+            [] => Err(wrong),
+            // A kernel that writes the checksum counts in all that follows.
+            _ => self.judge_checksum(packet.payload, packet),
+        })?;
         self.judge_authentication(&message, header.as_ref(), packet)?;
         if message.version == Version::Two && message.interval != self.terms.interval.get() {
             return Err(Reason::Interval);

@@ -2,8 +2,9 @@
 
 use crate::{
     authentication,
-    checksum::Form,
+    checksum::{self, Form},
     codec::{AuthenticationType, PROTOCOL, Prepared},
+    hmac::{LENGTH, Signer, Timestamp},
     receive::Terms,
 };
 use evenkeel_model::vrrp::Authentication;
@@ -21,6 +22,7 @@ pub struct Transmitter {
     packet: Vec<u8>,
     identification: u16,
     sequence: u32,
+    signer: Option<Signer>,
 }
 
 impl Transmitter {
@@ -32,6 +34,7 @@ impl Transmitter {
             packet: Vec::new(),
             identification: 0,
             sequence: 0,
+            signer: terms.keyed().and_then(Signer::new),
         })
     }
 
@@ -40,7 +43,17 @@ impl Transmitter {
     pub fn change(&mut self, terms: &Terms) -> Option<()> {
         self.message = message(terms)?;
         self.authentication = terms.authentication;
+        let before = self.signer.take();
+        self.signer = terms.keyed().and_then(Signer::new).map(|signer| signer.after(before));
         Some(())
+    }
+
+    /// Tells it the time of day, which keyed hashes say until it is told another.
+    pub fn at(&mut self, now: Timestamp) -> &mut Transmitter {
+        if let Some(signer) = &mut self.signer {
+            signer.at(now);
+        }
+        self
     }
 
     /// An IPv4 packet, header and all, for a socket with `IP_HDRINCL`.
@@ -51,8 +64,10 @@ impl Transmitter {
             Authentication::None | Authentication::Password(_) => (PROTOCOL, 0),
         };
         self.identification = self.identification.wrapping_add(1).max(1);
-        // At most 20 + 24 + 8 + 255 addresses of 4 bytes + 8.
-        let length = u16::try_from(HEADER + before + message.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let trailer = self.signer.as_mut().map(|signer| signer.sign(message, source.into()));
+        let after = if trailer.is_some() { LENGTH } else { 0 };
+        // At most 20 + 24 + 8 + 255 addresses of 4 bytes + 8 + 28.
+        let length = u16::try_from(HEADER + before + message.len() + after).unwrap_or(u16::MAX).to_be_bytes();
         let [i0, i1] = self.identification.to_be_bytes();
         self.packet.clear();
         self.packet.extend([0x45, SERVICE, length[0], length[1], i0, i1, 0, 0, ttl, protocol, 0, 0]);
@@ -65,12 +80,21 @@ impl Transmitter {
             self.packet.extend(header);
         }
         self.packet.extend(message);
+        self.packet.extend(trailer.iter().flatten());
         &self.packet
     }
 
     /// What follows an IPv6 header.
     pub fn ipv6(&mut self, priority: u8, source: IpAddr, destination: IpAddr) -> &[u8] {
-        self.message.with_priority(priority, Form::PseudoHeader, source, destination)
+        let message = self.message.with_priority(priority, Form::PseudoHeader, source, destination);
+        let Some(signer) = &mut self.signer else { return message };
+        let trailer = signer.sign(message, source);
+        self.packet.clear();
+        self.packet.extend(message);
+        self.packet.extend(trailer);
+        // Kernels judge the checksum of IPv6, over the whole payload; the hash does not depend on it.
+        checksum::write(&mut self.packet, Form::PseudoHeader, source, destination);
+        &self.packet
     }
 }
 

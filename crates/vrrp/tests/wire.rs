@@ -37,6 +37,7 @@ fn terms(kind: &str) -> Terms {
         interval: AdvertInterval::DEFAULT,
         addresses: addresses.map(|address| address.parse().unwrap()).to_vec(),
         authentication,
+        hmac: None,
         reach: if kind.ends_with("unicast") { Reach::Unicast { peers, check_source: true } } else { Reach::Multicast },
     }
 }

@@ -235,6 +235,7 @@ fn terms(vrid: usize, interval: Duration) -> Terms {
         interval: AdvertInterval::nearest(Version::Three, interval),
         addresses: vec![vip(vrid).into()],
         authentication: Authentication::None,
+        hmac: None,
         reach: Reach::Multicast,
     }
 }

@@ -37,12 +37,26 @@ impl From<&Statistics> for Counters {
             addresses,
             unknown_authentication: dropped(&[Reason::UnknownAuthentication]),
             other_authentication: dropped(&[Reason::AuthenticationType]),
-            authentication: dropped(&[Reason::Authentication, Reason::Replay]),
+            authentication: dropped(&FAILED),
             farewells_received: statistics.farewells_received,
             farewells_sent: statistics.farewells_sent,
         }
     }
 }
+
+/// What keepalived counts as a failure of authentication.
+const FAILED: [Reason; 10] = [
+    Reason::Authentication,
+    Reason::Replay,
+    Reason::Unsigned,
+    Reason::TrailerLength,
+    Reason::TrailerType,
+    Reason::TrailerReserved,
+    Reason::UnknownKey,
+    Reason::Hash,
+    Reason::Stale,
+    Reason::Future,
+];
 
 pub(super) fn text(instances: &[Standing<'_>]) -> String {
     instances.iter().map(|standing| one(&standing.instance.name, &Counters::from(&standing.statistics))).collect()
