@@ -15,6 +15,7 @@ mod flags;
 mod format;
 pub mod fuzzing;
 mod hex;
+mod hmac;
 mod host;
 mod inet;
 pub mod keepalived;

@@ -370,7 +370,9 @@ fn remedy(reason: Reason) -> Option<&'static str> {
         Reason::Source => Some("add it to the peers if it belongs to this virtual router"),
         Reason::Hops => Some("allow the distance of this peer, if it is one"),
         Reason::Replay => Some("see whether somebody repeats packets on this link"),
-        Reason::Unsigned => Some("write the same hmac on every node; mode = \"permissive\" hears both while that is done"),
+        Reason::Unsigned => {
+            Some("write the same hmac on every node; mode = \"permissive\" hears both while that is done")
+        }
         Reason::UnknownKey => Some("write the same keys with the same numbers on every node"),
         Reason::Hash => Some("write the same keys on every node; where they are, somebody forges advertisements"),
         Reason::Stale | Reason::Future => Some("set the clocks of all nodes (NTP), or write a longer window"),

@@ -135,13 +135,7 @@ impl Verifier {
     }
 
     /// Judges the `trailer` behind `message` from `source`.
-    pub(crate) fn verify(
-        &mut self,
-        hmac: &Hmac,
-        message: &[u8],
-        trailer: &[u8],
-        source: IpAddr,
-    ) -> Result<(), Reason> {
+    pub(crate) fn verify(&mut self, hmac: &Hmac, message: &[u8], trailer: &[u8], source: IpAddr) -> Result<(), Reason> {
         if trailer.is_empty() {
             return if hmac.mode == HmacMode::Enforce { Err(Reason::Unsigned) } else { Ok(()) };
         }
@@ -187,12 +181,7 @@ impl Verifier {
 }
 
 /// Over all that is signed. A message has a header of 8 bytes.
-fn digest(
-    key: &HmacKey,
-    message: &[u8],
-    prefix: &[u8],
-    source: IpAddr,
-) -> Result<hmac::Hmac<Sha256>, InvalidLength> {
+fn digest(key: &HmacKey, message: &[u8], prefix: &[u8], source: IpAddr) -> Result<hmac::Hmac<Sha256>, InvalidLength> {
     let mut mac = hmac::Hmac::<Sha256>::new_from_slice(key.bytes())?;
     mac.update(&pseudo_header(message, source));
     mac.update(message.get(..CHECKSUM.start).unwrap_or_default());

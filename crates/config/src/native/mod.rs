@@ -3,6 +3,7 @@
 
 mod bfd;
 pub(crate) mod check;
+mod hmac;
 mod method;
 mod notify;
 pub(crate) mod probes;

@@ -1,7 +1,7 @@
 //! `[vrrp.NAME]` into a VRRP instance.
 
 use super::{
-    notify,
+    hmac, notify,
     reader::{Keys, Table, integer_of, quoted, string_of},
     routing::{self, ADDRESS_KEYS},
     track,
@@ -39,6 +39,7 @@ const KEYS: Keys = Keys {
         "rules",
         "password",
         "authentication",
+        "hmac",
         "peers",
         "listen_to",
         "source",
@@ -61,6 +62,7 @@ const KEYS: Keys = Keys {
         ("advert_int", "write `interval`"),
         ("advert", "write `interval`"),
         ("auth_pass", "write `password`"),
+        ("auth_hmac", "write `hmac`"),
         ("unicast_peer", "write `peers`"),
         ("state", "leave it out: the priority decides"),
         ("nopreempt", "write preempt = false"),
@@ -126,6 +128,7 @@ pub(crate) fn read(
     let preempt = preempt(table, out);
     let header = table.word("authentication", &AUTHENTICATIONS, out);
     let authentication = password.map(|password| authentication(&password, header, version, out));
+    let hmac = hmac::read(table, interval.unwrap_or(AdvertInterval::DEFAULT), host, out);
     let reach = peers(table, ipv6, out);
     let source = address(table, "source", out);
     let rounds = announce(table, out);
@@ -145,6 +148,7 @@ pub(crate) fn read(
     instance.priority = priority.unwrap_or(instance.priority);
     instance.preempt = preempt.unwrap_or(instance.preempt);
     instance.authentication = authentication.unwrap_or(instance.authentication);
+    instance.hmac = hmac;
     instance.reach = reach.unwrap_or(instance.reach);
     instance.source = source;
     instance.routes = routes;
@@ -430,6 +434,9 @@ pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut S
     }
     if let Authentication::Header(_) = instance.authentication {
         line(text, "authentication", "\"header\"");
+    }
+    if let Some(hmac) = &instance.hmac {
+        hmac::write(hmac, text);
     }
     if let Reach::Unicast { peers, check_source } = &instance.reach {
         let peer = |peer: &Peer| match (peer.hops.start(), peer.hops.end()) {

@@ -2,7 +2,7 @@
 
 use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks, track, vmac};
 use crate::{codes, host::shown};
-use evenkeel_model::vrrp::{MOST_ADDRESSES, SECRET};
+use evenkeel_model::vrrp::{HmacMode, MOST_ADDRESSES, SECRET};
 use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
     collections::{HashMap, HashSet},
@@ -162,8 +162,21 @@ fn preemption(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
 }
 
 fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    if let Some(hmac) = &instance.hmac {
+        let strict = instance.strict.map_or(vrrp.defaults.strict, |strict| strict.value);
+        if strict && hmac.mode != HmacMode::Enforce {
+            let d =
+                Diagnostic::warning(codes::VRRP_STATE, hmac.place, "strict mode asks for `mode enforce` of auth_hmac");
+            out.push(d.help("write `mode enforce` once every node signs"));
+        }
+    }
     let Some(authentication) = &instance.authentication else { return };
     let at = authentication.password.as_ref().map_or(instance.name.span, |password| password.span);
+    if instance.hmac.is_some() {
+        let d = Diagnostic::warning(codes::VRRP_STATE, at, "authentication beside auth_hmac");
+        out.push(d.note("keepalived leaves `authentication` out").help("remove it"));
+        return;
+    }
     if version(vrrp, instance) == 3 {
         let d = Diagnostic::warning(codes::VRRP_STATE, at, "VRRP version 3 has no authentication");
         out.push(d.note("keepalived ignores it"));

@@ -1,7 +1,7 @@
 //! Instances as they are carried out. What is missing or contradictory is told by [`super::judge`]; here it is what
 //! keepalived makes of it.
 
-use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState, VrrpTrackGroup, vmac};
+use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState, VrrpTrackGroup, hmac, vmac};
 use crate::draft::VrrpDraft;
 use evenkeel_model::{
     notify::RoleNotify,
@@ -45,6 +45,7 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<Vrrp
     instance.down_adverts = from.down_timer_adverts.or(defaults.down_timer_adverts).map_or(3, |n| n.value);
     instance.preempt = preempt(from);
     instance.authentication = authentication(version, from);
+    instance.hmac = from.hmac.as_ref().map(|hmac| hmac::lower(hmac, instance.interval));
     instance.reach = reach(six, defaults.check_unicast_source, from);
     instance.source = from.source.map(|source| source.value).filter(|source| source.is_ipv6() == six);
     instance.rounds = rounds(&from.garp, &defaults.garp);
@@ -141,7 +142,7 @@ fn preempt(from: &VrrpInstance) -> Preempt {
 }
 
 fn authentication(version: Version, from: &VrrpInstance) -> Authentication {
-    let written = from.authentication.as_ref().filter(|_| version == Version::Two);
+    let written = from.authentication.as_ref().filter(|_| version == Version::Two && from.hmac.is_none());
     let Some((written, password)) = written.and_then(|it| Some((it, it.password.as_ref()?))) else {
         return Authentication::None;
     };

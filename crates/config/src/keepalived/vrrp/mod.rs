@@ -4,6 +4,7 @@
 
 mod address;
 mod bfd;
+mod hmac;
 mod judge;
 mod list;
 mod lower;
@@ -14,6 +15,7 @@ mod vmac;
 
 pub use address::VrrpAddress;
 pub(crate) use bfd::lower as lower_bfd;
+pub use hmac::VrrpHmac;
 pub(crate) use lower::{fixed as lower_fixed, follow_groups, lower};
 pub(crate) use read::read;
 pub(crate) use track::lower as lower_tracking;
@@ -170,8 +172,8 @@ pub struct VrrpInstance {
     pub rules: Vec<Spanned<Rule>>,
     /// `authentication`
     pub authentication: Option<VrrpAuthentication>,
-    /// `auth_hmac`: it is there.
-    pub hmac: bool,
+    /// `auth_hmac`
+    pub hmac: Option<VrrpHmac>,
     /// `nopreempt`
     pub no_preempt: Option<Spanned<()>>,
     /// `preempt_delay`; none.

@@ -5,7 +5,7 @@ use super::{
     BfdInstance, Vrrp, VrrpAuthentication, VrrpDefaults, VrrpGarp, VrrpInstance, VrrpNotify, VrrpProcess, VrrpScript,
     VrrpState, VrrpSyncGroup, VrrpTrackFile, VrrpTrackGroup, VrrpTracks,
     address::addresses,
-    judge, list,
+    hmac, judge, list,
     routing::Reader,
 };
 use crate::{
@@ -35,7 +35,7 @@ pub(crate) fn read(top: &[Node], host: &Host<'_>, out: &mut Vec<Diagnostic>) -> 
     for node in top.0 {
         let own = std::slice::from_ref(node);
         match node.keyword.name {
-            "vrrp_instance" => vrrp.instances.push(instance(node, &mut routing, out)),
+            "vrrp_instance" => vrrp.instances.push(instance(node, &mut routing, host, out)),
             "static_ipaddress" => vrrp.static_addresses.extend(addresses(&node.lines, &names, out)),
             "track_group" => vrrp.track_groups.push(track_group(node)),
             "static_routes" => vrrp.static_routes.extend(routing.routes(own, "static_routes", out)),
@@ -150,7 +150,7 @@ const INSTANCE_SWITCHES: &[&str] = &[
     "notify_deleted",
 ];
 
-fn instance(node: &Node, routing: &mut Reader<'_>, out: &mut Vec<Diagnostic>) -> VrrpInstance {
+fn instance(node: &Node, routing: &mut Reader<'_>, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> VrrpInstance {
     let block = Block(&node.block);
     let lines = |name: &'static str| block.nodes(name).flat_map(|list| list.lines.iter().cloned()).collect::<Vec<_>>();
     let state = block.text("state").map(|state| {
@@ -175,7 +175,7 @@ fn instance(node: &Node, routing: &mut Reader<'_>, out: &mut Vec<Diagnostic>) ->
         routes: routing.routes(&node.block, "virtual_routes", out),
         rules: routing.rules(&node.block, "virtual_rules", out),
         authentication: block.node("authentication").map(authentication),
-        hmac: block.is_there("auth_hmac"),
+        hmac: block.node("auth_hmac").map(|node| hmac::read(node, host, out)),
         no_preempt: block.node("nopreempt").map(|node| Spanned::new((), node.span)),
         preempt_delay: block.time("preempt_delay"),
         peers: block.node("unicast_peer").map(|_| list::peers(&lines("unicast_peer"), out)),
