@@ -7,7 +7,7 @@ use evenkeel_model::vrrp::{
     AdvertInterval, AntiReplay, Authentication, GROUP_V4, GROUP_V6, Hmac, HmacKey, HmacMode, Preempt, Priority, Reach,
     Rounds, Version, Vrid,
 };
-use evenkeel_vrrp::{Input, Instance, Packet, Receiver, Role, Settings, Terms, checksum};
+use evenkeel_vrrp::{Input, Instance, Packet, Receiver, Role, Settings, Terms, checksum, hmac::Timestamp};
 use std::{net::IpAddr, num::NonZeroU8, time::Duration};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -45,7 +45,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         preempt: if kind & 16 != 0 { Preempt::No } else { Preempt::After(Duration::ZERO) },
         answer_lower: true,
         rounds: Rounds::default(),
-        grouped: false,
     });
     let own = address(2);
     let mut out = Outbox::new();
@@ -56,6 +55,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let (packet, more) = more.split_at(more.len().min(length.into()));
         rest = more;
         now = now + Duration::from_millis(u64::from(wait) * 40);
+        receiver.at(Timestamp::new(now - Instant::START));
         let mut packet = packet.to_vec();
         // A fuzzer does not guess checksums.
         let message = if ipv6 { 0 } else { 20 };
