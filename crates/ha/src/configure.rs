@@ -137,7 +137,7 @@ impl Elections {
             self.strip(place);
             self.router.remove(place);
             self.forget_routing(place);
-            self.wrong.retain(|(of, _, _), _| *of != place);
+            self.wrong.forget(|(of, _, _)| *of == place);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::{
     fixed::Fixed,
     links::Links,
     member::{self, Member},
+    tally::{TOLD_EVERY, Tallies},
     tracking::Watcher,
     vmac,
 };
@@ -25,10 +26,6 @@ use std::{
 
 /// Packets read from one socket before timers have their turn.
 const BATCH: usize = 256;
-/// How often one kind of wrong advertisement is told.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
-/// Kinds of wrong advertisements that are counted apart; more go without a word.
-const KINDS: usize = 256;
 /// Things that do not work and are said within [`TOLD_EVERY`]; more are not.
 const TROUBLES: usize = 32;
 /// Keys of what the loop waits for besides sockets.
@@ -84,7 +81,7 @@ pub(crate) struct Elections {
     pub(crate) out: Outbox<(Place, Output)>,
     /// What of it is done after all words; kept so that nothing is allocated.
     later: VecDeque<(Place, Output)>,
-    pub(crate) wrong: HashMap<Kind, Tally>,
+    pub(crate) wrong: Tallies<Kind>,
     /// What was said lately of what did not work.
     troubles: Vec<(String, Instant)>,
     buffer: Vec<u8>,
@@ -97,12 +94,6 @@ pub(crate) struct Elections {
 
 /// What an advertisement with a mistake was about, who sent it and what was wrong.
 type Kind = (Place, IpAddr, Reason);
-
-/// Advertisements of a kind.
-pub(crate) struct Tally {
-    count: u64,
-    told: Instant,
-}
 
 impl Elections {
     /// Makes everything that can fail.
@@ -142,7 +133,7 @@ impl Elections {
             promoted: BTreeSet::new(),
             out: Outbox::new(),
             later: VecDeque::new(),
-            wrong: HashMap::new(),
+            wrong: Tallies::new(),
             troubles: Vec::new(),
             buffer: vec![0; member::longest_packet()],
             readable: Vec::new(),
@@ -287,12 +278,11 @@ impl Elections {
                     Ok(heard) => heard.other_addresses.then_some(Reason::Addresses),
                     Err(reason) => Some(reason),
                 };
-                if let Some(reason) = wrong {
-                    let tell = |count| {
-                        let (instance, source, dropped) = (Arc::clone(&member.name), packet.source, judged.is_err());
-                        (self.tell)(News::Wrong { instance, source, reason, dropped, count });
-                    };
-                    count_wrong(&mut self.wrong, now, (place, packet.source, reason), tell);
+                if let Some(reason) = wrong
+                    && let Some(count) = self.wrong.count(now, (place, packet.source, reason))
+                {
+                    let (instance, source, dropped) = (Arc::clone(&member.name), packet.source, judged.is_err());
+                    (self.tell)(News::Wrong { instance, source, reason, dropped, count });
                 }
                 if let Ok(heard) = judged {
                     self.router.handle(now, (place, Input::Heard(heard)), &mut self.out);
@@ -519,18 +509,4 @@ fn advertise(
     member.advertise(priority, |bytes, source, destination, hops| {
         refused.extend(wire.socket.send(bytes, source, destination, hops).err());
     });
-}
-
-/// Counts an advertisement with a mistake, and tells of the first of its kind and then of one a minute.
-fn count_wrong(known: &mut HashMap<Kind, Tally>, now: Instant, kind: Kind, tell: impl FnOnce(u64)) {
-    if known.len() >= KINDS && !known.contains_key(&kind) {
-        return;
-    }
-    let first = !known.contains_key(&kind);
-    let tally = known.entry(kind).or_insert(Tally { count: 0, told: now });
-    tally.count += 1;
-    if first || now - tally.told >= TOLD_EVERY {
-        tell(tally.count);
-        *tally = Tally { count: 0, told: now };
-    }
 }

@@ -4,7 +4,7 @@ use evenkeel_machine::Instant;
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
 /// How often one kind is told.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+pub(crate) const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Kinds that are counted apart; what others there are is not told before one of these was silent for as long.
 const KINDS: usize = 256;
 
@@ -43,6 +43,11 @@ impl<K: Eq + Hash> Tallies<K> {
         }
         self.0.insert(kind, Tally { count: 0, told: now, last: now });
         Some(1)
+    }
+
+    /// What is about something that is no more.
+    pub(crate) fn forget(&mut self, gone: impl Fn(&K) -> bool) {
+        self.0.retain(|kind, _| !gone(kind));
     }
 }
 
