@@ -13,6 +13,7 @@ use evenkeel_lab::{Lab, Options};
 
 pub mod cells;
 pub mod dns;
+pub mod frr;
 pub mod guest;
 pub mod native;
 pub mod scripts;

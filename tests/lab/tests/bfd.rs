@@ -5,7 +5,11 @@
 
 use evenkeel_api::{BfdStatus, ServerState, Status};
 use evenkeel_lab::{Director, Node, Process, Stage};
-use evenkeel_lab_tests::{LIMIT, alone, can_run, program, switch, unique_name};
+use evenkeel_lab_tests::{
+    LIMIT, alone, can_run,
+    frr::{Frr, has_frr},
+    program, switch, unique_name,
+};
 use rustix::process::Signal;
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -16,8 +20,6 @@ use std::{
 };
 
 const NAMES: [&str; 2] = ["d1", "d2"];
-/// Where Debian has FRR's daemons.
-const FRR: &str = "/usr/lib/frr";
 /// Three times the interval of the advertisements: what a backup without BFD waits at least.
 const MASTER_DOWN: Duration = Duration::from_secs(6);
 
@@ -117,67 +119,21 @@ impl Two {
     }
 }
 
-/// FRR's zebra and bfdd, which live in a directory of their own.
-struct Frr {
-    directory: PathBuf,
-    node: Arc<Node>,
-    _processes: [Process; 2],
+/// FRR's bfdd with both sessions.
+fn bfdd(two: &Two, at: usize) -> Frr {
+    let peer = |neighbour: IpAddr, local: IpAddr| {
+        format!(
+            " peer {neighbour} local-address {local} interface eth0\n  transmit-interval 100\n  receive-interval 100\n  \
+             detect-multiplier 4\n !\n"
+        )
+    };
+    let peers = peer(v4(1 - at), v4(at)) + &peer(v6(1 - at), v6(at));
+    Frr::start(two.node(at), &two.directory(at).join("frr"), "bfdd", &format!("bfd\n{peers}!\n"))
 }
 
-impl Frr {
-    fn start(two: &Two, at: usize) -> Frr {
-        let directory = two.directory(at).join("frr");
-        std::fs::create_dir(&directory).expect("a directory can be made");
-        let peer = |neighbour: IpAddr, local: IpAddr| {
-            format!(
-                " peer {neighbour} local-address {local} interface eth0\n  transmit-interval 100\n  receive-interval 100\n  \
-                 detect-multiplier 4\n !\n"
-            )
-        };
-        let peers = peer(v4(1 - at), v4(at)) + &peer(v6(1 - at), v6(at));
-        std::fs::write(directory.join("bfdd.conf"), format!("bfd\n{peers}!\n")).expect("the file is written");
-        std::fs::write(directory.join("zebra.conf"), "").expect("the file is written");
-        // They would run as a user who cannot reach the directory; root may be theirs once it is in their group.
-        let group = read(Path::new("/etc/group"));
-        let with_root =
-            |line: &str| if line.starts_with("frrvty:") { format!("{line},root\n") } else { format!("{line}\n") };
-        let groups = directory.join("group");
-        std::fs::write(&groups, group.lines().map(with_root).collect::<String>()).expect("the file is written");
-        let node = two.node(at);
-        let daemon = |name: &str| {
-            let file = |suffix: &str| directory.join(format!("{name}.{suffix}"));
-            let mut command = Command::new("unshare");
-            command
-                .args(["-m", "sh", "-c", "mount --bind \"$1\" /etc/group && shift && exec \"$@\"", "sh"])
-                .arg(&groups);
-            command.arg(Path::new(FRR).join(name)).args(["-u", "root", "-g", "root"]);
-            command.args(["-P", "0", "--log", "stdout", "-f"]).arg(file("conf"));
-            command.arg("-i").arg(file("pid")).arg("-z").arg(directory.join("zserv"));
-            command.arg("--vty_socket").arg(&directory);
-            if name == "bfdd" {
-                command.arg("--bfdctl").arg(file("ctl"));
-            }
-            let log = std::fs::File::create(file("log")).expect("a log");
-            command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
-            Process::new(name, node.spawn(command).expect("FRR starts"))
-        };
-        let zebra = daemon("zebra");
-        wait("zebra listened", || directory.join("zserv").exists(), || read(&directory.join("zebra.log")));
-        let bfdd = daemon("bfdd");
-        Frr { directory: directory.clone(), node, _processes: [zebra, bfdd] }
-    }
-
-    /// How many of its sessions are in `state`.
-    fn count(&self, state: &str) -> usize {
-        let mut command = Command::new("vtysh");
-        command.arg("--vty_socket").arg(&self.directory).args(["-c", "show bfd peers json"]);
-        let said = self.node.output(command).unwrap_or_default();
-        said.matches(&format!("\"status\":\"{state}\"")).count()
-    }
-
-    fn log(&self) -> String {
-        read(&self.directory.join("bfdd.log"))
-    }
+/// How many of its sessions are in `state`.
+fn count(frr: &Frr, state: &str) -> usize {
+    frr.ask("show bfd peers json").matches(&format!("\"status\":\"{state}\"")).count()
 }
 
 fn read(path: &Path) -> String {
@@ -355,39 +311,31 @@ fn keepalived_and_evenkeel_see_each_other_and_a_cut() {
 
 #[test]
 fn frr_and_evenkeel_see_each_other_and_a_cut() {
-    if !can_run() || !has_frr() {
+    if !can_run() || !has_frr("bfdd") {
         return;
     }
     let two = Two::new();
     let mut ours = two.evenkeel(0, "bfd.toml", &native(0));
-    let frr = Frr::start(&two, 1);
+    let frr = bfdd(&two, 1);
     wait_up(&mut ours);
-    wait("FRR had both up", || frr.count("up") == 2, || frr.log());
+    wait("FRR had both up", || count(&frr, "up") == 2, || frr.log());
     let status = ours.status().expect("it answers");
     // The slower one of both intervals, and FRR's multiplier.
     assert!(all(&status, |session| session.detection_us == 400_000 && session.transmit_us == 100_000), "{status:?}");
     two.cut(true);
     wait_lost(&mut ours);
-    wait("FRR noticed", || frr.count("down") == 2, || frr.log());
+    wait("FRR noticed", || count(&frr, "down") == 2, || frr.log());
     two.cut(false);
     wait_up(&mut ours);
-    wait("FRR had both up again", || frr.count("up") == 2, || frr.log());
+    wait("FRR had both up again", || count(&frr, "up") == 2, || frr.log());
     assert!(ours.terminate().expect("it ends").success(), "{}", ours.log());
-    wait("FRR was told of the end", || frr.count("down") == 2, || frr.log());
+    wait("FRR was told of the end", || count(&frr, "down") == 2, || frr.log());
 }
 
 fn has(name: &str) -> bool {
     let there = Command::new(name).arg("--version").stderr(Stdio::null()).stdout(Stdio::null()).status().is_ok();
     if !there {
         println!("skipped: needs {name} (apt install {name})");
-    }
-    there
-}
-
-fn has_frr() -> bool {
-    let there = Path::new(FRR).join("bfdd").exists();
-    if !there {
-        println!("skipped: needs FRR (apt install frr)");
     }
     there
 }
