@@ -51,6 +51,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("evenkeel-config", Layer::Text),
     ("evenkeel-ipvsadm", Layer::Text),
     ("evenkeel-keepalived", Layer::Text),
+    ("evenkeel-cluster", Layer::Engine),
     ("evenkeel-engine", Layer::Engine),
     ("evenkeel-netlink", Layer::Kernel),
     ("evenkeel-os", Layer::Kernel),

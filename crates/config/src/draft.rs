@@ -170,6 +170,7 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
     let notify = draft.notify.resolve(&draft.services, &draft.elections);
     let settings = draft.settings;
     Cluster {
+        heartbeat: None,
         settings: Settings {
             connections: settings.connections.map(|s| s.value),
             interfaces: settings.interfaces.map(|s| s.value).unwrap_or_default(),

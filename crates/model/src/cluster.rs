@@ -1,6 +1,9 @@
 //! The validated cluster: what `config` hands to the engine.
 
-use crate::{Check, Forwarding, Match, Notify, Persistence, Prefix, Scheduler, ServiceKey, Thresholds, Weight, vrrp};
+use crate::{
+    Check, Forwarding, Match, Notify, Persistence, Prefix, Scheduler, ServiceKey, Thresholds, Weight,
+    heartbeat::Heartbeat, vrrp,
+};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Everything one instance is to do.
@@ -12,6 +15,8 @@ pub struct Cluster {
     pub services: Vec<Service>,
     /// VRRP instances; names, and virtual routers of a family on an interface, are unique, and so are their addresses.
     pub vrrp: vrrp::Elections,
+    /// The heartbeat cluster this node is in.
+    pub heartbeat: Option<Heartbeat>,
     /// Who is told of changes besides the log.
     pub notify: Notify,
 }

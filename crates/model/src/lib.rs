@@ -9,6 +9,7 @@ pub mod bfd;
 mod check;
 mod cluster;
 mod forwarding;
+pub mod heartbeat;
 pub mod notify;
 mod probe;
 mod scheduler;

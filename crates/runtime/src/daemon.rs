@@ -110,7 +110,8 @@ async fn serve(mut options: Options, open: Opener) -> Result<(), Failure> {
     let services = std::mem::take(&mut options.first.cluster.services);
     let vrrp = std::mem::take(&mut options.first.cluster.vrrp);
     let notify = std::mem::take(&mut options.first.cluster.notify);
-    let cluster = Cluster { settings: options.first.cluster.settings.clone(), services, vrrp, notify };
+    let heartbeat = options.first.cluster.heartbeat.clone();
+    let cluster = Cluster { settings: options.first.cluster.settings.clone(), services, vrrp, heartbeat, notify };
     let opened = open(&need(&options, &cluster)).map_err(|why| format!("cannot open the packet path: {why}"))?;
     let Opened { path, adopted, warnings } = opened;
     let warnings = limit.into_iter().chain(warnings).collect();

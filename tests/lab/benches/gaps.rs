@@ -2,7 +2,7 @@
 //! one switch, and what may become of the master.
 //!
 //! Prints a section of docs/benchmarks.md. Needs root; where keepalived is not installed, evenkeel is measured alone.
-//! `EVENKEEL_RUNS` makes another number of runs.
+//! `EVENKEEL_RUNS` makes another number of runs, `EVENKEEL_INTERVALS` takes these intervals alone: `10,100`.
 #![allow(clippy::expect_used, reason = "a benchmark that cannot run says why and ends")]
 
 #[path = "../tests/pair/mod.rs"]
@@ -115,6 +115,10 @@ fn main() {
         return;
     }
     let runs = std::env::var("EVENKEEL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
+    let intervals = std::env::var("EVENKEEL_INTERVALS").ok().map_or_else(
+        || INTERVALS.to_vec(),
+        |names| names.split(',').map(|name| name.trim().parse().expect("milliseconds")).collect(),
+    );
     let mut players = vec![Player::Evenkeel];
     if has_keepalived() {
         players.push(Player::Keepalived);
@@ -130,7 +134,7 @@ fn main() {
     );
     println!("| event | adverts every | evenkeel | keepalived |\n|---|---|---|---|");
     for (happens, name) in EVENTS {
-        for interval in INTERVALS {
+        for &interval in &intervals {
             let mut seen = [Vec::new(), Vec::new()];
             for number in 0..runs {
                 for (player, seen) in players.iter().zip(&mut seen) {
