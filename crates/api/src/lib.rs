@@ -28,10 +28,11 @@ pub use event::{Event, Severity};
 pub use frame::{FrameError, Lines, to_line};
 pub use plan::{PlanAction, PlanLine};
 pub use reply::{Greeting, Refusal, RefusalCode, Reply, Stamped};
-pub use request::{Request, Role};
+pub use request::{Request, Role, Share};
 pub use status::{
-    Attachment, BfdStatus, CheckStatus, ConfigStatus, Connections, Counters, DataplaneStatus, FallbackStatus, HaFault,
-    HaStatus, RealServerStatus, ServerState, ServiceStatus, Status,
+    Attachment, BfdStatus, CheckStatus, ClusterStatus, ConfigStatus, Connections, Counters, DataplaneStatus,
+    FallbackStatus, FenceStatus, GroupStatus, HaFault, HaStatus, LinkStatus, NodeStatus, RealServerStatus,
+    ResourceStatus, ServerState, ServiceStatus, Status,
 };
 pub use words::{count, lasting};
 

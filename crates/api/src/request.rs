@@ -26,6 +26,19 @@ impl fmt::Display for Role {
     }
 }
 
+/// A part of a cluster's resource groups, seen from one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// All groups.
+    #[default]
+    All,
+    /// Those that prefer this node.
+    Local,
+    /// Those that prefer another one.
+    Foreign,
+}
+
 /// One request. A `server` is `web/real-1`, `real-1`, `192.0.2.1:80`, `192.0.2.1` or `web/192.0.2.1`; a `service` is a
 /// name, `192.0.2.9:80/tcp`, `192.0.2.9:80` or an address. What fits several is refused with the list of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +147,29 @@ pub enum Request {
         #[serde(default)]
         filter: ConnectionFilter,
     },
+    /// Gives resource groups to the other node. Answered with [`crate::Reply::Done`] once they have moved.
+    Standby {
+        /// Which of them.
+        #[serde(default)]
+        share: Share,
+        /// Only this group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// Takes resource groups from the other node. Answered with [`crate::Reply::Done`] once they have moved.
+    Takeover {
+        /// Which of them.
+        #[serde(default)]
+        share: Share,
+        /// Only this group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// An operator has made sure that this node touches nothing any more: as if it had been fenced.
+    Confirm {
+        /// Its name.
+        node: String,
+    },
     /// Ends connections. Answered with [`crate::Reply::Done`], which says how many.
     Flush {
         /// Which ones.
@@ -156,8 +192,11 @@ impl Request {
             | Request::Weight { .. }
             | Request::Disable { .. }
             | Request::Enable { .. }
+            | Request::Standby { .. }
+            | Request::Takeover { .. }
             | Request::Flush { .. } => Role::Operate,
-            Request::Reload {} | Request::Stop {} | Request::Edit { .. } => Role::Admin,
+            // Said wrongly, two nodes hold the same.
+            Request::Confirm { .. } | Request::Reload {} | Request::Stop {} | Request::Edit { .. } => Role::Admin,
         }
     }
 
@@ -178,6 +217,9 @@ impl Request {
             Request::Edit { .. } => "edit",
             Request::Connections { .. } => "connections",
             Request::Count { .. } => "count",
+            Request::Standby { .. } => "standby",
+            Request::Takeover { .. } => "takeover",
+            Request::Confirm { .. } => "confirm",
             Request::Flush { .. } => "flush",
         }
     }

@@ -1,8 +1,10 @@
 //! The status object. Its field names are a contract: other programs read `evenkeel status --json`.
 
 mod bfd;
+mod cluster;
 
 pub use bfd::BfdStatus;
+pub use cluster::{ClusterStatus, FenceStatus, GroupStatus, LinkStatus, NodeStatus, ResourceStatus};
 
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -23,6 +25,9 @@ pub struct Status {
     /// BFD sessions in the order of the files; left out where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bfd: Vec<BfdStatus>,
+    /// The heartbeat cluster; left out where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterStatus>,
     /// Virtual services in the order of the files.
     pub services: Vec<ServiceStatus>,
     /// The files and the last reload.

@@ -1,7 +1,7 @@
 //! What the engine is told.
 
 use crate::{CheckId, Overrides, Token};
-use evenkeel_api::{BfdStatus, DataplaneStatus, HaStatus, Request, Role, table::Edit};
+use evenkeel_api::{BfdStatus, ClusterStatus, DataplaneStatus, HaStatus, Request, Role, table::Edit};
 use evenkeel_dataplane::{Counters, Order, Table};
 use evenkeel_health::Verdict;
 use evenkeel_model::{Cluster, Match, ServiceKey, vrrp};
@@ -184,6 +184,8 @@ pub struct Sample {
     pub ha: Vec<HaStatus>,
     /// BFD sessions.
     pub bfd: Vec<BfdStatus>,
+    /// The heartbeat cluster.
+    pub cluster: Option<ClusterStatus>,
 }
 
 /// Counters of one service.

@@ -31,6 +31,7 @@ impl Balance {
             dataplane: sample.dataplane.clone(),
             ha: sample.ha.clone(),
             bfd: sample.bfd.clone(),
+            cluster: sample.cluster.clone(),
             services,
             config: api::ConfigStatus {
                 ok: self.config.error.is_none(),

@@ -73,6 +73,9 @@ impl Balance {
             | Request::Edit { .. }
             | Request::Connections { .. }
             | Request::Count { .. }
+            | Request::Standby { .. }
+            | Request::Takeover { .. }
+            | Request::Confirm { .. }
             | Request::Flush { .. } => {
                 Err(Refusal::new(RefusalCode::BadRequest, format!("{} is not for the engine", request.name())))
             }

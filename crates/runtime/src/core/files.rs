@@ -41,6 +41,10 @@ impl Core {
                 let reply = self.table(service.as_ref());
                 self.callers.answer(token, reply);
             }
+            Request::Standby { .. } | Request::Takeover { .. } | Request::Confirm { .. } => {
+                let none = Refusal::new(RefusalCode::Unknown, "the files name no heartbeat cluster");
+                self.callers.answer(token, Reply::Refused(none));
+            }
             Request::Status { .. }
             | Request::Watch { .. }
             | Request::Stop {}
