@@ -8,6 +8,11 @@
 
 #![forbid(unsafe_code)]
 
+mod contract;
 mod message;
+mod share;
 
+pub use contract::{
+    Identity, Input, News, NodeState, NodeView, Output, Path, Refusal, Request, Share, Standing, Unheard, View, Why,
+};
 pub use message::{LONGEST, Message, Value};
