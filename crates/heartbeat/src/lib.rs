@@ -5,14 +5,23 @@
 //!                 │                            │                          │             │
 //!                 └──► Reason                  └──► ask again             └── time      └── groups, requests
 //! ```
+//!
+//! Rules are numbered HB-1 … in docs/wire/heartbeat.md.
 
 #![forbid(unsafe_code)]
 
+pub mod codec;
 mod contract;
 mod message;
+mod reason;
+mod receive;
 mod share;
+mod signature;
 
+pub use codec::{Form, MOST_FIELDS};
 pub use contract::{
     Identity, Input, News, NodeState, NodeView, Output, Path, Refusal, Request, Share, Standing, Unheard, View, Why,
 };
 pub use message::{LONGEST, Message, Value};
+pub use reason::{Drops, Reason};
+pub use receive::Receiver;

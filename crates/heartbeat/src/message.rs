@@ -71,6 +71,11 @@ impl Message {
         self.text(name).and_then(|text| u64::from_str_radix(text, 16).ok())
     }
 
+    /// Whether it is one of those that are numbered, kept and sent again (HB-7).
+    pub fn is_sequenced(&self) -> bool {
+        !self.kind().starts_with("NS_")
+    }
+
     /// Its type; empty where it has none.
     pub fn kind(&self) -> &str {
         self.text("t").unwrap_or_default()
