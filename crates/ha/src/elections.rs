@@ -9,6 +9,7 @@ use crate::{
     links::Links,
     member::{self, Member},
     tally::{TOLD_EVERY, Tallies},
+    teller::Orders,
     tracking::Watcher,
     vmac,
 };
@@ -19,8 +20,7 @@ use evenkeel_vrrp::{Input, Output, Packet, Place, Reason, Role, Router, lease};
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     net::IpAddr,
-    os::fd::OwnedFd,
-    sync::{Arc, mpsc},
+    sync::Arc,
     time::Duration,
 };
 
@@ -73,8 +73,7 @@ pub(crate) struct Elections {
     pub(crate) fixed: Fixed,
     monitor: Monitor,
     pub(crate) events: Events,
-    wake: Arc<OwnedFd>,
-    commands: mpsc::Receiver<Command>,
+    orders: Orders<Command>,
     pub(crate) tell: Box<dyn FnMut(News) + Send>,
     /// Interfaces whose `promote_secondaries` was set.
     pub(crate) promoted: BTreeSet<String>,
@@ -99,8 +98,7 @@ impl Elections {
     /// Makes everything that can fail.
     pub(crate) fn prepare(
         wanted: vrrp::Elections,
-        wake: Arc<OwnedFd>,
-        commands: mpsc::Receiver<Command>,
+        orders: Orders<Command>,
         tell: Box<dyn FnMut(News) + Send>,
     ) -> Result<Elections, String> {
         let events = Events::open()?;
@@ -108,7 +106,7 @@ impl Elections {
         let monitor = Monitor::open().map_err(|e| e.to_string())?;
         let mut addresses = Addresses::open().map_err(|e| e.to_string())?;
         let (links, known) = addresses.look().map_err(|e| e.to_string())?;
-        events.add(&*wake, WAKE)?;
+        events.add(&*orders.wake, WAKE)?;
         events.add(&monitor, MONITOR)?;
         let mut bfd = Bfd::new();
         if let Some(why) = bfd.follow(&wanted.bfd, &events).into_iter().next() {
@@ -127,8 +125,7 @@ impl Elections {
             fixed: Fixed::default(),
             monitor,
             events,
-            wake,
-            commands,
+            orders,
             tell,
             promoted: BTreeSet::new(),
             out: Outbox::new(),
@@ -223,8 +220,8 @@ impl Elections {
     }
 
     fn take_commands(&mut self) {
-        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
-        while let Ok(command) = self.commands.try_recv() {
+        self.orders.heard();
+        while let Some(command) = self.orders.take() {
             match command {
                 Command::Report { clear } => self.report(clear),
                 Command::Seen(target, sight) => self.see(&target, sight),

@@ -26,6 +26,7 @@ mod renewals;
 mod report;
 mod routing;
 mod tally;
+mod teller;
 mod tracking;
 mod vmac;
 
@@ -34,20 +35,16 @@ use evenkeel_vrrp::{
     Notice, Reason, Role, Why,
     track::{Sight, Standing},
 };
-use rustix::event::{EventfdFlags, eventfd};
 use std::{
     net::IpAddr,
-    os::fd::OwnedFd,
-    sync::{Arc, mpsc},
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
 pub use addresses::PROTOCOL;
 pub use fixed::FIXED_PROTOCOL;
 pub use report::{Report, Socket};
-
-/// Commands that may wait for the thread.
-const COMMANDS: usize = 256;
+pub use teller::Teller;
 
 /// What the thread is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,38 +141,18 @@ pub enum News {
 /// The running thread.
 #[derive(Debug)]
 pub struct Ha {
-    teller: Teller,
+    teller: Teller<Command>,
     thread: JoinHandle<()>,
-}
-
-/// A way to the thread.
-#[derive(Clone, Debug)]
-pub struct Teller {
-    commands: mpsc::SyncSender<Command>,
-    wake: Arc<OwnedFd>,
-}
-
-impl Teller {
-    /// Tells the thread something; says whether there was room for it.
-    pub fn tell(&self, command: Command) -> bool {
-        let taken = self.commands.try_send(command).is_ok();
-        if taken {
-            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-        }
-        taken
-    }
 }
 
 /// Begins to hold the elections that are `wanted` in the caller's network namespace. `tell` is called on the thread and must
 /// not block.
 pub fn start(wanted: vrrp::Elections, tell: impl FnMut(News) + Send + 'static) -> Result<Ha, String> {
-    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
-    let wake = Arc::new(wake.map_err(|e| format!("make an event descriptor: {e}"))?);
-    let (commands, orders) = mpsc::sync_channel(COMMANDS);
-    let elections = elections::Elections::prepare(wanted, Arc::clone(&wake), orders, Box::new(tell))?;
+    let (teller, orders) = Teller::new()?;
+    let elections = elections::Elections::prepare(wanted, orders, Box::new(tell))?;
     let thread = thread::Builder::new().name("ha".into()).spawn(move || elections.run());
     let thread = thread.map_err(|e| format!("start the thread for elections: {e}"))?;
-    Ok(Ha { teller: Teller { commands, wake }, thread })
+    Ok(Ha { teller, thread })
 }
 
 impl Ha {
@@ -185,15 +162,12 @@ impl Ha {
     }
 
     /// Another way to the thread.
-    pub fn teller(&self) -> Teller {
+    pub fn teller(&self) -> Teller<Command> {
         self.teller.clone()
     }
 
     /// Ends the thread and waits until all addresses are handed over or removed.
     pub fn stop(self) {
-        // There is room for it: nothing else is sent any more, and the thread reads.
-        let _ = self.teller.commands.send(Command::Stop);
-        let _ = rustix::io::write(&self.teller.wake, &1u64.to_ne_bytes());
-        let _ = self.thread.join();
+        self.teller.end(Command::Stop, self.thread);
     }
 }

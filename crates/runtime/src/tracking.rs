@@ -75,7 +75,7 @@ impl Drop for Task {
 /// Where what was seen goes.
 #[derive(Clone)]
 struct Outlet {
-    teller: Teller,
+    teller: Teller<Command>,
     details: Details,
 }
 
@@ -91,7 +91,7 @@ impl Outlet {
 
 impl Tracking {
     /// Looks at what `wanted` tracks from now on; what has not changed goes on as it was.
-    pub(crate) fn follow(&mut self, wanted: &Elections, teller: &Teller) {
+    pub(crate) fn follow(&mut self, wanted: &Elections, teller: &Teller<Command>) {
         // The daemon begins: files that are to be there are made anew.
         let anew = self.shared.is_none();
         let followed = followed(wanted);
