@@ -12,11 +12,15 @@
 
 pub mod codec;
 mod contract;
+pub mod control;
+pub mod history;
 mod message;
 mod reason;
 mod receive;
 mod share;
 mod signature;
+pub mod stream;
+mod transmit;
 
 pub use codec::{Form, MOST_FIELDS};
 pub use contract::{
@@ -25,3 +29,4 @@ pub use contract::{
 pub use message::{LONGEST, Message, Value};
 pub use reason::{Drops, Reason};
 pub use receive::Receiver;
+pub use transmit::Transmitter;
