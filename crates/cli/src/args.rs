@@ -87,6 +87,8 @@ pub(crate) enum FormatArg {
     Ldirectord,
     /// keepalived.conf
     Keepalived,
+    /// ha.cf, authkeys, haresources
+    Heartbeat,
 }
 
 /// Which packet path.
@@ -179,7 +181,7 @@ pub(crate) struct CheckArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     pub(crate) output: OutputArg,
-    /// Name of the node whose lines of a keepalived.conf are read [default: the host's name up to its first dot]
+    /// Name of this node in the files [default: the host's name; for lines of a keepalived.conf up to its first dot]
     #[arg(long, value_name = "NAME")]
     pub(crate) node: Option<String>,
     /// Format of the files, where names and contents do not tell
@@ -203,7 +205,7 @@ pub(crate) struct ConvertArgs {
     /// Files or directories, any mix of formats
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Name of the node whose lines of a keepalived.conf are read [default: the host's name up to its first dot]
+    /// Name of this node in the files [default: the host's name; for lines of a keepalived.conf up to its first dot]
     #[arg(long, value_name = "NAME")]
     pub(crate) node: Option<String>,
     /// Format of the files, where names and contents do not tell

@@ -12,6 +12,7 @@ impl From<FormatArg> for Format {
             FormatArg::Native => Format::Native,
             FormatArg::Ldirectord => Format::Ldirectord,
             FormatArg::Keepalived => Format::Keepalived,
+            FormatArg::Heartbeat => Format::Heartbeat,
         }
     }
 }

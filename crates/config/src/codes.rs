@@ -14,8 +14,8 @@ macro_rules! codes {
 }
 
 codes! {
-    UNKNOWN_WORD = "E0101": "The word is no directive of this format. ldirectord refuses the whole file here; so does \
-        evenkeel, but it goes on reading and reports the other mistakes too.";
+    UNKNOWN_WORD = "E0101": "The word is no directive of this format. ldirectord and heartbeat refuse the whole file \
+        here; so does evenkeel, but it goes on reading and reports the other mistakes too.";
     ODD_BLANKS = "E0102": "The file has blanks that are no ASCII blanks (no-break spaces, ideographic spaces, a byte \
         order mark), mostly copied from a web page. ldirectord takes them for part of the word beside them. They are \
         read as ordinary blanks; `evenkeel check --fix` replaces them.";
@@ -65,6 +65,15 @@ codes! {
     NO_EFFECT = "E0130": "The directive has no effect here.";
     WEIGHTS_IGNORED = "E0131": "The schedulers `rr`, `lc` and `dh` treat real servers alike whatever their weights (0 \
         excepted), so weights that differ have no effect. Use `wrr`, `wlc` or `lblc` when they are to count.";
+    BROKEN_LINE = "E0132": "A directive and its value stand on two lines, as text highlighters of web pages break them. \
+        heartbeat takes each line for a directive of its own. They are read as one; `evenkeel check --fix` joins them.";
+    EQUALS = "E0133": "In an ha.cf a blank stands between a directive and its value, not `=`.";
+    TIME = "E0134": "The text is no time. heartbeat counts in seconds, which may have a fraction; `ms` and `us` behind the \
+        number mean thousandths and millionths.";
+    TIME_UNIT = "E0135": "The time has a unit that heartbeat does not know, or a blank before its unit, which makes a second \
+        value of it. It is read as meant.";
+    TOO_MANY_WORDS = "E0136": "More words than the directive takes. heartbeat takes each for a value of its own, and mostly \
+        refuses to start.";
     INET_ATON = "E0150": "The address is written in an old form that the C library still reads: with fewer than four \
         numbers the last one fills the remaining bytes (192.168.206 is 192.168.0.206), a leading 0x means hexadecimal, \
         a leading 0 octal.";
@@ -121,6 +130,39 @@ codes! {
     BFD = "E0250": "A BFD session that cannot be, or not as written: two with one neighbour, an interval that is out of \
         range, a link-local neighbour without its interface.";
     GROUP = "E0236": "A virtual_server_group that no virtual_server names, or that is named and not there.";
+    NODE = "E0260": "The nodes of a cluster are named as `uname -n` does on each of them, in any case; one of them is this \
+        host, and other files name no others. `--node NAME` says which one this is.";
+    TIMING = "E0261": "Times that contradict each other: a node is dead after more than two statuses, at the start not sooner \
+        than later, and late before it is dead.";
+    MEDIUM = "E0262": "How nodes hear each other: bcast, ucast, mcast or serial lines, at least one of them.";
+    KEYS = "E0263": "authkeys holds `auth N`, then a line `N METHOD KEY` for each key, N from 0 to 15: N signs, all are \
+        accepted. The key is one word.";
+    KEYS_MODE = "E0264": "Who can read authkeys can take part in the cluster, so heartbeat refuses a file that others can read; \
+        so does evenkeel.";
+    RESOURCE = "E0265": "A line of haresources is a node and the resources it prefers to have: addresses, scripts with \
+        arguments behind `::`, OCF agents, units.";
+    MANAGER = "E0266": "The file leaves resources to pacemaker, or nodes to chance. evenkeel moves what haresources names \
+        between nodes that ha.cf names.";
+    CLAIMED_TWICE = "E0267": "An address belongs to one resource group or one VRRP instance. Of two owners each could put it on \
+        another node.";
+    CHILD = "E0268": "A program that heartbeat would keep running, and that is not here or cannot run without heartbeat.";
+    FENCE = "E0269": "A fence device that cannot be used as it is written.";
+    SINGLE_PATH = "E0270": "All heartbeats go through one interface. When its cable is pulled, each node takes the other for \
+        dead and holds every resource: a split brain.";
+    LEGACY = "E0271": "auto_failback is `legacy` where nothing else is said: a node takes its own resources whenever it starts, \
+        and neither hb_standby nor ipfail can move them.";
+    NETSTRING = "E0272": "In heartbeat 3.0.6 the form netstring keeps what scripts say from the wire, so that resources of \
+        haresources do not move cleanly.";
+    NO_HA_CF = "E0273": "authkeys and haresources mean nothing without the ha.cf they belong to.";
+    GROUP_TWICE = "E0274": "A resource group goes by its name, in haresources by its first resource, so no two can have the same.";
+    OWN_GROUP = "E0275": "Without a haresources the addresses of the virtual services make one resource group, which prefers the \
+        first node: what ldirectord serves must have its address somewhere.";
+    IPFAIL = "E0276": "heartbeat's ipfail moves resources from a node that reaches fewer ping nodes than the other. It is built in: a \
+        respawn line of any path that ends in ipfail turns it on.";
+    NOT_NAMED = "E0277": "Beside an ha.cf only the ldirectord.cf files that haresources names are read; without a haresources, \
+        ldirectord.cf.";
+    WEAK_KEY = "S0202": "The key of heartbeat's messages can be guessed, or is none: who knows it, and reaches the port, can take \
+        every resource.";
     CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \
         can listen. Use it only while a keepalived peer needs it.";
     VRRP = "E0301": "A part of VRRP (tracking, virtual MAC addresses, BFD) that is checked \
@@ -132,6 +174,7 @@ codes! {
     QUORUM = "E0305": "A quorum, or a hysteresis, that the real servers cannot reach. The quorum is the weight that must be \
         up, and the hysteresis, always less, how much more it takes to reach it again and how much less to lose it.";
     CHECK_PART = "E0307": "A part of a check that this release cannot carry out.";
+    NOT_HERE = "E0308": "A directive that this program does not carry out, and that must not pass for carried out.";
     LATER = "E0309": "This part of the file is read by a later release.";
     SHELL = "E0310": "Commands are run without a shell, so characters that only a shell understands are refused.";
     UNREADABLE = "E0401": "The file cannot be read.";

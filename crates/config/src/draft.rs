@@ -5,9 +5,11 @@
 
 mod bfd;
 mod elections;
+mod heartbeat;
 mod notify;
 
 pub(crate) use bfd::BfdDraft;
+pub(crate) use heartbeat::{ClusterDraft, GroupDraft, HeartbeatDraft};
 pub(crate) use notify::NotifyDraft;
 
 use crate::{
@@ -55,6 +57,8 @@ pub(crate) struct Draft {
     pub(crate) fixed: vrrp::Fixed,
     /// Who is told of changes.
     pub(crate) notify: NotifyDraft,
+    /// The heartbeat cluster this node is in.
+    pub(crate) heartbeat: HeartbeatDraft,
 }
 
 /// A VRRP instance and where its parts were written.
@@ -134,6 +138,7 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     into.fixed.routes.extend(other.fixed.routes);
     into.fixed.rules.extend(other.fixed.rules);
     into.notify.merge(other.notify, out);
+    into.heartbeat.merge(other.heartbeat, out);
 }
 
 fn setting<T: PartialEq + Debug>(
@@ -167,10 +172,11 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
     for service in &draft.services {
         bfd::report_checks(service, &draft.bfd, out);
     }
+    let heartbeat = heartbeat::resolve(draft.heartbeat, &draft.elections, out);
     let notify = draft.notify.resolve(&draft.services, &draft.elections);
     let settings = draft.settings;
     Cluster {
-        heartbeat: None,
+        heartbeat,
         settings: Settings {
             connections: settings.connections.map(|s| s.value),
             interfaces: settings.interfaces.map(|s| s.value).unwrap_or_default(),

@@ -34,6 +34,8 @@ impl Format {
         let name = path.file_name()?.to_str()?.to_ascii_lowercase();
         match name.as_str() {
             "ha.cf" | "haresources" | "authkeys" => Some(Format::Heartbeat),
+            // A copy of one of them: what it says decides.
+            _ if name.starts_with("ha.") => None,
             _ if name.ends_with(".toml") => Some(Format::Native),
             _ if name.ends_with(".cf") => Some(Format::Ldirectord),
             _ if name.starts_with("keepalived") && name.ends_with(".conf") => Some(Format::Keepalived),
@@ -68,6 +70,9 @@ impl Format {
                 }
                 "-A" | "-a" | "ipvsadm" | "--add-service" => Some(Format::Ipvsadm),
                 "ucast" | "bcast" | "mcast" | "udpport" | "keepalive" | "deadtime" | "node" if !line.contains('=') => {
+                    Some(Format::Heartbeat)
+                }
+                "auth" if line.split_whitespace().nth(1).is_some_and(|number| number.parse::<u8>().is_ok()) => {
                     Some(Format::Heartbeat)
                 }
                 _ if line.starts_with('[') && line.contains(']') => Some(Format::Native),
@@ -115,6 +120,7 @@ mod tests {
         let of_name = |name: &str| Format::of_name(Path::new(name));
         assert_eq!(of_name("/etc/ha.d/ldirectord.cf"), Some(Format::Ldirectord));
         assert_eq!(of_name("/etc/ha.d/ha.cf"), Some(Format::Heartbeat));
+        assert_eq!(of_name("/etc/ha.d/ha.verbatim.cf"), None);
         assert_eq!(of_name("web.toml"), Some(Format::Native));
         assert_eq!(of_name("keepalived.conf"), Some(Format::Keepalived));
         assert_eq!(of_name("notes.txt"), None);
@@ -123,6 +129,8 @@ mod tests {
         assert_eq!(Format::of_text("! c\nvrrp_instance VI_1 {\n"), Some(Format::Keepalived));
         assert_eq!(Format::of_text("$X=1\nvirtual_server 10.0.0.1 80\n{\n"), Some(Format::Keepalived));
         assert_eq!(Format::of_text("-A -t 10.0.0.1:80 -s rr\n"), Some(Format::Ipvsadm));
+        assert_eq!(Format::of_text("logfile\n/x\nnode\u{a0}HA1\n"), Some(Format::Heartbeat));
+        assert_eq!(Format::of_text("auth 1\n1 crc\n"), Some(Format::Heartbeat));
         assert_eq!(Format::of_text("hello\n"), None);
         assert_eq!("ldirectord".parse(), Ok(Format::Ldirectord));
         assert_eq!("nginx".parse::<Format>(), Err(UnknownFormat));

@@ -26,6 +26,18 @@ pub struct Host<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     /// The name of this node: what `@id` lines of a keepalived.conf are compared with.
     pub node: &'a str,
+    /// The name of this node as `uname -n` has it: what the nodes of a cluster are compared with.
+    pub full_name: &'a str,
+    /// Type and permissions (`st_mode`) of what a path leads to; `None` where there is nothing.
+    pub file_mode: &'a dyn Fn(&Path) -> Option<u32>,
+}
+
+impl<'a> Host<'a> {
+    /// The same host, called `node` where that is said.
+    #[must_use]
+    pub fn called(&self, node: Option<&'a str>) -> Host<'a> {
+        Host { node: node.unwrap_or(self.node), full_name: node.unwrap_or(self.full_name), ..*self }
+    }
 }
 
 impl Host<'static> {
@@ -38,7 +50,16 @@ impl Host<'static> {
         list_directory: &|_| Vec::new(),
         environment: &|_| None,
         node: "",
+        full_name: "",
+        file_mode: &|_| None,
     };
+}
+
+/// Whether what has this mode can be run: a file, executable by somebody.
+pub(crate) fn is_program(mode: u32) -> bool {
+    const TYPE: u32 = 0o170_000;
+    const FILE: u32 = 0o100_000;
+    mode & TYPE == FILE && mode & 0o111 != 0
 }
 
 /// Which address families a place can take.

@@ -4,7 +4,8 @@ use crate::{
     codes,
     draft::{Draft, merge, resolve},
     format::Format,
-    host::{Host, Resolver},
+    heartbeat,
+    host::{Host, Resolver, shown},
     keepalived::{self, GlobalWord, vrrp::Vrrp},
     ldirectord, native,
 };
@@ -60,12 +61,12 @@ pub struct Input {
 
 /// Reads files and directories. `format` overrides what names and contents say.
 pub fn load(paths: &[PathBuf], format: Option<Format>, host: &Host<'_>) -> Loaded {
-    let mut inputs = Vec::new();
+    let mut found = Found::default();
     let mut out = Vec::new();
     for path in paths {
-        collect(path, format, &mut inputs, &mut out);
+        collect(path, format, &mut found, &mut out);
     }
-    load_inputs(inputs, format, host, None, out)
+    load_inputs(found, format, host, None, out)
 }
 
 /// What files said when they were read last. Reading them again with it comes to the same as without, and sooner.
@@ -92,42 +93,52 @@ impl Memory {
 
 /// As [`load`], for files that are read again and again.
 pub fn load_again(paths: &[PathBuf], format: Option<Format>, host: &Host<'_>, memory: &mut Memory) -> Loaded {
-    let mut inputs = Vec::new();
+    let mut found = Found::default();
     let mut out = Vec::new();
     for path in paths {
-        collect(path, format, &mut inputs, &mut out);
+        collect(path, format, &mut found, &mut out);
     }
     let node = memory.node.clone();
-    let host = Host { node: node.as_deref().unwrap_or(host.node), ..*host };
-    load_inputs(inputs, format, &host, Some(memory), out)
+    let host = host.called(node.as_deref());
+    load_inputs(found, format, &host, Some(memory), out)
 }
 
 /// As [`load_texts`], for texts that were read before in part.
 pub fn load_texts_again(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>, memory: &mut Memory) -> Loaded {
-    load_inputs(inputs, format, host, Some(memory), Vec::new())
+    load_inputs(Found { inputs, ..Found::default() }, format, host, Some(memory), Vec::new())
 }
 
 /// Reads texts that are in memory already; the pure part of [`load`].
 pub fn load_texts(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>) -> Loaded {
-    load_inputs(inputs, format, host, None, Vec::new())
+    load_inputs(Found { inputs, ..Found::default() }, format, host, None, Vec::new())
+}
+
+/// What paths stand for.
+#[derive(Default)]
+struct Found {
+    inputs: Vec<Input>,
+    /// Files of services beside an ha.cf that are read only when they are named.
+    aside: Vec<PathBuf>,
 }
 
 fn load_inputs(
-    inputs: Vec<Input>,
+    found: Found,
     format: Option<Format>,
     host: &Host<'_>,
-    mut memory: Option<&mut Memory>,
-    mut out: Vec<Diagnostic>,
+    memory: Option<&mut Memory>,
+    out: Vec<Diagnostic>,
 ) -> Loaded {
     let resolver = Resolver::new(host);
-    let mut sources = Sources::new();
-    let mut draft = Draft::default();
-    for input in inputs {
-        if let Some(one) = read_one(input, format, &mut sources, &resolver, memory.as_deref_mut(), &mut out) {
-            merge(&mut draft, one, &mut out);
-        }
+    let files = heartbeat::Files::default();
+    let mut reading =
+        Reading { sources: Sources::new(), draft: Draft::default(), resolver: &resolver, memory, files, out };
+    for input in found.inputs {
+        reading.read(input, format);
     }
+    reading.heartbeat(&found.aside);
+    let Reading { sources, mut draft, mut out, .. } = reading;
     let nothing = draft.services.is_empty()
+        && draft.heartbeat.is_empty()
         && draft.broken_services == 0
         && draft.elections.is_empty()
         && draft.fixed.is_empty()
@@ -154,78 +165,140 @@ fn has_error(out: &[Diagnostic]) -> bool {
     out.iter().any(|d| d.severity == Severity::Error)
 }
 
-fn read_one(
-    input: Input,
-    format: Option<Format>,
-    sources: &mut Sources,
-    resolver: &Resolver<'_>,
-    memory: Option<&mut Memory>,
-    out: &mut Vec<Diagnostic>,
-) -> Option<Draft> {
-    let Input { path, bytes } = input;
-    if bytes.len() > LARGEST_FILE {
-        out.push(about(&path, codes::TOO_LARGE, format!("is larger than {} MiB", LARGEST_FILE >> 20)));
-        return None;
-    }
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => Ok(text),
-        Err(error) => {
-            let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
-            // A byte above ASCII takes two in UTF-8.
-            let wide = bytes.iter().take(at).filter(|byte| !byte.is_ascii()).count();
-            Err((at + wide, latin_1(bytes)))
+/// Texts on their way into a draft.
+struct Reading<'r, 'm> {
+    sources: Sources,
+    draft: Draft,
+    resolver: &'r Resolver<'r>,
+    memory: Option<&'m mut Memory>,
+    files: heartbeat::Files,
+    out: Vec<Diagnostic>,
+}
+
+impl Reading<'_, '_> {
+    fn read(&mut self, input: Input, format: Option<Format>) {
+        if let Some(one) = self.read_one(input, format) {
+            merge(&mut self.draft, one, &mut self.out);
         }
-    };
-    let readable = match &text {
-        Ok(text) | Err((_, text)) => text,
-    };
-    let told = format.or_else(|| Format::of_name(&path)).or_else(|| Format::of_text(readable));
-    if readable.chars().all(|c| c.is_whitespace() || c == '\u{feff}') {
-        out.push(about(&path, codes::EMPTY_FILE, "is empty".to_owned()));
-        return None;
     }
-    let Some(told) = told else {
-        let d = about(&path, codes::UNKNOWN_FORMAT, "is in no format that can be recognised".to_owned());
-        out.push(d.help("say which with --format native|ldirectord|keepalived"));
-        return None;
-    };
-    match told {
-        Format::Heartbeat | Format::Ipvsadm => {
-            let d = about(
-                &path,
-                codes::FOREIGN_FORMAT,
-                format!("is in the {told} format, which is not read in this release"),
-            );
-            out.push(d);
+
+    /// The draft of one file. Those of heartbeat are nothing alone: they are put aside until all are there.
+    fn read_one(&mut self, input: Input, format: Option<Format>) -> Option<Draft> {
+        let Reading { sources, resolver, out, .. } = self;
+        let Input { path, bytes } = input;
+        if bytes.len() > LARGEST_FILE {
+            out.push(about(&path, codes::TOO_LARGE, format!("is larger than {} MiB", LARGEST_FILE >> 20)));
             return None;
         }
-        Format::Native | Format::Ldirectord | Format::Keepalived => {}
-    }
-    let (text, not_utf8) = match text {
-        Ok(text) => (text, None),
-        Err((at, text)) => (text, Some(at)),
-    };
-    let file = sources.add(path, text);
-    if let Some(at) = not_utf8 {
-        report_encoding(file, at, told, out);
-        if told == Format::Native {
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(error) => {
+                let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+                // A byte above ASCII takes two in UTF-8.
+                let wide = bytes.iter().take(at).filter(|byte| !byte.is_ascii()).count();
+                Err((at + wide, latin_1(bytes)))
+            }
+        };
+        let readable = match &text {
+            Ok(text) | Err((_, text)) => text,
+        };
+        let told = format.or_else(|| Format::of_name(&path)).or_else(|| Format::of_text(readable));
+        let kind = (told == Some(Format::Heartbeat)).then(|| heartbeat::Kind::of(&path, readable));
+        // A haresources may say nothing.
+        let may_be_empty = kind == Some(heartbeat::Kind::Haresources);
+        if !may_be_empty && readable.chars().all(|c| c.is_whitespace() || c == '\u{feff}') {
+            out.push(about(&path, codes::EMPTY_FILE, "is empty".to_owned()));
+            self.files.lost(kind);
             return None;
         }
+        let Some(told) = told else {
+            let d = about(&path, codes::UNKNOWN_FORMAT, "is in no format that can be recognised".to_owned());
+            out.push(d.help("say which with --format native|ldirectord|keepalived|heartbeat"));
+            return None;
+        };
+        if told == Format::Ipvsadm {
+            let message = format!("is in the {told} format, which is not read in this release");
+            out.push(about(&path, codes::FOREIGN_FORMAT, message));
+            return None;
+        }
+        let (text, not_utf8) = match text {
+            Ok(text) => (text, None),
+            Err((at, text)) => (text, Some(at)),
+        };
+        let shown_text =
+            if kind == Some(heartbeat::Kind::Authkeys) { heartbeat::authkeys::masked(&text) } else { text.clone() };
+        let file = sources.add(path, shown_text);
+        if let Some(at) = not_utf8 {
+            report_encoding(file, at, told, out);
+            if told == Format::Native {
+                return None;
+            }
+        }
+        if let Some(at) = text.find('\0') {
+            let message = "the file holds a NUL byte and is no text";
+            out.push(Diagnostic::error(codes::NUL, Span::new(file, at, at + 1), message));
+            self.files.lost(kind);
+            return None;
+        }
+        match told {
+            Format::Ldirectord => Some(match self.memory.as_deref_mut() {
+                Some(memory) => ldirectord::read_again(sources, file, resolver, memory.of(sources.path(file)), out),
+                None => ldirectord::read(sources, file, resolver, out),
+            }),
+            Format::Native => Some(native::read(sources, file, resolver, out)),
+            Format::Keepalived => Some(keepalived::read(sources, file, resolver, out)),
+            Format::Heartbeat => {
+                self.files.take(kind?, file, &text, not_utf8.is_some(), out);
+                None
+            }
+            Format::Ipvsadm => None,
+        }
     }
-    if let Some(at) = sources.text(file).find('\0') {
-        let message = "the file holds a NUL byte and is no text";
-        out.push(Diagnostic::error(codes::NUL, Span::new(file, at, at + 1), message));
-        return None;
+
+    /// What heartbeat's files mean together, with those they name.
+    fn heartbeat(&mut self, aside: &[PathBuf]) {
+        for (kind, path) in self.files.missing(&self.sources) {
+            match (self.resolver.ask().read_file)(&path) {
+                Ok(bytes) => self.read(Input { path, bytes }, Some(Format::Heartbeat)),
+                // That there is none is told when it is missed.
+                Err(why) if (self.resolver.ask().file_mode)(&path).is_some() => {
+                    self.out.push(about(&path, codes::UNREADABLE, format!("cannot be read: {why}")));
+                    self.files.lost(Some(kind));
+                }
+                Err(_) => {}
+            }
+        }
+        let files = std::mem::take(&mut self.files);
+        let Some(named) = files.read(&self.sources, self.resolver, &mut self.draft, &mut self.out) else { return };
+        for (path, place) in named.groups(self.resolver, &mut self.draft, &mut self.out) {
+            if self.sources.files().any(|file| self.sources.path(file) == path) {
+                continue;
+            }
+            match (self.resolver.ask().read_file)(&path) {
+                Ok(bytes) => self.read(Input { path, bytes }, Some(Format::Ldirectord)),
+                Err(why) => {
+                    let message = format!("{} cannot be read: {why}", shown(&path.to_string_lossy()));
+                    let d = Diagnostic::error(codes::UNREADABLE, place, message);
+                    self.out.push(d.note("heartbeat starts ldirectord with it, which fails, and gives the group up"));
+                }
+            }
+        }
+        if let Some(group) = named.without_haresources(&self.draft.services, &mut self.out) {
+            self.draft.heartbeat.groups.push(group);
+        }
+        for path in aside {
+            if !self.sources.files().any(|file| self.sources.path(file) == path) {
+                let name = shown(&path.to_string_lossy());
+                let message = format!("{name} is not read: haresources does not name it");
+                let d = Diagnostic::without_place(Severity::Note, codes::NOT_NAMED, message);
+                self.out.push(d.help(format!("give it as well, or write `ldirectord::{}`", file_name(path))));
+            }
+        }
     }
-    match told {
-        Format::Ldirectord => Some(match memory {
-            Some(memory) => ldirectord::read_again(sources, file, resolver, memory.of(sources.path(file)), out),
-            None => ldirectord::read(sources, file, resolver, out),
-        }),
-        Format::Native => Some(native::read(sources, file, resolver, out)),
-        Format::Keepalived => Some(keepalived::read(sources, file, resolver, out)),
-        Format::Heartbeat | Format::Ipvsadm => None,
-    }
+}
+
+fn file_name(path: &Path) -> String {
+    shown(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 /// Every byte a character, as an old editor saw it.
@@ -249,30 +322,43 @@ fn about(path: &Path, code: Code, what: String) -> Diagnostic {
 }
 
 /// The files a path stands for.
-fn collect(path: &Path, format: Option<Format>, inputs: &mut Vec<Input>, out: &mut Vec<Diagnostic>) {
+fn collect(path: &Path, format: Option<Format>, found: &mut Found, out: &mut Vec<Diagnostic>) {
     match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => collect_directory(path, format, inputs, out),
+        Ok(meta) if meta.is_dir() => collect_directory(path, format, found, out),
         Ok(_) => {
-            read_file(path, inputs, out);
+            read_file(path, &mut found.inputs, out);
             if path.file_name().is_some_and(|name| name == "evenkeel.toml") {
-                collect_drop_ins(&path.with_file_name("evenkeel.d"), inputs, out);
+                collect_drop_ins(&path.with_file_name("evenkeel.d"), &mut found.inputs, out);
             }
         }
         Err(error) => out.push(unreadable(path, &error)),
     }
 }
 
-/// A directory's files of known names, in the order of their names; others are none of our business.
-fn collect_directory(path: &Path, format: Option<Format>, inputs: &mut Vec<Input>, out: &mut Vec<Diagnostic>) {
-    let before = (inputs.len(), out.len());
-    for entry in entries(path, out) {
-        let told = Format::of_name(&entry);
-        if told.is_some() && (format.is_none() || format == told) && fs::metadata(&entry).is_ok_and(|m| !m.is_dir()) {
-            read_file(&entry, inputs, out);
+/// A directory's files of known names, in the order of their names; others are none of our business. Beside an ha.cf
+/// the files of services are those that haresources names; without one, ldirectord's usual one.
+fn collect_directory(path: &Path, format: Option<Format>, found: &mut Found, out: &mut Vec<Diagnostic>) {
+    let before = (found.inputs.len(), out.len());
+    let mut entries = entries(path, out);
+    entries.retain(|entry| fs::metadata(entry).is_ok_and(|meta| !meta.is_dir()));
+    let has = |name: &str| entries.iter().any(|entry| entry.file_name().is_some_and(|known| known == name));
+    let of_heartbeat = has("ha.cf") && matches!(format, None | Some(Format::Heartbeat));
+    let (named, usual) = (has("haresources"), has("ldirectord.cf"));
+    for entry in entries {
+        let Some(told) = Format::of_name(&entry) else { continue };
+        if told == Format::Ldirectord && of_heartbeat {
+            let is_usual = entry.file_name().is_some_and(|name| name == "ldirectord.cf");
+            if named || (usual && !is_usual) {
+                found.aside.push(entry);
+            } else {
+                read_file(&entry, &mut found.inputs, out);
+            }
+        } else if format.is_none() || format == Some(told) {
+            read_file(&entry, &mut found.inputs, out);
         }
     }
-    collect_drop_ins(&path.join("evenkeel.d"), inputs, out);
-    if (inputs.len(), out.len()) == before {
+    collect_drop_ins(&path.join("evenkeel.d"), &mut found.inputs, out);
+    if (found.inputs.len(), out.len()) == before {
         out.push(about(path, codes::NO_FILES, "holds no configuration file".to_owned()));
     }
 }

@@ -43,6 +43,12 @@ pub fn list_directory(path: &Path) -> Vec<String> {
     entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
 }
 
+/// Type and permissions of what a path leads to; `None` where there is nothing.
+pub fn file_mode(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).ok().map(|meta| meta.mode())
+}
+
 /// A variable of the environment.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -71,11 +71,6 @@ fn a_file_without_services_is_a_warning() {
 #[test]
 fn formats_of_later_releases_are_refused_by_name() {
     let directory = TempDir::new().unwrap();
-    for (name, format) in [("ha.cf", "heartbeat"), ("haresources", "heartbeat"), ("authkeys", "heartbeat")] {
-        let path = write(&directory, name, "x y\n");
-        let wanted = format!("error E0404 - DIR/{name} is in the {format} format, which is not read in this release");
-        assert_eq!(message(&directory, &read(&path)), wanted);
-    }
     let rules = write(&directory, "rules", "-A -t 192.0.2.1:80 -s rr\n");
     assert!(message(&directory, &read(&rules)).contains("is in the ipvsadm format"));
     let unknown = write(&directory, "notes", "hello\n");

@@ -31,6 +31,7 @@ impl Recording {
             list_directory: &system::list_directory,
             environment: &|_| None,
             node: "vm",
+            ..Host::NONE
         };
         let loaded = load_texts(vec![input], Some(Format::Keepalived), &host);
         assert!(loaded.cluster.is_some(), "{:?}", loaded.diagnostics);

@@ -15,16 +15,15 @@ use std::{
 
 /// Reads files and directories. Waits for DNS where they hold names.
 pub fn load(paths: &[PathBuf], format: Option<Format>, node: Option<&str>) -> Loaded {
-    with_host(|host| {
-        let host = Host { node: node.unwrap_or(host.node), ..*host };
-        evenkeel_config::load(paths, format, &host)
-    })
+    with_host(|host| evenkeel_config::load(paths, format, &host.called(node)))
 }
 
 /// Lets a front end ask this host.
 pub fn with_host<T>(read: impl FnOnce(&Host<'_>) -> T) -> T {
     let services = system::Services::system();
-    let node = short_node_name();
+    let full_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // What `@id` lines of a keepalived.conf are compared with.
+    let node = full_name.split('.').next().unwrap_or_default();
     read(&Host {
         resolve_host: &system::resolve_host,
         resolve_service: &|name, protocol| services.port(name, protocol),
@@ -32,14 +31,10 @@ pub fn with_host<T>(read: impl FnOnce(&Host<'_>) -> T) -> T {
         read_file: &system::read_file,
         list_directory: &system::list_directory,
         environment: &system::environment,
-        node: &node,
+        node,
+        full_name: &full_name,
+        file_mode: &system::file_mode,
     })
-}
-
-/// The first part of `uname -n`, which `@id` lines of a keepalived.conf are compared with.
-fn short_node_name() -> String {
-    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    name.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// Readings of files that change while they are read.

@@ -1,7 +1,7 @@
 //! Blanks as they occur in files that went through a web page or a word processor, and diagnostics that gather many
 //! places into one.
 
-use evenkeel_source::{Code, Diagnostic, Edit, Fix, Severity, Sources, Span};
+use evenkeel_source::{Code, Diagnostic, Edit, FileId, Fix, Severity, Sources, Span};
 
 /// Whether `c` separates words. Next to the ASCII blanks these are the ones that look like one, or like nothing.
 pub(crate) fn is_blank(c: char) -> bool {
@@ -67,6 +67,33 @@ impl Gathered {
     pub(crate) fn push(&mut self, place: Span, replacement: impl Into<String>) {
         self.places.push(place);
         self.edits.push(Edit { span: place, replacement: replacement.into() });
+    }
+
+    /// Gathers runs of blanks that hold an odd one: gone at the end of a line, as wide as before elsewhere. `to_the_end`:
+    /// `content` goes to the end of its line.
+    pub(crate) fn blanks(&mut self, file: FileId, start: usize, content: &str, to_the_end: bool) {
+        // What stands in quotes is the operator's own.
+        let quoted = content.find(is_quote).unwrap_or(content.len())..content.rfind(is_quote).unwrap_or(0);
+        let mut at = 0;
+        while let Some(found) = content.get(at..).and_then(|rest| rest.find(is_odd)) {
+            let found = at + found;
+            let before = content.get(at..found).unwrap_or("");
+            let from = at + trim_end(before).len();
+            let run = content.get(from..).unwrap_or("");
+            let length = run.len() - skip(run).len();
+            let blanks = run.get(..length).unwrap_or("");
+            let replacement = if to_the_end && from + length == content.len() {
+                String::new()
+            } else if from == 0 {
+                plain(&blanks.replace(has_no_width, ""))
+            } else {
+                plain(blanks)
+            };
+            if !quoted.contains(&from) {
+                self.push(Span::new(file, start + from, start + from + length), replacement);
+            }
+            at = from + length;
+        }
     }
 
     /// The diagnostic, if there was any place. The note names every line.

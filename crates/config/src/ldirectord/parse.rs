@@ -1,7 +1,7 @@
 //! Lines into sections and options: what stands where, with every quirk of files in the field read as meant.
 
 use super::{
-    blank::{Gathered, Telling, has_no_width, is_blank, is_odd, is_quote, plain, skip, trim_end},
+    blank::{Gathered, Telling, has_no_width, is_blank, skip, trim_end},
     options::{Section, Syntax},
     real::real_line,
     slot::{Quoted, read_option},
@@ -124,14 +124,14 @@ impl<'a> Parser<'_, 'a> {
         let body = skip(content);
         // A comment is one for ldirectord only when the blanks before it are ordinary.
         if body.starts_with('#') {
-            self.gather_odd_blanks(start, content.get(..content.len() - body.len()).unwrap_or(""), false);
+            self.odd.blanks(self.file, start, content.get(..content.len() - body.len()).unwrap_or(""), false);
         } else {
             if content.len() < line.len() && !body.is_empty() {
                 let end = start + content.len();
                 self.line_ends.push(Span::new(self.file, end, end + 1), "");
             }
             if content.len() <= LONGEST_LINE && !content.is_ascii() {
-                self.gather_odd_blanks(start, content, true);
+                self.odd.blanks(self.file, start, content, true);
             }
         }
         if body.is_empty() {
@@ -144,32 +144,6 @@ impl<'a> Parser<'_, 'a> {
             self.out.push(Diagnostic::error(codes::LONG_LINE, span, message));
         } else {
             self.directive_line(start, content, body);
-        }
-    }
-
-    /// Runs of blanks that hold an odd one: gone at the end of a line, as wide as before elsewhere.
-    fn gather_odd_blanks(&mut self, start: usize, content: &str, to_the_end: bool) {
-        // What stands in quotes is the operator's own.
-        let quoted = content.find(is_quote).unwrap_or(content.len())..content.rfind(is_quote).unwrap_or(0);
-        let mut at = 0;
-        while let Some(found) = content.get(at..).and_then(|rest| rest.find(is_odd)) {
-            let found = at + found;
-            let before = content.get(at..found).unwrap_or("");
-            let from = at + trim_end(before).len();
-            let run = content.get(from..).unwrap_or("");
-            let length = run.len() - skip(run).len();
-            let blanks = run.get(..length).unwrap_or("");
-            let replacement = if to_the_end && from + length == content.len() {
-                String::new()
-            } else if from == 0 {
-                plain(&blanks.replace(has_no_width, ""))
-            } else {
-                plain(blanks)
-            };
-            if !quoted.contains(&from) {
-                self.odd.push(Span::new(self.file, start + from, start + from + length), replacement);
-            }
-            at = from + length;
         }
     }
 

@@ -28,6 +28,7 @@ use reader::{Keys, Table};
 use std::{path::PathBuf, time::Duration};
 use toml::de::DeTable;
 
+pub(crate) use units::duration_text;
 pub use write::to_toml;
 
 const ROOT: Keys = Keys {

@@ -22,6 +22,8 @@ pub const HOST: Host<'static> = Host {
     list_directory: &evenkeel_config::system::list_directory,
     environment: &environment,
     node: "director-1",
+    full_name: "director-1.example.org",
+    file_mode: &evenkeel_config::system::file_mode,
 };
 
 fn environment(name: &str) -> Option<String> {
