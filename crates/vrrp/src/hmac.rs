@@ -35,9 +35,19 @@ impl Timestamp {
         Timestamp(span(since))
     }
 
+    /// Whole seconds since 1970, modulo 2^32.
+    pub(crate) fn seconds(self) -> u32 {
+        u32::try_from(self.0 >> 32).unwrap_or(u32::MAX)
+    }
+
     /// How far it is after `other`; negative: before. RFC 1982: right for 68 years either way.
     fn after(self, other: Timestamp) -> i64 {
         self.0.wrapping_sub(other.0) as i64
+    }
+
+    /// The same in whole seconds, by which keepalived judges windows.
+    fn seconds_after(self, other: Timestamp) -> i32 {
+        self.seconds().wrapping_sub(other.seconds()) as i32
     }
 }
 
@@ -47,9 +57,9 @@ fn span(time: Duration) -> u64 {
     time.as_secs() << 32 | fraction << 16
 }
 
-/// A length of time to compare [`Timestamp::after`] with.
-fn bound(window: Duration) -> i64 {
-    i64::try_from(span(window.min(*Hmac::WINDOWS.end()))).unwrap_or(i64::MAX)
+/// A length of time to compare [`Timestamp::seconds_after`] with.
+fn bound(window: Duration) -> i32 {
+    i32::try_from(window.min(*Hmac::WINDOWS.end()).as_secs()).unwrap_or(i32::MAX)
 }
 
 /// Signs what one instance sends.
@@ -58,7 +68,7 @@ pub(crate) struct Signer {
     id: NonZeroU8,
     key: HmacKey,
     anti_replay: AntiReplay,
-    window: i64,
+    window: i32,
     now: Timestamp,
     last: Option<Timestamp>,
 }
@@ -101,7 +111,7 @@ impl Signer {
     fn next(&mut self) -> Timestamp {
         let next = match self.last {
             Some(last) if self.now.after(last) <= 0 => {
-                let behind = last.after(self.now);
+                let behind = last.seconds_after(self.now);
                 let holds = self.anti_replay == AntiReplay::Monotonic || behind <= self.window;
                 if holds { Timestamp(last.0.wrapping_add(1)) } else { self.now }
             }
@@ -148,26 +158,32 @@ impl Verifier {
         if (r0, r1) != (0, 0) {
             return Err(Reason::TrailerReserved);
         }
+        let sequence = Timestamp(u64::from_be_bytes([s0, s1, s2, s3, f0, f1, c0, c1]));
+        // What is old costs no hash; nothing is believed yet.
+        self.judge_time(hmac, sequence)?;
         let key = NonZeroU8::new(id).and_then(|id| hmac.keys.get(&id)).ok_or(Reason::UnknownKey)?;
         let mac = digest(key, message, prefix, source).map_err(|_| Reason::Hash)?;
         // In a time that does not tell how much of it is right.
         mac.verify_truncated_left(tag).map_err(|_| Reason::Hash)?;
-        self.judge_time(hmac, Timestamp(u64::from_be_bytes([s0, s1, s2, s3, f0, f1, c0, c1])), source)
+        self.judge_order(hmac, sequence, source)
     }
 
-    fn judge_time(&mut self, hmac: &Hmac, sequence: Timestamp, source: IpAddr) -> Result<(), Reason> {
+    fn judge_time(&self, hmac: &Hmac, sequence: Timestamp) -> Result<(), Reason> {
+        let window = bound(hmac.window);
+        match hmac.anti_replay {
+            AntiReplay::Time if self.now.seconds_after(sequence) > window => Err(Reason::Stale),
+            AntiReplay::Time if sequence.seconds_after(self.now) > window => Err(Reason::Future),
+            AntiReplay::Time | AntiReplay::Monotonic => Ok(()),
+        }
+    }
+
+    fn judge_order(&mut self, hmac: &Hmac, sequence: Timestamp, source: IpAddr) -> Result<(), Reason> {
         let by_time = hmac.anti_replay == AntiReplay::Time;
         let window = bound(hmac.window);
-        if by_time && self.now.after(sequence) > window {
-            return Err(Reason::Stale);
-        }
-        if by_time && sequence.after(self.now) > window {
-            return Err(Reason::Future);
-        }
         let known = self.marks.iter().position(|mark| mark.is_some_and(|mark| mark.address == source));
         let mark = known.and_then(|at| self.marks.get(at).copied().flatten());
         // A mark that is still to come is of a clock that has been put back since.
-        let mark = mark.filter(|mark| !by_time || mark.sequence.after(self.now) <= window);
+        let mark = mark.filter(|mark| !by_time || mark.sequence.seconds_after(self.now) <= window);
         if mark.is_some_and(|mark| sequence.after(mark.sequence) <= 0) {
             return Err(Reason::Replay);
         }

@@ -183,11 +183,12 @@ fn a_window_has_two_ends_and_monotonic_has_none() {
     let late = |seconds| SIGNED + Duration::from_secs(seconds);
     let early = |seconds| SIGNED - Duration::from_secs(seconds);
     for (now, by_time) in [
-        (late(5), Ok(100)),
-        (late(5) + Duration::from_millis(1), Err(Reason::Stale)),
+        // It was signed half a second into a second; only whole ones count.
+        (late(5) + Duration::from_millis(499), Ok(100)),
+        (late(5) + Duration::from_millis(500), Err(Reason::Stale)),
         (late(3600), Err(Reason::Stale)),
-        (early(5), Ok(100)),
-        (early(5) - Duration::from_millis(1), Err(Reason::Future)),
+        (early(5) - Duration::from_millis(500), Ok(100)),
+        (early(5) - Duration::from_millis(501), Err(Reason::Future)),
         (early(3600), Err(Reason::Future)),
     ] {
         let heard = hear(&mut receiver("v3", enforced(), now), &known("v3"), address("v3", 1));

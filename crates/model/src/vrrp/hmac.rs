@@ -68,9 +68,9 @@ impl Hmac {
     /// The shortest and the longest window.
     pub const WINDOWS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 
-    /// The window where nothing is said: three intervals, and at least 5 s.
+    /// The window where nothing is said: three times the whole seconds of an interval, and at least 5 s.
     pub fn usual_window(interval: AdvertInterval) -> Duration {
-        (interval.get() * 3).clamp(Duration::from_secs(5), *Hmac::WINDOWS.end())
+        Duration::from_secs(interval.get().as_secs() * 3).clamp(Duration::from_secs(5), *Hmac::WINDOWS.end())
     }
 
     /// The key that signs, and its number; `None` where nothing is signed.
@@ -99,7 +99,7 @@ mod tests {
         let window = |millis| {
             Hmac::usual_window(AdvertInterval::nearest(Version::Three, Duration::from_millis(millis))).as_millis()
         };
-        assert_eq!([100, 1000, 2000, 40_950].map(window), [5000, 5000, 6000, 122_850]);
+        assert_eq!([100, 1000, 2000, 2900, 40_950].map(window), [5000, 5000, 6000, 6000, 120_000]);
         let longest = AdvertInterval::nearest(Version::Two, Duration::from_secs(255));
         assert_eq!(Hmac::usual_window(longest), Duration::from_secs(300));
     }
