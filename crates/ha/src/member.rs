@@ -98,8 +98,8 @@ impl Member {
     /// its hop limit.
     pub(crate) fn advertise(&mut self, priority: u8, mut send: impl FnMut(&[u8], IpAddr, IpAddr, u8)) {
         let Some(source) = self.source else { return };
-        if self.instance.hmac.is_some() {
-            self.transmitter.at(time_of_day());
+        if self.instance.hmac.is_some() || self.has_header() {
+            self.transmitter.at(time_of_day()).follow(self.receiver.sequence());
         }
         match &self.instance.reach {
             Reach::Multicast => {

@@ -1,8 +1,11 @@
 //! The authentication of version 2: a password in the message, or an IP authentication header before it (RFC 2402 with
 //! HMAC-MD5-96 of RFC 2403, as RFC 2338 5.3.6 asked and keepalived still speaks). Both are readable or weak; they are
 //! here for peers that insist.
+//!
+//! keepalived counts the headers of a virtual router as one row, whoever sends them: it drops what is not above all that
+//! it has sent or heard, and goes on from the highest. So does evenkeel with what it sends.
 
-use crate::Reason;
+use crate::{Reason, hmac::Timestamp};
 use evenkeel_model::vrrp::SECRET;
 use hmac::{Hmac, Mac};
 use md5::Md5;
@@ -15,6 +18,16 @@ pub(crate) const LENGTH: usize = 24;
 const DIGEST: std::ops::Range<usize> = 12..LENGTH;
 /// Length in words of 4 bytes, less 2 (RFC 2402 2.2).
 const PAYLOAD_LENGTH: u8 = 4;
+
+/// 2020, in seconds since 1970.
+const BEGINNING: u32 = 1_577_836_800;
+
+/// The least that a router may have counted to when it begins at this time of day: two a second since 2020. Version 2
+/// speaks at most once a second, so that one that begins anew, and goes on as master without having heard anybody, is
+/// above what its peers have heard of it. Half of all numbers are left, whatever a clock says.
+pub(crate) fn count_by(now: Timestamp) -> u32 {
+    now.seconds().saturating_sub(BEGINNING).saturating_mul(2).min(u32::MAX / 2)
+}
 
 /// The fields of an authentication header that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -112,6 +112,7 @@ pub struct Receiver {
     terms: Terms,
     senders: [Option<Sender>; SENDERS],
     heard: u64,
+    sequence: u32,
     verifier: Verifier,
 }
 
@@ -129,7 +130,7 @@ struct Sender {
 impl Receiver {
     /// One that has heard nobody.
     pub fn new(terms: Terms) -> Receiver {
-        Receiver { terms, senders: [None; SENDERS], heard: 0, verifier: Verifier::default() }
+        Receiver { terms, senders: [None; SENDERS], heard: 0, sequence: 0, verifier: Verifier::default() }
     }
 
     /// Judges by other terms; what is known of the senders stays.
@@ -202,6 +203,11 @@ impl Receiver {
         known.max_by_key(|sender| sender.last).map_or(Form::PseudoHeader, |sender| sender.form)
     }
 
+    /// The highest number of an authentication header that anybody was heard to send; 0 where nobody was.
+    pub fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
     /// What was agreed on.
     pub fn terms(&self) -> &Terms {
         &self.terms
@@ -261,8 +267,9 @@ impl Receiver {
         }
         let last = self.sender(packet.source).and_then(|sender| sender.sequence);
         match (header, last) {
-            // RFC 2402 3.4.3. A sender that has begun anew counts from 1 again.
-            (Some(header), Some(last)) if header.sequence <= last && header.sequence != 1 => Err(Reason::Replay),
+            // RFC 2402 3.4.3. One that has begun anew counts from 1 again and is not heard, until it has heard a
+            // higher number and goes on from there, as keepalived does.
+            (Some(header), Some(last)) if header.sequence <= last => Err(Reason::Replay),
             (Some(_) | None, _) => Ok(()),
         }
     }
@@ -273,6 +280,7 @@ impl Receiver {
 
     fn remember(&mut self, address: IpAddr, sequence: Option<u32>, form: Form) {
         self.heard += 1;
+        self.sequence = self.sequence.max(sequence.unwrap_or(0));
         let known = self.senders.iter().position(|sender| sender.is_some_and(|sender| sender.address == address));
         let oldest = || (0..SENDERS).min_by_key(|&at| self.senders[at].map_or(0, |sender| sender.last));
         if let Some(place) = known.or_else(oldest).and_then(|at| self.senders.get_mut(at)) {

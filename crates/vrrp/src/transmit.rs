@@ -48,12 +48,19 @@ impl Transmitter {
         Some(())
     }
 
-    /// Tells it the time of day, which keyed hashes say until it is told another.
+    /// Tells it the time of day, which keyed hashes say until it is told another, and which authentication headers do not
+    /// count below.
     pub fn at(&mut self, now: Timestamp) -> &mut Transmitter {
+        self.follow(authentication::count_by(now));
         if let Some(signer) = &mut self.signer {
             signer.at(now);
         }
         self
+    }
+
+    /// Tells it that a number of an authentication header was sent by somebody: it goes on above.
+    pub fn follow(&mut self, sequence: u32) {
+        self.sequence = self.sequence.max(sequence);
     }
 
     /// An IPv4 packet, header and all, for a socket with `IP_HDRINCL`.
@@ -74,7 +81,8 @@ impl Transmitter {
         self.packet.extend(source.octets());
         self.packet.extend(destination.octets());
         if let Authentication::Header(key) = self.authentication {
-            self.sequence = self.sequence.wrapping_add(1);
+            // Nobody hears a number that is used up; RFC 2402 3.3.2 asks for another key then.
+            self.sequence = self.sequence.saturating_add(1);
             let unicast = !destination.is_multicast();
             let header = authentication::header(key, source, self.sequence, &self.packet, message, unicast);
             self.packet.extend(header);

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use evenkeel_model::vrrp::{AdvertInterval, Authentication, Peer, Reach, Version, Vrid};
-use evenkeel_vrrp::{Heard, Packet, Reason, Receiver, Terms, Transmitter, checksum::Form};
+use evenkeel_model::vrrp::{AdvertInterval, Authentication, GROUP_V4, Peer, Reach, Version, Vrid};
+use evenkeel_vrrp::{Heard, Packet, Reason, Receiver, Terms, Transmitter, checksum::Form, hmac::Timestamp};
 use std::{net::IpAddr, time::Duration};
 
 const RECORDED: &str = include_str!("../../../tests/conformance/vrrp/keepalived-2.2.7.txt");
@@ -204,8 +204,36 @@ fn a_packet_with_an_authentication_header_counts_once() {
     assert_eq!(hear(1), Err(Reason::Replay));
     assert_eq!(hear(2), Ok(0));
     assert_eq!(hear(1), Err(Reason::Replay));
-    // A sender that has begun anew counts from 1.
-    assert_eq!(hear(0), Ok(100));
+    // The first of all is no exception: after it each of them would count again.
+    assert_eq!(hear(0), Err(Reason::Replay));
+    assert_eq!(receiver.sequence(), 3);
+}
+
+/// The number in the authentication header of an IPv4 packet.
+fn sequence(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(bytes[28..32].try_into().unwrap())
+}
+
+#[test]
+fn authentication_headers_count_on_from_what_was_heard_and_from_the_time_of_day() {
+    let IpAddr::V4(own) = own("v2-ah") else { panic!("it is IPv4") };
+    let say = |transmitter: &mut Transmitter| sequence(transmitter.ipv4(100, Form::MessageOnly, own, GROUP_V4, 255));
+    let mut transmitter = Transmitter::new(&terms("v2-ah")).unwrap();
+    assert_eq!([say(&mut transmitter), say(&mut transmitter)], [1, 2]);
+    transmitter.follow(3600);
+    assert_eq!([say(&mut transmitter), say(&mut transmitter)], [3601, 3602]);
+    transmitter.follow(7);
+    assert_eq!(say(&mut transmitter), 3603);
+    // One that is begun again, a second after the other's last word, is above it.
+    let at = |seconds: u64| Timestamp::new(Duration::from_secs(1_795_000_000 + seconds));
+    let (mut before, mut after) = (transmitter.clone(), Transmitter::new(&terms("v2-ah")).unwrap());
+    let last = (0..100).map(|second: u64| say(before.at(at(second)))).last().unwrap();
+    assert!(say(after.at(at(100))) > last);
+    // A clock that is wrong takes nothing away, and leaves room.
+    assert!(say(after.at(Timestamp::default())) > last);
+    assert!(say(after.at(Timestamp::new(Duration::from_secs(u32::MAX.into())))) <= u32::MAX / 2 + 1);
+    transmitter.follow(u32::MAX);
+    assert_eq!(say(&mut transmitter), u32::MAX);
 }
 
 #[test]
