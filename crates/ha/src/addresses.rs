@@ -8,7 +8,7 @@ use crate::{
 };
 use evenkeel_model::vrrp::{Instance, Vip};
 use evenkeel_netlink::{Address, Announcer, Error, Link, Netlink};
-use evenkeel_vrrp::Place;
+use evenkeel_vrrp::{Place, lease};
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 /// Who put an address there (IFA_PROTO): evenkeel's elections. So that leftovers are known.
@@ -50,14 +50,7 @@ impl Addresses {
     }
 
     /// Adds the addresses of `member`, or renews them; the first refusal of each is told.
-    pub(crate) fn hold(
-        &mut self,
-        place: Place,
-        member: &mut Member,
-        links: &[Link],
-        lease: Duration,
-        refused: &mut Vec<Error>,
-    ) {
+    pub(crate) fn hold(&mut self, place: Place, member: &mut Member, links: &[Link], refused: &mut Vec<Error>) {
         let mut addresses = Vec::new();
         for vip in member.instance.vips() {
             let holders = self.holders.entry(vip.address).or_default();
@@ -65,20 +58,19 @@ impl Addresses {
                 holders.push(place);
             }
             if let Some(link) = link_of(&member.instance, vip, links) {
-                addresses.push(address(vip, link.index, Some(lease)));
+                addresses.push(address(vip, link.index, Some(lease::LENGTH)));
             }
         }
         for address in &addresses {
             refused.extend(self.netlink.hold_address(address).err());
         }
         self.let_go(member);
-        member.holds = Some(Held::new(addresses, lease));
+        member.holds = Some(Held::new(addresses));
     }
 
-    /// Has the addresses of `member` renewed soon; says whether they were held, for as long.
-    pub(crate) fn renew(&self, member: &Member, lease: Duration) -> bool {
-        let held = member.holds.as_ref().filter(|held| held.lease == lease);
-        held.is_some_and(|held| self.renewals.renew(held))
+    /// Has the addresses of `member` renewed soon; says whether they were held.
+    pub(crate) fn renew(&self, member: &Member) -> bool {
+        member.holds.as_ref().is_some_and(|held| self.renewals.renew(held))
     }
 
     /// The addresses of `member` are not renewed any more.

@@ -89,7 +89,7 @@ impl Elections {
         self.want_routing(place);
         let Some(member) = self.members.get(place) else { return };
         let settings = member.settings();
-        if let Some(lease) = member.holds.as_ref().map(|held| held.lease) {
+        if member.holds.is_some() {
             let wanted: HashSet<_> = member.instance.vips().map(|vip| (vip.address, vip.prefix)).collect();
             let gone = before.vips().filter(|vip| !wanted.contains(&(vip.address, vip.prefix)));
             let gone: Vec<Vip> = gone.cloned().collect();
@@ -99,13 +99,13 @@ impl Elections {
                     self.addresses.let_go(member);
                 }
                 self.addresses.release((place, &before), gone.iter(), &self.links.links, &mut refused);
-                self.out.push((place, Output::Hold { lease }));
+                self.out.push((place, Output::Hold));
                 self.out.push((place, Output::Announce { rounds: settings.rounds.burst }));
                 for e in refused {
                     self.complain(e.to_string());
                 }
             } else if (&before.routes, &before.rules) != (&member.instance.routes, &member.instance.rules) {
-                self.out.push((place, Output::Hold { lease }));
+                self.out.push((place, Output::Hold));
             }
         }
         let (now, before) = (self.events.now(), self.priority(place));

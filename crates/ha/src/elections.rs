@@ -183,7 +183,6 @@ impl Elections {
     /// lifetime, in whole seconds, so that it may be a second less.
     pub(crate) fn since_renewal(&self, place: Place) -> Option<Duration> {
         let member = self.members.get(place)?;
-        let length = lease::length(member.instance.interval.get(), member.instance.down_adverts);
         let left = |vip: &vrrp::Vip| {
             let ours = |address: &&evenkeel_netlink::Address| {
                 address.address == vip.address && address.protocol == Some(crate::PROTOCOL)
@@ -191,7 +190,7 @@ impl Elections {
             self.links.addresses.iter().find(ours).and_then(|address| address.lifetime)
         };
         let left = member.instance.vips().filter_map(left).min()?;
-        Some(length.saturating_sub(left))
+        Some(lease::LENGTH.saturating_sub(left))
     }
 
     /// One turn of the loop.
@@ -384,10 +383,12 @@ impl Elections {
     fn restore_addresses(&mut self) {
         for place in 0..self.members.len() {
             let Some(member) = self.members.get(place) else { continue };
-            let Some(lease) = member.holds.as_ref().map(|held| held.lease) else { continue };
+            if member.holds.is_none() {
+                continue;
+            }
             let there = |vip: &vrrp::Vip| self.links.addresses.iter().any(|known| known.address == vip.address);
             if !member.instance.vips().all(there) || vmac::is_down(member, &self.links) {
-                self.out.push((place, Output::Hold { lease }));
+                self.out.push((place, Output::Hold));
                 self.out.push((place, Output::Announce { rounds: member.instance.rounds.burst }));
             }
         }
@@ -421,17 +422,16 @@ impl Elections {
                     if role == Some(Role::Master) && member.holds.is_none() && !member.instance.vmacs.is_empty() {
                         // The word moves the virtual MAC address to this port of the switch: what answers there is
                         // to be there before.
-                        let lease = lease::length(member.instance.interval.get(), member.instance.down_adverts);
-                        self.addresses.take(place, member, &mut self.links, lease, &mut refused);
+                        self.addresses.take(place, member, &mut self.links, &mut refused);
                     } else if role == Some(Role::Leaving) {
                         vmac::hush(member);
                     }
                     let ifindex = vmac::speaks_at(member, &self.links, master);
                     advertise(member, &self.wires, ifindex, priority, &mut refused);
                 }
-                Output::Hold { lease } => {
-                    if vmac::is_down(member, &self.links) || !self.addresses.renew(member, lease) {
-                        self.addresses.take(place, member, &mut self.links, lease, &mut refused);
+                Output::Hold => {
+                    if vmac::is_down(member, &self.links) || !self.addresses.renew(member) {
+                        self.addresses.take(place, member, &mut self.links, &mut refused);
                     }
                     self.addresses.routing.hold(Some(place), &mut told);
                 }

@@ -10,7 +10,6 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
 };
 
 /// Renewals that may wait; what does not fit is done by whoever asks.
@@ -23,14 +22,12 @@ const REFUSALS: usize = 16;
 pub(crate) struct Held {
     /// Each with the lifetime of its lease.
     pub(crate) addresses: Vec<Address>,
-    /// The lifetime.
-    pub(crate) lease: Duration,
     still: AtomicBool,
 }
 
 impl Held {
-    pub(crate) fn new(addresses: Vec<Address>, lease: Duration) -> Arc<Held> {
-        Arc::new(Held { addresses, lease, still: AtomicBool::new(true) })
+    pub(crate) fn new(addresses: Vec<Address>) -> Arc<Held> {
+        Arc::new(Held { addresses, still: AtomicBool::new(true) })
     }
 
     /// They are not renewed any more. A renewal that is under way is over once [`Renewals::pause`] has returned.

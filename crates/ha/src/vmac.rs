@@ -9,7 +9,7 @@ use evenkeel_model::vrrp::{Reach, Vmac};
 use evenkeel_netlink::{Error, Event, Link, LinkKind, MacAddress};
 use evenkeel_os::Sysctl;
 use evenkeel_vrrp::Place;
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 /// How the alias of an interface that evenkeel made begins; the former values of [`BASE`] below it end it.
 const MARK: &str = "evenkeel VRRP; below it were ";
@@ -230,14 +230,7 @@ impl Addresses {
 
     /// Adds the addresses of `member` or renews them, on VMACs that are up. IPv4 addresses are there before their VMAC
     /// is up: the first word of that moves their packets to this host.
-    pub(crate) fn take(
-        &mut self,
-        place: Place,
-        member: &mut Member,
-        links: &mut Links,
-        lease: Duration,
-        refused: &mut Vec<Error>,
-    ) {
+    pub(crate) fn take(&mut self, place: Place, member: &mut Member, links: &mut Links, refused: &mut Vec<Error>) {
         let down = !member.instance.vmacs.is_empty() && !self.are_up(member, links);
         if down {
             for vmac in &member.instance.vmacs {
@@ -245,12 +238,12 @@ impl Addresses {
                 let _ = arp_ignore(vmac, "1");
             }
             if !member.instance.vips().any(|vip| vip.address.is_ipv6()) {
-                self.hold(place, member, &links.links, lease, refused);
+                self.hold(place, member, &links.links, refused);
                 return self.turn(member, true, links, refused);
             }
             self.turn(member, true, links, refused);
         }
-        self.hold(place, member, &links.links, lease, refused);
+        self.hold(place, member, &links.links, refused);
     }
 
     /// Removes the addresses of `member`; VMACs are set down first, that nothing speaks of the end of an address with

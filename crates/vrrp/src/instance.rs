@@ -93,11 +93,8 @@ pub enum Output {
         /// 0: this master leaves.
         priority: u8,
     },
-    /// Add the addresses, or renew them, for so long.
-    Hold {
-        /// Whole seconds.
-        lease: Duration,
-    },
+    /// Add the addresses, or renew them, for the length of a lease.
+    Hold,
     /// Remove the addresses.
     Release,
     /// Send so many rounds of gratuitous ARP or neighbour advertisements for all addresses.
@@ -413,12 +410,11 @@ impl Instance {
     /// Becomes master: the word first, then the addresses, then their announcement. Whoever replaces a master that still
     /// serves has the addresses before it says so: its word makes the other one let them go.
     fn rule(&mut self, now: Instant, why: Why, out: &mut Outbox<Output>) {
-        let lease = lease::Lease::new(now, lease::length(self.settings.interval, self.settings.down_adverts));
+        let lease = lease::Lease::new(now);
         let (announcements, rounds) = Announcements::begin(now, &self.settings.rounds);
         let advertise_at = now + self.settings.interval;
         let word = Output::Advertise { priority: self.priority().get() };
-        let hold = Output::Hold { lease: lease.length() };
-        for output in if self.is_served() { [hold, word] } else { [word, hold] } {
+        for output in if self.is_served() { [Output::Hold, word] } else { [word, Output::Hold] } {
             out.push(output);
         }
         out.push(Output::Announce { rounds });
@@ -555,13 +551,13 @@ impl Instance {
             let next = mastery.advertise_at + self.settings.interval;
             mastery.advertise_at = if next > now { next } else { now + self.settings.interval };
         }
-        match mastery.lease.due(now) {
-            lease::Due::Later => {}
-            lease::Due::Renew => out.push(Output::Hold { lease: mastery.lease.renew(now) }),
-            lease::Due::Lapsed => {
-                out.push(Output::Hold { lease: mastery.lease.renew(now) });
-                out.push(Output::Announce { rounds: self.settings.rounds.burst });
-            }
+        let due = mastery.lease.due(now);
+        if due != lease::Due::Later {
+            mastery.lease = lease::Lease::new(now);
+            out.push(Output::Hold);
+        }
+        if due == lease::Due::Lapsed {
+            out.push(Output::Announce { rounds: self.settings.rounds.burst });
         }
         if let Some(rounds) = mastery.announcements.due(now, &self.settings.rounds) {
             out.push(Output::Announce { rounds });
@@ -729,7 +725,8 @@ impl Machine for Instance {
             }
             State::Leaving { mut lease, until } => {
                 if lease.due(now) != lease::Due::Later {
-                    out.push(Output::Hold { lease: lease.renew(now) });
+                    lease = lease::Lease::new(now);
+                    out.push(Output::Hold);
                 }
                 self.state = State::Leaving { lease, until };
             }

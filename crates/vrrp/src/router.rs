@@ -155,7 +155,7 @@ impl Router {
                     out.push((place, output));
                 }
                 Output::Advertise { .. }
-                | Output::Hold { .. }
+                | Output::Hold
                 | Output::Release
                 | Output::Announce { .. }
                 | Output::Noticed(_) => out.push((place, output)),

@@ -59,11 +59,7 @@ impl Statistics {
                 self.became_master += u64::from(to == Role::Master);
                 self.released_master += u64::from(from == Role::Master);
             }
-            Output::Hold { .. }
-            | Output::Release
-            | Output::Announce { .. }
-            | Output::Candidate
-            | Output::Noticed(_) => {}
+            Output::Hold | Output::Release | Output::Announce { .. } | Output::Candidate | Output::Noticed(_) => {}
         }
     }
 

@@ -104,7 +104,7 @@ fn said(mut out: Outbox<Output>, all: bool) -> String {
     let claims = all || outputs.iter().any(|output| matches!(output, Output::Turned { .. }));
     let words = outputs.iter().filter_map(|output| match output {
         Output::Advertise { priority } => Some(format!("advertise {priority}")),
-        Output::Hold { .. } => claims.then(|| "hold".to_owned()),
+        Output::Hold => claims.then(|| "hold".to_owned()),
         Output::Release => Some("release".to_owned()),
         Output::Announce { rounds } => Some(format!("announce {rounds}")),
         Output::Turned { to, .. } => Some(

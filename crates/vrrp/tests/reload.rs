@@ -36,12 +36,11 @@ fn the_same_settings_say_nothing() {
 }
 
 #[test]
-fn a_master_says_its_new_interval_and_lease_at_once_and_keeps_its_part() {
+fn a_master_says_its_new_interval_at_once_and_keeps_its_part() {
     let mut bed = masters();
     let slower = Settings { interval: 4 * SECOND, ..settings(90) };
     change(&mut bed, 2, slower);
-    let lease = Duration::from_secs(11);
-    assert_eq!(bed.said(2), [Output::Hold { lease }, Output::Advertise { priority: 90 }]);
+    assert_eq!(bed.said(2), [Output::Advertise { priority: 90 }]);
     bed.pass(8 * SECOND);
     let said = bed.said(2);
     let adverts = said.iter().filter(|output| matches!(output, Output::Advertise { .. })).count();

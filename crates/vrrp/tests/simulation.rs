@@ -136,9 +136,9 @@ impl World {
         while let Some(output) = out.pop() {
             match output {
                 Output::Advertise { priority } => self.send(node, priority),
-                Output::Hold { lease } => {
+                Output::Hold => {
                     let late = Duration::from_millis(self.rng.below(400));
-                    self.nodes[node].held_until = Some(self.now + lease + late);
+                    self.nodes[node].held_until = Some(self.now + lease::LENGTH + late);
                     self.nodes[node].renewed = self.now;
                 }
                 Output::Release => self.nodes[node].held_until = None,
@@ -198,7 +198,7 @@ impl World {
             self.two_since = None;
         }
         for &owner in owners.iter().filter(|&&owner| dead(&self.nodes[owner])) {
-            let longest = lease::length(self.interval, 3) + lease::KERNEL_LATE;
+            let longest = lease::LENGTH + lease::KERNEL_LATE;
             assert!(calm <= longest, "seed {seed}: {owner} outlives its daemon by {calm:?} at {:?}", self.now);
         }
         // Nothing has happened for long: one master, the right one, and the link knows it.

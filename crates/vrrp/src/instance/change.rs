@@ -1,7 +1,7 @@
 //! A new configuration for an instance that runs: its part stays what it is.
 
 use super::{Instance, Pending, Settings, State, Waiting};
-use crate::{Output, Why, lease};
+use crate::{Output, Why};
 use evenkeel_machine::{Instant, Outbox};
 use evenkeel_model::vrrp::Priority;
 
@@ -32,9 +32,6 @@ impl Instance {
                 }
             }
             State::Master(mut mastery) => {
-                mastery.lease =
-                    lease::Lease::new(now, lease::length(self.settings.interval, self.settings.down_adverts));
-                out.push(Output::Hold { lease: mastery.lease.length() });
                 self.advertise(now, &mut mastery, out);
                 self.state = State::Master(mastery);
             }

@@ -135,12 +135,16 @@ impl Pair {
 
     /// The same, however they speak.
     pub(crate) fn settled_by(wire: Wire) -> Pair {
-        let mut pair = Pair::new(wire, [Player::Evenkeel, Player::Evenkeel]);
-        pair.start(0);
-        pair.wait_owners(&[0]);
-        pair.start(1);
-        pair.wait_role(1, "backup");
-        pair
+        Pair::new(wire, [Player::Evenkeel, Player::Evenkeel]).settle()
+    }
+
+    /// Starts two evenkeels, the first of them master, the second a backup.
+    pub(crate) fn settle(mut self) -> Pair {
+        self.start(0);
+        self.wait_owners(&[0]);
+        self.start(1);
+        self.wait_role(1, "backup");
+        self
     }
 
     pub(crate) fn node(&self, name: &str) -> &Arc<Node> {
@@ -315,6 +319,12 @@ impl Pair {
                 }
             }
         }
+    }
+
+    /// Sends a signal to an evenkeel.
+    pub(crate) fn signal(&mut self, at: usize, signal: Signal) {
+        let Seat::Evenkeel(director) = &mut self.seats[at] else { unreachable!("only evenkeels are told") };
+        director.signal(signal).expect("it is told");
     }
 
     /// Kills the process that holds elections.
