@@ -202,6 +202,20 @@ pub(crate) fn set_option(socket: BorrowedFd<'_>, level: i32, option: i32, value:
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+pub(crate) fn set_struct<T>(socket: BorrowedFd<'_>, level: i32, option: i32, value: &T) -> io::Result<()> {
+    // SAFETY: the pointer and the length describe `value`, which lives across the call; the kernel copies it.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const *value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Runs `work` on a thread of its own inside `namespace`: the caller's thread never changes its namespace.
 pub(crate) fn in_namespace<T: Send>(
     namespace: BorrowedFd<'_>,

@@ -13,7 +13,7 @@ use crate::{
     discovery::is_passing,
     error::Error,
     receive::{ANCILLARY, Ancillary, Received, receive},
-    socket::set_option,
+    socket::{set_option, set_struct},
 };
 
 /// IP protocol numbers: VRRP, and the authentication header before it.
@@ -67,7 +67,7 @@ impl VrrpSocket {
                         ipv6mr_multiaddr: libc::in6_addr { s6_addr: group.octets() },
                         ipv6mr_interface: ifindex,
                     };
-                    set_struct(&socket, level, libc::IPV6_ADD_MEMBERSHIP, &group)?;
+                    set_struct(socket.as_fd(), level, libc::IPV6_ADD_MEMBERSHIP, &group)?;
                 }
                 IpAddr::V4(group) => {
                     let level = libc::IPPROTO_IP;
@@ -79,8 +79,8 @@ impl VrrpSocket {
                         imr_address: libc::in_addr { s_addr: 0 },
                         imr_ifindex: index,
                     };
-                    set_struct(&socket, level, libc::IP_MULTICAST_IF, &group)?;
-                    set_struct(&socket, level, libc::IP_ADD_MEMBERSHIP, &group)?;
+                    set_struct(socket.as_fd(), level, libc::IP_MULTICAST_IF, &group)?;
+                    set_struct(socket.as_fd(), level, libc::IP_ADD_MEMBERSHIP, &group)?;
                 }
             }
             Ok(socket)
@@ -180,18 +180,4 @@ impl AsFd for VrrpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-fn set_struct<T>(socket: &OwnedFd, level: i32, option: i32, value: &T) -> io::Result<()> {
-    // SAFETY: the pointer and the length describe `value`, which lives across the call; the kernel copies it.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            option,
-            (&raw const *value).cast(),
-            size_of::<T>() as libc::socklen_t,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
