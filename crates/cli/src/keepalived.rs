@@ -82,7 +82,7 @@ fn serve(call: Call) -> Result<ExitCode, Trouble> {
     let file = run::absolute(std::slice::from_ref(&call.file));
     let mut memory = Memory::of_node(call.config_id.clone());
     let first = load::configuration(&file, Some(Format::Keepalived), CONFIG, Some(&mut memory))?;
-    let first = shaped(first, &call).map_err(|text| Trouble { status: CONFIG, text })?;
+    let first = shaped(first, &call);
     // As there: what runs already is no failure.
     if let Holder::Running(pid) = PidFile::holder(&place.pid).map_err(failed)? {
         eprintln!("keepalived: daemon is already running (process {pid}, {})", place.pid.display());
@@ -141,14 +141,11 @@ fn run_daemon(
 
 fn loader(file: Vec<PathBuf>, memory: Memory, call: Call) -> Loader {
     let read = files::loader(file, Some(Format::Keepalived), memory);
-    Arc::new(move || shaped(read()?, &call))
+    Arc::new(move || Ok(shaped(read()?, &call)))
 }
 
 /// What was read, as far as this call wants it.
-fn shaped(mut read: Configuration, call: &Call) -> Result<Configuration, String> {
-    if let Some(what) = read.unserved.take_if(|_| call.vrrp) {
-        return Err(format!("{what}; -C serves the virtual servers alone"));
-    }
+fn shaped(mut read: Configuration, call: &Call) -> Configuration {
     if !call.vrrp {
         read.cluster.vrrp = Default::default();
     }
@@ -166,7 +163,7 @@ fn shaped(mut read: Configuration, call: &Call) -> Result<Configuration, String>
     // With `-l` in the foreground everything is on the console.
     let console = call.log_to_console && call.foreground;
     settings.log_facility = (call.syslog && !console).then(|| call.log_facility.clone());
-    Ok(read)
+    read
 }
 
 /// Sessions of BFD are left out, and so is what tracks them.

@@ -92,11 +92,7 @@ fn read(arguments: &RunArgs) -> Result<(Configuration, Loader), Trouble> {
             if arguments.no_vrrp {
                 return Ok((without_vrrp(first), Arc::new(move || loader().map(without_vrrp))));
             }
-            if arguments.dry_run {
-                return Ok((first, loader));
-            }
-            let first = fully_served(first).map_err(Trouble::failed)?;
-            Ok((first, Arc::new(move || fully_served(loader()?))))
+            Ok((first, loader))
         }
     }
 }
@@ -107,14 +103,6 @@ fn without_vrrp(mut read: Configuration) -> Configuration {
     let bfd = std::mem::take(&mut read.cluster.vrrp.bfd);
     read.cluster.vrrp = Elections { bfd, ..Elections::default() };
     read
-}
-
-/// Refuses files that ask for more than this release does: half of a set-up is worse than none.
-fn fully_served(read: Configuration) -> Result<Configuration, String> {
-    match read.unserved {
-        Some(what) => Err(format!("{what}; --no-vrrp serves the virtual servers alone")),
-        None => Ok(read),
-    }
 }
 
 /// Paths that stay right when the daemon changes its directory.

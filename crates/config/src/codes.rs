@@ -165,10 +165,6 @@ codes! {
         every resource.";
     CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \
         can listen. Use it only while a keepalived peer needs it.";
-    VRRP = "E0301": "A part of VRRP (tracking, virtual MAC addresses, BFD) that is checked \
-        but not carried out in this release. `evenkeel check` warns; `evenkeel run` refuses the file, because an election \
-        without it would be another one. `evenkeel run --no-vrrp` serves the virtual servers alone, as `keepalived -C` \
-        does.";
     PROBE = "E0303": "There is no probe for this service in this release. The probes are http, https, smtp, tcp (connect), \
         ping and external programs.";
     QUORUM = "E0305": "A quorum, or a hysteresis, that the real servers cannot reach. The quorum is the weight that must be \

@@ -4,11 +4,13 @@
 //! each other, weights without effect) is judged here, for every format alike.
 
 mod bfd;
+mod conduct;
 mod elections;
 mod heartbeat;
 mod notify;
 
 pub(crate) use bfd::BfdDraft;
+pub(crate) use conduct::Conduct;
 pub(crate) use heartbeat::{ClusterDraft, GroupDraft, HeartbeatDraft};
 pub(crate) use notify::NotifyDraft;
 
@@ -27,7 +29,6 @@ use std::{
     fmt::Debug,
     hash::Hash,
     path::PathBuf,
-    time::Duration,
 };
 
 /// What one or more files say.
@@ -37,8 +38,6 @@ pub(crate) struct Draft {
     pub(crate) services: Vec<ServiceDraft>,
     /// Services that were written but could not be read; they keep E0220 quiet.
     pub(crate) broken_services: usize,
-    /// What the files ask for and this release does not do; `run` refuses it.
-    pub(crate) unserved: Vec<Diagnostic>,
     /// What keepalived.conf files say in `global_defs`.
     pub(crate) globals: Vec<GlobalWord>,
     /// What they say about VRRP.
@@ -51,8 +50,8 @@ pub(crate) struct Draft {
     pub(crate) trackers: Vec<vrrp::Tracker>,
     /// BFD sessions.
     pub(crate) bfd: Vec<BfdDraft>,
-    /// Until backups begin to count; the longest of all files.
-    pub(crate) startup_delay: Duration,
+    /// What holds for all elections.
+    pub(crate) conduct: Conduct,
     /// What stays on the node.
     pub(crate) fixed: vrrp::Fixed,
     /// Who is told of changes.
@@ -126,14 +125,13 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     }
     into.services.extend(other.services);
     into.broken_services += other.broken_services;
-    into.unserved.extend(other.unserved);
     into.globals.extend(other.globals);
     into.vrrp.extend(other.vrrp);
     into.elections.extend(other.elections);
     into.groups.extend(other.groups);
     into.trackers.extend(other.trackers);
     into.bfd.extend(other.bfd);
-    into.startup_delay = into.startup_delay.max(other.startup_delay);
+    into.conduct.merge(other.conduct);
     into.fixed.addresses.extend(other.fixed.addresses);
     into.fixed.routes.extend(other.fixed.routes);
     into.fixed.rules.extend(other.fixed.rules);
@@ -160,7 +158,8 @@ fn setting<T: PartialEq + Debug>(
 
 /// The cluster a draft means, with what is wrong or worth knowing about it. The caller drops the cluster when there is
 /// an error among `out`.
-pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
+pub(crate) fn resolve(mut draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
+    draft.conduct.settle_pauses(out);
     report_duplicates(&draft.services, out);
     for service in &draft.services {
         report_real_servers(service, out);
@@ -196,7 +195,10 @@ pub(crate) fn resolve(draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             groups: draft.groups,
             trackers: draft.trackers,
             bfd: draft.bfd.into_iter().filter(|b| !b.broken).map(|b| b.session).collect(),
-            startup_delay: draft.startup_delay,
+            startup_delay: draft.conduct.startup_delay,
+            boot_delay: draft.conduct.boot_delay,
+            pauses: draft.conduct.pauses.into_iter().map(|pause| pause.value).collect(),
+            quiet_igmp: draft.conduct.quiet_igmp,
             fixed: draft.fixed,
         },
         notify,

@@ -35,10 +35,7 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// The cluster; `None` when there was an error.
     pub cluster: Option<Cluster>,
-    /// What the files ask for and this release does not do, told among the diagnostics as warnings: who is to serve the
-    /// files refuses them for it, unless the rest is wanted alone.
-    pub unserved: Vec<Diagnostic>,
-    /// What the files say about VRRP: checked, and not carried out in this release.
+    /// What keepalived.conf files say about VRRP, in their own words.
     pub vrrp: Vrrp,
     /// What keepalived.conf files say in `global_defs`, word for word.
     pub globals: Vec<GlobalWord>,
@@ -143,7 +140,6 @@ fn load_inputs(
         && draft.elections.is_empty()
         && draft.fixed.is_empty()
         && draft.bfd.is_empty();
-    let unserved = std::mem::take(&mut draft.unserved);
     let (vrrp, globals) = (std::mem::take(&mut draft.vrrp), std::mem::take(&mut draft.globals));
     let cluster = resolve(draft, &mut out);
     if nothing && !has_error(&out) {
@@ -158,7 +154,7 @@ fn load_inputs(
         out.push(Diagnostic::without_place(Severity::Error, codes::TOO_MANY, "too many problems to report them all"));
     }
     let cluster = Some(cluster).filter(|_| !has_error(&out));
-    Loaded { sources, diagnostics: out, cluster, unserved, vrrp, globals }
+    Loaded { sources, diagnostics: out, cluster, vrrp, globals }
 }
 
 fn has_error(out: &[Diagnostic]) -> bool {

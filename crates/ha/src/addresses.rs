@@ -2,11 +2,13 @@
 
 use crate::{
     member::Member,
+    pacing::{Pacing, Waiting},
     renewals::{Held, Renewals},
     routing::Routing,
     vmac::Bases,
 };
-use evenkeel_model::vrrp::{Instance, Vip};
+use evenkeel_machine::Instant;
+use evenkeel_model::vrrp::{Instance, Pause, Vip};
 use evenkeel_netlink::{Address, Announcer, Error, Link, Netlink};
 use evenkeel_vrrp::{Place, lease};
 use std::{collections::HashMap, net::IpAddr, time::Duration};
@@ -18,6 +20,8 @@ pub const PROTOCOL: u8 = 77;
 pub(crate) struct Addresses {
     pub(crate) netlink: Netlink,
     announcer: Announcer,
+    /// What is announced slowly.
+    pub(crate) pacing: Pacing,
     /// What goes with them.
     pub(crate) routing: Routing,
     /// Who holds an address: an instance that ends leaves those that another one has taken.
@@ -31,7 +35,8 @@ impl Addresses {
         let opened = || Ok((Netlink::open()?, Announcer::open()?, Routing::open()?));
         let (netlink, announcer, routing) = opened().map_err(|e: Error| e.to_string())?;
         let renewals = Renewals::start()?;
-        Ok(Addresses { netlink, announcer, routing, holders: HashMap::new(), bases: Bases::new(), renewals })
+        let (pacing, holders, bases) = (Pacing::default(), HashMap::new(), Bases::new());
+        Ok(Addresses { netlink, announcer, pacing, routing, holders, bases, renewals })
     }
 
     /// Adds an address that stays.
@@ -105,17 +110,78 @@ impl Addresses {
         }
     }
 
-    /// Announces all addresses of `member`, once each in every round.
-    pub(crate) fn announce(&self, member: &Member, links: &[Link], rounds: u8, refused: &mut Vec<Error>) {
+    /// Announces all addresses of `member`, once each in every round; where packets are paced, by and by.
+    pub(crate) fn announce(
+        &mut self,
+        now: Instant,
+        (place, member): (Place, &Member),
+        links: &[Link],
+        rounds: u8,
+        refused: &mut Vec<Error>,
+    ) {
+        for vip in member.instance.vips() {
+            self.pacing.take(now, paced_on(&member.instance, vip), Waiting { place, address: vip.address, rounds });
+        }
         for _ in 0..rounds {
             for vip in member.instance.vips() {
-                let Some(link) = link_of(&member.instance, vip, links) else { continue };
-                let Some(mac) = link.mac else { continue };
-                let shared = member.instance.vmacs.iter().any(|vmac| vmac.name == link.name);
-                refused.extend(self.announcer.announce(link.index, mac, vip.address, shared).err());
+                if !self.pacing.paces(paced_on(&member.instance, vip), vip.address.is_ipv6()) {
+                    refused.extend(self.say(member, vip, links).err());
+                }
             }
         }
     }
+
+    /// Announces what was paced and whose turn it is.
+    pub(crate) fn announce_due(&mut self, now: Instant, members: &[Member], links: &[Link], refused: &mut Vec<Error>) {
+        let mut pacing = std::mem::take(&mut self.pacing);
+        pacing.due(now, |waiting| {
+            let Some((member, vip)) = held(members, waiting) else { return false };
+            refused.extend(self.say(member, vip, links).err());
+            true
+        });
+        self.pacing = pacing;
+    }
+
+    /// Paces announcements by `pauses` from now on.
+    pub(crate) fn pace(
+        &mut self,
+        now: Instant,
+        pauses: Vec<Pause>,
+        members: &[Member],
+        links: &[Link],
+        refused: &mut Vec<Error>,
+    ) {
+        for waiting in self.pacing.follow(pauses) {
+            let Some((member, vip)) = held(members, waiting) else { continue };
+            if !self.pacing.take(now, paced_on(&member.instance, vip), waiting) {
+                for _ in 0..waiting.rounds {
+                    refused.extend(self.say(member, vip, links).err());
+                }
+            }
+        }
+    }
+
+    /// Tells the link once where an address is.
+    fn say(&self, member: &Member, vip: &Vip, links: &[Link]) -> Result<(), Error> {
+        let Some(link) = link_of(&member.instance, vip, links) else { return Ok(()) };
+        let Some(mac) = link.mac else { return Ok(()) };
+        let shared = member.instance.vmacs.iter().any(|vmac| vmac.name == link.name);
+        self.announcer.announce(link.index, mac, vip.address, shared)
+    }
+}
+
+/// What waits to be announced, while its instance holds it.
+fn held(members: &[Member], waiting: Waiting) -> Option<(&Member, &Vip)> {
+    let member = members.get(waiting.place).filter(|member| member.holds.is_some())?;
+    let vip = member.instance.vips().find(|vip| vip.address == waiting.address)?;
+    Some((member, vip))
+}
+
+/// The interface whose pause holds for an address: packets of a VMAC leave by what it stands on.
+fn paced_on<'a>(instance: &'a Instance, vip: &'a Vip) -> &'a str {
+    let interface = instance.interface_of(vip);
+    let vmac = instance.vmacs.iter().find(|vmac| vmac.name == *interface);
+    vmac.map_or(interface, |vmac| &vmac.below)
 }
 
 /// The interface an address is put on.

@@ -1,7 +1,7 @@
 //! From the instances there are to those that are wanted: what did not change is not touched.
 
 use crate::{News, elections::Elections, member::Member};
-use evenkeel_model::vrrp::{self, Vip, VirtualRouter};
+use evenkeel_model::vrrp::{self, Pause, Vip, VirtualRouter};
 use evenkeel_vrrp::{Input, Output, Place, Role};
 use std::{
     collections::{HashMap, HashSet},
@@ -14,6 +14,8 @@ impl Elections {
     /// one that is wanted no more hands its addresses over.
     pub(crate) fn configure(&mut self, mut wanted: vrrp::Elections) {
         self.fix(std::mem::take(&mut wanted.fixed));
+        self.pace(std::mem::take(&mut wanted.pauses));
+        self.quieten(wanted.quiet_igmp);
         let running = || self.members.iter().enumerate().filter(|(_, member)| !member.retired);
         let by_name: HashMap<String, Place> =
             running().map(|(place, member)| (member.instance.name.clone(), place)).collect();
@@ -64,6 +66,14 @@ impl Elections {
         }
     }
 
+    fn pace(&mut self, pauses: Vec<Pause>) {
+        let (now, mut refused) = (self.events.now(), Vec::new());
+        self.addresses.pace(now, pauses, &self.members, &self.links.links, &mut refused);
+        for e in refused {
+            self.complain(e.to_string());
+        }
+    }
+
     fn add(&mut self, instance: vrrp::Instance) -> Option<Place> {
         let name = instance.name.clone();
         let Some(member) = Member::new(instance) else {
@@ -76,6 +86,7 @@ impl Elections {
             None => self.members.push(member),
         }
         self.want_routing(place);
+        self.tell_of_peers(place);
         Some(place)
     }
 
@@ -110,9 +121,17 @@ impl Elections {
         }
         let (now, before) = (self.events.now(), self.priority(place));
         self.router.change(now, place, settings, &mut self.out);
+        self.tell_of_peers(place);
         let priority = self.priority(place).filter(|priority| Some(*priority) != before);
         if let (Some(member), Some(priority)) = (self.members.get(place), priority) {
             (self.tell)(News::Priority { instance: Arc::clone(&member.name), priority });
+        }
+    }
+
+    /// Without anybody to speak to it may not be master.
+    fn tell_of_peers(&mut self, place: Place) {
+        if let Some(member) = self.members.get(place) {
+            self.handle(place, Input::NoPeers(member.instance.lacks_peers()));
         }
     }
 

@@ -77,6 +77,8 @@ pub(crate) struct Elections {
     pub(crate) tell: Box<dyn FnMut(News) + Send>,
     /// Interfaces whose `promote_secondaries` was set.
     pub(crate) promoted: BTreeSet<String>,
+    /// Whether reports of IGMP were turned off.
+    pub(crate) quietened: bool,
     pub(crate) out: Outbox<(Place, Output)>,
     /// What of it is done after all words; kept so that nothing is allocated.
     later: VecDeque<(Place, Output)>,
@@ -86,7 +88,7 @@ pub(crate) struct Elections {
     buffer: Vec<u8>,
     readable: Vec<u64>,
     pub(crate) ready: bool,
-    /// No wait for a silent master begins before (`vrrp_startup_delay`).
+    /// No wait for a silent master begins before (`vrrp_startup_delay`, `vrrp_delay_after_boot`).
     pub(crate) not_before: Option<Instant>,
     stopping: bool,
 }
@@ -128,6 +130,7 @@ impl Elections {
             orders,
             tell,
             promoted: BTreeSet::new(),
+            quietened: false,
             out: Outbox::new(),
             later: VecDeque::new(),
             wrong: Tallies::new(),
@@ -148,11 +151,12 @@ impl Elections {
             }
         }
         let wanted = std::mem::take(&mut self.wanted);
-        self.not_before = (!wanted.startup_delay.is_zero()).then(|| self.events.now() + wanted.startup_delay);
+        self.not_before = self.events.not_before(wanted.startup_delay, wanted.boot_delay);
         self.configure(wanted);
         self.carry_out();
         self.sweep_routing();
         self.elect();
+        self.quieten(false);
         self.unfix();
     }
 
@@ -196,7 +200,8 @@ impl Elections {
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), String> {
         let mut readable = std::mem::take(&mut self.readable);
-        let deadlines = [self.router.deadline(), self.watcher.deadline(), self.bfd.deadline()];
+        let paced = self.addresses.pacing.deadline();
+        let deadlines = [self.router.deadline(), self.watcher.deadline(), self.bfd.deadline(), paced];
         let deadline = deadlines.into_iter().flatten().min();
         let waited = self.events.wait(deadline, &mut readable);
         for &key in &readable {
@@ -215,7 +220,19 @@ impl Elections {
         if self.router.deadline().is_some_and(|due| due <= now) {
             self.router.handle_timeout(now, &mut self.out);
         }
+        if self.addresses.pacing.deadline().is_some_and(|due| due <= now) {
+            self.announce_due(now);
+        }
         Ok(())
+    }
+
+    /// Announces what has waited for its turn.
+    fn announce_due(&mut self, now: Instant) {
+        let mut refused = Vec::new();
+        self.addresses.announce_due(now, &self.members, &self.links.links, &mut refused);
+        for e in refused {
+            self.complain(e.to_string());
+        }
     }
 
     fn take_commands(&mut self) {
@@ -440,7 +457,8 @@ impl Elections {
                     self.addresses.leave(place, member, &mut self.links, &mut refused);
                 }
                 Output::Announce { rounds } => {
-                    self.addresses.announce(member, &self.links.links, rounds, &mut refused);
+                    let now = self.events.now();
+                    self.addresses.announce(now, (place, member), &self.links.links, rounds, &mut refused);
                 }
                 Output::Candidate => {}
                 Output::Turned { from, to, why } => {

@@ -45,6 +45,12 @@ impl Events {
         Instant::at(boottime().saturating_sub(self.start))
     }
 
+    /// When `startup` is over from now on and `boot` from the start of the host; `None` where both are.
+    pub(crate) fn not_before(&self, startup: Duration, boot: Duration) -> Option<Instant> {
+        let wait = startup.max(boot.saturating_sub(boottime()));
+        (!wait.is_zero()).then(|| self.now() + wait)
+    }
+
     /// Waits for `descriptor` too, which is called `key`.
     pub(crate) fn add(&self, descriptor: impl AsFd, key: u64) -> Result<(), String> {
         let data = epoll::EventData::new_u64(key);

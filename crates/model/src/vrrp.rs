@@ -1,12 +1,14 @@
 //! A VRRP instance as it was configured: who it is, what it owns when it is master, and how it plays its part.
 
 mod hmac;
+mod pause;
 mod route;
 mod rule;
 mod track;
 mod vmac;
 
 pub use hmac::{AntiReplay, Hmac, HmacKey, HmacMode};
+pub use pause::Pause;
 pub use route::{
     Encap, Hop, Metric, MetricValue, PROTOCOL, Placement, Route, RouteKind, SCOPE_GLOBAL, TABLE_MAIN, TunnelKey,
 };
@@ -182,7 +184,7 @@ pub enum Reach {
     Multicast,
     /// By a list.
     Unicast {
-        /// Everybody else.
+        /// Everybody else. Without any it may not be master (`unicast_fault_no_peer`).
         peers: Vec<Peer>,
         /// Whether others than `peers` are ignored.
         check_source: bool,
@@ -342,7 +344,7 @@ pub struct Instance {
     pub down_adverts: u8,
     /// Whether it replaces a lower master.
     pub preempt: Preempt,
-    /// The addresses it advertises, at least one, of one family.
+    /// The addresses it advertises, of one family; none where it only elects.
     pub addresses: Vec<Vip>,
     /// Addresses that move along without being advertised.
     pub excluded: Vec<Vip>,
@@ -360,6 +362,9 @@ pub struct Instance {
     pub source: Option<IpAddr>,
     /// When it announces its addresses.
     pub rounds: Rounds,
+    /// Whether this host takes packets to its addresses that are for no service, as an owner always does (`no_accept`
+    /// says no; RFC 9568 6.1, Accept_Mode).
+    pub accept: bool,
     /// Whether a lower master is answered at once (`lower_prio_no_advert` says no).
     pub answer_lower: bool,
     /// The sync group it belongs to.
@@ -402,6 +407,7 @@ impl Instance {
             reach: Reach::Multicast,
             source: None,
             rounds: Rounds::default(),
+            accept: true,
             answer_lower: true,
             group: None,
             needs_interface: true,
@@ -459,9 +465,20 @@ impl Instance {
         self.vmacs.iter().find(|vmac| vmac.speaks)
     }
 
-    /// Whether it speaks IPv6.
+    /// Whether it speaks IPv6: as its addresses do, else the one it sends from.
     pub fn is_ipv6(&self) -> bool {
-        self.addresses.first().is_some_and(|vip| vip.address.is_ipv6())
+        self.vips().next().map(|vip| vip.address).or(self.source).is_some_and(|address| address.is_ipv6())
+    }
+
+    /// The addresses whose packets this host is not to take.
+    pub fn refused_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let refuses = !self.accept && self.priority != Priority::OWNER;
+        self.vips().map(|vip| vip.address).filter(move |_| refuses)
+    }
+
+    /// Whether it was told to speak to peers and has none.
+    pub fn lacks_peers(&self) -> bool {
+        matches!(&self.reach, Reach::Unicast { peers, .. } if peers.is_empty())
     }
 }
 

@@ -16,8 +16,6 @@ pub struct Configuration {
     pub files: Vec<SourceFile>,
     /// Warnings, one sentence each.
     pub warnings: Vec<String>,
-    /// The first thing the files ask for and this release does not do: `run` refuses them for it.
-    pub unserved: Option<String>,
     /// What a keepalived.conf says in its own words, for who shows it so.
     pub written: Option<Arc<Written>>,
 }

@@ -351,6 +351,7 @@ fn sentence(why: &Why) -> String {
         Why::GroupBroken => "another member of its sync group is at fault".to_owned(),
         Why::NoAddress => "its interface has no address to send from".to_owned(),
         Why::Mended => "what was wrong is mended".to_owned(),
+        Why::NoPeers => "it was told to speak to peers alone, and has none".to_owned(),
         Why::Stopped => "it was told to end".to_owned(),
         Why::Succeeded { by } => format!("{by} has taken over"),
         Why::NoSuccessor => "nobody has taken over".to_owned(),

@@ -91,7 +91,7 @@ fn moments_ago() -> (i64, i64) {
 
 /// What was read, or the first mistake and how many more there are.
 fn configuration(loaded: Loaded, files: Vec<SourceFile>) -> Result<Configuration, String> {
-    let Loaded { sources, diagnostics, cluster, unserved, vrrp, globals } = loaded;
+    let Loaded { sources, diagnostics, cluster, vrrp, globals } = loaded;
     let of = |severity| diagnostics.iter().filter(move |d| d.severity == severity);
     let Some(cluster) = cluster else {
         let first = of(Severity::Error).next().map(|d| sentence(d, &sources));
@@ -104,9 +104,8 @@ fn configuration(loaded: Loaded, files: Vec<SourceFile>) -> Result<Configuration
         });
     };
     let warnings = of(Severity::Warning).map(|d| sentence(d, &sources)).collect();
-    let unserved = unserved.first().map(|d| sentence(d, &sources));
     let written = (!globals.is_empty() || vrrp != Vrrp::default()).then(|| Arc::new(Written { globals, vrrp }));
-    Ok(Configuration { cluster, files, warnings, unserved, written })
+    Ok(Configuration { cluster, files, warnings, written })
 }
 
 /// `ldirectord.cf:12:3: E0110: unknown directive`, for logs and replies.

@@ -64,6 +64,8 @@ pub enum Input {
     Address(Option<IpAddr>),
     /// Something tracked says that it must not be master, or no longer.
     Broken(bool),
+    /// It was told to speak to peers and has none, or no longer.
+    NoPeers(bool),
     /// Another member of its sync group is broken, or no longer.
     GroupBroken(bool),
     /// Of something tracked nothing was seen yet, or no longer: it does not begin before it is. One that plays its part
@@ -171,6 +173,8 @@ pub enum Why {
     GroupBroken,
     /// Its interface has no address to send from.
     NoAddress,
+    /// It was told to speak to peers and has none.
+    NoPeers,
     /// What was broken is mended.
     Mended,
     /// It was told to leave.
@@ -215,6 +219,7 @@ pub struct Instance {
     adjustment: i32,
     address: Option<IpAddr>,
     broken: bool,
+    no_peers: bool,
     unknown: bool,
     group_broken: bool,
     not_before: Instant,
@@ -286,6 +291,7 @@ impl Instance {
             adjustment: 0,
             address: None,
             broken: false,
+            no_peers: false,
             unknown: false,
             group_broken: false,
             not_before: Instant::START,
@@ -326,7 +332,7 @@ impl Instance {
 
     /// Whether something of its own keeps it from being master.
     pub(crate) fn is_broken(&self) -> bool {
-        self.broken || self.address.is_none()
+        self.broken || self.no_peers || self.address.is_none()
     }
 
     /// Whether another member of its group keeps it from being master.
@@ -403,6 +409,7 @@ impl Instance {
     fn obstacle(&self) -> Option<Why> {
         let of = |wrong, why| if wrong { Some(why) } else { None };
         of(self.address.is_none(), Why::NoAddress)
+            .or(of(self.no_peers, Why::NoPeers))
             .or(of(self.broken, Why::Broken))
             .or(of(self.group_broken, Why::GroupBroken))
     }
@@ -660,6 +667,10 @@ impl Machine for Instance {
             }
             Input::Broken(broken) => {
                 self.broken = broken;
+                self.judge_fitness(now, out);
+            }
+            Input::NoPeers(none) => {
+                self.no_peers = none;
                 self.judge_fitness(now, out);
             }
             Input::GroupBroken(broken) => {

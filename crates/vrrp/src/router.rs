@@ -226,7 +226,7 @@ impl Machine for Router {
     fn handle(&mut self, now: Instant, (place, input): (Place, Input), out: &mut Outbox<(Place, Output)>) {
         self.tell(now, place, Some(input), out);
         match input {
-            Input::Broken(_) | Input::Address(_) => self.spread_fault(now, place, out),
+            Input::Broken(_) | Input::NoPeers(_) | Input::Address(_) => self.spread_fault(now, place, out),
             Input::Start { .. }
             | Input::Stop { .. }
             | Input::Heard(_)

@@ -199,6 +199,10 @@ impl fmt::Display for Event {
                  and deny lists"
             ),
             Event::CommandFailed { command, why } => write!(f, "`{command}` failed: {why}"),
+            // A master until its successor speaks.
+            Event::RoleChanged { instance, from, to, why, addresses } if from == to => {
+                write!(f, "{instance} leaves: {why}.  It has {} until another node has", addresses.join(", "))
+            }
             Event::RoleChanged { instance, from: _, to, why, addresses } => {
                 write!(f, "{instance} is {to} now: {why}.")?;
                 match to.as_str() {

@@ -21,14 +21,14 @@ pub(crate) mod word;
 use crate::{draft::Draft, host::Resolver};
 use evenkeel_source::{Diagnostic, FileId, Sources};
 pub use globals::GlobalWord;
-use std::time::Duration;
 pub use table::keepalived_markdown;
 
 /// Reads one keepalived.conf and what it includes.
 pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Draft {
     let tokens = reader::tokens(sources, file, resolver.ask(), out);
     let nodes = tree::parse(sources, file, tokens, out);
-    let mut draft = Draft { unserved: report::report(&nodes, out), ..Draft::default() };
+    report::report(&nodes, out);
+    let mut draft = Draft::default();
     let told = notify::read(&nodes, &mut draft.notify, out);
     let globals = globals::globals(&nodes, told, &mut draft.settings, out);
     service::services(&nodes, &globals, resolver, &mut draft, out);
@@ -38,7 +38,7 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     let tracking = vrrp::lower_tracking(&draft.vrrp, &mut draft.elections, out);
     (draft.trackers, draft.groups) = (tracking.trackers, tracking.groups);
     vrrp::follow_groups(&draft.vrrp, &draft.groups, &mut draft.elections);
-    draft.startup_delay = draft.vrrp.defaults.startup_delay.map_or(Duration::ZERO, |delay| delay.value);
+    draft.conduct = vrrp::lower_conduct(&draft.vrrp, out);
     draft.fixed = vrrp::lower_fixed(&draft.vrrp);
     draft.bfd = vrrp::lower_bfd(&draft.vrrp, out);
     notify::roles(&globals.told, &mut draft);

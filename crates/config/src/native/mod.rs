@@ -3,6 +3,7 @@
 
 mod bfd;
 pub(crate) mod check;
+mod conduct;
 mod hmac;
 mod method;
 mod notify;
@@ -60,6 +61,9 @@ const SETTINGS: Keys = Keys {
         "supervised",
         "timeouts",
         "startup_delay",
+        "boot_delay",
+        "announce_pauses",
+        "quiet_igmp",
     ],
     later: &["dataplane", "node"],
     instead: &[("interface", "write interfaces = [\"eth0\"]")],
@@ -99,8 +103,7 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
     let mut draft = Draft::default();
     if let Some(table) = root.table("settings", out) {
         draft.settings = settings(&table, out);
-        let delay = table.duration("startup_delay", Duration::ZERO, out);
-        draft.startup_delay = delay.map_or(Duration::ZERO, |delay| delay.value);
+        draft.conduct = conduct::read(&table, out);
     }
     let mut mails = Mails::default();
     if let Some(table) = root.table("alert", out) {

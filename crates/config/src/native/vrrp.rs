@@ -53,8 +53,9 @@ const KEYS: Keys = Keys {
         "multicast",
         "ttl",
         "promote_secondaries",
+        "accept",
     ],
-    later: &["accept"],
+    later: &[],
     instead: &[
         ("virtual_router_id", "write `vrid`"),
         ("virtual_ipaddress", "write `addresses`"),
@@ -121,7 +122,14 @@ pub(crate) fn read(
         }
     }
     let password = table.string("password", out);
-    let ipv6 = addresses.as_ref().is_some_and(|list| list.iter().any(|vip| vip.value.address.is_ipv6()));
+    let source = address(table, "source", out);
+    let ipv6 = match addresses.as_deref() {
+        Some([]) | None => {
+            let first = excluded.iter().flatten().next().map(|vip| vip.value.address);
+            first.or(source).is_some_and(|address| address.is_ipv6())
+        }
+        Some(list) => list.iter().any(|vip| vip.value.address.is_ipv6()),
+    };
     let version = version(table, password.is_some(), ipv6, out);
     let interval = interval(table, version, out);
     let priority = table.integer("priority", 1..=255, out).and_then(|n| Priority::new(u8::try_from(n.value).ok()?));
@@ -130,10 +138,10 @@ pub(crate) fn read(
     let authentication = password.map(|password| authentication(&password, header, version, out));
     let hmac = hmac::read(table, interval.unwrap_or(AdvertInterval::DEFAULT), host, out);
     let reach = peers(table, ipv6, out);
-    let source = address(table, "source", out);
     let rounds = announce(table, out);
     let misses = table.integer("misses", 1..=100, out).and_then(|n| u8::try_from(n.value).ok());
     let answer_lower = table.boolean("answer_lower", out);
+    let accept = table.boolean("accept", out);
     let group = text(table, "group", out);
     let tracks = track::tracks(table, known, out);
     let needs_interface = table.boolean("needs_interface", out);
@@ -156,6 +164,7 @@ pub(crate) fn read(
     instance.excluded = excluded.iter().flatten().map(|vip| vip.value.clone()).collect();
     instance.rounds = rounds;
     instance.down_adverts = misses.unwrap_or(instance.down_adverts);
+    instance.accept = accept.is_none_or(|yes| yes.value);
     instance.answer_lower = answer_lower.is_none_or(|yes| yes.value);
     instance.group = group.map(|group| group.value.to_owned());
     instance.tracks = tracks;
@@ -274,8 +283,8 @@ pub(super) fn addresses(
             out.push(d.help("write { addr = \"192.0.2.10/24\" }"));
         }
     }
-    if vips.is_empty() || vips.len() > MOST_ADDRESSES {
-        let message = format!("{key} are 1 to {MOST_ADDRESSES}");
+    if vips.len() > MOST_ADDRESSES {
+        let message = format!("{key} are {MOST_ADDRESSES} at most");
         out.push(Diagnostic::error(codes::VALUE, value.span, message));
         return None;
     }
@@ -341,6 +350,7 @@ fn peers(table: &Table<'_>, ipv6: bool, out: &mut Vec<Diagnostic>) -> Option<Rea
         _ => table.items(value, out)?,
     };
     let mut peers = Vec::new();
+    let items_are_none = items.is_empty();
     for item in items {
         let inner = table.inner(item);
         let text = match &inner {
@@ -364,8 +374,9 @@ fn peers(table: &Table<'_>, ipv6: bool, out: &mut Vec<Diagnostic>) -> Option<Rea
             }
         }
     }
-    if peers.is_empty() {
-        out.push(Diagnostic::error(codes::VALUE, value.span, "peers is empty").help("leave it out for multicast"));
+    if items_are_none {
+        let d = Diagnostic::warning(codes::VRRP_STATE, value.span, "peers is empty: the instance is at fault");
+        out.push(d.help("leave it out for multicast"));
     }
     let check_source = table.word("listen_to", &LISTENERS, out).is_none_or(|word| word.value);
     Some(Reach::Unicast { peers, check_source })
@@ -462,6 +473,9 @@ pub(super) fn write(instance: &Instance, told: Option<&RoleNotify>, text: &mut S
         line(text, "promote_secondaries", "true");
     }
     vmac::write(instance, text);
+    if !instance.accept {
+        line(text, "accept", "false");
+    }
     if !instance.answer_lower {
         line(text, "answer_lower", "false");
     }

@@ -2,7 +2,7 @@
 
 mod check;
 
-use super::{notify, reader::quoted, units::duration_text};
+use super::{conduct, notify, reader::quoted, units::duration_text};
 use crate::{
     address::{forwarding, host_header, method, served_port, service_name, socket_text},
     ldirectord::words::ALERT_STATES,
@@ -13,13 +13,14 @@ use evenkeel_model::{
     Persistence, PersistenceEngine, Prefix, Protocol, Quorum, RealServer, Service, ServiceKey, Settings, StartState,
     Thresholds, Timeouts, Tunnel, Weight,
     notify::{ServerNotify, ServiceNotify},
+    vrrp::Elections,
 };
 use std::{fmt::Write, net::SocketAddr, path::Path, time::Duration};
 
 /// The cluster in the native format. `load` reads the text as the same cluster.
 pub fn to_toml(cluster: &Cluster) -> String {
     let mut text = String::new();
-    settings(&cluster.settings, cluster.vrrp.startup_delay, &mut text);
+    settings(&cluster.settings, &cluster.vrrp, &mut text);
     let shared = shared_alerts(cluster);
     if let Some(alerts) = shared {
         text += "[alert.mail]\n";
@@ -84,8 +85,8 @@ pub(super) fn inline(pairs: &[(&str, String)]) -> String {
     format!("{{ {} }}", pairs.join(", "))
 }
 
-fn settings(settings: &Settings, startup_delay: Duration, text: &mut String) {
-    if *settings == Settings::default() && startup_delay.is_zero() {
+fn settings(settings: &Settings, elections: &Elections, text: &mut String) {
+    if *settings == Settings::default() && !conduct::says_anything(elections) {
         return;
     }
     text.push_str("[settings]\n");
@@ -127,9 +128,7 @@ fn settings(settings: &Settings, startup_delay: Duration, text: &mut String) {
             .collect();
         line(text, "timeouts", &inline(&keys));
     }
-    if !startup_delay.is_zero() {
-        line(text, "startup_delay", &quoted(&duration_text(startup_delay)));
-    }
+    conduct::write(elections, text);
     text.push('\n');
 }
 

@@ -1,7 +1,7 @@
 //! What elections follow besides packets: interfaces, scripts, files, processes and BFD sessions, whose state makes an
 //! instance unfit or changes its priority.
 
-use super::{Fixed, Instance};
+use super::{Fixed, Instance, Pause};
 use crate::{Account, Script, bfd};
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -19,6 +19,12 @@ pub struct Elections {
     /// From the start of the daemon until a backup begins to count the time without a master
     /// (`vrrp_startup_delay`).
     pub startup_delay: Duration,
+    /// The same from the start of the host (`vrrp_delay_after_boot`).
+    pub boot_delay: Duration,
+    /// How slowly addresses are announced; an interface is in one at most.
+    pub pauses: Vec<Pause>,
+    /// The host tells no switch that it listens to 224.0.0.0/24 (`disable_local_igmp`).
+    pub quiet_igmp: bool,
     /// Addresses, routes and rules that stay on the node, whoever is master.
     pub fixed: Fixed,
 }

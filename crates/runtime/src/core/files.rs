@@ -99,7 +99,7 @@ impl Core {
     }
 
     fn reload(&mut self, read: Configuration, token: Option<Token>) {
-        let Configuration { mut cluster, files, warnings, unserved: _, written } = read;
+        let Configuration { mut cluster, files, warnings, written } = read;
         localise(&mut cluster, &self.network.own_addresses());
         if let Some(dumps) = &mut self.dumps {
             dumps.configure(written, &cluster);

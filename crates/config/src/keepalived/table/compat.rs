@@ -34,8 +34,9 @@ pub fn keepalived_markdown() -> String {
         for keyword in scope.keywords() {
             let why = match keyword.status {
                 Status::Done => String::new(),
-                Status::Partly(why) | Status::Nothing(why) | Status::Refused(why) => format!(": {why}"),
-                Status::Later(later) => format!(": {}", later.words()),
+                Status::Partly(why) | Status::Later(why) | Status::Nothing(why) | Status::Refused(why) => {
+                    format!(": {why}")
+                }
             };
             let word = status_word(keyword.status);
             let value = argument(keyword.argument).replace('|', "\\|");

@@ -2,12 +2,11 @@
 
 use super::{
     Argument::{Address, Bool, Decimal, Interface, List as In, None as Alone, Number, Script, Text, User, Words},
-    Keyword, Later, List, SECOND, Status,
-    Status::{Done, Later as Wait, Nothing, Partly},
-    keywords,
+    Keyword, LONGEST, List, SECOND, SYNC, Status,
+    Status::{Done, Nothing, Partly},
+    TAKEN, keywords,
 };
 
-const VRRP: Status = Wait(Later::Vrrp);
 const NAMES: Status = Nothing("evenkeel is one process");
 const RELOAD: Status = Nothing("a reload is always checked first, and a broken file leaves the old state");
 const TABLE: Status = Nothing("evenkeel has a table of its own and finds what an earlier run left");
@@ -37,7 +36,7 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
     "lvs_flush" Alone, TABLE, "empty the table at the start";
     "lvs_flush_on_stop" Words(0, 1), TABLE, "empty the table at the end";
     "lvs_flush_onstop" Words(0, 1), TABLE, "old spelling of lvs_flush_on_stop";
-    "lvs_sync_daemon" Words(1, 12), Wait(Later::Sync), "share connections with the other node";
+    "lvs_sync_daemon" Words(1, 12), SYNC, "share connections with the other node";
     "default_interface" Interface, Done, "interface of static addresses";
     "startup_script" Script, Done, "program run before all else";
     "startup_script_timeout" Number(1, 1000), Done, "seconds it may take";
@@ -80,7 +79,7 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
 
 pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "dynamic_interfaces" Words(0, 1), Status::Nothing("interfaces may always come and go"), "interfaces may come and go";
-    "disable_local_igmp" Alone, VRRP, "no IGMP for local groups";
+    "disable_local_igmp" Alone, Done, "no reports of IGMP about groups of the link";
     "v3_checksum_as_v2" Bool, Status::Nothing("learnt from the peer"), "version 3 checksums without a pseudo header";
     "vrrp_mcast_group4" Address, Status::Done, "group of IPv4 advertisements";
     "vrrp_mcast_group6" Address, Status::Done, "group of IPv6 advertisements";
@@ -91,8 +90,8 @@ pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "vrrp_garp_lower_prio_delay" Number(0, i64::MAX), Status::Done, "seconds to the second round after a lower advertisement";
     "vrrp_garp_lower_prio_repeat" Number(0, i64::MAX), Status::Done, "packets of these rounds";
     "vrrp_down_timer_adverts" Number(1, 100), Status::Done, "advertisements that may be missed";
-    "vrrp_garp_interval" Decimal(0, 10 * SECOND), VRRP, "pause between gratuitous ARP packets";
-    "vrrp_gna_interval" Decimal(0, 10 * SECOND), VRRP, "pause between neighbour advertisements";
+    "vrrp_garp_interval" Decimal(0, LONGEST), Done, "pause between gratuitous ARP packets";
+    "vrrp_gna_interval" Decimal(0, LONGEST), Done, "pause between neighbour advertisements";
     "vrrp_min_garp" Bool, Status::Done, "one gratuitous ARP packet and no second round";
     "vrrp_garp_extra_if" Words(1, 2), Status::Done, "gratuitous ARP on other interfaces";
     "vrrp_vmac_garp_intvl" Words(1, 2), Status::Done, "old spelling of vrrp_garp_extra_if";
@@ -107,11 +106,11 @@ pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "nftables_counters" Alone, FIREWALL, "rules that count";
     "vrrp_check_unicast_src" Alone, Status::Done, "take unicast advertisements of peers only";
     "vrrp_skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
-    "vrrp_strict" Alone, VRRP, "nothing that the RFC forbids";
+    "vrrp_strict" Alone, TAKEN, "nothing that the RFCs forbid";
     "vrrp_rx_bufs_policy" Words(1, 1), BUFFERS, "size of receive buffers";
     "vrrp_rx_bufs_multiplier" Number(1, i64::MAX), BUFFERS, "factor of that size";
     "vrrp_startup_delay" Decimal(0, 86_400 * SECOND), Done, "seconds to wait at the start";
-    "vrrp_delay_after_boot" Decimal(0, 86_400 * SECOND), VRRP, "seconds to wait after boot";
+    "vrrp_delay_after_boot" Decimal(0, 86_400 * SECOND), Done, "seconds from the start of the host in which nobody becomes master";
     "log_unknown_vrids" Alone, Status::Nothing("they are nobody's business"), "log advertisements of others";
     "vrrp_owner_ignore_adverts" Alone, Status::Nothing("an owner never looks at them"), "an owner looks at no advertisements";
     "vmac_prefix" Text, Status::Done, "names of virtual MAC interfaces";

@@ -15,6 +15,16 @@ pub(crate) use entries::{ADDRESS_WORDS, ROUTE_WORDS, RULE_WORDS};
 /// Microseconds of a second: decimals of keepalived.conf are read in microseconds.
 pub(crate) const SECOND: i64 = 1_000_000;
 
+/// The longest time that keepalived can count in microseconds.
+const LONGEST: i64 = 4_294_967_295;
+
+/// Of words that keep packets from addresses.
+const TAKEN: Status =
+    Status::Partly("packets to the addresses are taken all the same: drop them with the host's firewall");
+/// Of words about connections that both nodes know.
+const SYNC: Status =
+    Status::Later("connections are not shared between nodes yet: a take-over breaks those through NAT");
+
 /// A kind of block; each has its own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Scope {
@@ -129,30 +139,12 @@ pub(crate) enum Status {
     Done,
     /// Not all of it; the text says what.
     Partly(&'static str),
-    /// Read and checked, and not carried out in this release.
-    Later(Later),
+    /// Read and checked, and not carried out in this release; the text says why, and is told once for a file.
+    Later(&'static str),
     /// Read and checked, and without effect; the text says why.
     Nothing(&'static str),
     /// An error; the text says what is missing.
     Refused(&'static str),
-}
-
-/// Why something has to wait. Each is told once for a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Later {
-    /// VRRP and all it needs.
-    Vrrp,
-    /// Connections that both nodes know.
-    Sync,
-}
-
-impl Later {
-    pub(crate) fn words(self) -> &'static str {
-        match self {
-            Later::Vrrp => "this part of VRRP is not carried out yet",
-            Later::Sync => "connections are not shared between nodes yet",
-        }
-    }
 }
 
 /// One keyword of one kind of block.

@@ -2,14 +2,13 @@
 
 use super::{
     Argument::{Block, Head, List as In, Named, NamedList, None as Nothing, Number, Text, Words},
-    Keyword, Later, List, Scope, Status,
-    Status::{Done, Later as Wait, Partly},
+    Keyword, List, Scope, Status,
+    Status::{Done, Partly},
     keywords,
     vrrp::LINKBEAT,
 };
 
 const PROCESS: Status = Status::Nothing("evenkeel's own command line says this");
-const VRRP: Status = Wait(Later::Vrrp);
 
 pub(super) const TOP: &[Keyword] = keywords! {
     "global_defs" Block(Scope::Globals), Done, "settings of the whole node";
@@ -26,7 +25,7 @@ pub(super) const TOP: &[Keyword] = keywords! {
     "track_file" Named(Scope::TrackFile), Done, "a file whose number instances track";
     "vrrp_track_file" Named(Scope::TrackFile), Done, "old name of track_file";
     "bfd_instance" Named(Scope::Bfd), Done, "a BFD session with a neighbour";
-    "garp_group" Block(Scope::GarpGroup), VRRP, "pauses between gratuitous ARP packets on some interfaces";
+    "garp_group" Block(Scope::GarpGroup), Done, "pauses between gratuitous ARP packets on some interfaces";
     "track_group" Named(Scope::TrackGroup), Done, "instances that track static addresses, routes and rules";
     "static_ipaddress" In(List::Addresses), Done, "addresses that stay on this node";
     "static_routes" In(List::Routes), Done, "routes that stay on this node";

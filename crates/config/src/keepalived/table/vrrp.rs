@@ -5,11 +5,10 @@ use super::{
         self, Address, Block, Bool, Decimal, Interface, List as In, None as Alone, Number, OneOf, Script, Text, User,
         Weight, Words,
     },
-    Keyword, Later, List, SECOND, Scope, Status, keywords,
+    Keyword, LONGEST, List, SECOND, SYNC, Scope, Status, TAKEN, keywords,
 };
 
 const DONE: Status = Status::Done;
-const VRRP: Status = Status::Later(Later::Vrrp);
 const KNOWN_ANSWERS: Status = Status::Partly(
     "Debian 12 has no such keepalived: tried by known answers made from its documentation, against no running one",
 );
@@ -29,7 +28,7 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "version" Number(2, 3), DONE, "VRRP version";
     "virtual_ipaddress" In(List::Addresses), DONE, "addresses the master has and advertises";
     "virtual_ipaddress_excluded" In(List::Addresses), DONE, "addresses the master has and does not advertise";
-    "no_virtual_ipaddress" Alone, VRRP, "it has no addresses on purpose";
+    "no_virtual_ipaddress" Alone, DONE, "it has no addresses on purpose";
     "virtual_routes" In(List::Routes), DONE, "routes the master has";
     "virtual_rules" In(List::Rules), DONE, "routing rules the master has";
     "authentication" Block(Scope::Authentication), DONE, "password of version 2";
@@ -43,7 +42,7 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "mcast_dst_ip" Address, DONE, "group of its advertisements";
     "track_src_ip" Alone, Status::Nothing("without its source address an instance is always at fault"), "fault while the source address is missing";
     "unicast_ttl" Number(0, 255), DONE, "TTL of unicast advertisements";
-    "unicast_fault_no_peer" Alone, VRRP, "fault instead of multicast without peers";
+    "unicast_fault_no_peer" Alone, DONE, "fault instead of multicast without peers";
     "check_unicast_src" Alone, DONE, "take advertisements of peers only";
     "old_unicast_checksum" Words(0, 1), Status::Nothing("learnt from the peer"), "checksums as keepalived 1.3 had them";
     "v3_checksum_as_v2" Bool, Status::Nothing("learnt from the peer"), "version 3 checksums without a pseudo header";
@@ -57,14 +56,14 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "use_vmac_addr" Alone, DONE, "the same for addresses on other interfaces";
     "vmac_xmit_base" Alone, DONE, "advertisements from the base interface";
     "use_ipvlan" Words(0, 6), Status::Partly("addresses are put on the base interface, whose MAC address an ipvlan shares; none is made"), "an ipvlan interface";
-    "vrf" Interface, VRRP, "VRF of unicast advertisements";
+    "vrf" Interface, Status::Nothing("an instance always speaks on an interface, whose VRF is its own"), "VRF of an instance without an interface";
     "promote_secondaries" Alone, DONE, "keep other addresses of a subnet when the first goes";
     "native_ipv6" Alone, Status::Nothing("the addresses tell the family"), "force IPv6";
     "accept" Alone, DONE, "packets to the addresses are taken";
-    "no_accept" Alone, VRRP, "packets to the addresses are not taken";
+    "no_accept" Alone, TAKEN, "packets to the addresses are not taken";
     "skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
-    "strict_mode" Bool, VRRP, "nothing that the RFC forbids";
-    "lvs_sync_daemon_interface" Interface, VRRP, "share connections over this interface";
+    "strict_mode" Bool, TAKEN, "nothing that the RFCs forbid";
+    "lvs_sync_daemon_interface" Interface, SYNC, "share connections over this interface";
     "linkbeat_use_polling" Alone, LINKBEAT, "poll the link";
     "debug" Number(0, 4), Status::Nothing("keepalived does nothing with it either"), "nothing";
     "kernel_rx_buf_size" SECONDS, BUFFER, "size of the receive buffer";
@@ -175,10 +174,10 @@ pub(super) const BFD: &[Keyword] = keywords! {
 };
 
 pub(super) const GARP_GROUP: &[Keyword] = keywords! {
-    "garp_interval" Decimal(0, 10 * SECOND), VRRP, "pause between gratuitous ARP packets";
-    "gna_interval" Decimal(0, 10 * SECOND), VRRP, "pause between neighbour advertisements";
-    "interface" Interface, VRRP, "the interface";
-    "interfaces" In(List::Names), VRRP, "the interfaces";
+    "garp_interval" Decimal(0, LONGEST), DONE, "seconds between two gratuitous ARP packets";
+    "gna_interval" Decimal(0, LONGEST), DONE, "seconds between two neighbour advertisements";
+    "interface" Interface, DONE, "the interface";
+    "interfaces" In(List::Names), DONE, "the interfaces, whose packets wait for each other";
 };
 
 pub(super) const TRACK_GROUP: &[Keyword] = keywords! {

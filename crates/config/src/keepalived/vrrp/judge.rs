@@ -53,9 +53,15 @@ fn names<'a>(kind: &str, all: impl Iterator<Item = &'a Spanned<String>>, out: &m
     }
 }
 
-fn family(instance: &VrrpInstance) -> Option<bool> {
+/// Whether an instance speaks IPv6; `None` where nothing tells.
+pub(super) fn family(instance: &VrrpInstance) -> Option<bool> {
     let first = instance.addresses.first().or(instance.excluded.first()).map(|address| address.address.value);
     first.or_else(|| instance.source.map(|source| source.value)).map(|address| address.is_ipv6())
+}
+
+/// Whether an instance does nothing that the RFCs forbid.
+pub(super) fn strict(vrrp: &Vrrp, instance: &VrrpInstance) -> bool {
+    instance.strict.map_or(vrrp.defaults.strict, |strict| strict.value)
 }
 
 /// The version an instance speaks.
@@ -78,15 +84,24 @@ fn one(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
         let message = format!("vrrp_instance `{shown_name}` has no interface");
         out.push(Diagnostic::warning(codes::MISSING_KEY, name.span, message).help("write `interface eth0`"));
     }
-    let has_none = instance.addresses.is_empty() && instance.excluded.is_empty();
-    if has_none && !instance.switches.contains(&"no_virtual_ipaddress") {
-        let message = format!("vrrp_instance `{shown_name}` has no virtual address");
-        out.push(Diagnostic::warning(codes::VRRP_ADDRESS, name.span, message));
+    if instance.addresses.is_empty() {
+        let message = format!("vrrp_instance `{shown_name}` has no virtual_ipaddress");
+        if strict(vrrp, instance) {
+            let d = Diagnostic::error(codes::VRRP_ADDRESS, name.span, message);
+            out.push(d.note("with strict mode keepalived leaves the instance out"));
+        } else if !instance.switches.contains(&"no_virtual_ipaddress") {
+            let d = Diagnostic::warning(codes::VRRP_ADDRESS, name.span, message);
+            out.push(d.help("write `no_virtual_ipaddress` where that is on purpose (keepalived 2.4)"));
+        }
     }
     addresses(instance, out);
     timing(vrrp, instance, out);
     preemption(instance, out);
     authentication(vrrp, instance, out);
+    reach(instance, out);
+    if strict(vrrp, instance) {
+        strictness(vrrp, instance, out);
+    }
     vmac::judge(instance, out);
 }
 
@@ -162,19 +177,22 @@ fn preemption(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
 }
 
 fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
-    if let Some(hmac) = &instance.hmac {
-        let strict = instance.strict.map_or(vrrp.defaults.strict, |strict| strict.value);
-        if strict && hmac.mode != HmacMode::Enforce {
-            let d =
-                Diagnostic::warning(codes::VRRP_STATE, hmac.place, "strict mode asks for `mode enforce` of auth_hmac");
-            out.push(d.help("write `mode enforce` once every node signs"));
-        }
+    if let Some(hmac) = &instance.hmac
+        && strict(vrrp, instance)
+        && hmac.mode != HmacMode::Enforce
+    {
+        let d = Diagnostic::warning(codes::VRRP_STATE, hmac.place, "strict mode asks for `mode enforce` of auth_hmac");
+        out.push(d.help("write `mode enforce` once every node signs"));
     }
     let Some(authentication) = &instance.authentication else { return };
     let at = authentication.password.as_ref().map_or(instance.name.span, |password| password.span);
     if instance.hmac.is_some() {
         let d = Diagnostic::warning(codes::VRRP_STATE, at, "authentication beside auth_hmac");
         out.push(d.note("keepalived leaves `authentication` out").help("remove it"));
+        return;
+    }
+    if strict(vrrp, instance) {
+        // Told with what else does not go with it.
         return;
     }
     if version(vrrp, instance) == 3 {
@@ -200,6 +218,60 @@ fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic
     }
     let d = Diagnostic::warning(codes::CLEAR_TEXT, password.span, "the VRRP password travels in clear text");
     out.push(d.help("use it only while a keepalived peer needs it"));
+}
+
+/// Whom an instance speaks to, and from where.
+fn reach(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    let Some(peers) = &instance.peers else { return };
+    let name = shown(&instance.name.value);
+    if peers.is_empty() {
+        let message = format!("vrrp_instance `{name}` has an empty unicast_peer");
+        let d = Diagnostic::warning(codes::VRRP_STATE, instance.name.span, message);
+        out.push(match instance.switches.contains(&"unicast_fault_no_peer") {
+            true => d.note("with `unicast_fault_no_peer` it is at fault until it has peers"),
+            false => {
+                d.note("keepalived takes multicast").help("leave unicast_peer out, or write the other nodes into it")
+            }
+        });
+    }
+    if instance.interface.is_none() {
+        let message = format!("vrrp_instance `{name}` has no interface");
+        let d = Diagnostic::warning(codes::MISSING_KEY, instance.name.span, message);
+        out.push(d.note("keepalived speaks by any; evenkeel by the default one").help("write `interface eth0`"));
+    }
+}
+
+/// What strict mode does not go with: keepalived says so and goes on without it.
+fn strictness(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+    let owner = instance.priority.is_some_and(|priority| priority.value == u8::MAX);
+    let mut without = |span: Span, what: &str, then: &str| {
+        let d = Diagnostic::warning(codes::VRRP_STATE, span, format!("strict mode has no {what}"));
+        out.push(d.note(then).help("leave one of the two out"));
+    };
+    let ignored = "keepalived leaves it out, and so does evenkeel";
+    if let Some(authentication) = &instance.authentication {
+        let at = authentication.password.as_ref().map_or(instance.name.span, |password| password.span);
+        without(at, "authentication", ignored);
+    }
+    if let Some(delay) = instance.preempt_delay.filter(|delay| !delay.value.is_zero()) {
+        without(delay.span, "preempt_delay", ignored);
+    }
+    if let Some(count) = instance.down_timer_adverts.filter(|count| count.value != 3) {
+        without(count.span, "down_timer_adverts but 3", ignored);
+    }
+    if let Some(off) = instance.lower_no_advert.filter(|on| !on.value) {
+        without(off.span, "answer to a lower master", ignored);
+    }
+    if let Some(count) = instance.garp.lower_repeat.filter(|count| count.value > 0) {
+        let then = "evenkeel announces all the same: it closes a gap when a split heals";
+        without(count.span, "announcements after a lower master", then);
+    }
+    if let Some(accept) = instance.accept.filter(|accept| accept.value && version(vrrp, instance) == 2) {
+        without(accept.span, "`accept` with version 2", ignored);
+    }
+    if let Some(state) = instance.state.filter(|state| state.value == VrrpState::Master && !owner) {
+        without(state.span, "`state MASTER` but with priority 255", "the priority decides");
+    }
 }
 
 /// The names of what can be tracked.

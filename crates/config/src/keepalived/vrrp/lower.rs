@@ -1,7 +1,7 @@
 //! Instances as they are carried out. What is missing or contradictory is told by [`super::judge`]; here it is what
 //! keepalived makes of it.
 
-use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState, VrrpTrackGroup, hmac, vmac};
+use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState, VrrpTrackGroup, hmac, judge, vmac};
 use crate::draft::VrrpDraft;
 use evenkeel_model::{
     notify::RoleNotify,
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// The interface where none is named, as keepalived has it.
 const INTERFACE: &str = "eth0";
 
-/// The instances that can be: those without an id or an address are told and left out.
+/// The instances that can be: those without an id are told and left out.
 pub(crate) fn lower(vrrp: &Vrrp) -> Vec<VrrpDraft> {
     let mut taken = vmac::given(vrrp);
     vrrp.instances.iter().filter_map(|instance| one(vrrp, instance, &mut taken)).collect()
@@ -25,7 +25,8 @@ pub(crate) fn lower(vrrp: &Vrrp) -> Vec<VrrpDraft> {
 fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<VrrpDraft> {
     let id = from.id?;
     let vrid = Vrid::new(id.value)?;
-    let six = from.addresses.first()?.address.value.is_ipv6();
+    let six = judge::family(from).unwrap_or(false);
+    let strict = judge::strict(vrrp, from);
     // keepalived leaves addresses of another family out.
     let advertised: Vec<_> = from.addresses.iter().filter(|address| address.address.value.is_ipv6() == six).collect();
     let defaults = &vrrp.defaults;
@@ -42,14 +43,18 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<Vrrp
     instance.rules = values(&from.rules);
     instance.priority = from.priority.and_then(|n| Priority::new(n.value)).unwrap_or(Priority::DEFAULT);
     instance.interval = interval(version, from.advert_interval);
-    instance.down_adverts = from.down_timer_adverts.or(defaults.down_timer_adverts).map_or(3, |n| n.value);
-    instance.preempt = preempt(from);
-    instance.authentication = authentication(version, from);
+    let down_adverts = from.down_timer_adverts.or(defaults.down_timer_adverts).filter(|_| !strict);
+    instance.down_adverts = down_adverts.map_or(3, |n| n.value);
+    instance.preempt = preempt(from, strict);
+    if !strict {
+        instance.authentication = authentication(version, from);
+    }
+    instance.accept = accept(from, version, strict);
     instance.hmac = from.hmac.as_ref().map(|hmac| hmac::lower(hmac, instance.interval));
     instance.reach = reach(six, defaults.check_unicast_source, from);
     instance.source = from.source.map(|source| source.value).filter(|source| source.is_ipv6() == six);
     instance.rounds = rounds(&from.garp, &defaults.garp);
-    instance.answer_lower = !from.lower_no_advert.or(defaults.lower_no_advert).is_some_and(|yes| yes.value);
+    instance.answer_lower = !strict && !from.lower_no_advert.or(defaults.lower_no_advert).is_some_and(|yes| yes.value);
     let member = |group: &&super::VrrpSyncGroup| group.members.iter().any(|name| name.value == from.name.value);
     instance.group = vrrp.sync_groups.iter().find(member).map(|group| group.name.value.clone());
     let group = from.group.or(if six { defaults.group6 } else { defaults.group4 });
@@ -58,6 +63,7 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<Vrrp
     instance.hops = from.unicast_ttl.map_or(u8::MAX, |ttl| ttl.value.max(1));
     instance.promote_secondaries = from.switches.contains(&"promote_secondaries");
     vmac::add(vrrp, from, taken, &mut instance);
+    instance.from_base &= !strict || matches!(instance.reach, Reach::Unicast { .. });
     let addresses: Vec<Span> = advertised.iter().map(|address| address.address.span).collect();
     Some(VrrpDraft {
         instance,
@@ -132,13 +138,20 @@ fn interval(version: Version, written: Option<Spanned<Duration>>) -> AdvertInter
 }
 
 /// With `state MASTER` keepalived knows no patience.
-fn preempt(from: &VrrpInstance) -> Preempt {
+fn preempt(from: &VrrpInstance, strict: bool) -> Preempt {
     let begins_as_master = from.state.is_some_and(|state| state.value == VrrpState::Master);
     match (from.no_preempt, from.preempt_delay) {
         (Some(_), _) if !begins_as_master => Preempt::No,
-        (None, Some(delay)) if !begins_as_master => Preempt::After(delay.value),
+        (None, Some(delay)) if !begins_as_master && !strict => Preempt::After(delay.value),
         (Some(_) | None, _) => Preempt::After(Duration::ZERO),
     }
+}
+
+/// Where nothing is said, strict mode takes no packets; version 2 knows no other there.
+fn accept(from: &VrrpInstance, version: Version, strict: bool) -> bool {
+    let written =
+        from.accept.map(|accept| accept.value).filter(|accept| !(strict && *accept && version == Version::Two));
+    written.unwrap_or(!strict)
 }
 
 fn authentication(version: Version, from: &VrrpInstance) -> Authentication {
@@ -150,7 +163,7 @@ fn authentication(version: Version, from: &VrrpInstance) -> Authentication {
     if written.header { Authentication::Header(secret) } else { Authentication::Password(secret) }
 }
 
-/// Without peers of its family an instance speaks to all.
+/// Without peers of its family an instance speaks to all, unless it is told not to.
 fn reach(six: bool, check: bool, from: &VrrpInstance) -> Reach {
     let peers = from.peers.iter().flatten().filter(|peer| peer.address.value.is_ipv6() == six);
     let peers: Vec<Peer> = peers
@@ -159,7 +172,7 @@ fn reach(six: bool, check: bool, from: &VrrpInstance) -> Reach {
             hops: peer.least_ttl.unwrap_or(0)..=peer.most_ttl.unwrap_or(u8::MAX),
         })
         .collect();
-    if peers.is_empty() {
+    if peers.is_empty() && !from.switches.contains(&"unicast_fault_no_peer") {
         return Reach::Multicast;
     }
     Reach::Unicast { peers, check_source: check || from.switches.contains(&"check_unicast_src") }

@@ -4,6 +4,7 @@
 
 mod address;
 mod bfd;
+mod conduct;
 mod hmac;
 mod judge;
 mod list;
@@ -15,6 +16,8 @@ mod vmac;
 
 pub use address::VrrpAddress;
 pub(crate) use bfd::lower as lower_bfd;
+pub use conduct::VrrpGarpGroup;
+pub(crate) use conduct::lower as lower_conduct;
 pub use hmac::VrrpHmac;
 pub(crate) use lower::{fixed as lower_fixed, follow_groups, lower};
 pub(crate) use read::read;
@@ -51,6 +54,8 @@ pub struct Vrrp {
     pub track_groups: Vec<VrrpTrackGroup>,
     /// The interfaces of static addresses, routes and rules with a `track_group`.
     pub grouped: Vec<VrrpGrouped>,
+    /// `garp_group`
+    pub garp_groups: Vec<VrrpGarpGroup>,
     /// `vrrp_...` words of `global_defs`.
     pub defaults: VrrpDefaults,
 }
@@ -75,6 +80,7 @@ impl Vrrp {
         self.static_rules.extend(other.static_rules);
         self.track_groups.extend(other.track_groups);
         self.grouped.extend(other.grouped);
+        self.garp_groups.extend(other.garp_groups);
         if other.defaults != VrrpDefaults::default() {
             self.defaults = other.defaults;
         }
@@ -116,6 +122,14 @@ pub struct VrrpDefaults {
     pub down_timer_adverts: Option<Spanned<u8>>,
     /// `vrrp_startup_delay`; none.
     pub startup_delay: Option<Spanned<Duration>>,
+    /// `vrrp_delay_after_boot`; none.
+    pub boot_delay: Option<Spanned<Duration>>,
+    /// `vrrp_garp_interval`; none.
+    pub garp_interval: Option<Spanned<Duration>>,
+    /// `vrrp_gna_interval`; none.
+    pub gna_interval: Option<Spanned<Duration>>,
+    /// `disable_local_igmp`
+    pub quiet_igmp: bool,
     /// `vrrp_strict`
     pub strict: bool,
     /// `vrrp_check_unicast_src`

@@ -5,7 +5,7 @@ use super::{
     BfdInstance, Vrrp, VrrpAuthentication, VrrpDefaults, VrrpGarp, VrrpInstance, VrrpNotify, VrrpProcess, VrrpScript,
     VrrpState, VrrpSyncGroup, VrrpTrackFile, VrrpTrackGroup, VrrpTracks,
     address::addresses,
-    hmac, judge, list,
+    conduct, hmac, judge, list,
     routing::Reader,
 };
 use crate::{
@@ -28,6 +28,7 @@ pub(crate) fn read(top: &[Node], host: &Host<'_>, out: &mut Vec<Diagnostic>) -> 
         processes: top.nodes("vrrp_track_process").map(process).collect(),
         files: top.nodes("track_file").chain(top.nodes("vrrp_track_file")).map(track_file).collect(),
         bfd: top.nodes("bfd_instance").map(bfd).collect(),
+        garp_groups: top.nodes("garp_group").map(conduct::group).collect(),
         delays: top.nodes("interface_up_down_delays").flat_map(|node| list::delays(&node.lines, out)).collect(),
         ..Vrrp::default()
     };
@@ -99,6 +100,10 @@ fn defaults(block: Block<'_>, into: &mut VrrpDefaults) {
         garp: garp(block, "vrrp_"),
         down_timer_adverts: block.number("vrrp_down_timer_adverts"),
         startup_delay: block.time("vrrp_startup_delay"),
+        boot_delay: block.time("vrrp_delay_after_boot"),
+        garp_interval: block.time("vrrp_garp_interval"),
+        gna_interval: block.time("vrrp_gna_interval"),
+        quiet_igmp: block.is_there("disable_local_igmp"),
         strict: block.is_there("vrrp_strict"),
         check_unicast_source: block.is_there("vrrp_check_unicast_src"),
         skip_address_check: block.switch("vrrp_skip_check_adv_addr"),
@@ -118,6 +123,10 @@ fn defaults(block: Block<'_>, into: &mut VrrpDefaults) {
     }
     into.down_timer_adverts = into.down_timer_adverts.or(before.down_timer_adverts);
     into.startup_delay = into.startup_delay.or(before.startup_delay);
+    into.boot_delay = into.boot_delay.or(before.boot_delay);
+    into.garp_interval = into.garp_interval.or(before.garp_interval);
+    into.gna_interval = into.gna_interval.or(before.gna_interval);
+    into.quiet_igmp |= before.quiet_igmp;
     into.strict |= before.strict;
     into.check_unicast_source |= before.check_unicast_source;
     into.skip_address_check = into.skip_address_check.or(before.skip_address_check);
