@@ -13,8 +13,15 @@
 pub mod codec;
 mod contract;
 pub mod control;
+mod extension;
 pub mod history;
+mod holding;
+mod ipfail;
+mod membership;
 mod message;
+mod news;
+mod node;
+mod plan;
 mod reason;
 mod receive;
 mod share;
@@ -23,10 +30,10 @@ pub mod stream;
 mod transmit;
 
 pub use codec::{Form, MOST_FIELDS};
-pub use contract::{
-    Identity, Input, News, NodeState, NodeView, Output, Path, Refusal, Request, Share, Standing, Unheard, View, Why,
-};
+pub use contract::{Identity, Input, NodeState, NodeView, Output, Path, Refusal, Request, Share, Standing, View};
 pub use message::{LONGEST, Message, Value};
+pub use news::{News, Unheard, Why};
+pub use node::Node;
 pub use reason::{Drops, Reason};
 pub use receive::Receiver;
 pub use transmit::Transmitter;

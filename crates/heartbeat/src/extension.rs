@@ -1,0 +1,126 @@
+//! What an evenkeel tells of itself in its statuses, in fields no heartbeat looks at.
+//!
+//! | field | |
+//! |---|---|
+//! | `ek` | 1 |
+//! | `ekversion` | the program's version |
+//! | `ekconfig` | a hash of the configuration, hexadecimal |
+//! | `ekhold` | the groups it has: `KEY@TIME`, by blanks; the time it took them, wall clock in ms, hexadecimal, or `-` for one it is giving up |
+//! | `ekfailed` | the keys of groups that failed there |
+//! | `ekpings` | how many ping nodes it reaches |
+//! | `ekready` | 0 while it takes nothing from a node that lives |
+//! | `ekbusy` | 1 while a hand-over is under way |
+//! | `ekpaths` | `INTERFACE@ADDRESS` of each resource address |
+//!
+//! In keys a blank, a comma and a percent sign are written as `%20`, `%2c`, `%25`.
+
+use crate::{Message, plan::Plan};
+
+/// The most items that are read of a list.
+const MOST: usize = 256;
+
+/// What an evenkeel tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extension {
+    pub(crate) version: String,
+    pub(crate) configuration: u64,
+    /// Groups with the time they were taken, wall clock in ms; `None`: being given up.
+    pub(crate) holds: Vec<(usize, Option<u64>)>,
+    pub(crate) failed: Vec<usize>,
+    pub(crate) pings: usize,
+    pub(crate) ready: bool,
+    pub(crate) busy: bool,
+    pub(crate) paths: Vec<String>,
+}
+
+impl Extension {
+    /// When it took a group, where it has it and does not give it up.
+    pub(crate) fn since(&self, group: usize) -> Option<u64> {
+        self.holds.iter().find(|(held, _)| *held == group).and_then(|(_, since)| *since)
+    }
+
+    /// Whether something of a group runs there.
+    pub(crate) fn holds(&self, group: usize) -> bool {
+        self.holds.iter().any(|(held, _)| *held == group)
+    }
+
+    /// Appends the fields.
+    pub(crate) fn write(&self, plan: &Plan, message: Message) -> Message {
+        let key = |group: usize| plan.groups.get(group).map(|place| escape(&place.key)).unwrap_or_default();
+        let time = |since: Option<u64>| since.map_or_else(|| "-".to_owned(), |since| format!("{since:x}"));
+        let holds = self.holds.iter().map(|(group, since)| format!("{}@{}", key(*group), time(*since)));
+        let failed = self.failed.iter().map(|group| key(*group));
+        let list_of = |items: Vec<String>| items.join(" ");
+        let mut message = message
+            .with("ek", 1)
+            .with("ekversion", &self.version)
+            .with("ekconfig", format_args!("{:x}", self.configuration))
+            .with("ekhold", list_of(holds.collect()))
+            .with("ekpings", self.pings);
+        if !self.failed.is_empty() {
+            message = message.with("ekfailed", list_of(failed.collect()));
+        }
+        if !self.ready {
+            message = message.with("ekready", 0);
+        }
+        if self.busy {
+            message = message.with("ekbusy", 1);
+        }
+        if !self.paths.is_empty() {
+            message = message.with("ekpaths", list_of(self.paths.iter().map(|path| path.replace(' ', "@")).collect()));
+        }
+        message
+    }
+
+    /// Reads the fields; `None` where there is no `ek`. Groups that this node does not know are left out.
+    pub(crate) fn read(plan: &Plan, message: &Message) -> Option<Extension> {
+        message.text("ek")?;
+        let items = |name| message.text(name).unwrap_or_default().split(' ').filter(|item| !item.is_empty()).take(MOST);
+        let group = |key: &str| plan.group(&unescape(key));
+        let hold = |item: &str| {
+            let (key, since) = item.rsplit_once('@')?;
+            Some((group(key)?, u64::from_str_radix(since, 16).ok()))
+        };
+        Some(Extension {
+            version: message.text("ekversion").unwrap_or_default().to_owned(),
+            configuration: message.hex("ekconfig").unwrap_or_default(),
+            holds: items("ekhold").filter_map(hold).collect(),
+            failed: items("ekfailed").filter_map(group).collect(),
+            pings: message.text("ekpings").and_then(|count| count.parse().ok()).unwrap_or_default(),
+            ready: message.text("ekready") != Some("0"),
+            busy: message.text("ekbusy") == Some("1"),
+            paths: items("ekpaths").map(|path| path.replace('@', " ")).collect(),
+        })
+    }
+}
+
+/// The keys of groups in one field.
+pub(crate) fn list<'a>(keys: impl Iterator<Item = &'a str>) -> String {
+    keys.map(escape).collect::<Vec<_>>().join(" ")
+}
+
+/// The groups whose keys are in a field.
+pub(crate) fn groups(plan: &Plan, keys: &str) -> Vec<usize> {
+    keys.split(' ').take(MOST).filter_map(|key| plan.group(&unescape(key))).collect()
+}
+
+fn escape(key: &str) -> String {
+    key.replace('%', "%25").replace(' ', "%20").replace(',', "%2c")
+}
+
+fn unescape(key: &str) -> String {
+    key.replace("%20", " ").replace("%2c", ",").replace("%25", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_key_survives_its_way(key in "[ -~]{1,40}") {
+            prop_assert_eq!(unescape(&escape(&key)), key);
+        }
+    }
+}

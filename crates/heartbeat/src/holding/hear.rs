@@ -1,0 +1,85 @@
+//! What others say of their groups.
+
+use super::{Holding, Moment, Stage};
+use crate::{Message, News, Share, extension::Extension};
+
+impl Holding {
+    /// A message about groups.
+    pub(crate) fn hear(&mut self, at: Moment, node: usize, message: &Message) {
+        match message.kind() {
+            "starting" => self.hear_starting(node),
+            "resource" => self.hear_resource(node, message),
+            "ask_resources" => self.hear_ask(at, node, message),
+            "hb_takeover" => self.hear_takeover(at, node, message),
+            "ip-request" => self.hear_request(node, message),
+            "ip-request-resp" => self.hear_response(at, node, message),
+            _ => {}
+        }
+    }
+
+    /// It wants to know what this node has.
+    fn hear_starting(&mut self, node: usize) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.starting = true;
+            peer.spoke = false;
+            peer.stable = false;
+            peer.leaving = false;
+            peer.hold = Share::None;
+        }
+        match self.stage {
+            Stage::Starting(_) => self.say_held(Share::None, false, None),
+            Stage::Stable => self.say_held(self.hold(), self.handover.is_none(), None),
+            Stage::Waiting | Stage::Leaving | Stage::Left(_) | Stage::Over => {}
+        }
+    }
+
+    /// It says what it has. Without `rtype=full` it only tells that a script has ended.
+    fn hear_resource(&mut self, node: usize, message: &Message) {
+        let Some(hold) = message.text("rsc_hold").and_then(Share::parse) else { return };
+        if message.text("rtype") != Some("full") {
+            return;
+        }
+        let stable = message.text("isstable") == Some("1");
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        let news = stable && !peer.stable;
+        peer.stable = stable;
+        match message.text("info") {
+            Some("shutdown") => peer.leaving = true,
+            // It still stops what it gives.
+            Some("standby") => {}
+            Some(_) | None => peer.hold = hold,
+        }
+        if !stable {
+            return;
+        }
+        // After a partition old words may come late; it is asked before it is believed.
+        let believed = peer.returned.is_none() && !peer.is_evenkeel();
+        peer.spoke = true;
+        if believed && self.stage == Stage::Stable {
+            self.yield_to(node, hold);
+        }
+        if news && self.is_stable() {
+            self.say_held(self.hold(), true, None);
+        }
+        if news {
+            self.tell(News::Stable { node, stable });
+        }
+    }
+
+    /// What an evenkeel tells in a status; `None`: it is a heartbeat.
+    pub(crate) fn hear_extension(&mut self, node: usize, told: Option<Extension>) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        if let Some(told) = &told {
+            peer.returned = None;
+            peer.pings = Some(told.pings);
+        }
+        peer.extension = told;
+    }
+
+    /// How many ping nodes a heartbeat with ipfail says it reaches.
+    pub(crate) fn hear_pings(&mut self, node: usize, count: usize) {
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.pings = Some(count);
+        }
+    }
+}

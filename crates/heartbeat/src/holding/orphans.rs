@@ -1,0 +1,125 @@
+//! Groups that nobody has: each goes to the first node of its order that can take it.
+
+use super::{Holding, Moment, PATIENCE, Stage};
+use crate::{News, NodeState, Share, Why};
+use evenkeel_machine::Instant;
+
+/// How soon a node takes a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Chance {
+    /// It cannot.
+    No,
+    /// It may be able to in a moment.
+    Soon,
+    /// It can.
+    Now,
+}
+
+impl Holding {
+    /// From `Starting` to `Stable`, as soon as it is known what the others have.
+    pub(crate) fn join(&mut self, at: Moment, since: Instant) {
+        let patient = at.now < since + PATIENCE;
+        let known = |node: usize| {
+            self.peers
+                .get(node)
+                .is_none_or(|peer| peer.is_known(at.now) || !patient && peer.state != NodeState::Unknown)
+        };
+        // A heartbeat gives at once what prefers a node that calls itself stable.
+        let premature = |node: usize| {
+            let foreign = self.peers.get(node).is_some_and(|peer| !peer.is_evenkeel());
+            foreign && (0..self.own.len()).any(|group| self.plan.prefers(group, self.plan.me) && self.has(node, group))
+        };
+        if !self.plan.others().all(known) || !self.ready && self.plan.others().any(premature) {
+            return;
+        }
+        self.stage = Stage::Stable;
+        self.joined = true;
+        self.local = true;
+        if self.is_accompanied() {
+            self.say_held(Share::None, false, None);
+        }
+        self.spread();
+        self.owed.held = true;
+        self.owed.ours = true;
+        self.take_orphans(at);
+        self.drop_strays();
+        self.tell(News::Stable { node: self.plan.me, stable: true });
+    }
+
+    /// Takes what nobody has.
+    pub(crate) fn take_orphans(&mut self, at: Moment) {
+        if self.handover.is_some() {
+            return;
+        }
+        for group in 0..self.own.len() {
+            self.take_orphan(at, group);
+        }
+    }
+
+    fn take_orphan(&mut self, at: Moment, group: usize) {
+        let held = self.holder(group).is_some();
+        let unclear = self.plan.others().any(|node| self.peers.get(node).is_some_and(|peer| !peer.is_known(at.now)));
+        let Some(own) = self.own.get_mut(group) else { return };
+        if held {
+            own.orphan = None;
+            return;
+        }
+        if unclear || self.is_fencing() {
+            return;
+        }
+        let Some(own) = self.own.get_mut(group) else { return };
+        let since = *own.orphan.get_or_insert(at.now);
+        let patient = at.now < since + PATIENCE;
+        let Some(place) = self.plan.groups.get(group) else { return };
+        for node in place.prefer.clone() {
+            match (node == self.plan.me, self.chance(at.now, node, group)) {
+                (true, Chance::Now) if self.asks_first(at, group) => return,
+                (true, Chance::Now) => {
+                    let why = self.why_nobody(group);
+                    self.claim(at.wall, group, why);
+                    self.owed.held = true;
+                    return;
+                }
+                (false, Chance::Now | Chance::Soon) if patient => return,
+                (true | false, Chance::No | Chance::Soon | Chance::Now) => {}
+            }
+        }
+    }
+
+    fn why_nobody(&self, group: usize) -> Why {
+        let state = |node: usize| self.peers.get(node).map(|peer| peer.state);
+        let alone = !self.is_accompanied();
+        match self.plan.others().find_map(state) {
+            Some(NodeState::Dead) if alone && self.joined && self.own.get(group).is_some() => Why::Dead,
+            Some(NodeState::Left) if alone => Why::Left,
+            _ => Why::Nobody,
+        }
+    }
+
+    fn chance(&self, now: Instant, node: usize, group: usize) -> Chance {
+        if node == self.plan.me {
+            let can = self.stage == Stage::Stable && self.own.get(group).is_some_and(|own| !own.failed);
+            return if can { Chance::Now } else { Chance::No };
+        }
+        let Some(peer) = self.peers.get(node) else { return Chance::No };
+        if peer.leaving || peer.has_failed(group) {
+            return Chance::No;
+        }
+        match peer.state {
+            NodeState::Active if peer.is_stable() => Chance::Now,
+            NodeState::Active => Chance::Soon,
+            NodeState::Up if now < peer.since + PATIENCE => Chance::Soon,
+            NodeState::Up | NodeState::Unknown | NodeState::Dead | NodeState::Left => Chance::No,
+        }
+    }
+
+    /// Who would take a group that failed here.
+    pub(crate) fn successor(&self, group: usize) -> Option<usize> {
+        let place = self.plan.groups.get(group)?;
+        let can = |node: &usize| {
+            self.peers.get(*node).is_some_and(|peer| peer.is_stable() && !peer.has_failed(group))
+                && *node != self.plan.me
+        };
+        place.prefer.iter().copied().find(can)
+    }
+}

@@ -1,0 +1,118 @@
+//! The groups of this node.
+
+use super::{Deed, Holding, PATIENCE};
+use crate::{News, Output, Share, Standing, Why};
+use evenkeel_machine::Instant;
+
+/// One group as this node has it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Own {
+    /// It shall run here.
+    pub(crate) wanted: bool,
+    /// When it was taken, wall clock in ms.
+    pub(crate) since: u64,
+    pub(crate) standing: Standing,
+    /// It failed here, and is not tried again before the other node is gone or an operator asks.
+    pub(crate) failed: bool,
+    /// How often it failed here since an operator asked.
+    pub(crate) failures: u8,
+    /// Since when nobody has it.
+    pub(crate) orphan: Option<Instant>,
+    /// When it was asked for by the old protocol.
+    pub(crate) asked: Option<Instant>,
+    /// The node that asked for it by the old protocol.
+    pub(crate) asker: Option<usize>,
+}
+
+impl Own {
+    /// Something of it runs.
+    pub(crate) fn runs(&self) -> bool {
+        match self.standing {
+            Standing::Stopped | Standing::Failed => false,
+            Standing::Starting | Standing::Running | Standing::Stopping => true,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let times = [self.orphan, self.asked.filter(|_| !self.wanted)];
+        times.into_iter().flatten().map(|since| since + PATIENCE).min()
+    }
+}
+
+impl Holding {
+    /// What this node says it has: the halves.
+    pub(crate) fn hold(&self) -> Share {
+        let half = |local: bool, called: bool| {
+            let mut of =
+                (0..self.own.len()).filter(|group| self.plan.prefers(*group, self.plan.me) == local).peekable();
+            if of.peek().is_none() { called } else { of.any(|group| self.wants(group)) }
+        };
+        Share::of(half(true, self.local), half(false, self.foreign))
+    }
+
+    pub(crate) fn wants(&self, group: usize) -> bool {
+        self.own.get(group).is_some_and(|own| own.wanted)
+    }
+
+    /// Each group that this node has or still stops, with the time it was taken where it is kept.
+    pub(crate) fn told(&self) -> Vec<(usize, Option<u64>)> {
+        let told = |(group, own): (usize, &Own)| {
+            let since = own.wanted.then_some(own.since);
+            (own.wanted || own.runs() && self.joined).then_some((group, since))
+        };
+        self.own.iter().enumerate().filter_map(told).collect()
+    }
+
+    /// The groups that failed here.
+    pub(crate) fn failed(&self) -> Vec<usize> {
+        self.own.iter().enumerate().filter_map(|(group, own)| own.failed.then_some(group)).collect()
+    }
+
+    /// Takes a group.
+    pub(crate) fn claim(&mut self, wall: u64, group: usize, why: Why) {
+        let Some(own) = self.own.get_mut(group).filter(|own| !own.wanted) else { return };
+        own.wanted = true;
+        own.since = wall;
+        own.failed = false;
+        own.orphan = None;
+        own.asked = None;
+        self.deeds.push(Deed::Do(Output::Acquire { group }));
+        self.tell(News::Holder { group, node: Some(self.plan.me), why: Some(why) });
+    }
+
+    /// Gives a group up.
+    pub(crate) fn release(&mut self, group: usize, why: Why) {
+        let Some(own) = self.own.get_mut(group).filter(|own| own.wanted) else { return };
+        own.wanted = false;
+        self.deeds.push(Deed::Do(Output::Yield { group }));
+        self.tell(News::Holder { group, node: None, why: Some(why) });
+    }
+
+    /// What runs here and is not this node's is stopped.
+    pub(crate) fn drop_strays(&mut self) {
+        for (group, own) in self.own.iter().enumerate() {
+            if !own.wanted && matches!(own.standing, Standing::Running | Standing::Starting) {
+                self.deeds.push(Deed::Do(Output::Yield { group }));
+            }
+        }
+    }
+
+    pub(crate) fn announce_all(&mut self) {
+        for group in (0..self.own.len()).filter(|group| self.wants(*group)).collect::<Vec<_>>() {
+            self.deeds.push(Deed::Do(Output::Announce { group }));
+        }
+    }
+
+    /// Whether all these run, or failed.
+    pub(crate) fn are_up(&self, groups: &[usize]) -> bool {
+        groups
+            .iter()
+            .filter_map(|group| self.own.get(*group))
+            .all(|own| !own.wanted || own.standing == Standing::Running)
+    }
+
+    /// Whether nothing of these runs.
+    pub(crate) fn are_down(&self, groups: &[usize]) -> bool {
+        groups.iter().filter_map(|group| self.own.get(*group)).all(|own| !own.runs())
+    }
+}

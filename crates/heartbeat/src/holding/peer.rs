@@ -1,0 +1,123 @@
+//! What is known of another node's groups.
+
+use super::{Holding, PATIENCE, fencing::Fence};
+use crate::{NodeState, Share, extension::Extension};
+use evenkeel_machine::Instant;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) state: NodeState,
+    /// Since when it lives, or is active.
+    pub(crate) since: Instant,
+    /// What it tells as an evenkeel.
+    pub(crate) extension: Option<Extension>,
+    /// What it says as a heartbeat (`resource`).
+    pub(crate) hold: Share,
+    pub(crate) stable: bool,
+    /// It has said `resource` since it came.
+    pub(crate) spoke: bool,
+    /// It has said `starting` since it came.
+    pub(crate) starting: bool,
+    /// It has said that it leaves.
+    pub(crate) leaving: bool,
+    /// It began anew while this node thought it had something: until it is active, something of it may run.
+    pub(crate) restarted: bool,
+    /// It was dead and came back without restarting: when to ask what it has.
+    pub(crate) returned: Option<Instant>,
+    /// It has come, and groups that prefer it may go back to it.
+    pub(crate) owed: bool,
+    /// How many ping nodes it reaches.
+    pub(crate) pings: Option<usize>,
+    /// Groups that both had and this node keeps.
+    pub(crate) rivals: Vec<usize>,
+    pub(crate) fence: Fence,
+}
+
+impl Peer {
+    pub(crate) fn new(now: Instant) -> Peer {
+        Peer {
+            state: NodeState::Unknown,
+            since: now,
+            extension: None,
+            hold: Share::None,
+            stable: false,
+            spoke: false,
+            starting: false,
+            leaving: false,
+            restarted: false,
+            returned: None,
+            owed: true,
+            pings: None,
+            rivals: Vec::new(),
+            fence: Fence::Not,
+        }
+    }
+
+    /// It is heard.
+    pub(crate) fn appear(&mut self, now: Instant) {
+        let (state, returned, restarted, fence) = (self.state, self.returned, self.restarted, self.fence);
+        *self = Peer { state, returned, restarted, fence, owed: returned.is_none(), ..Peer::new(now) };
+    }
+
+    /// It is gone, with all it had.
+    pub(crate) fn vanish(&mut self) {
+        let (state, since) = (self.state, self.since);
+        *self = Peer { state, ..Peer::new(since) };
+    }
+
+    /// Whether it may have a group.
+    pub(crate) fn may_hold(&self) -> bool {
+        self.extension.as_ref().map_or(self.hold != Share::None || !self.spoke, |told| !told.holds.is_empty())
+    }
+
+    /// Whether it is known what it has.
+    pub(crate) fn is_known(&self, now: Instant) -> bool {
+        match self.state {
+            NodeState::Dead | NodeState::Left => true,
+            NodeState::Unknown => false,
+            NodeState::Up => !self.restarted || now >= self.since + PATIENCE,
+            NodeState::Active => {
+                self.extension.is_some() || self.spoke || self.starting || now >= self.since + PATIENCE
+            }
+        }
+    }
+
+    /// Whether it takes and gives.
+    pub(crate) fn is_stable(&self) -> bool {
+        let busy = self.extension.as_ref().is_some_and(|told| told.busy);
+        self.state == NodeState::Active && !self.leaving && !busy && (self.stable || self.extension.is_some())
+    }
+
+    pub(crate) fn has_failed(&self, group: usize) -> bool {
+        self.extension.as_ref().is_some_and(|told| told.failed.contains(&group))
+    }
+
+    pub(crate) fn is_evenkeel(&self) -> bool {
+        self.extension.is_some()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let known = (self.state.lives()).then_some(self.since + PATIENCE);
+        [self.returned, self.fence.deadline(), known].into_iter().flatten().min()
+    }
+}
+
+impl Holding {
+    /// Whether a living node has a group, as far as it tells.
+    pub(crate) fn has(&self, node: usize, group: usize) -> bool {
+        let Some(peer) = self.peers.get(node) else { return false };
+        peer.state == NodeState::Active
+            && match &peer.extension {
+                Some(told) => told.holds(group),
+                None => self.plan.is_of(group, peer.hold, node),
+            }
+    }
+
+    /// Who has a group.
+    pub(crate) fn holder(&self, group: usize) -> Option<usize> {
+        if self.wants(group) {
+            return Some(self.plan.me);
+        }
+        self.plan.others().find(|node| self.has(*node, group))
+    }
+}

@@ -1,0 +1,350 @@
+//! One node of a cluster.
+//!
+//! ```text
+//!            ┌─► membership ──► holding ──► Acquire, Yield, Announce, Fence
+//!  Heard ────┤        │            ▲
+//!            └────────┴─► ipfail ──┘            everything said ──► Sender ──► Transmit
+//! ```
+//!
+//! It sends messages, not bytes: encoding and signing them is [`crate::encode`]'s, so that keys may change without it.
+//! Wall clock and load are told by [`Node::clock`].
+
+mod heard;
+mod joining;
+mod sender;
+mod view;
+
+use crate::{
+    Identity, Input, Message, News, NodeState, Output,
+    extension::Extension,
+    holding::{By, Deed, Holding, Moment},
+    ipfail::{Ipfail, Verdict},
+    membership::{Happened, Membership},
+    plan::Plan,
+};
+use evenkeel_machine::{Instant, Machine, Outbox};
+use evenkeel_model::heartbeat::{Heartbeat, NodeName};
+use heard::Heard;
+use joining::Joining;
+use sender::Sender;
+use std::{sync::Arc, time::Duration};
+
+/// For so long after its start a node asks for more patience.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How much more.
+const GRACE_MORE: Duration = Duration::from_secs(2);
+
+/// Where this node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Not begun.
+    Idle,
+    /// It finds out who lives.
+    Joining(Joining),
+    /// It is active.
+    Active,
+    /// It is over.
+    Stopped,
+}
+
+/// The machine of one node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    plan: Arc<Plan>,
+    identity: Identity,
+    stage: Stage,
+    begun: Instant,
+    membership: Membership,
+    holding: Holding,
+    ipfail: Ipfail,
+    sender: Sender,
+    heard: Vec<Heard>,
+    names: Vec<NodeName>,
+    media: Vec<bool>,
+    paths: Vec<String>,
+    happened: Vec<Happened>,
+    /// When a status is due.
+    status_at: Instant,
+    /// When the last one was sent, and the dead time it told.
+    status_sent: Instant,
+    dead_time: Duration,
+    /// What the last one told of groups.
+    told: Extension,
+}
+
+impl Node {
+    /// One that has not begun.
+    pub fn new(cluster: &Heartbeat, identity: Identity) -> Node {
+        let plan = Arc::new(Plan::new(cluster));
+        let now = Instant::START;
+        Node {
+            membership: Membership::new(&plan, now),
+            holding: Holding::new(&plan, now),
+            ipfail: Ipfail::new(&plan),
+            sender: Sender::new(cluster, &plan, &identity),
+            heard: (0..plan.names.len()).map(|node| Heard::new(&identity, node, cluster.rexmit_delay)).collect(),
+            names: cluster.nodes.clone(),
+            media: vec![true; plan.serial.len()],
+            paths: Vec::new(),
+            happened: Vec::new(),
+            stage: Stage::Idle,
+            begun: now,
+            status_at: now,
+            status_sent: now,
+            dead_time: plan.timing.deadtime,
+            told: Extension::default(),
+            plan,
+            identity,
+        }
+    }
+
+    /// Wall clock, since 1970, and load averages as `/proc/loadavg` has them, at `now`.
+    pub fn clock(&mut self, now: Instant, unix: Duration, load: &str) {
+        self.sender.set_clock(now, unix, load);
+    }
+
+    fn moment(&self, now: Instant) -> Moment {
+        Moment { now, wall: u64::try_from(self.sender.unix(now).as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Begins.
+    fn start(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        if self.stage != Stage::Idle {
+            return;
+        }
+        self.begun = now;
+        self.membership = Membership::new(&self.plan, now);
+        self.stage = Stage::Joining(Joining::new());
+        self.dead_time = self.plan.timing.deadtime + GRACE_MORE;
+        self.send_status(now, "init", out);
+        self.send_status(now, "up", out);
+        out.push(Output::Tell(News::Node { node: self.plan.me, state: NodeState::Up }));
+    }
+
+    /// Notices that it did not run for longer than the others wait for it.
+    fn thaw(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        let silent = now - self.status_sent;
+        let runs = matches!(self.stage, Stage::Active | Stage::Joining(_));
+        if runs && silent >= self.dead_time {
+            out.push(Output::Tell(News::Frozen { silent }));
+            self.membership.forget(now);
+            for node in 0..self.heard.len() {
+                self.fell_silent(now, node, out);
+            }
+            self.holding.rejoin(self.moment(now));
+            self.status_at = now;
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self.stage {
+            Stage::Idle | Stage::Joining(_) => "up",
+            Stage::Active | Stage::Stopped => "active",
+        }
+    }
+
+    fn extension(&self) -> Extension {
+        Extension {
+            version: self.identity.version.clone(),
+            configuration: self.identity.configuration,
+            holds: self.holding.told(),
+            failed: self.holding.failed(),
+            pings: self.membership.reached(),
+            ready: self.holding.is_ready(),
+            busy: !self.holding.is_stable(),
+            paths: self.paths.clone(),
+        }
+    }
+
+    /// Sends a status, and an echo to each ping node with it.
+    fn send_status(&mut self, now: Instant, word: &str, out: &mut Outbox<Output>) {
+        self.told = self.extension();
+        let message = Message::new("status")
+            .with("st", word)
+            .with("dt", format_args!("{:x}", self.dead_time.as_millis()))
+            .with("protocol", 1);
+        self.say(now, self.told.write(&self.plan, message), out);
+        self.status_sent = now;
+        self.status_at = now + self.plan.timing.keepalive;
+        out.push(Output::Pet);
+        for ping in 0..self.plan.pings.len() {
+            let message = Arc::new(self.sender.echo(now, self.plan.pings.get(ping).map_or("", String::as_str)));
+            out.push(Output::Ping { ping, message });
+        }
+    }
+
+    /// Stamps a message and sends it on all media.
+    fn say(&mut self, now: Instant, message: Message, out: &mut Outbox<Output>) {
+        let message = self.sender.complete(now, message);
+        out.push(Output::Transmit { medium: None, message });
+    }
+
+    /// Sends what is due by the clock.
+    fn status_due(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        let graced = now - self.begun < GRACE;
+        if self.stage != Stage::Idle && now >= self.status_at {
+            self.send_status(now, self.word(), out);
+        }
+        let dead_time = self.plan.timing.deadtime + if graced { GRACE_MORE } else { Duration::ZERO };
+        if self.stage != Stage::Idle && self.dead_time != dead_time {
+            self.dead_time = dead_time;
+            self.send_status(now, self.word(), out);
+        }
+    }
+
+    /// Lets everything that was told take effect.
+    fn settle(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        if matches!(self.stage, Stage::Idle | Stage::Stopped) {
+            return;
+        }
+        self.spread(now, out);
+        self.join(now, out);
+        self.weigh_pings(now, out);
+        self.holding.settle(self.moment(now));
+        self.flush(now, out);
+        // Another evenkeel acts on it at once.
+        let changed = self.told != self.extension();
+        if changed && self.plan.others().any(|node| self.membership.state(node).lives()) {
+            self.send_status(now, self.word(), out);
+        }
+        if self.holding.is_over() {
+            self.stage = Stage::Stopped;
+            out.push(Output::Stopped);
+        }
+    }
+
+    /// Does and says what the groups ask for.
+    fn flush(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        for deed in self.holding.deeds() {
+            match deed {
+                Deed::Say(message) => self.say(now, message, out),
+                Deed::Do(output) => out.push(output),
+            }
+        }
+        for message in self.ipfail.said() {
+            self.say(now, message, out);
+        }
+    }
+
+    /// Tells everyone inside what has happened to nodes, links and ping nodes.
+    fn spread(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        let at = self.moment(now);
+        for happened in std::mem::take(&mut self.happened) {
+            let news = match happened {
+                Happened::State { node, state } => {
+                    self.holding.node(at, node, state);
+                    if !state.lives() {
+                        self.ipfail.lose(node);
+                        self.fell_silent(now, node, out);
+                    }
+                    News::Node { node, state }
+                }
+                Happened::Returned { node } => {
+                    self.holding.returned(at, node);
+                    News::Returned { node }
+                }
+                Happened::Restarted { node } => {
+                    self.holding.restarted(at, node);
+                    if let Some(heard) = self.heard.get_mut(node) {
+                        heard.forget();
+                    }
+                    self.ipfail.lose(node);
+                    News::Restarted { node }
+                }
+                Happened::Late { node, silent } => News::Late { node, silent },
+                Happened::SelfLate { by } => News::SelfLate { by },
+                Happened::Link { node, medium, up } => News::Link { node, medium, up },
+                Happened::Ping { ping, up } => News::Ping { ping, up },
+            };
+            out.push(Output::Tell(news));
+        }
+    }
+
+    /// What a node sends until it is heard again is not asked for.
+    fn fell_silent(&mut self, now: Instant, node: usize, out: &mut Outbox<Output>) {
+        let mut told = Outbox::new();
+        if let Some(heard) = self.heard.get_mut(node) {
+            heard.stream().fell_silent(&mut told);
+        }
+        self.follow(now, node, told, out);
+    }
+
+    fn weigh_pings(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        let here = self.membership.reached();
+        let settled = self.membership.pings().iter().all(Option::is_some);
+        self.holding.set_reached(here);
+        self.ipfail.reach(here, settled);
+        match self.ipfail.tick(now) {
+            Some(Verdict::GiveUp { there }) => {
+                let at = self.moment(now);
+                let nothing = self.holding.hold() == crate::Share::None;
+                if nothing || self.holding.give(at, crate::Share::All, None, By::Ipfail).is_ok() {
+                    self.ipfail.given();
+                    if !nothing {
+                        out.push(Output::Tell(News::CutOff { here, there }));
+                    }
+                }
+            }
+            Some(Verdict::Even { node }) => self.holding.owe(node),
+            None => {}
+        }
+    }
+}
+
+impl Machine for Node {
+    type Input = Input;
+    type Output = Output;
+
+    fn handle(&mut self, now: Instant, input: Input, out: &mut Outbox<Output>) {
+        self.thaw(now, out);
+        match input {
+            Input::Start => self.start(now, out),
+            Input::Heard { path, message } => self.hear(now, path, message, out),
+            Input::Medium { medium, up } => {
+                if let Some(state) = self.media.get_mut(medium) {
+                    *state = up;
+                }
+            }
+            Input::Group { group, standing } => self.holding.group(group, standing),
+            Input::Fenced { node, ok } => self.holding.fenced(self.moment(now), node, ok),
+            Input::Request { id, what } => self.holding.request(self.moment(now), id, &what),
+            Input::Ready(ready) => self.holding.set_ready(ready),
+            Input::Paths(paths) => self.paths = paths,
+            Input::Stop => {
+                self.ipfail.end();
+                self.holding.stop(self.moment(now));
+            }
+        }
+        self.settle(now, out);
+    }
+
+    fn handle_timeout(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        self.thaw(now, out);
+        if matches!(self.stage, Stage::Idle | Stage::Stopped) {
+            return;
+        }
+        self.status_due(now, out);
+        self.membership.tick(now, &mut self.happened);
+        for node in 0..self.heard.len() {
+            let mut told = Outbox::new();
+            if let Some(heard) = self.heard.get_mut(node) {
+                heard.stream().handle_timeout(now, &mut told);
+            }
+            self.follow(now, node, told, out);
+        }
+        self.settle(now, out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let grace = Some(self.begun + GRACE).filter(|_| self.dead_time > self.plan.timing.deadtime);
+        let joining = match self.stage {
+            Stage::Idle | Stage::Stopped => return None,
+            Stage::Joining(joining) => joining.deadline(),
+            Stage::Active => None,
+        };
+        let parts = [self.membership.deadline(), self.holding.deadline(), self.ipfail.deadline(), joining, grace];
+        let streams = self.heard.iter().filter_map(Heard::deadline);
+        parts.into_iter().flatten().chain(streams).chain([self.status_at]).min()
+    }
+}

@@ -1,0 +1,95 @@
+//! A configuration with names turned into places.
+
+use crate::Share;
+use evenkeel_model::heartbeat::{Failback, Heartbeat, Medium, Timing};
+
+/// What a node knows of its cluster before it hears anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) me: usize,
+    pub(crate) names: Vec<String>,
+    pub(crate) pings: Vec<String>,
+    /// Which media are lines whose messages are passed on.
+    pub(crate) serial: Vec<bool>,
+    pub(crate) groups: Vec<Place>,
+    pub(crate) timing: Timing,
+    pub(crate) failback: Failback,
+    pub(crate) ipfail: bool,
+    /// Which nodes a fence device covers.
+    pub(crate) fenced: Vec<bool>,
+    /// How often a message may be passed on.
+    pub(crate) ttl: usize,
+}
+
+/// A group: what it is called by, and all nodes, best first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) key: String,
+    pub(crate) prefer: Vec<usize>,
+}
+
+impl Plan {
+    pub(crate) fn new(cluster: &Heartbeat) -> Plan {
+        let at = |name| cluster.nodes.iter().position(|node| node == name);
+        let groups = cluster.groups.iter().map(|group| {
+            let mut prefer: Vec<usize> = group.prefer.iter().filter_map(at).collect();
+            let rest = (0..cluster.nodes.len()).filter(|node| !prefer.contains(node)).collect::<Vec<_>>();
+            prefer.extend(rest);
+            Place { key: group.key.clone(), prefer }
+        });
+        let fenced = |node| cluster.fences.iter().any(|fence| fence.nodes.is_empty() || fence.nodes.contains(node));
+        Plan {
+            me: at(&cluster.node).unwrap_or_default(),
+            names: cluster.nodes.iter().map(ToString::to_string).collect(),
+            pings: cluster.pings.iter().map(|ping| ping.name.to_string()).collect(),
+            serial: cluster.media.iter().map(|medium| matches!(medium, Medium::Serial { .. })).collect(),
+            groups: groups.collect(),
+            timing: cluster.timing,
+            failback: cluster.failback,
+            ipfail: cluster.ipfail,
+            fenced: cluster.nodes.iter().map(fenced).collect(),
+            ttl: cluster.nodes.len() + cluster.pings.len() + usize::from(cluster.hop_fudge),
+        }
+    }
+
+    /// The place of a node by its name on the wire.
+    pub(crate) fn node(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    /// The name of a node.
+    pub(crate) fn name(&self, node: usize) -> &str {
+        self.names.get(node).map_or("", String::as_str)
+    }
+
+    /// All nodes but this one.
+    pub(crate) fn others(&self) -> impl Iterator<Item = usize> + use<> {
+        let me = self.me;
+        (0..self.names.len()).filter(move |node| *node != me)
+    }
+
+    /// Whether a group is of those that prefer `node`.
+    pub(crate) fn prefers(&self, group: usize, node: usize) -> bool {
+        self.groups.get(group).and_then(|place| place.prefer.first()) == Some(&node)
+    }
+
+    /// Whether a group is of a share as `node` sees it.
+    pub(crate) fn is_of(&self, group: usize, share: Share, node: usize) -> bool {
+        match share {
+            Share::None => false,
+            Share::Local => self.prefers(group, node),
+            Share::Foreign => !self.prefers(group, node),
+            Share::All => true,
+        }
+    }
+
+    /// The groups of a share as `node` sees it.
+    pub(crate) fn share(&self, share: Share, node: usize) -> Vec<usize> {
+        (0..self.groups.len()).filter(|group| self.is_of(*group, share, node)).collect()
+    }
+
+    /// The group of that key.
+    pub(crate) fn group(&self, key: &str) -> Option<usize> {
+        self.groups.iter().position(|place| place.key == key)
+    }
+}

@@ -1,0 +1,178 @@
+//! What document 003 has its reader try, in virtual time: keepalive 2 s, deadtime 30 s, a node each on eth1.
+
+mod pair;
+
+use evenkeel_heartbeat::{Input, News, Request, Share};
+use evenkeel_model::heartbeat::{Failback, Heartbeat, Medium};
+use pair::{MILLI, SECOND, World, cluster, timing};
+
+/// ha.cf of document 003.
+fn document() -> Heartbeat {
+    let mut timing = timing(SECOND * 2, SECOND * 30);
+    timing.initdead = SECOND * 60;
+    timing.warntime = SECOND * 10;
+    cluster(timing, Failback::On, &["ha1"])
+}
+
+/// Both nodes run and have settled: `ha1` has the address.
+fn settled(cluster: &Heartbeat, real: &[bool]) -> World {
+    let mut world = World::new(1, cluster, real);
+    world.start(0);
+    world.run(MILLI * 600);
+    world.start(1);
+    world.run(SECOND * 60);
+    assert_eq!(world.holders(0), [0], "{}", world.state());
+    assert!(world.both_stable(), "{}", world.state());
+    world.forget();
+    world
+}
+
+#[test]
+fn a_cold_start_of_both_needs_no_ten_seconds() {
+    let mut world = World::new(1, &document(), &[false, false]);
+    world.start(0);
+    world.run(MILLI * 600);
+    world.start(1);
+    let took = world.wait(SECOND * 5, |world| world.holders(0) == [0]);
+    assert!(took < MILLI * 100, "{took:?}");
+    world.run(SECOND * 60);
+    assert_eq!(world.holders(0), [0]);
+}
+
+#[test]
+fn a_node_alone_waits_for_initdead() {
+    let mut world = World::new(1, &document(), &[false, false]);
+    world.start(1);
+    let took = world.wait(SECOND * 70, |world| world.holders(0) == [1]);
+    assert!(took >= SECOND * 60 && took < SECOND * 60 + MILLI * 50, "{took:?}");
+}
+
+#[test]
+fn a_restart_of_the_main_node_moves_the_group_there_and_back() {
+    let mut world = settled(&document(), &[false, false]);
+    world.tell(0, Input::Stop);
+    let gap = world.wait(SECOND * 2, |world| world.holders(0) == [1]);
+    assert!(gap < MILLI * 100, "{gap:?}");
+    world.wait(SECOND * 10, |world| world.hosts[0].stopped);
+    world.run(SECOND * 6);
+    world.start(0);
+    world.wait(SECOND * 10, |world| world.holders(0).is_empty());
+    let gap = world.wait(SECOND * 2, |world| world.holders(0) == [0]);
+    assert!(gap < MILLI * 100, "{gap:?}");
+    world.run(SECOND * 60);
+    assert!(world.both_stable() && world.holders(0) == [0], "{}", world.state());
+}
+
+#[test]
+fn a_lost_interface_of_services_moves_the_group_by_ipfail() {
+    let mut world = settled(&document(), &[false, false]);
+    world.hosts[0].reaches = false;
+    let took = world.wait(SECOND * 60, |world| world.holders(0) == [1]);
+    // The ping node is dead after 30 s, and twice a keepalive is given for the other node to notice too.
+    assert!(took < SECOND * 35, "{took:?}");
+    assert!(world.hosts[0].news.iter().any(|news| matches!(news, News::CutOff { here: 0, there: Some(1) })));
+    world.run(SECOND * 120);
+    assert_eq!(world.holders(0), [1], "it stays while the node is cut off");
+    world.hosts[0].reaches = true;
+    let took = world.wait(SECOND * 30, |world| world.holders(0) == [0]);
+    assert!(took < SECOND * 12, "{took:?}");
+}
+
+#[test]
+fn a_halt_is_taken_over_at_deadtime() {
+    for seed in 0..10 {
+        let mut world = settled(&document(), &[false, false]);
+        world.run(MILLI * 137 * seed);
+        world.kill(0, true);
+        let took = world.wait(SECOND * 40, |world| world.holders(0) == [1]);
+        assert!(took > SECOND * 28 && took < SECOND * 30 + MILLI * 50, "{took:?}");
+    }
+}
+
+#[test]
+fn all_links_down_is_taken_over_at_deadtime_and_heals_without_a_hole() {
+    let mut world = settled(&document(), &[false, false]);
+    world.plug(0, 0, false);
+    world.wait(SECOND * 31, |world| world.holders(0).contains(&1));
+    world.run(SECOND * 20);
+    assert_eq!(world.holders(0), [0, 1], "nobody can know");
+    world.plug(0, 0, true);
+    let healed = world.now;
+    while world.holders(0).len() > 1 {
+        assert!(world.now < healed + SECOND * 3, "{}", world.state());
+        world.step(healed + SECOND * 10);
+        assert!(!world.holders(0).is_empty());
+    }
+    // The preferred node keeps it, and tells the network once more.
+    assert_eq!(world.holders(0), [0]);
+    world.wait(SECOND * 3, |world| !world.hosts[0].announced.is_empty());
+    let until = world.now + SECOND * 120;
+    while world.step(until) {
+        assert_eq!(world.holders(0), [0]);
+    }
+    assert!(world.both_stable(), "{}", world.state());
+}
+
+#[test]
+fn a_cut_of_the_only_heartbeat_line_is_a_split_unless_there_is_a_second_path() {
+    let mut two = document();
+    two.media.push(Medium::Broadcast { interface: "eth0".to_owned(), port: 694 });
+    let mut world = settled(&two, &[false, false]);
+    world.plug(0, 0, false);
+    let until = world.now + SECOND * 120;
+    while world.step(until) {
+        assert_eq!(world.holders(0), [0]);
+    }
+    let down = |news: &News| matches!(news, News::Link { node: 1, medium: 0, up: false });
+    assert!(world.hosts[0].news.iter().any(down), "it is told all the same");
+    world.plug(0, 1, false);
+    let took = world.wait(SECOND * 40, |world| world.holders(0).contains(&1));
+    assert!(took < SECOND * 30 + MILLI * 50, "{took:?}");
+}
+
+#[test]
+fn the_address_of_a_killed_daemon_goes_just_before_it_is_claimed() {
+    let mut world = settled(&document(), &[false, false]);
+    world.kill(0, false);
+    let until = world.now + SECOND * 40;
+    let mut gone = None;
+    while world.step(until) && world.holders(0) != [1] {
+        assert_ne!(world.holders(0), [0, 1], "contention");
+        if world.holders(0).is_empty() && gone.is_none() {
+            gone = Some(world.now);
+        }
+    }
+    let gap = world.now - gone.unwrap();
+    assert!(gap < SECOND * 3, "{gap:?}");
+}
+
+#[test]
+fn a_daemon_killed_and_started_again_goes_on() {
+    let mut world = settled(&document(), &[false, false]);
+    world.kill(0, false);
+    world.run(SECOND);
+    world.start(0);
+    let until = world.now + SECOND * 60;
+    while world.step(until) {
+        assert_eq!(world.holders(0), [0], "{}", world.state());
+    }
+    assert!(world.both_stable(), "{}", world.state());
+}
+
+#[test]
+fn an_operator_moves_groups_both_ways() {
+    let mut world = settled(&document(), &[false, false]);
+    world.ask(0, 1, Request::Standby(Share::All));
+    world.wait(SECOND, |world| world.holders(0) == [1]);
+    world.run(SECOND * 120);
+    assert_eq!(world.holders(0), [1], "auto_failback does not undo what an operator asked for");
+    assert_eq!(world.hosts[0].answers, [(1, Ok(()))]);
+    world.ask(0, 2, Request::Takeover(Share::All));
+    world.wait(SECOND, |world| world.holders(0) == [0]);
+    world.run(SECOND * 60);
+    assert_eq!(world.hosts[0].answers, [(1, Ok(())), (2, Ok(()))]);
+    world.ask(0, 3, Request::Move { group: 0, to: 1 });
+    world.wait(SECOND, |world| world.holders(0) == [1]);
+    world.run(SECOND * 60);
+    assert!(world.both_stable(), "{}", world.state());
+}
