@@ -17,6 +17,7 @@ mod extension;
 pub mod history;
 mod holding;
 mod ipfail;
+mod lines;
 mod membership;
 mod message;
 mod news;
@@ -31,6 +32,7 @@ mod transmit;
 
 pub use codec::{Form, MOST_FIELDS};
 pub use contract::{Identity, Input, NodeState, NodeView, Output, Path, Refusal, Request, Share, Standing, View};
+pub use lines::Lines;
 pub use message::{LONGEST, Message, Value};
 pub use news::{News, Unheard, Why};
 pub use node::Node;

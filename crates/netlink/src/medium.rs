@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, ippro
 use crate::{
     discovery::is_passing,
     error::Error,
-    receive::receive,
+    receive::{Received, receive},
     socket::{set_option, set_struct},
 };
 
@@ -89,11 +89,9 @@ impl MediumSocket {
     pub fn receive(&self, buffer: &mut [u8]) -> Result<Option<(usize, IpAddr)>, Error> {
         loop {
             match receive(&self.listener, buffer) {
-                Ok(received) => match received.source {
-                    Some(source) => return Ok(Some((received.length, source))),
-                    // One without a sender is none.
-                    None => {}
-                },
+                Ok(Received { length, source: Some(source), .. }) => return Ok(Some((length, source))),
+                // One without a sender is none.
+                Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // An interface that goes down tells its sockets so.
