@@ -1,5 +1,7 @@
 //! VRRP with FRR's vrrpd as the other router: take-over both ways.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use evenkeel_lab::{Director, Stage};
 use evenkeel_lab_tests::{
     LIMIT, alone, can_run,
@@ -39,10 +41,10 @@ impl Wire {
         head + " vrrp 51 advertisement-interval 1000\n" + &self.bare().map(addresses).collect::<String>()
     }
 
-    fn native(&self) -> String {
+    fn native(&self, priority: u8) -> String {
         let (version, addresses) = (self.version, self.addresses);
         format!(
-            "[vrrp.pair]\ninterface = \"eth0\"\nvrid = 51\nversion = {version}\npriority = 150\naddresses = {addresses:?}\n"
+            "[vrrp.pair]\ninterface = \"eth0\"\nvrid = 51\nversion = {version}\npriority = {priority}\naddresses = {addresses:?}\n"
         )
     }
 }
@@ -92,10 +94,10 @@ fn take_over_both_ways(wire: &Wire) {
         run(&format!("addr add {bare}/{length} dev vr"));
     }
     run("link set dev vr up");
-    let frr = Frr::start(node("d2"), &stage.directory().join("frr"), "vrrpd", &wire.frr());
+    let mut frr = Frr::start(node("d2"), &stage.directory().join("frr"), "vrrpd", &wire.frr());
     wait("FRR was master", &frr, || is(&frr, wire.family, "Master"));
     let path = stage.directory().join("pair.toml");
-    std::fs::write(&path, wire.native()).expect("the file is written");
+    std::fs::write(&path, wire.native(150)).expect("the file is written");
     let mut ours = Director::new(node("d1"), program(), stage.directory());
     for _ in 0..2 {
         // The better one takes over, and is followed when it leaves.
@@ -106,4 +108,12 @@ fn take_over_both_ways(wire: &Wire) {
         assert!(ours.log().contains(" has taken over"), "{}", ours.log());
         wait("FRR was master again", &frr, || is(&frr, wire.family, "Master"));
     }
+    // A lower one follows when FRR leaves.
+    std::fs::write(&path, wire.native(50)).expect("the file is written");
+    ours.start(&[path.to_str().expect("a plain path")]).expect("evenkeel starts");
+    ours.wait("was backup", LIMIT, |status| status.ha[0].state == "backup").expect("it waits");
+    frr.stop();
+    ours.wait("was master", LIMIT, |status| status.ha[0].state == "master").expect("it follows");
+    assert!(ours.log().contains("the master said that it leaves"), "{}", ours.log());
+    assert!(ours.terminate().expect("it ends").success(), "{}", ours.log());
 }
