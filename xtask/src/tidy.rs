@@ -55,6 +55,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("evenkeel-engine", Layer::Engine),
     ("evenkeel-netlink", Layer::Kernel),
     ("evenkeel-os", Layer::Kernel),
+    ("evenkeel-agents", Layer::Backend),
     ("evenkeel-dataplane-ebpf", Layer::Backend),
     ("evenkeel-dataplane-ipvs", Layer::Backend),
     ("evenkeel-ha", Layer::Backend),

@@ -23,6 +23,7 @@ mod sockets;
 mod sysctl;
 pub mod trust;
 mod usage;
+mod watchdog;
 
 pub use account::Ids;
 pub use bpffs::{Bpffs, holds_pins, lasting_bpffs, remove_bpffs};
@@ -41,3 +42,4 @@ pub use serial::SerialLine;
 pub use sockets::receive_errors;
 pub use sysctl::Sysctl;
 pub use usage::Usage;
+pub use watchdog::Watchdog;
