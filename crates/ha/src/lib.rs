@@ -19,6 +19,7 @@ mod configure;
 mod elections;
 mod events;
 mod fixed;
+pub mod heartbeat;
 mod igmp;
 mod links;
 mod member;

@@ -1,6 +1,7 @@
 //! The one owner of engine and data plane: tells the engine what happens, carries out its effects and reports back.
 
 mod bfd;
+mod cluster;
 mod dumps;
 mod files;
 mod host;
@@ -13,6 +14,7 @@ pub(crate) use relay::relayed;
 use crate::{
     callers::Callers,
     clock::{self, Clock},
+    cluster::Cluster as Membership,
     commands::{self, Commands},
     configuration::Reader,
     doors::{Doors, Numbered},
@@ -59,6 +61,12 @@ pub(crate) struct Core {
     pub(crate) follows: Follows,
     /// VRRP.
     pub(crate) elections: Elections,
+    /// Heartbeat.
+    pub(crate) cluster: Membership,
+    /// Where it keeps what names this node.
+    pub(crate) cluster_files: std::path::PathBuf,
+    pub(crate) version: String,
+    pub(crate) seed: u64,
     /// Who is told of changes.
     pub(crate) notifier: Notifier,
     /// The interfaces as they were last looked at.
@@ -124,6 +132,8 @@ pub(crate) struct Warnings {
     pub(crate) marks: Vec<String>,
     /// What only a restart changes.
     pub(crate) restart: Option<String>,
+    /// Likewise, of the cluster.
+    pub(crate) cluster: Option<String>,
 }
 
 impl Core {
@@ -282,16 +292,20 @@ impl Core {
         sample.dataplane.kind = self.path.kind().to_owned();
         sample.dataplane.attachments = self.path.attachments();
         sample.ha = self.elections.status(self.clock.now());
+        sample.ha.extend(self.cluster.groups(self.clock.now()));
         sample.bfd = self.elections.bfd.status(self.clock.now());
+        sample.cluster = self.cluster.status(self.clock.now());
         sample.next_hops = self.network.next_hops();
         sample.unreachable = self.network.unreachable();
-        let Warnings { standing, firewall, marks, restart } = &self.warnings;
-        sample.warnings = standing.iter().chain(firewall).chain(marks).chain(restart).cloned().collect();
+        let Warnings { standing, firewall, marks, restart, cluster } = &self.warnings;
+        let standing = standing.iter().chain(firewall).chain(marks).chain(restart).chain(cluster);
+        sample.warnings = standing.cloned().collect();
         sample.warnings.extend(self.doors.complaints().chain(self.doors.doubts()));
         sample.warnings.extend(self.path.frailty());
         sample.warnings.extend(self.forwarding.trouble().map(str::to_owned));
         sample.warnings.extend(self.relay.complaints());
         sample.warnings.extend(self.elections.warnings(self.clock.now()));
+        sample.warnings.extend(self.cluster.warnings(self.clock.now()));
         for trouble in [counters.err(), drops.err()].into_iter().flatten() {
             sample.warnings.push(format!("the counters could not be read: {trouble}"));
         }

@@ -8,6 +8,7 @@ mod bfd;
 mod callers;
 mod claims;
 mod clock;
+mod cluster;
 mod commands;
 mod configuration;
 mod control;

@@ -3,6 +3,7 @@
 use crate::{
     callers::Callers,
     clock::Clock,
+    cluster::Cluster as Membership,
     commands::{self, Commands},
     configuration::{Purpose, Reader, Reading},
     control::{Call, ControlSocket, Limits, Service},
@@ -31,7 +32,7 @@ use crate::{
 use evenkeel_api::{Event, Severity};
 use evenkeel_dataplane::{ConnectionFilter, RealServer};
 use evenkeel_engine::{Balance, Exit, Input, Rates, Setup, Start, kept};
-use evenkeel_ha::News;
+use evenkeel_ha::{News, heartbeat};
 use evenkeel_keepalived::Asked;
 use evenkeel_machine::Outbox;
 use evenkeel_model::Cluster;
@@ -42,7 +43,7 @@ use std::{
     future::poll_fn,
     io,
     os::fd::{BorrowedFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     task::Poll,
     time::Duration,
 };
@@ -78,6 +79,7 @@ pub(crate) struct Running {
     firewall: mpsc::Receiver<Found>,
     marks: mpsc::Receiver<Learned>,
     news: mpsc::Receiver<News>,
+    cluster_news: mpsc::Receiver<heartbeat::News>,
     relayed: mpsc::Receiver<relay::Call>,
     signals: Signals,
     /// Readable when fragments have come before their first one.
@@ -137,6 +139,8 @@ impl Running {
         let (learn, marks) = mpsc::channel(4);
         let (relay, relayed) = Relay::new();
         let (elections, news) = Elections::new();
+        let (membership, cluster_news) = Membership::new();
+        let seed = seed();
         let (watched, looked_at) = tokio::sync::watch::channel(Watched::default());
         let (seen_in, seen) = mpsc::channel(16);
         tokio::task::spawn_local(watch::watch(looked_at, seen_in));
@@ -148,7 +152,7 @@ impl Running {
             operators: options.operators,
         };
         let node = options.node.clone();
-        let setup = Setup { version: options.version, node: options.node, seed: seed() };
+        let setup = Setup { version: options.version.clone(), node: options.node, seed };
         let core = Core {
             clock,
             engine: Balance::new(setup),
@@ -158,6 +162,10 @@ impl Running {
             doors: Doors::new(options.interfaces, options.door),
             follows: Follows::default(),
             elections,
+            cluster: membership,
+            cluster_files: cluster_files(&options.runtime_dir),
+            version: options.version,
+            seed,
             notifier: Notifier::new(node),
             host: Vec::new(),
             rates: Rates::default(),
@@ -199,6 +207,7 @@ impl Running {
             firewall,
             marks,
             news,
+            cluster_news,
             relayed,
             signals,
             early: None,
@@ -265,6 +274,7 @@ impl Running {
         core.relay_for(&core::relayed(&cluster, &observed, keep_all));
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
         let mut vrrp = cluster.vrrp.clone();
+        let heartbeat = cluster.heartbeat.clone();
         for told in drop_untrusted(&mut vrrp, cluster.notify.strict) {
             core.say(Severity::Warning, &told);
         }
@@ -289,6 +299,7 @@ impl Running {
         self.core.follow_instances(&execute);
         self.core.serving = true;
         self.core.elections.hold(&vrrp, self.core.clock.now())?;
+        self.core.join_cluster(heartbeat)?;
         notify(&[NotifyState::Ready]);
         if let Some(ready) = self.ready.take() {
             ready();
@@ -343,6 +354,7 @@ impl Running {
                 Some(found) = self.firewall.recv() => core.firewall_seen(found),
                 Some(learned) = self.marks.recv() => core.marks_learned(learned),
                 Some(news) = self.news.recv() => core.hear_election(news),
+                Some(news) = self.cluster_news.recv() => core.hear_cluster(news),
                 Some(call) = self.relayed.recv() => core.relay_call(call),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
@@ -370,9 +382,10 @@ impl Running {
     /// Removes what was added, lets programs and mails end, and answers those who asked for the end.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         notify(&[NotifyState::Stopping]);
-        let Running { mut core, workers, clients, mut news, .. } = self;
+        let Running { mut core, workers, clients, mut news, mut cluster_news, .. } = self;
         // Before the packet path goes: traffic comes here until a successor has the addresses.
         core.elections.stop().await;
+        core.leave_cluster(&mut cluster_news).await;
         while let Ok(one) = news.try_recv() {
             core.hear_election(one);
         }
@@ -447,6 +460,16 @@ fn report<T>(tell: mpsc::Sender<Event>, event: impl Fn(T) -> Event) -> impl Fn(T
 }
 
 /// Differs from start to start.
+/// Where a cluster keeps what names this node: where heartbeat does, so that either can go on where the other has ended; an
+/// instance in a runtime directory of its own has them there.
+fn cluster_files(runtime_dir: &Path) -> PathBuf {
+    if runtime_dir == Path::new("/run/evenkeel") {
+        PathBuf::from("/var/lib/heartbeat")
+    } else {
+        runtime_dir.join("heartbeat")
+    }
+}
+
 fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())

@@ -8,8 +8,8 @@
 #[path = "../tests/pair/mod.rs"]
 mod pair;
 
-use evenkeel_lab_tests::can_run;
-use pair::{PACE, Pair, Player, Wire, has_keepalived};
+use evenkeel_lab_tests::{can_run, pings::PACE};
+use pair::{Pair, Player, Wire, has_keepalived};
 use std::time::{Duration, Instant};
 
 /// Of each player, event and interval; the players in turn.

@@ -4,7 +4,6 @@
 
 use crate::LIMIT;
 use evenkeel_lab::{Node, Process};
-use rustix::process::Signal;
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -21,8 +20,7 @@ pub struct Frr {
     directory: PathBuf,
     node: Arc<Node>,
     daemon: &'static str,
-    process: Process,
-    _zebra: Process,
+    _processes: [Process; 2],
 }
 
 /// Whether Debian's FRR is there; says so where not.
@@ -69,14 +67,8 @@ impl Frr {
             assert!(Instant::now() < until, "never zebra listened: {}", said(directory, "zebra"));
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        let process = run(daemon);
-        Frr { directory: directory.to_owned(), node, daemon, process, _zebra: zebra }
-    }
-
-    /// An orderly end of the daemon, waited for.
-    pub fn stop(&mut self) {
-        self.process.signal(Signal::TERM).expect("it is told");
-        self.process.wait(LIMIT).expect("it ends");
+        let second = run(daemon);
+        Frr { directory: directory.to_owned(), node, daemon, _processes: [zebra, second] }
     }
 
     /// What a command of vtysh says.

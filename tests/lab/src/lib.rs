@@ -16,6 +16,7 @@ pub mod dns;
 pub mod frr;
 pub mod guest;
 pub mod native;
+pub mod pings;
 pub mod scripts;
 pub mod smtp;
 pub mod switch;

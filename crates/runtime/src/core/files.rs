@@ -42,8 +42,7 @@ impl Core {
                 self.callers.answer(token, reply);
             }
             Request::Standby { .. } | Request::Takeover { .. } | Request::Confirm { .. } => {
-                let none = Refusal::new(RefusalCode::Unknown, "the files name no heartbeat cluster");
-                self.callers.answer(token, Reply::Refused(none));
+                self.ask_cluster(token, &request);
             }
             Request::Status { .. }
             | Request::Watch { .. }
@@ -113,12 +112,16 @@ impl Core {
         self.run_errands(errands);
         self.follow_instances(&cluster.settings.execute);
         let mut vrrp = std::mem::take(&mut cluster.vrrp);
+        let heartbeat = cluster.heartbeat.take();
         for told in drop_untrusted(&mut vrrp, cluster.notify.strict) {
             self.say(Severity::Warning, &told);
         }
         self.tell(Input::Reload { cluster: Box::new(cluster), token });
         // After the services, so that an address that comes finds what it is for.
         if let Err(why) = self.elections.hold(&vrrp, self.clock.now()) {
+            self.say(Severity::Error, &why);
+        }
+        if let Err(why) = self.join_cluster(heartbeat) {
             self.say(Severity::Error, &why);
         }
         self.tend_relay();

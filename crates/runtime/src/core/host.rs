@@ -184,8 +184,10 @@ impl Core {
         self.hold();
         if self.elections.await_readiness() && (self.engine.is_checked() || self.beats >= READY) {
             self.elections.ready();
+            self.cluster.ready();
         }
         self.elections.say_again();
+        self.cluster.refresh();
         if let Some(addresses) = self.elections.present() {
             self.network.hold(addresses);
         }

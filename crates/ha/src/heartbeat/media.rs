@@ -1,0 +1,240 @@
+//! The sockets of media and ping nodes, which come and go with their interfaces.
+
+use crate::{events::Events, links::Links};
+use evenkeel_heartbeat::{Lines, Path};
+use evenkeel_model::heartbeat::{Heartbeat, Medium, PingNode};
+use evenkeel_netlink::{MediumSocket, MediumTarget, PingSocket};
+use evenkeel_os::SerialLine;
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, Ipv4Addr},
+};
+
+/// Keys of what the loop waits for: media by their place, then those of ping nodes.
+const PINGS: u64 = 1 << 32;
+
+/// All of them.
+pub(super) struct Media {
+    ways: Vec<Way>,
+    pings: Vec<PingNode>,
+    /// Of IPv4 and IPv6, where there are ping nodes of that family.
+    echoes: [Option<PingSocket>; 2],
+}
+
+/// One medium.
+struct Way {
+    medium: Medium,
+    line: Option<Line>,
+    /// What the node was told.
+    told: Option<bool>,
+}
+
+/// A medium that is open.
+enum Line {
+    Udp { socket: MediumSocket, ifindex: u32 },
+    Serial { line: SerialLine, lines: Lines, whole: VecDeque<Vec<u8>> },
+}
+
+/// What was received: where, how many bytes, and from whom.
+pub(super) type Received = (Path, usize, Option<IpAddr>);
+
+impl Media {
+    pub(super) fn new(wanted: &Heartbeat) -> Media {
+        let way = |medium: &Medium| Way { medium: medium.clone(), line: None, told: None };
+        Media { ways: wanted.media.iter().map(way).collect(), pings: wanted.pings.clone(), echoes: [None, None] }
+    }
+
+    /// Opens what can be opened and is not, closes what has lost its interface. Gives the media that can be sent on now, or
+    /// no longer, and what did not work.
+    pub(super) fn follow(&mut self, links: &Links, events: &Events) -> (Vec<(usize, bool)>, Vec<String>) {
+        let (mut turned, mut troubles) = (Vec::new(), Vec::new());
+        for (place, way) in self.ways.iter_mut().enumerate() {
+            if let Err(why) = way.follow(place as u64, links, events) {
+                troubles.push(why);
+            }
+            let up = way.is_up(links);
+            if way.told != Some(up) {
+                way.told = Some(up);
+                turned.push((place, up));
+            }
+        }
+        for (echo, ipv6) in self.echoes.iter_mut().zip([false, true]) {
+            let asked = self.pings.iter().flat_map(|ping| &ping.addresses).any(|address| address.is_ipv6() == ipv6);
+            if !asked || echo.is_some() {
+                continue;
+            }
+            let identifier = (std::process::id() & 0xffff) as u16;
+            let opened = PingSocket::open(ipv6, identifier).map_err(|e| e.to_string());
+            match opened.and_then(|socket| events.add(&socket, PINGS + u64::from(ipv6)).map(|()| socket)) {
+                Ok(socket) => *echo = Some(socket),
+                Err(why) => troubles.push(why),
+            }
+        }
+        (turned, troubles)
+    }
+
+    /// Whether a medium takes messages as lines of text only.
+    pub(super) fn has_serial(&self) -> bool {
+        self.ways.iter().any(|way| matches!(way.medium, Medium::Serial { .. }))
+    }
+
+    /// Sends on one medium, or on all; `text` is the same message for serial lines. Gives what did not work.
+    pub(super) fn send(&mut self, medium: Option<usize>, bytes: &[u8], text: &[u8]) -> Vec<String> {
+        let chosen = |(place, _): &(usize, &mut Way)| medium.is_none_or(|medium| medium == *place);
+        let sent = self
+            .ways
+            .iter_mut()
+            .enumerate()
+            .filter(chosen)
+            .filter_map(|(_, way)| way.line.as_mut()?.send(bytes, text).err());
+        sent.collect()
+    }
+
+    /// Sends to each address of a ping node. Gives what did not work.
+    pub(super) fn ping(&mut self, ping: usize, bytes: &[u8]) -> Vec<String> {
+        let addresses = self.pings.get(ping).map(|ping| ping.addresses.as_slice()).unwrap_or_default();
+        let mut troubles = Vec::new();
+        for &address in addresses {
+            let [v4, v6] = &mut self.echoes;
+            let echo = if address.is_ipv6() { v6 } else { v4 };
+            if let Some(Err(e)) = echo.as_mut().map(|echo| echo.send(address, bytes)) {
+                troubles.push(e.to_string());
+            }
+        }
+        troubles
+    }
+
+    /// The next of what waits under `key`.
+    pub(super) fn receive(&mut self, key: u64, buffer: &mut [u8]) -> Result<Option<Received>, String> {
+        if let Some(family) = key.checked_sub(PINGS) {
+            return self.receive_echo(usize::try_from(family).unwrap_or(usize::MAX), buffer);
+        }
+        let place = usize::try_from(key).unwrap_or(usize::MAX);
+        let line = self.ways.get_mut(place).and_then(|way| way.line.as_mut());
+        match line {
+            Some(Line::Udp { socket, ifindex }) => {
+                let ifindex = *ifindex;
+                let received = socket.receive(buffer).map_err(|e| e.to_string())?;
+                Ok(received.map(|(length, source)| {
+                    (Path::Medium(self.medium_of(place, ifindex, source)), length, Some(source))
+                }))
+            }
+            Some(Line::Serial { line, lines, whole }) => {
+                if whole.is_empty() {
+                    let length = line.receive(buffer).map_err(|e| e.to_string())?;
+                    let bytes = buffer.get(..length).unwrap_or_default();
+                    lines.push(bytes, |message| whole.push_back(message.to_vec()));
+                }
+                let Some(message) = whole.pop_front() else { return Ok(None) };
+                let (length, place) = (message.len().min(buffer.len()), Path::Medium(place));
+                if let (Some(start), Some(message)) = (buffer.get_mut(..length), message.get(..length)) {
+                    start.copy_from_slice(message);
+                }
+                Ok(Some((place, length, None)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn receive_echo(&self, family: usize, buffer: &mut [u8]) -> Result<Option<Received>, String> {
+        let Some(echo) = self.echoes.get(family).and_then(Option::as_ref) else { return Ok(None) };
+        while let Some((length, source)) = echo.receive(buffer).map_err(|e| e.to_string())? {
+            let ping = self.pings.iter().position(|ping| ping.addresses.contains(&source));
+            if let Some(ping) = ping {
+                return Ok(Some((Path::Ping(ping), length, Some(source))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Of several unicast media of one interface and port the kernel gives a message to any: the one to its sender counts.
+    fn medium_of(&self, place: usize, ifindex: u32, source: IpAddr) -> usize {
+        let is_to = |way: &Way| match (&way.medium, &way.line) {
+            (Medium::Unicast { peer, .. }, Some(Line::Udp { ifindex: there, .. })) => {
+                *peer == source && *there == ifindex
+            }
+            _ => false,
+        };
+        match self.ways.get(place) {
+            Some(way) if !is_to(way) && matches!(way.medium, Medium::Unicast { .. }) => {
+                self.ways.iter().position(is_to).unwrap_or(place)
+            }
+            _ => place,
+        }
+    }
+}
+
+impl Way {
+    fn follow(&mut self, key: u64, links: &Links, events: &Events) -> Result<(), String> {
+        let Some(interface) = self.interface() else { return self.open_serial(key, events) };
+        let ifindex = links.named(interface).map(|link| link.index);
+        if let Some(Line::Udp { ifindex: open, .. }) = &self.line
+            && Some(*open) != ifindex
+        {
+            self.line = None;
+        }
+        let (None, Some(ifindex)) = (&self.line, ifindex) else { return Ok(()) };
+        let Some((target, port)) = target(&self.medium, ifindex, links) else { return Ok(()) };
+        let socket = MediumSocket::open(ifindex, target, port).map_err(|e| e.to_string())?;
+        events.add(&socket, key)?;
+        self.line = Some(Line::Udp { socket, ifindex });
+        Ok(())
+    }
+
+    fn open_serial(&mut self, key: u64, events: &Events) -> Result<(), String> {
+        let (Medium::Serial { device, baud }, None) = (&self.medium, &self.line) else { return Ok(()) };
+        let line = SerialLine::open(device, *baud).map_err(|e| e.to_string())?;
+        events.add(&line, key)?;
+        self.line = Some(Line::Serial { line, lines: Lines::default(), whole: VecDeque::new() });
+        Ok(())
+    }
+
+    fn interface(&self) -> Option<&str> {
+        match &self.medium {
+            Medium::Unicast { interface, .. }
+            | Medium::Broadcast { interface, .. }
+            | Medium::Multicast { interface, .. }
+            | Medium::Multicast6 { interface, .. } => Some(interface),
+            Medium::Serial { .. } => None,
+        }
+    }
+
+    /// Whether messages leave by it.
+    fn is_up(&self, links: &Links) -> bool {
+        self.line.is_some() && self.interface().is_none_or(|name| links.named(name).is_some_and(|link| link.running))
+    }
+}
+
+impl Line {
+    fn send(&mut self, bytes: &[u8], text: &[u8]) -> Result<(), String> {
+        match self {
+            Line::Udp { socket, .. } => socket.send(bytes).map_err(|e| e.to_string()),
+            Line::Serial { line, .. } => line.send(text).map_err(|e| e.to_string()),
+        }
+    }
+}
+
+/// Where messages go, and the port; `None` while the interface has no address to broadcast from.
+fn target(medium: &Medium, ifindex: u32, links: &Links) -> Option<(MediumTarget, u16)> {
+    Some(match medium {
+        Medium::Unicast { peer, port, .. } => (MediumTarget::Host(*peer), *port),
+        Medium::Broadcast { port, .. } => (MediumTarget::Broadcast(broadcast(ifindex, links)?), *port),
+        Medium::Multicast { group, port, ttl, own, .. } => {
+            (MediumTarget::Group { group: (*group).into(), hops: *ttl, own: *own }, *port)
+        }
+        Medium::Multicast6 { group, port, hops, own, .. } => {
+            (MediumTarget::Group { group: (*group).into(), hops: *hops, own: *own }, *port)
+        }
+        Medium::Serial { .. } => return None,
+    })
+}
+
+/// The broadcast address of an interface: that of its first address that has one.
+fn broadcast(ifindex: u32, links: &Links) -> Option<Ipv4Addr> {
+    let own = links.addresses.iter().filter(|own| own.ifindex == ifindex && own.protocol != Some(super::PROTOCOL));
+    own.filter_map(|own| match own.address {
+        IpAddr::V4(address) => own.broadcast.or_else(|| super::addresses::broadcast(address, own.prefix)),
+        IpAddr::V6(_) => None,
+    })
+    .next()
+}

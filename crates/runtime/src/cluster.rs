@@ -1,0 +1,243 @@
+//! What the daemon knows of its heartbeat cluster: the thread that takes part in it tells, clients ask.
+
+pub(crate) mod identity;
+mod picture;
+mod words;
+
+use crate::remarks::Remarks;
+use evenkeel_api::{ClusterStatus, HaStatus, Refusal, RefusalCode, Reply, Request, Severity};
+use evenkeel_engine::Token;
+use evenkeel_ha::{
+    Teller,
+    heartbeat::{self, Command, Ha, News},
+};
+use evenkeel_heartbeat::{self as protocol, Identity};
+use evenkeel_machine::Instant;
+use evenkeel_model::heartbeat::Heartbeat;
+use picture::Picture;
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+
+/// News that wait for the core.
+const NEWS: usize = 4096;
+/// Requests whose answers are open.
+const REQUESTS: usize = 64;
+
+/// The cluster of this node, and the thread that takes part in it.
+pub(crate) struct Cluster {
+    member: Option<Member>,
+    ha: Option<Ha>,
+    /// Outlives `ha` until the end: actions end while it stops.
+    teller: Option<Teller<Command>>,
+    tell: mpsc::Sender<News>,
+    ready: bool,
+    /// What the thread had no room for.
+    unsaid: Vec<Command>,
+    remarks: Remarks,
+    asked: BTreeMap<u64, Token>,
+    requests: u64,
+}
+
+/// What it takes part in.
+struct Member {
+    wanted: Heartbeat,
+    picture: Picture,
+}
+
+/// What is to be made of news.
+pub(crate) enum Told {
+    /// An event.
+    Event(evenkeel_api::Event),
+    /// A line.
+    Line(Severity, String),
+    /// An answer for a client.
+    Answer(Token, Reply),
+    /// What others carry out.
+    Order(Order),
+}
+
+/// What the thread leaves to the daemon.
+#[expect(dead_code, reason = "scripts are run with the next change")]
+pub(crate) enum Order {
+    /// An action of a resource.
+    Run(evenkeel_resource::Order),
+    /// It is to be broken off.
+    Cancel(evenkeel_resource::Task),
+    /// A node is to be fenced.
+    Fence(usize),
+    /// Scripts are to be told of a message.
+    Notify(std::sync::Arc<protocol::Message>),
+}
+
+impl Cluster {
+    /// None yet; gives where news come from.
+    pub(crate) fn new() -> (Cluster, mpsc::Receiver<News>) {
+        let (tell, news) = mpsc::channel(NEWS);
+        let cluster = Cluster {
+            member: None,
+            ha: None,
+            teller: None,
+            tell,
+            ready: false,
+            unsaid: Vec::new(),
+            remarks: Remarks::default(),
+            asked: BTreeMap::new(),
+            requests: 0,
+        };
+        (cluster, news)
+    }
+
+    /// Takes part in `wanted`. Gives what only a restart changes.
+    pub(crate) fn hold(
+        &mut self,
+        wanted: Option<Heartbeat>,
+        identity: impl FnOnce(&Heartbeat) -> Result<Identity, String>,
+        now: Instant,
+    ) -> Result<Option<String>, String> {
+        match (self.member.as_mut(), wanted) {
+            (None, None) => Ok(None),
+            (None, Some(wanted)) => self.join(wanted, identity, now).map(|()| None),
+            (Some(member), Some(mut wanted)) => {
+                if wanted.keys != member.wanted.keys {
+                    member.wanted.keys = wanted.keys.clone();
+                    let keys = Box::new(wanted.keys.clone());
+                    self.say(Command::Keys(keys));
+                }
+                let Some(member) = &self.member else { return Ok(None) };
+                wanted.keys = member.wanted.keys.clone();
+                let text = "the cluster goes on as it was read at the start; a restart takes what the files say now";
+                Ok((wanted != member.wanted).then(|| text.to_owned()))
+            }
+            (Some(_), None) => {
+                Ok(Some("the files name no heartbeat cluster any more; this node leaves it with a restart".to_owned()))
+            }
+        }
+    }
+
+    fn join(
+        &mut self,
+        wanted: Heartbeat,
+        identity: impl FnOnce(&Heartbeat) -> Result<Identity, String>,
+        now: Instant,
+    ) -> Result<(), String> {
+        let identity = identity(&wanted)?;
+        let tell = self.tell.clone();
+        let ha = heartbeat::start(wanted.clone(), identity, move |one| drop(tell.try_send(one)));
+        let ha = ha.map_err(|why| format!("cannot take part in the heartbeat cluster: {why}"))?;
+        self.teller = Some(ha.teller());
+        self.ha = Some(ha);
+        self.member = Some(Member { picture: Picture::new(&wanted, now), wanted });
+        if self.ready {
+            self.say(Command::Ready(true));
+        }
+        Ok(())
+    }
+
+    /// Tells the thread something, in order, later where it has no room.
+    pub(crate) fn say(&mut self, command: Command) {
+        self.unsaid.push(command);
+        self.say_again();
+    }
+
+    /// Says what the thread had no room for.
+    pub(crate) fn say_again(&mut self) {
+        let Some(teller) = &self.teller else { return self.unsaid.clear() };
+        let said = self.unsaid.iter().take_while(|command| teller.tell((*command).clone())).count();
+        self.unsaid.drain(..said);
+    }
+
+    /// This node can serve: it may take over.
+    pub(crate) fn ready(&mut self) {
+        if !std::mem::replace(&mut self.ready, true) && self.ha.is_some() {
+            self.say(Command::Ready(true));
+        }
+    }
+
+    /// Asks the thread how its groups stand; once a second, for `status`.
+    pub(crate) fn refresh(&mut self) {
+        if self.ha.is_some() {
+            self.say(Command::Report);
+        }
+    }
+
+    /// A client asks. What can be answered at once is.
+    pub(crate) fn request(&mut self, token: Token, request: &Request) -> Option<Reply> {
+        let refuse = |code, message: &str| Some(Reply::Refused(Refusal::new(code, message)));
+        let Some(member) = &self.member else {
+            return refuse(RefusalCode::Unknown, "the files name no heartbeat cluster");
+        };
+        if self.asked.len() >= REQUESTS {
+            return refuse(RefusalCode::Busy, "too many requests are being carried out");
+        }
+        let what = match words::request(&member.wanted, request) {
+            Ok(what) => what,
+            Err(why) => return refuse(RefusalCode::Unknown, &why),
+        };
+        self.requests += 1;
+        self.asked.insert(self.requests, token);
+        self.say(Command::Request { id: self.requests, what });
+        None
+    }
+
+    /// Takes news.
+    pub(crate) fn take(&mut self, news: News, now: Instant) -> Option<Told> {
+        let member = self.member.as_mut()?;
+        let line = |(severity, text)| Told::Line(severity, text);
+        match news {
+            News::Told(news) => {
+                member.picture.take(&news, now);
+                let words::Said { about, severity, text } = words::said(&member.wanted, &news)?;
+                let say = match about {
+                    Some(about) => self.remarks.note(about, &text, std::time::Duration::ZERO, now),
+                    None => true,
+                };
+                say.then(|| line((severity, text)))
+            }
+            News::Turned { group, standing, why } => {
+                let event = member.picture.turn(&member.wanted, group, standing, why.as_ref(), now)?;
+                Some(Told::Event(event))
+            }
+            News::Remark { group, remark } => Some(line((words::weight(&remark), format!("{group}: {remark}")))),
+            News::Answer { id, result } => {
+                let token = self.asked.remove(&id)?;
+                let reply = match result {
+                    Ok(()) => Reply::Done { message: "done: the groups are where they were asked to be".to_owned() },
+                    Err(why) => Reply::Refused(Refusal::new(RefusalCode::Failed, why.to_string())),
+                };
+                Some(Told::Answer(token, reply))
+            }
+            News::Dropped { reason, source, count } => Some(line(words::dropped(reason, source, count))),
+            News::Report(report) => {
+                member.picture.report(*report);
+                None
+            }
+            News::Trouble(text) => Some(line((Severity::Warning, format!("heartbeat: {text}")))),
+            News::Run(order) => Some(Told::Order(Order::Run(order))),
+            News::Cancel(task) => Some(Told::Order(Order::Cancel(task))),
+            News::Fence { node } => Some(Told::Order(Order::Fence(node))),
+            News::Notify(message) => Some(Told::Order(Order::Notify(message))),
+        }
+    }
+
+    /// What goes on and should not.
+    pub(crate) fn warnings(&self, now: Instant) -> impl Iterator<Item = String> {
+        self.remarks.shown(now)
+    }
+
+    /// For clients.
+    pub(crate) fn status(&self, now: Instant) -> Option<ClusterStatus> {
+        self.member.as_ref().map(|member| member.picture.status(&member.wanted, now))
+    }
+
+    /// The groups as `ha` has them.
+    pub(crate) fn groups(&self, now: Instant) -> Vec<HaStatus> {
+        let of = |member: &Member| member.picture.groups(&member.wanted, now);
+        self.member.as_ref().map(of).unwrap_or_default()
+    }
+
+    /// Tells the thread to give everything up; gives what ends when it has. Its orders go on meanwhile.
+    pub(crate) fn stop(&mut self) -> Option<tokio::task::JoinHandle<()>> {
+        let ha = self.ha.take()?;
+        Some(tokio::task::spawn_blocking(move || ha.stop()))
+    }
+}

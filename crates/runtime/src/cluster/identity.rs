@@ -1,0 +1,158 @@
+//! Who this node is to the others, over restarts: the files that heartbeat keeps, in its own form, so that either can go on
+//! where the other has ended.
+
+use evenkeel_heartbeat::Identity;
+use evenkeel_model::heartbeat::Heartbeat;
+use std::{fmt::Write as _, fs, io, path::Path, time::Duration};
+
+/// The 16 bytes that name a host for ever.
+const UUID: &str = "hb_uuid";
+/// Greater at each start, in decimal.
+const GENERATION: &str = "hb_generation";
+/// Digits and blanks of it, as heartbeat writes them.
+const WIDTH: usize = 16;
+
+/// What `directory` keeps, which is made where it is missing; the generation there is raised. `wall`: time since 1970.
+pub(crate) fn identity(
+    wanted: &Heartbeat,
+    directory: &Path,
+    version: &str,
+    wall: Duration,
+    seed: u64,
+) -> Result<Identity, String> {
+    let failed = |e: io::Error| format!("cannot keep what names this node in {}: {e}", directory.display());
+    fs::create_dir_all(directory).map_err(failed)?;
+    let uuid = match fs::read(directory.join(UUID)) {
+        Ok(bytes) => <[u8; 16]>::try_from(bytes.as_slice())
+            .map_err(|_| format!("{} has {} bytes instead of 16", directory.join(UUID).display(), bytes.len()))?,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let uuid = made(seed, wall);
+            replace(directory, UUID, &uuid).map_err(failed)?;
+            uuid
+        }
+        Err(e) => return Err(failed(e)),
+    };
+    let before = match fs::read_to_string(directory.join(GENERATION)) {
+        Ok(text) => text.trim_matches(|c: char| c.is_whitespace() || c == '\0').parse::<u64>().unwrap_or(0),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+        Err(e) => return Err(failed(e)),
+    };
+    // A file that was lost, or is of no use: the clock is above what was counted from it.
+    let generation = before.saturating_add(1).max(if before == 0 { wall.as_secs() } else { 0 });
+    replace(directory, GENERATION, format!("{generation:>WIDTH$}\n").as_bytes()).map_err(failed)?;
+    Ok(Identity { uuid, generation, version: version.to_owned(), configuration: fingerprint(wanted), seed })
+}
+
+/// A random one (RFC 9562 5.4).
+fn made(seed: u64, wall: Duration) -> [u8; 16] {
+    let mut rng = evenkeel_machine::Rng::new(seed ^ u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX));
+    let mut bytes = [0; 16];
+    let (left, right) = bytes.split_at_mut(8);
+    left.copy_from_slice(&rng.bits().to_be_bytes());
+    right.copy_from_slice(&rng.bits().to_be_bytes());
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    bytes
+}
+
+fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let new = directory.join(format!("{name}.new"));
+    fs::write(&new, bytes)?;
+    fs::rename(&new, directory.join(name))
+}
+
+/// A number that is equal on nodes whose files say the same where they have to (FNV-1a of it as text).
+fn fingerprint(wanted: &Heartbeat) -> u64 {
+    let Heartbeat { nodes, timing, failback, ipfail, groups, pings, .. } = wanted;
+    let mut text = format!("{timing:?} {failback:?} {ipfail}");
+    for node in nodes {
+        let _ = write!(text, " {node}");
+    }
+    for ping in pings {
+        let _ = write!(text, " {} {:?}", ping.name, ping.addresses);
+    }
+    for group in groups {
+        let _ = write!(text, "\n{} {:?}", group.key, group.prefer);
+        for resource in &group.resources {
+            let _ = write!(text, " {}", resource.name);
+        }
+    }
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use evenkeel_model::heartbeat::{Failback, Form, Key, Keys, Method, NodeName, Timing};
+    use std::collections::BTreeMap;
+
+    fn cluster(nodes: &[&str]) -> Heartbeat {
+        let name = |text: &str| NodeName::new(text).expect("name");
+        let seconds = Duration::from_secs;
+        let key = Key { method: Method::Crc, secret: Vec::new() };
+        Heartbeat {
+            cluster: "linux-ha".to_owned(),
+            node: name(nodes[0]),
+            nodes: nodes.iter().map(|node| name(node)).collect(),
+            media: Vec::new(),
+            pings: Vec::new(),
+            timing: Timing {
+                keepalive: seconds(2),
+                deadtime: seconds(30),
+                warntime: seconds(10),
+                initdead: seconds(60),
+                deadping: seconds(30),
+            },
+            keys: Keys::new(1, BTreeMap::from([(1, key)])).expect("keys"),
+            form: Form::Classic,
+            failback: Failback::On,
+            ipfail: false,
+            groups: Vec::new(),
+            fences: Vec::new(),
+            watchdog: None,
+            children: Vec::new(),
+            environment: Vec::new(),
+            hop_fudge: 1,
+            rexmit_delay: Duration::from_millis(250),
+            resource_dirs: Vec::new(),
+            notify_dir: None,
+            log_file: None,
+            log_facility: None,
+        }
+    }
+
+    #[test]
+    fn a_node_keeps_its_uuid_and_raises_its_generation_at_each_start() {
+        let directory = tempfile::tempdir().expect("directory");
+        let begin = |at: u64| {
+            let wall = Duration::from_secs(at);
+            identity(&cluster(&["ha1", "ha2"]), directory.path(), "1.0", wall, at).expect("identity")
+        };
+        let first = begin(1_800_000_000);
+        assert_eq!(first.generation, 1_800_000_000);
+        // The clock went back over a restart.
+        let second = begin(1_700_000_000);
+        assert_eq!((second.uuid, second.generation), (first.uuid, 1_800_000_001));
+        let text = fs::read_to_string(directory.path().join(GENERATION)).expect("generation");
+        assert_eq!(text, "      1800000001\n");
+        assert_eq!((first.uuid[6] >> 4, first.uuid[8] >> 6), (4, 2), "a random one");
+    }
+
+    #[test]
+    fn nodes_with_the_same_files_have_the_same_fingerprint() {
+        let here = cluster(&["ha1", "ha2"]);
+        let mut there = here.clone();
+        there.node = NodeName::new("ha2").expect("name");
+        assert_eq!(fingerprint(&here), fingerprint(&there));
+        there.timing.deadtime = Duration::from_secs(10);
+        assert_ne!(fingerprint(&here), fingerprint(&there));
+    }
+
+    #[test]
+    fn a_file_that_is_no_uuid_is_refused() {
+        let directory = tempfile::tempdir().expect("directory");
+        fs::write(directory.path().join(UUID), b"short").expect("file");
+        let refused = identity(&cluster(&["ha1"]), directory.path(), "1.0", Duration::ZERO, 1).expect_err("refused");
+        assert!(refused.ends_with("has 5 bytes instead of 16"), "{refused}");
+    }
+}

@@ -1,0 +1,341 @@
+//! How the cluster stands, as this node was told.
+
+use super::words;
+use evenkeel_api::{ClusterStatus, Event, FenceStatus, GroupStatus, HaStatus, LinkStatus, NodeStatus, ResourceStatus};
+use evenkeel_cluster::Report;
+use evenkeel_heartbeat::{News, NodeState, Share};
+use evenkeel_machine::Instant;
+use evenkeel_model::heartbeat::{Agent, FenceAgent, Group, Heartbeat, Medium, NodeName, Resource};
+use evenkeel_resource::{GroupReport, Running, Standing, Trouble};
+
+/// Something in a state for a while.
+#[derive(Clone, Debug)]
+struct Since<T> {
+    state: T,
+    at: Instant,
+}
+
+impl<T: PartialEq> Since<T> {
+    fn turn(&mut self, state: T, now: Instant) {
+        if self.state != state {
+            *self = Since { state, at: now };
+        }
+    }
+
+    fn seconds(&self, now: Instant) -> u64 {
+        (now - self.at).as_secs()
+    }
+}
+
+/// Everything that was told.
+#[derive(Debug)]
+pub(super) struct Picture {
+    nodes: Vec<Node>,
+    pings: Vec<Since<bool>>,
+    groups: Vec<Seen>,
+    fences: Vec<Fence>,
+    report: Option<Report>,
+}
+
+#[derive(Debug)]
+struct Node {
+    state: Since<NodeState>,
+    stable: bool,
+    version: Option<String>,
+    /// By medium; `None`: never heard there.
+    links: Vec<Option<Since<bool>>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    owner: Since<Option<usize>>,
+    standing: Since<Standing>,
+    why: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fence {
+    Ready,
+    Fencing,
+    Failed,
+    Waits,
+}
+
+impl Picture {
+    pub(super) fn new(wanted: &Heartbeat, now: Instant) -> Picture {
+        let node = |_: &NodeName| Node {
+            state: Since { state: NodeState::Unknown, at: now },
+            stable: false,
+            version: None,
+            links: vec![None; wanted.media.len()],
+        };
+        let seen = |_: &Group| Seen {
+            owner: Since { state: None, at: now },
+            standing: Since { state: Standing::Stopped, at: now },
+            why: "this node has begun".to_owned(),
+        };
+        Picture {
+            nodes: wanted.nodes.iter().map(node).collect(),
+            pings: vec![Since { state: false, at: now }; wanted.pings.len()],
+            groups: wanted.groups.iter().map(seen).collect(),
+            fences: vec![Fence::Ready; wanted.nodes.len()],
+            report: None,
+        }
+    }
+
+    /// Takes what was told of the cluster.
+    pub(super) fn take(&mut self, news: &News, now: Instant) {
+        match news {
+            News::Node { node, state } => self.node(*node, |node| node.state.turn(*state, now)),
+            News::Stable { node, stable } => self.node(*node, |node| node.stable = *stable),
+            News::Evenkeel { node, version, .. } => self.node(*node, |node| node.version = Some(version.clone())),
+            News::Link { node, medium, up } => self.node(*node, |node| {
+                if let Some(link) = node.links.get_mut(*medium) {
+                    link.get_or_insert(Since { state: *up, at: now }).turn(*up, now);
+                }
+            }),
+            News::Ping { ping, up } => {
+                if let Some(ping) = self.pings.get_mut(*ping) {
+                    ping.turn(*up, now);
+                }
+            }
+            News::Holder { group, node, why } => {
+                if let Some(group) = self.groups.get_mut(*group) {
+                    group.owner.turn(*node, now);
+                    if let Some(why) = why {
+                        words::why(*why).clone_into(&mut group.why);
+                    }
+                }
+            }
+            News::Fencing { node, .. } => self.fence(*node, Fence::Fencing),
+            News::FenceFailed { node, last, .. } => {
+                self.fence(*node, if *last { Fence::Waits } else { Fence::Failed });
+            }
+            News::Restarted { node } => self.fence(*node, Fence::Ready),
+            _ => {}
+        }
+    }
+
+    fn node(&mut self, node: usize, what: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.get_mut(node) {
+            what(node);
+        }
+    }
+
+    fn fence(&mut self, node: usize, state: Fence) {
+        if let Some(fence) = self.fences.get_mut(node) {
+            *fence = state;
+        }
+    }
+
+    /// A group stands otherwise on this node; gives the event where its part in the cluster is another one.
+    pub(super) fn turn(
+        &mut self,
+        wanted: &Heartbeat,
+        group: usize,
+        standing: Standing,
+        why: Option<&Trouble>,
+        now: Instant,
+    ) -> Option<Event> {
+        let (configured, seen) = (wanted.groups.get(group)?, self.groups.get_mut(group)?);
+        let from = part(seen.standing.state);
+        seen.standing.turn(standing, now);
+        if let Some(why) = why {
+            seen.why = why.to_string();
+        }
+        let to = part(standing);
+        (from != to).then(|| Event::RoleChanged {
+            instance: configured.key.clone(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            why: seen.why.clone(),
+            addresses: addresses(configured),
+        })
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        self.report = Some(report);
+    }
+
+    /// For clients.
+    pub(super) fn status(&self, wanted: &Heartbeat, now: Instant) -> ClusterStatus {
+        let own = wanted.nodes.iter().position(|node| *node == wanted.node);
+        ClusterStatus {
+            name: wanted.cluster.clone(),
+            holds: self.holds(wanted, own).to_owned(),
+            stable: own.and_then(|own| self.nodes.get(own)).is_some_and(|own| own.stable),
+            nodes: wanted
+                .nodes
+                .iter()
+                .zip(&self.nodes)
+                .map(|(name, node)| node_status(wanted, name, node, now))
+                .collect(),
+            pings: self.pings(wanted, now),
+            groups: (0..wanted.groups.len()).filter_map(|group| self.group_status(wanted, group, now)).collect(),
+            fencing: self.fencing(wanted),
+        }
+    }
+
+    /// The groups as `ha` has them: `master` where this node has one.
+    pub(super) fn groups(&self, wanted: &Heartbeat, now: Instant) -> Vec<HaStatus> {
+        let of = |(group, seen): (&Group, &Seen)| HaStatus {
+            name: group.key.clone(),
+            protocol: "heartbeat".to_owned(),
+            state: part(seen.standing.state).to_owned(),
+            priority: 0,
+            addresses: addresses(group),
+            since_s: seen.standing.seconds(now),
+            reason: seen.why.clone(),
+            base_priority: None,
+            faults: Vec::new(),
+        };
+        wanted.groups.iter().zip(&self.groups).map(of).collect()
+    }
+
+    fn holds(&self, wanted: &Heartbeat, own: Option<usize>) -> &'static str {
+        let held = |local: bool| {
+            wanted.groups.iter().zip(&self.groups).any(|(group, seen)| {
+                (group.prefer.first() == Some(&wanted.node)) == local && own.is_some() && seen.owner.state == own
+            })
+        };
+        Share::of(held(true), held(false)).name()
+    }
+
+    fn pings(&self, wanted: &Heartbeat, now: Instant) -> Vec<NodeStatus> {
+        let of = |(ping, seen): (&evenkeel_model::heartbeat::PingNode, &Since<bool>)| NodeStatus {
+            name: ping.name.to_string(),
+            state: if seen.state { "ping" } else { "dead" }.to_owned(),
+            since_s: seen.seconds(now),
+            reason: if seen.state { "it answers" } else { "it does not answer" }.to_owned(),
+            ..NodeStatus::default()
+        };
+        wanted.pings.iter().zip(&self.pings).map(of).collect()
+    }
+
+    fn group_status(&self, wanted: &Heartbeat, place: usize, now: Instant) -> Option<GroupStatus> {
+        let (group, seen) = (wanted.groups.get(place)?, self.groups.get(place)?);
+        let report =
+            self.report.as_ref().and_then(|report| report.groups.iter().find(|known| *known.key == *group.key));
+        let owner = seen.owner.state.and_then(|owner| wanted.nodes.get(owner));
+        Some(GroupStatus {
+            name: group.key.clone(),
+            owner: owner.map(NodeName::to_string),
+            prefer: group.prefer.iter().map(NodeName::to_string).collect(),
+            state: standing(seen.standing.state).to_owned(),
+            since_s: seen.standing.seconds(now),
+            reason: seen.why.clone(),
+            resources: group.resources.iter().enumerate().map(|(at, one)| resource(one, at, report)).collect(),
+        })
+    }
+
+    fn fencing(&self, wanted: &Heartbeat) -> Vec<FenceStatus> {
+        let of = |fence: &evenkeel_model::heartbeat::Fence| {
+            let covered = |(name, _): &(&NodeName, &Fence)| fence.nodes.is_empty() || fence.nodes.contains(name);
+            let states = wanted.nodes.iter().zip(&self.fences).filter(covered).map(|(_, state)| *state);
+            FenceStatus {
+                device: match &fence.agent {
+                    FenceAgent::Stonith { kind, .. } => format!("stonith:{kind}"),
+                    FenceAgent::Agent { program, .. } => program.clone(),
+                },
+                nodes: fence.nodes.iter().map(NodeName::to_string).collect(),
+                state: match states.max_by_key(|state| *state as u8) {
+                    None | Some(Fence::Ready) => "ready",
+                    Some(Fence::Fencing) => "fencing",
+                    Some(Fence::Failed) => "failed",
+                    Some(Fence::Waits) => "waits",
+                }
+                .to_owned(),
+                reason: String::new(),
+            }
+        };
+        wanted.fences.iter().map(of).collect()
+    }
+}
+
+fn node_status(wanted: &Heartbeat, name: &NodeName, node: &Node, now: Instant) -> NodeStatus {
+    let link = |(place, link): (usize, &Option<Since<bool>>)| {
+        let link = link.as_ref()?;
+        let state = if link.state { "up" } else { "dead" };
+        Some(LinkStatus { name: medium(wanted, place), state: state.to_owned(), since_s: link.seconds(now) })
+    };
+    NodeStatus {
+        name: name.to_string(),
+        state: match node.state.state {
+            NodeState::Unknown => "init",
+            NodeState::Up => "up",
+            NodeState::Active => "active",
+            NodeState::Dead | NodeState::Left => "dead",
+        }
+        .to_owned(),
+        since_s: node.state.seconds(now),
+        reason: words::state(node.state.state).to_owned(),
+        version: node.version.clone(),
+        heard_ms: None,
+        links: node.links.iter().enumerate().filter_map(link).collect(),
+    }
+}
+
+/// A medium as it was written.
+pub(super) fn medium(wanted: &Heartbeat, place: usize) -> String {
+    match wanted.media.get(place) {
+        Some(
+            Medium::Unicast { interface, .. }
+            | Medium::Broadcast { interface, .. }
+            | Medium::Multicast { interface, .. }
+            | Medium::Multicast6 { interface, .. },
+        ) => interface.clone(),
+        Some(Medium::Serial { device, .. }) => device.display().to_string(),
+        None => "?".to_owned(),
+    }
+}
+
+fn addresses(group: &Group) -> Vec<String> {
+    let of = |resource: &Resource| match &resource.agent {
+        Agent::Ip(ip) => Some(ip.prefix.map_or(ip.address.to_string(), |prefix| format!("{}/{prefix}", ip.address))),
+        Agent::Script { .. } | Agent::Ocf { .. } | Agent::Systemd { .. } | Agent::Services { .. } => None,
+    };
+    group.resources.iter().filter_map(of).collect()
+}
+
+/// What a group is called in `ha`.
+fn part(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Running => "master",
+        Standing::Stopped | Standing::Starting | Standing::Stopping => "backup",
+        Standing::Failed | Standing::Stuck => "fault",
+    }
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Stopped => "stopped",
+        Standing::Starting => "starting",
+        Standing::Running => "running",
+        Standing::Stopping => "stopping",
+        Standing::Failed | Standing::Stuck => "failed",
+    }
+}
+
+fn resource(resource: &Resource, place: usize, report: Option<&GroupReport>) -> ResourceStatus {
+    let running = report.and_then(|report| report.resources.get(place)).map(|resource| resource.running);
+    let trouble = report.and_then(|report| report.why.as_ref()).filter(|why| *why.resource == *resource.name);
+    ResourceStatus {
+        name: resource.name.clone(),
+        agent: match &resource.agent {
+            Agent::Ip(_) => "ocf::heartbeat:IPaddr2".to_owned(),
+            Agent::Script { name, .. } => format!("lsb:{}", name.rsplit('/').next().unwrap_or(name)),
+            Agent::Ocf { provider, name, .. } => format!("ocf::{provider}:{name}"),
+            Agent::Systemd { unit } => format!("systemd:{}", unit.trim_end_matches(".service")),
+            Agent::Services { .. } => "evenkeel:services".to_owned(),
+        },
+        state: match running {
+            None | Some(Running::No | Running::Asked) => "stopped",
+            Some(Running::Starting) => "starting",
+            Some(Running::Yes) => "running",
+            Some(Running::Stopping) => "stopping",
+            Some(Running::Unknown) => "failed",
+        }
+        .to_owned(),
+        reason: trouble.map(ToString::to_string).unwrap_or_default(),
+    }
+}

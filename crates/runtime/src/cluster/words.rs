@@ -1,0 +1,232 @@
+//! News of the cluster as sentences, and clients' words as requests.
+
+use evenkeel_api::{Request, Severity, Share};
+use evenkeel_heartbeat::{self as protocol, News, NodeState, Reason, Unheard, Why};
+use evenkeel_model::heartbeat::{Heartbeat, NodeName};
+use evenkeel_resource::Remark;
+use std::net::IpAddr;
+
+/// A sentence.
+pub(super) struct Said {
+    /// It goes on, and is then said once a minute: about what.
+    pub(super) about: Option<String>,
+    /// How much it matters.
+    pub(super) severity: Severity,
+    /// The sentence.
+    pub(super) text: String,
+}
+
+/// What a client asks for.
+pub(super) fn request(wanted: &Heartbeat, request: &Request) -> Result<protocol::Request, String> {
+    let own = place(wanted, wanted.node.as_str());
+    let other = || (0..wanted.nodes.len()).find(|node| Some(*node) != own);
+    let moved = |group: &str, to: Option<usize>| {
+        let group = find_group(wanted, group)?;
+        let to = to.ok_or("there is no other node")?;
+        Ok(protocol::Request::Move { group, to })
+    };
+    match request {
+        Request::Standby { group: Some(group), .. } => moved(group, other()),
+        Request::Takeover { group: Some(group), .. } => moved(group, own),
+        Request::Standby { share, group: None } => Ok(protocol::Request::Standby(part(*share))),
+        Request::Takeover { share, group: None } => Ok(protocol::Request::Takeover(part(*share))),
+        Request::Confirm { node } => match place(wanted, node) {
+            Some(node) => Ok(protocol::Request::Confirm { node }),
+            None => Err(format!("there is no node `{node}`; there are {}", names(&wanted.nodes))),
+        },
+        other => Err(format!("{} is not about a cluster", other.name())),
+    }
+}
+
+fn part(share: Share) -> protocol::Share {
+    match share {
+        Share::All => protocol::Share::All,
+        Share::Local => protocol::Share::Local,
+        Share::Foreign => protocol::Share::Foreign,
+    }
+}
+
+fn place(wanted: &Heartbeat, node: &str) -> Option<usize> {
+    let name = NodeName::new(node)?;
+    wanted.nodes.iter().position(|known| *known == name)
+}
+
+fn find_group(wanted: &Heartbeat, group: &str) -> Result<usize, String> {
+    let known = wanted.groups.iter().position(|known| known.key == group);
+    known.ok_or_else(|| {
+        let all: Vec<&str> = wanted.groups.iter().map(|group| group.key.as_str()).collect();
+        format!("there is no group `{group}`; there are {}", all.join(", "))
+    })
+}
+
+fn names(nodes: &[NodeName]) -> String {
+    nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// How much a remark about a group matters.
+pub(super) fn weight(remark: &Remark) -> Severity {
+    match remark {
+        Remark::TakenOver(_) | Remark::Gone | Remark::StoppedAnyway(_) => Severity::Info,
+        Remark::Unsure(_) | Remark::Restarted { .. } | Remark::StopAgain { .. } => Severity::Warning,
+        Remark::GoneStuck(_) => Severity::Error,
+    }
+}
+
+/// A message that was dropped.
+pub(super) fn dropped(reason: Reason, source: Option<IpAddr>, count: u64) -> (Severity, String) {
+    let times = if count == 1 { String::new() } else { format!(", {count} times in a minute") };
+    let from = source.map_or("on a serial line".to_owned(), |source| format!("of {source}"));
+    (Severity::Warning, format!("a heartbeat message {from} was dropped{times}: {reason}"))
+}
+
+/// Why a group came or went.
+pub(super) fn why(why: Why) -> &'static str {
+    match why {
+        Why::Nobody => "nobody had it",
+        Why::Dead => "its node is dead",
+        Why::Left => "its node has left",
+        Why::Given => "it was handed over",
+        Why::Both => "both nodes had it",
+        Why::Frozen => "this host stood still for too long",
+        Why::Failed => "it failed",
+        Why::Leaving => "this node leaves",
+    }
+}
+
+/// What a state means.
+pub(super) fn state(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Unknown => "it was not heard yet",
+        NodeState::Up => "it has begun",
+        NodeState::Active => "it takes part",
+        NodeState::Dead => "it fell silent",
+        NodeState::Left => "it has left in order",
+    }
+}
+
+/// The sentence for a piece of news; `None` where it is nobody's business.
+pub(super) fn said(wanted: &Heartbeat, news: &News) -> Option<Said> {
+    let node = |node: usize| wanted.nodes.get(node).map_or("?", NodeName::as_str);
+    let group = |group: usize| wanted.groups.get(group).map_or("?", |group| group.key.as_str());
+    let info = |text: String| Some(Said { about: None, severity: Severity::Info, text });
+    let warn = |text: String| Some(Said { about: None, severity: Severity::Warning, text });
+    let goes_on = |about: String, severity, text: String| Some(Said { about: Some(about), severity, text });
+    match news {
+        News::Node { node: which, state: now } => {
+            let text = format!("node {}: {}", node(*which), state(*now));
+            if *now == NodeState::Dead { warn(text) } else { info(text) }
+        }
+        News::Link { node: which, medium, up } => {
+            let medium = super::picture::medium(wanted, *medium);
+            if *up {
+                info(format!("node {} is heard by {medium}", node(*which)))
+            } else {
+                warn(format!("node {} is not heard by {medium} any more", node(*which)))
+            }
+        }
+        News::Ping { ping, up } => {
+            let name = wanted.pings.get(*ping).map_or("?", |ping| ping.name.as_str());
+            if *up {
+                info(format!("ping node {name} answers"))
+            } else {
+                warn(format!("ping node {name} does not answer"))
+            }
+        }
+        News::Late { node: which, silent } => warn(format!(
+            "node {} was silent for {} ms, which is more than its warntime",
+            node(*which),
+            silent.as_millis()
+        )),
+        News::SelfLate { by } => warn(format!(
+            "this host was {} ms late, so that nobody is called dead for it; it listens for a while longer",
+            by.as_millis()
+        )),
+        News::Frozen { silent } => warn(format!(
+            "this host stood still for {} ms, longer than the others wait: it gives up what they may have taken",
+            silent.as_millis()
+        )),
+        News::Returned { node: which } => {
+            warn(format!("node {} is back and had never ended: the nodes could not hear each other", node(*which)))
+        }
+        News::Restarted { node: which } => info(format!("node {} has restarted", node(*which))),
+        News::Both { group: which, node: other, keeps } => {
+            let fate = if *keeps { "this one keeps it" } else { "this one yields" };
+            warn(format!("{} was on this node and on {}: {fate}", group(*which), node(*other)))
+        }
+        News::Holder { group: which, node: holder, why: reason } => {
+            let because = reason.map(|reason| format!(": {}", why(reason))).unwrap_or_default();
+            info(match holder {
+                Some(holder) => format!("{} is on {}{because}", group(*which), node(*holder)),
+                None => format!("{} is on no node{because}", group(*which)),
+            })
+        }
+        News::Lost { node: which, first, last } => {
+            warn(format!("messages {first} to {last} of node {} are lost for good", node(*which)))
+        }
+        News::Stable { .. } | News::Evenkeel { .. } => None,
+        News::Failed { group: which, to } => warn(match to {
+            Some(to) => format!("{} failed here and goes to {}", group(*which), node(*to)),
+            None => format!("{} failed here, and there is no node that it could go to", group(*which)),
+        }),
+        News::Ignored { node: which, why } => warn(format!("what node {} asked for was not done: {why}", node(*which))),
+        News::Cancelled { why } => warn(format!("a hand-over was broken off: {why}")),
+        News::Fencing { node: which, attempt } => {
+            warn(format!("node {} is being fenced (attempt {attempt})", node(*which)))
+        }
+        News::FenceFailed { node: which, attempt, last } => {
+            let name = node(*which);
+            let next = if *last {
+                format!("Next: make sure by hand that it is off, then `evenkeel confirm {name}`")
+            } else {
+                "it is tried again".to_owned()
+            };
+            let text =
+                format!("node {name} could not be fenced (attempt {attempt}); nothing of it is taken over.  {next}");
+            goes_on(format!("fence {name}"), Severity::Error, text)
+        }
+        News::FencedButHeard { node: which } => {
+            let name = node(*which);
+            let text = format!(
+                "node {name} is heard although it was fenced and has not restarted.  Next: see whether its fence device \
+                 is the right one"
+            );
+            goes_on(format!("fenced {name}"), Severity::Error, text)
+        }
+        News::Configuration { node: which, differs: true } => {
+            let name = node(*which);
+            let text = format!("node {name} has another configuration.  Next: copy ha.cf and haresources to all nodes");
+            goes_on(format!("configuration {name}"), Severity::Warning, text)
+        }
+        News::Configuration { node: which, differs: false } => {
+            info(format!("node {} has the same configuration", node(*which)))
+        }
+        News::Clock { node: which, apart } if apart.is_zero() => {
+            info(format!("the clock of node {} is right again", node(*which)))
+        }
+        News::Clock { node: which, apart } => {
+            let name = node(*which);
+            let text = format!(
+                "the clocks of this node and {name} are {} ms apart.  Next: set both by NTP",
+                apart.as_millis()
+            );
+            goes_on(format!("clock {name}"), Severity::Warning, text)
+        }
+        News::CutOff { here, there } => warn(match there {
+            Some(there) => {
+                format!("this node reaches {here} ping nodes and the other one {there}: it gives its groups up")
+            }
+            None => format!("this node reaches {here} ping nodes, fewer than the other one: it gives its groups up"),
+        }),
+        News::Dropped { node: which, reason } => {
+            let why = match reason {
+                Unheard::OldGeneration => "it is of an earlier run of that node, or replayed",
+                // Each message comes over every medium.
+                Unheard::Again => return None,
+                Unheard::Malformed => "it lacks a field, or has one that makes no sense",
+            };
+            let name = node(*which);
+            let text = format!("a message of node {name} was dropped: {why}");
+            goes_on(format!("dropped {name} {reason:?}"), Severity::Warning, text)
+        }
+    }
+}
