@@ -31,7 +31,7 @@ pub use reply::{Greeting, Refusal, RefusalCode, Reply, Stamped};
 pub use request::{Request, Role, Share};
 pub use status::{
     Attachment, BfdStatus, CheckStatus, ClusterStatus, ConfigStatus, Connections, Counters, DataplaneStatus,
-    FallbackStatus, FenceStatus, GroupStatus, HaFault, HaStatus, LinkStatus, NodeStatus, RealServerStatus,
+    FallbackStatus, FenceStatus, GroupStatus, HaCounters, HaFault, HaStatus, LinkStatus, NodeStatus, RealServerStatus,
     ResourceStatus, ServerState, ServiceStatus, Status,
 };
 pub use words::{count, lasting};

@@ -2,9 +2,11 @@
 
 mod bfd;
 mod cluster;
+mod counters;
 
 pub use bfd::BfdStatus;
 pub use cluster::{ClusterStatus, FenceStatus, GroupStatus, LinkStatus, NodeStatus, ResourceStatus};
+pub use counters::HaCounters;
 
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
@@ -85,6 +87,9 @@ pub struct HaStatus {
     /// What of what it tracks is broken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<HaFault>,
+    /// What it has said and heard; of VRRP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<HaCounters>,
 }
 
 /// Something tracked that is broken.

@@ -24,6 +24,8 @@ pub struct Host<'a> {
     pub list_directory: &'a dyn Fn(&Path) -> Vec<String>,
     /// A variable of the environment.
     pub environment: &'a dyn Fn(&str) -> Option<String>,
+    /// The user that scripts of a keepalived.conf run as where it names none; `None`: evenkeel's own.
+    pub script_user: &'a dyn Fn() -> Option<String>,
     /// The name of this node: what `@id` lines of a keepalived.conf are compared with.
     pub node: &'a str,
     /// The name of this node as `uname -n` has it: what the nodes of a cluster are compared with.
@@ -49,6 +51,7 @@ impl Host<'static> {
         read_file: &|_| Err("no file is read here".to_owned()),
         list_directory: &|_| Vec::new(),
         environment: &|_| None,
+        script_user: &|| None,
         node: "",
         full_name: "",
         file_mode: &|_| None,

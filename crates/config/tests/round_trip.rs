@@ -135,7 +135,9 @@ fn probe(real: SocketAddr) -> impl Strategy<Value = Probe> {
                     environment.push((name.clone(), name));
                 }
             }
-            Probe::Script(Script { program, arguments, environment, shell, weighs: shell })
+            let account =
+                shell.then(|| Account { user: "nobody".into(), group: arguments.first().map(|_| "adm".into()) });
+            Probe::Script(Script { program, arguments, environment, shell, account, weighs: shell })
         },
     );
     let port = if real.port() == 0 { 80 } else { real.port() };

@@ -150,8 +150,14 @@ fn an_inhibited_sorry_server_waits_with_weight_0_and_a_real_server_may_differ_fr
 }
 
 fn weighing_script(name: &str) -> Check {
-    let script =
-        Script { program: name.into(), arguments: Vec::new(), environment: Vec::new(), shell: false, weighs: true };
+    let script = Script {
+        program: name.into(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+        shell: false,
+        account: None,
+        weighs: true,
+    };
     Check::new(Probe::Script(script), rhythm())
 }
 

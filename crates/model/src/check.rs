@@ -1,6 +1,6 @@
 //! How a real server is watched: the rhythm of a check and the probe it sends.
 
-use crate::{Dns, HttpRules, NumberFile, Origin, Udp};
+use crate::{Account, Dns, HttpRules, NumberFile, Origin, Udp};
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// A probe and its rhythm.
@@ -183,6 +183,8 @@ pub struct Script {
     /// Run as `/bin/sh -c program`, as ldirectord's `external-perl` never and its `external` always did for text with
     /// shell characters. Off unless the file asks for it.
     pub shell: bool,
+    /// Whom it runs as; `None`: as evenkeel itself.
+    pub account: Option<Account>,
     /// An exit status from 2 to 255 means up as well, and that the real server's weight is two less (`misc_dynamic`).
     pub weighs: bool,
 }

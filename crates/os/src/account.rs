@@ -12,6 +12,13 @@ const ENTRY: usize = 64 * 1024;
 /// The user that keepalived runs scripts as where nothing is said.
 const SCRIPTS: &str = "keepalived_script";
 
+/// The user that scripts run as where nothing is said: `keepalived_script` where there is such a user and this process
+/// may become it.
+pub fn script_user() -> Option<String> {
+    let there = || Key::name(SCRIPTS).and_then(|name| user(&name));
+    (Ids::own().uid == 0 && matches!(there(), Ok(Some(_)))).then(|| SCRIPTS.to_owned())
+}
+
 /// A user and a group, by their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ids {

@@ -25,7 +25,7 @@ pub mod trust;
 mod usage;
 mod watchdog;
 
-pub use account::Ids;
+pub use account::{Ids, script_user};
 pub use bpffs::{Bpffs, holds_pins, lasting_bpffs, remove_bpffs};
 pub use clock::Clock;
 pub use descriptors::close_inherited;

@@ -31,7 +31,10 @@ use evenkeel_model::{Body, Origin, Probe};
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -48,6 +51,22 @@ pub struct Prober {
     patterns: Mutex<HashMap<String, Arc<Result<PerlRegex, String>>>>,
     tls: tls::Settings,
     scripts: script::Undead,
+    strictness: Strictness,
+}
+
+/// Whether programs that run as root have to be root's alone (`enable_script_security`); shared by its clones.
+#[derive(Clone, Debug, Default)]
+pub struct Strictness(Arc<AtomicBool>);
+
+impl Strictness {
+    /// From the next program on.
+    pub fn set(&self, strict: bool) {
+        self.0.store(strict, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for Prober {
@@ -68,7 +87,13 @@ impl Prober {
             patterns: Mutex::new(HashMap::new()),
             tls: tls::Settings::new(roots),
             scripts: script::Undead::default(),
+            strictness: Strictness::default(),
         }
+    }
+
+    /// Whether it is strict with programs, to be changed while it runs.
+    pub fn strictness(&self) -> Strictness {
+        self.strictness.clone()
     }
 
     /// Makes one attempt, which ends within `timeout`. To be called in a tokio runtime with I/O and time.
@@ -117,7 +142,7 @@ impl Prober {
             }
             Probe::Script(script) => {
                 phase.set(Phase::Script);
-                return script::attempt(script, &self.scripts).await;
+                return script::attempt(script, self.strictness.get(), &self.scripts).await;
             }
             Probe::Udp(udp) => udp::attempt(udp, origin, timeout, phase).await,
             Probe::Dns(dns) => dns::attempt(dns, origin, phase).await,

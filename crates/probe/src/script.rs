@@ -7,6 +7,7 @@
 use crate::connect::text;
 use evenkeel_health::{Reason, Weighing, printable};
 use evenkeel_model::Script;
+use evenkeel_os::{Ids, trust};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::{
     io::{self, ErrorKind},
@@ -35,13 +36,15 @@ impl Undead {
     }
 }
 
-/// Runs the program to its end. Dropped earlier, it kills it with all its group.
-pub(crate) async fn attempt(script: &Script, undead: &Undead) -> Result<(String, Weighing), Reason> {
+/// Runs the program to its end, with `strict` only where nobody but root could have changed what runs as root. Dropped
+/// earlier, it kills it with all its group.
+pub(crate) async fn attempt(script: &Script, strict: bool, undead: &Undead) -> Result<(String, Weighing), Reason> {
     let hanging = undead.count();
     if hanging >= MAX_UNDEAD {
         return Err(Reason::Local(format!("{hanging} killed check programs have not gone yet")));
     }
-    let status = Running::start(command(script), undead).map_err(|error| not_started(script, &error))?.ended().await;
+    let command = vetted(script, strict).await?;
+    let status = Running::start(command, undead).map_err(|error| not_started(script, &error))?.ended().await;
     let status = status.map_err(|error| not_started(script, &error))?;
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(("exit status 0".to_owned(), Weighing::None)),
@@ -52,6 +55,28 @@ pub(crate) async fn attempt(script: &Script, undead: &Undead) -> Result<(String,
         (Some(code), _) => Err(Reason::ExitStatus(code)),
         (None, signal) => Err(Reason::Signal(signal.unwrap_or_default())),
     }
+}
+
+/// The command as the user it is to run as. A name service, or a file system, may keep it waiting.
+async fn vetted(script: &Script, strict: bool) -> Result<Command, Reason> {
+    let mut command = command(script);
+    if script.account.is_none() && !strict {
+        return Ok(command);
+    }
+    let (account, program) = (script.account.clone(), script.program.clone());
+    let shell = script.shell;
+    let looked = tokio::task::spawn_blocking(move || {
+        let ids = account.as_ref().map_or(Ok(Ids::own()), Ids::of)?;
+        // The words of a shell are no program.
+        if !shell {
+            trust::vet(&program, ids, strict)?;
+        }
+        Ok(ids)
+    });
+    let refused = |why: String| Reason::NotStarted(printable(&why));
+    let looked: evenkeel_os::Result<Ids> = looked.await.map_err(|e| Reason::Local(e.to_string()))?;
+    looked.map_err(|e| refused(e.to_string()))?.take_on(&mut command);
+    Ok(command)
 }
 
 pub(crate) fn not_started(script: &Script, error: &io::Error) -> Reason {

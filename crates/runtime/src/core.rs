@@ -40,6 +40,7 @@ use evenkeel_dataplane::{Capabilities, ConnectionFilter};
 use evenkeel_engine::{Balance, Effect, Exit, Input, Mail, ProgramFailure, Rates, Sample, ScriptOrder, ServerSample};
 use evenkeel_machine::{Machine, Outbox};
 use evenkeel_model::{Cluster, Probe, ServiceKey, Settings};
+use evenkeel_probe::Strictness;
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
@@ -74,6 +75,8 @@ pub(crate) struct Core {
     pub(crate) rates: Rates,
     pub(crate) forwarding: KernelForwarding,
     pub(crate) probes: mpsc::UnboundedSender<ToProbes>,
+    /// Of the probes with programs.
+    pub(crate) strictness: Strictness,
     pub(crate) commands: Commands,
     pub(crate) post: Post,
     pub(crate) instances: Instances,

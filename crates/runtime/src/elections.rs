@@ -3,14 +3,15 @@
 use crate::{
     bfd::{self, Sessions},
     remarks::Remarks,
+    reports::Reports,
     tracking::{Fault, Tracking},
 };
-use evenkeel_api::{Event, HaFault, HaStatus, Severity};
+use evenkeel_api::{Event, HaCounters, HaFault, HaStatus, Severity};
 use evenkeel_ha::{Command, Ha, News};
 use evenkeel_machine::Instant;
 use evenkeel_model::vrrp;
 use evenkeel_netlink::MacAddress;
-use evenkeel_vrrp::{Notice, Reason, Role, Why, track};
+use evenkeel_vrrp::{Notice, Reason, Role, Statistics, Why, track};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     net::IpAddr,
@@ -35,6 +36,7 @@ pub(crate) struct Elections {
     /// What the thread had no room for.
     unsaid: Vec<Command>,
     remarks: Remarks,
+    reports: Reports,
     /// Addresses have come or gone.
     turned: bool,
 }
@@ -71,6 +73,7 @@ impl Elections {
             ready: false,
             unsaid: Vec::new(),
             remarks: Remarks::default(),
+            reports: Reports::default(),
             turned: false,
         };
         (elections, news)
@@ -84,8 +87,13 @@ impl Elections {
         match &self.ha {
             Some(_) => self.say(Command::Configure(Box::new(wanted.clone()))),
             None => {
-                let tell = self.tell.clone();
-                let ha = evenkeel_ha::start(wanted.clone(), move |one| drop(tell.try_send(one)));
+                let (tell, reports) = (self.tell.clone(), self.reports.clone());
+                let ha = evenkeel_ha::start(wanted.clone(), move |one| {
+                    if let News::Report(all) = &one {
+                        reports.put(all);
+                    }
+                    drop(tell.try_send(one));
+                });
                 self.ha = Some(ha.map_err(|why| format!("cannot hold VRRP elections: {why}"))?);
                 if self.ready {
                     self.say(Command::Ready(true));
@@ -176,8 +184,8 @@ impl Elections {
                 self.turned = true;
                 let told = if why == Why::Broken { self.broken(&instance) } else { sentence(&why) };
                 let standing = self.standing(&instance)?;
-                *standing =
-                    Standing { role: to, priority, why: told.clone(), since: now, instance: standing.instance.clone() };
+                let why = if to == Role::Leaving { format!("it leaves, for {told}") } else { told.clone() };
+                *standing = Standing { role: to, priority, why, since: now, instance: standing.instance.clone() };
                 Some(Told::Event(Event::RoleChanged {
                     instance: standing.instance.name.clone(),
                     from: name(from).to_owned(),
@@ -281,8 +289,14 @@ impl Elections {
         self.tracking.all()
     }
 
-    /// For clients.
-    pub(crate) fn status(&self, now: Instant) -> Vec<HaStatus> {
+    /// For clients. The thread is asked for its counters.
+    pub(crate) fn status(&mut self, now: Instant) -> Vec<HaStatus> {
+        if self.standings.is_empty() {
+            return Vec::new();
+        }
+        let reports = self.reports.clone().after(|| self.say(Command::Report { clear: false }));
+        let counted: HashMap<&str, &Statistics> =
+            reports.iter().map(|report| (&*report.instance, &report.statistics)).collect();
         let of = |standing: &Standing| HaStatus {
             name: standing.instance.name.clone(),
             protocol: "vrrp".to_owned(),
@@ -293,6 +307,7 @@ impl Elections {
             reason: standing.why.clone(),
             base_priority: Some(standing.instance.priority.get().into()),
             faults: faults(&self.tracking.faults(&self.held, &standing.instance), now),
+            counters: counted.get(standing.instance.name.as_str()).map(|statistics| counters(statistics)),
         };
         self.standings.iter().map(of).collect()
     }
@@ -303,6 +318,19 @@ impl Elections {
         if let Some(ha) = self.ha.take() {
             let _ = tokio::task::spawn_blocking(move || ha.stop()).await;
         }
+    }
+}
+
+fn counters(statistics: &Statistics) -> HaCounters {
+    let wrong = Reason::ALL.into_iter().map(|reason| (reason.name().to_owned(), statistics.wrong(reason)));
+    HaCounters {
+        sent: statistics.sent,
+        received: statistics.received,
+        became_master: statistics.became_master,
+        released_master: statistics.released_master,
+        priority_zero_sent: statistics.farewells_sent,
+        priority_zero_received: statistics.farewells_received,
+        wrong: wrong.filter(|(_, count)| *count > 0).collect(),
     }
 }
 

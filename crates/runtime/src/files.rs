@@ -31,6 +31,7 @@ pub fn with_host<T>(read: impl FnOnce(&Host<'_>) -> T) -> T {
         read_file: &system::read_file,
         list_directory: &system::list_directory,
         environment: &system::environment,
+        script_user: &evenkeel_os::script_user,
         node,
         full_name: &full_name,
         file_mode: &system::file_mode,

@@ -1,5 +1,7 @@
 //! What this host has to do with a configuration, for `check` and `run --dry-run`: asked, never changed.
 
+mod programs;
+
 use crate::{
     clock::Clock,
     doors::{Numbered, doubt, doubtful},
@@ -9,9 +11,9 @@ use crate::{
 };
 use evenkeel_api::{PlanAction, PlanLine};
 use evenkeel_dataplane::Table;
-use evenkeel_model::{Cluster, Probe};
+use evenkeel_model::Cluster;
 use evenkeel_source::{Code, Diagnostic, Severity};
-use std::{collections::BTreeSet, fs, io, os::unix::fs::MetadataExt, path::Path};
+use std::collections::BTreeSet;
 
 /// A virtual address is no address of this host.
 pub const NOT_HERE: Code = Code("H0601");
@@ -22,7 +24,7 @@ pub const DOUBTFUL_DOOR: Code = Code("H0603");
 /// A rule of the host that sets marks cannot be followed.
 pub const NOT_FOLLOWED: Code = Code("H0604");
 
-/// The program of a check cannot be run, or others can change it.
+/// A program cannot be run, or others can change it.
 pub const PROGRAM: Code = Code("H0605");
 
 /// The codes of this module at length.
@@ -49,9 +51,11 @@ pub fn explain(code: &str) -> Option<&'static str> {
              what has the mark in the native file: match.",
         ),
         "H0605" => Some(
-            "The program of a check is not there or cannot be executed, so that its real server is down whatever it \
-             does; or others than its owner can write it, and so can have what they like run as evenkeel's user. \
-             keepalived asks for the same with enable_script_security.",
+            "A program that evenkeel is to run (of a check, a notify script, something tracked, a FIFO) is not there, its \
+             user is not there or may not run it: then a check finds its real server down, a tracked script is left out, \
+             and a notify script tells nobody. Or it runs as root, and others than root can change it, a part of its path \
+             or what a link in it leads to, and so decide what runs as root: enable_script_security (native: strict = true \
+             in [notify]) refuses that.",
         ),
         _ => None,
     }
@@ -87,7 +91,7 @@ pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
                 .help(format!("ip address add {vip}/{length} dev lo")),
         );
     }
-    for why in programs(cluster) {
+    for why in programs::doubts(cluster) {
         diagnostics.push(Diagnostic::without_place(Severity::Warning, PROGRAM, why));
     }
     let door = cluster.settings.attach.as_deref().and_then(|word| word.parse().ok()).unwrap_or_default();
@@ -110,40 +114,6 @@ pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
         diagnostics.push(Diagnostic::without_place(Severity::Note, NOT_FOLLOWED, text));
     }
     diagnostics
-}
-
-/// What is wrong with the programs of checks, one sentence each.
-fn programs(cluster: &Cluster) -> Vec<String> {
-    let checks = cluster.services.iter().flat_map(|service| &service.real_servers).flat_map(|real| real.check.parts());
-    let scripts = checks.filter_map(|check| match &check.probe {
-        // A shell finds its words by itself.
-        Probe::Script(script) => Some(script).filter(|script| !script.shell),
-        _ => None,
-    });
-    let programs: BTreeSet<&Path> =
-        scripts.map(|script| script.program.as_path()).filter(|p| p.is_absolute()).collect();
-    programs.into_iter().filter_map(doubt_about).collect()
-}
-
-fn doubt_about(program: &Path) -> Option<String> {
-    const EXECUTABLE: u32 = 0o111;
-    const WRITABLE: u32 = 0o022;
-    let shown = program.display();
-    let meta = match fs::metadata(program) {
-        Ok(meta) => meta,
-        // Without the right to look there is nothing to say.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return None,
-        Err(_) => return Some(format!("the program {shown} of a check does not exist")),
-    };
-    if !meta.is_file() || meta.mode() & EXECUTABLE == 0 {
-        return Some(format!("the program {shown} of a check cannot be executed"));
-    }
-    let resolved = fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
-    let holder = resolved.parent().and_then(|directory| fs::metadata(directory).ok());
-    // In a directory with the sticky bit nobody can put another file in its place.
-    let replaceable = holder.is_some_and(|holder| holder.mode() & WRITABLE != 0 && holder.mode() & 0o1000 == 0);
-    let writable = meta.mode() & WRITABLE != 0 || replaceable;
-    writable.then(|| format!("the program {shown} of a check can be changed by others than its owner"))
 }
 
 /// What a run on a host that serves nothing yet would add. Interfaces named by the operator are taken as they are.
@@ -194,6 +164,7 @@ mod tests {
     use super::*;
     use crate::files;
     use evenkeel_model::{Protocol, ServiceKey};
+    use std::fs;
 
     fn cluster(vip: &str) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
@@ -234,27 +205,5 @@ mod tests {
         let lines = dry_run(&cluster("192.0.2.1"), &["eth7".to_owned()], "auto");
         assert!(lines.iter().any(|l| l.kind == "service" && l.text.contains("192.0.2.1:80")), "{lines:?}");
         assert!(lines.iter().any(|l| l.to_string() == "+ bpf       auto on eth7"), "{lines:?}");
-    }
-
-    #[test]
-    fn the_program_of_a_check_is_looked_at() {
-        use std::os::unix::fs::{PermissionsExt, symlink};
-        let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("check");
-        let doubt = || doubt_about(&program).unwrap_or_default();
-        assert!(doubt().ends_with("does not exist"), "{}", doubt());
-        fs::write(&program, "#!/bin/sh\n").unwrap();
-        for (mode, why) in
-            [(0o644, "cannot be executed"), (0o775, "can be changed by others than its owner"), (0o755, "")]
-        {
-            fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(doubt().ends_with(why) && doubt().is_empty() == why.is_empty(), "{mode:o}: {}", doubt());
-        }
-        let link = dir.path().join("link");
-        symlink(&program, &link).unwrap();
-        assert_eq!(doubt_about(&link), None);
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(doubt_about(&link).unwrap().ends_with("can be changed by others than its owner"));
-        assert!(doubt_about(dir.path()).unwrap().ends_with("cannot be executed"));
     }
 }

@@ -36,6 +36,7 @@ mod path;
 mod probes;
 mod relay;
 mod remarks;
+mod reports;
 mod running;
 mod sinks;
 mod state;

@@ -237,7 +237,7 @@ impl Notifier {
 }
 
 /// Every script, with whom it is about.
-fn scripts(notify: &Notify) -> impl Iterator<Item = (String, &NotifyScript)> {
+pub(crate) fn scripts(notify: &Notify) -> impl Iterator<Item = (String, &NotifyScript)> {
     let instances = notify.instances.iter().map(|(name, role)| (format!("instance {name}"), role));
     let groups = notify.groups.iter().map(|(name, role)| (format!("sync group {name}"), role));
     let of_roles = instances

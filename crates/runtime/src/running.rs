@@ -131,7 +131,9 @@ impl Running {
             report(tell, |unsent: crate::mail::Unsent| Event::MailFailed { to: unsent.to, why: unsent.why }),
         );
         let (clients, at_a_time) = limits::share();
-        let probes = Probes::start(Prober::new(), at_a_time);
+        let prober = Prober::new();
+        let strictness = prober.strictness();
+        let probes = Probes::start(prober, at_a_time);
         let (reader, readings) = Reader::new(options.loader);
         let (events, _) = broadcast::channel(FEED);
         let (calls_in, calls) = mpsc::channel(CALLS);
@@ -171,6 +173,7 @@ impl Running {
             rates: Rates::default(),
             forwarding: KernelForwarding::in_directory(&options.runtime_dir),
             probes: probes.orders,
+            strictness,
             commands,
             post,
             instances: Instances::new(options.program),
@@ -238,6 +241,7 @@ impl Running {
         if let Some(why) = core.path.frailty() {
             core.say(Severity::Warning, &why);
         }
+        core.strictness.set(cluster.notify.strict);
         let errands = core.notifier.configure(&cluster);
         core.run_errands(errands);
         if let Some(bracket) = cluster.notify.startup.clone() {

@@ -85,6 +85,38 @@ impl Reason {
     ];
 }
 
+impl Reason {
+    /// One word, which does not change: for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Header => "header",
+            Reason::Hops => "hops",
+            Reason::Length => "length",
+            Reason::Version => "version",
+            Reason::Type => "type",
+            Reason::Vrid => "vrid",
+            Reason::Checksum => "checksum",
+            Reason::UnknownAuthentication => "unknown_authentication",
+            Reason::AuthenticationType => "authentication_type",
+            Reason::Authentication => "authentication",
+            Reason::Replay => "replay",
+            Reason::Interval => "interval",
+            Reason::Addresses => "addresses",
+            Reason::Source => "source",
+            Reason::Destination => "destination",
+            Reason::Looped => "looped",
+            Reason::Unsigned => "unsigned",
+            Reason::TrailerLength => "trailer_length",
+            Reason::TrailerType => "trailer_type",
+            Reason::TrailerReserved => "trailer_reserved",
+            Reason::UnknownKey => "unknown_key",
+            Reason::Hash => "hash",
+            Reason::Stale => "stale",
+            Reason::Future => "future",
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     /// A fragment that reads well after "an advertisement was dropped: ".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

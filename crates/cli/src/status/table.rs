@@ -2,7 +2,7 @@
 
 use super::{Health, bfd, health};
 use crate::terminal::{Tone, paint};
-use evenkeel_api::{HaFault, HaStatus, RealServerStatus, ServerState, ServiceStatus, Status, lasting};
+use evenkeel_api::{HaCounters, HaFault, HaStatus, RealServerStatus, ServerState, ServiceStatus, Status, lasting};
 use evenkeel_source::Colour;
 use std::{fmt::Write, time::Duration};
 
@@ -91,15 +91,32 @@ fn failover(group: &HaStatus, colour: Colour) -> String {
         "fault" => paint("FAULT", Tone::Bad, colour),
         other => other.to_owned(),
     };
-    let HaStatus { name, priority, addresses, since_s, reason, base_priority, faults, .. } = group;
+    let HaStatus { name, priority, addresses, since_s, reason, base_priority, faults, counters, .. } = group;
     let (since, addresses) = (lasting(*since_s), addresses.join(", "));
     let base = base_priority.filter(|base| base != priority).map_or_else(String::new, |base| format!(" of {base}"));
-    let mut text = format!("FAILOVER  {name}  {state} for {since}: {reason}  priority {priority}{base}  {addresses}\n");
+    let line = format!("FAILOVER  {name}  {state} for {since}: {reason}  priority {priority}{base}  {addresses}");
+    let mut text = line.trim_end().to_owned() + "\n";
+    if let Some(counters) = counters {
+        let _ = writeln!(text, "  {}", counted(counters));
+    }
     for HaFault { unfit, what, why, since_s } in faults {
         let kind = if *unfit { paint("fault", Tone::Bad, colour) } else { "lower".to_owned() };
         let why = if why.is_empty() { String::new() } else { format!(": {why}") };
         let _ = writeln!(text, "  {kind}: {what} for {}{why}", lasting(*since_s));
     }
+    text
+}
+
+/// `12 adverts sent, 3 400 heard, 5 wrong (checksum 5), master twice`
+fn counted(counters: &HaCounters) -> String {
+    let HaCounters { sent, received, became_master, wrong, .. } = counters;
+    let mut text = format!("adverts: {} sent, {} heard", number(*sent), number(*received));
+    if !wrong.is_empty() {
+        let each: Vec<String> = wrong.iter().map(|(reason, count)| format!("{reason} {}", number(*count))).collect();
+        let _ = write!(text, ", {} wrong ({})", number(wrong.values().sum()), each.join(", "));
+    }
+    let times = if *became_master == 1 { "time" } else { "times" };
+    let _ = write!(text, "; became master {} {times}", number(*became_master));
     text
 }
 

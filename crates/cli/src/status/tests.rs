@@ -1,5 +1,5 @@
 use super::*;
-use evenkeel_api::{CheckStatus, Connections, Counters, FallbackStatus, RealServerStatus};
+use evenkeel_api::{CheckStatus, Connections, Counters, FallbackStatus, HaCounters, HaStatus, RealServerStatus};
 use evenkeel_source::Colour;
 
 fn server(name: &str, state: ServerState, weight: u32) -> RealServerStatus {
@@ -130,4 +130,27 @@ fn rates_come_from_two_pictures() {
     now.services[0].counters.connections = 2408;
     let text = table::render(&now, Some(&before), false, Colour::No);
     assert!(text.contains("1 204/s"), "{text}");
+}
+
+#[test]
+fn an_instance_says_what_it_has_said_and_heard() {
+    let wrong = [("checksum".to_owned(), 5), ("hops".to_owned(), 1200)].into();
+    let counters = HaCounters { sent: 12, received: 3400, became_master: 1, wrong, ..HaCounters::default() };
+    let group = HaStatus {
+        name: "web".into(),
+        state: "backup".into(),
+        priority: 100,
+        reason: "it was started".into(),
+        addresses: vec!["192.0.2.1/24".into()],
+        counters: Some(counters),
+        ..HaStatus::default()
+    };
+    let text = table::render(&Status { ha: vec![group], ..Status::default() }, None, false, Colour::No);
+    assert!(
+        text.contains(
+            "FAILOVER  web  backup for 0s: it was started  priority 100  192.0.2.1/24\n  \
+             adverts: 12 sent, 3 400 heard, 1 205 wrong (checksum 5, hops 1 200); became master 1 time\n"
+        ),
+        "{text}"
+    );
 }

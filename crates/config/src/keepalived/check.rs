@@ -4,16 +4,17 @@ mod http;
 mod other;
 
 use super::{
+    notify::account,
     table::Scope,
     tree::Node,
     value::{Block, number},
 };
 use crate::{
     codes,
-    host::{Resolver, shown},
+    host::{Host, Resolver, shown},
 };
-use evenkeel_model::{Check, Origin, Probe, Rhythm, Script};
-use evenkeel_source::{Diagnostic, Span, Spanned};
+use evenkeel_model::{Account, Check, Origin, Probe, Rhythm, Script};
+use evenkeel_source::{Diagnostic, Span};
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
@@ -45,7 +46,7 @@ pub(crate) struct Levels<'a> {
     /// The whole file: files and BFD sessions are named there.
     pub(crate) top: &'a [Node],
     /// `script_user` of the whole.
-    pub(crate) script_user: Option<&'a Spanned<String>>,
+    pub(crate) script_user: Option<&'a Account>,
 }
 
 /// The check of the real server at `address`, all of its checkers together; its port is 0 where the service has every
@@ -130,7 +131,7 @@ fn checker(
             one(other::dns(node, target, out)?)
         }
         Scope::Smtp => other::smtp(levels, node, address, at, rhythm, out)?,
-        Scope::Misc => one(misc(levels, node, out)?),
+        Scope::Misc => one(misc(levels, node, resolver.ask(), out)?),
         Scope::FileCheck => vec![other::file(levels, node, out)?],
         Scope::BfdCheck => vec![other::bfd(levels, node, out)?],
         _ => return None,
@@ -206,26 +207,25 @@ fn rhythm(levels: &Levels<'_>, checker: Option<&Node>) -> Rhythm {
     }
 }
 
-fn misc(levels: &Levels<'_>, node: &Node, out: &mut Vec<Diagnostic>) -> Option<Probe> {
+fn misc(levels: &Levels<'_>, node: &Node, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Option<Probe> {
     let block = Block(&node.block);
     let Some(path) = block.node("misc_path") else {
         let d = Diagnostic::error(codes::MISSING_KEY, node.span, "MISC_CHECK without misc_path");
         out.push(d.note("keepalived leaves out the check, and the real server is always up"));
         return None;
     };
-    if let Some(user) = levels.script_user.filter(|user| user.value != "root") {
-        let message = format!("script_user `{}`: programs run as evenkeel's own user", shown(&user.value));
-        let d = Diagnostic::error(codes::CHECK_PART, user.span, message).label(node.span, "this program is run");
-        out.push(d.help("let the program change its user, with `setpriv` or `runuser`"));
-        return None;
-    }
     let (first, user) = path.args.split_first()?;
-    if let Some(word) = user.first() {
-        let message = format!("user `{}`: programs run as evenkeel's own user", shown(&word.text));
+    if let Some(word) = user.iter().find(|word| !could_be_a_name(&word.text)) {
+        let message = format!("`{}` is no user", shown(&word.text));
         let d = Diagnostic::error(codes::CHECK_PART, word.span, message);
         out.push(d.help("put the program and its arguments in double quotes, if this is one of them"));
         return None;
     }
+    let own = account(user).or_else(|| account(&block.node("user")?.args));
+    let account = own.or_else(|| levels.script_user.cloned()).or_else(|| {
+        let user = (host.script_user)()?;
+        Some(Account { user, group: None })
+    });
     let mut words = script_words(&first.text).into_iter();
     let Some(program) = words.next().filter(|program| !program.is_empty()) else {
         out.push(Diagnostic::error(codes::MISSING_KEY, first.span, "misc_path names no program"));
@@ -236,9 +236,16 @@ fn misc(levels: &Levels<'_>, node: &Node, out: &mut Vec<Diagnostic>) -> Option<P
         arguments: words.collect(),
         environment: Vec::new(),
         shell: false,
+        account,
         weighs: block.is_there("misc_dynamic"),
     };
     Some(Probe::Script(script))
+}
+
+/// useradd(8), generously; and numbers.
+fn could_be_a_name(word: &str) -> bool {
+    let first = word.chars().next().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    first && word.chars().all(|c| c.is_ascii_alphanumeric() || "_.-$@\\".contains(c))
 }
 
 /// A program and its arguments; single quotes keep blanks in one (keepalived.conf(5), "Quoted strings").

@@ -1,7 +1,6 @@
-//! What `global_defs` says about services: timeouts, the user of check scripts.
+//! What `global_defs` says about services: timeouts.
 
 use super::{
-    notify::Told,
     tree::Node,
     value::{Block, number},
     word::Word,
@@ -35,24 +34,12 @@ pub(crate) fn words(top: &[Node]) -> Vec<GlobalWord> {
     Block(top).nodes("global_defs").flat_map(|node| &node.block).map(one).collect()
 }
 
-/// What is said for all virtual servers.
-pub(crate) struct Globals {
-    /// Who is told of changes.
-    pub(crate) told: Told,
-    pub(crate) script_user: Option<Spanned<String>>,
-}
-
 /// Reads every `global_defs`, as if they were one.
-pub(crate) fn globals(top: &[Node], told: Told, settings: &mut SettingsDraft, out: &mut Vec<Diagnostic>) -> Globals {
+pub(crate) fn globals(top: &[Node], settings: &mut SettingsDraft, out: &mut Vec<Diagnostic>) {
     let nodes: Vec<&Node> = Block(top).nodes("global_defs").collect();
-    let block = |name: &str| nodes.iter().rev().find_map(|node| Block(&node.block).node(name));
-    if let Some(node) = block("lvs_timeouts") {
-        let timeouts = timeouts(node, out);
-        settings.timeouts = Some(Spanned::new(timeouts, node.span));
+    if let Some(node) = nodes.iter().rev().find_map(|node| Block(&node.block).node("lvs_timeouts")) {
+        settings.timeouts = Some(Spanned::new(timeouts(node, out), node.span));
     }
-    let script_user = block("script_user").and_then(|node| node.args.first());
-    let script_user = script_user.map(|word| Spanned::new(word.text.clone(), word.span));
-    Globals { told, script_user }
 }
 
 /// `tcp 900 tcpfin 120 udp 300`

@@ -30,8 +30,8 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     report::report(&nodes, out);
     let mut draft = Draft::default();
     let told = notify::read(&nodes, &mut draft.notify, out);
-    let globals = globals::globals(&nodes, told, &mut draft.settings, out);
-    service::services(&nodes, &globals, resolver, &mut draft, out);
+    globals::globals(&nodes, &mut draft.settings, out);
+    service::services(&nodes, &told, resolver, &mut draft, out);
     draft.globals = globals::words(&nodes);
     draft.vrrp = vrrp::read(&nodes, resolver.ask(), out);
     draft.elections = vrrp::lower(&draft.vrrp);
@@ -41,6 +41,6 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     draft.conduct = vrrp::lower_conduct(&draft.vrrp, out);
     draft.fixed = vrrp::lower_fixed(&draft.vrrp);
     draft.bfd = vrrp::lower_bfd(&draft.vrrp, out);
-    notify::roles(&globals.told, &mut draft);
+    notify::roles(&told, &mut draft);
     draft
 }

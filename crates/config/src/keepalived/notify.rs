@@ -38,7 +38,7 @@ pub(crate) struct Told {
     /// Whether changes of priorities are told.
     priorities: bool,
     /// Who runs scripts that say nothing.
-    user: Option<Account>,
+    pub(crate) user: Option<Account>,
 }
 
 impl Told {
@@ -158,7 +158,8 @@ fn fifo(
     Some(Spanned::new(Fifo { about, path: PathBuf::from(&path.text), owner, script }, node.span))
 }
 
-fn account(words: &[Word]) -> Option<Account> {
+/// A user and perhaps a group.
+pub(crate) fn account(words: &[Word]) -> Option<Account> {
     let user = words.first()?.text.clone();
     Some(Account { user, group: words.get(1).map(|word| word.text.clone()) })
 }

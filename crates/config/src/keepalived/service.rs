@@ -2,8 +2,8 @@
 
 use super::{
     check::{self, Levels},
-    globals::Globals,
-    group, method, notify,
+    group, method,
+    notify::{self, Told},
     tree::Node,
     value::{Block, address, number},
 };
@@ -29,7 +29,7 @@ const MOST_SERVICES: usize = 100_000;
 /// Every `virtual_server`, those of groups once for each line of the group.
 pub(crate) fn services(
     top: &[Node],
-    globals: &Globals,
+    told: &Told,
     resolver: &Resolver<'_>,
     draft: &mut Draft,
     out: &mut Vec<Diagnostic>,
@@ -42,7 +42,7 @@ pub(crate) fn services(
         }
         let settings = node.block.partition_point(|child| child.keyword.name != "real_server");
         let (settings, reals) = node.block.split_at(settings);
-        let reading = Reading { node, top, block: Block(settings), reals, globals, resolver };
+        let reading = Reading { node, top, block: Block(settings), reals, told, resolver };
         let before = out.len();
         let Some(keys) = reading.keys(&groups, &mut used, out) else {
             draft.broken_services += 1;
@@ -78,7 +78,7 @@ struct Reading<'a> {
     /// What it says but for its real servers.
     block: Block<'a>,
     reals: &'a [Node],
-    globals: &'a Globals,
+    told: &'a Told,
     resolver: &'a Resolver<'a>,
 }
 
@@ -204,7 +204,7 @@ impl Reading<'_> {
             takes_it
         });
         let (mut real_servers, mut spans) = (Vec::new(), Vec::new());
-        let mut told = notify::service(self.block, &self.globals.told);
+        let mut told = notify::service(self.block, self.told);
         let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
         for node in self.reals {
             if let Some(real) = self.real_server(node, key, method, out) {
@@ -216,7 +216,7 @@ impl Reading<'_> {
                     continue;
                 }
                 seen.insert(real.address, at);
-                let server = notify::server(Block(&node.block), self.block, &self.globals.told);
+                let server = notify::server(Block(&node.block), self.block, self.told);
                 told.servers.insert(real.address, server);
                 real_servers.push(real);
                 spans.push(at);
@@ -333,12 +333,8 @@ impl Reading<'_> {
             report_port(codes::PORT_REWRITE, port, key.port(), forwarding, written.span, out);
         }
         let checked = SocketAddr::new(ip, port.unwrap_or(key.port()));
-        let levels = Levels {
-            real: block,
-            virtual_server: self.block,
-            top: self.top,
-            script_user: self.globals.script_user.as_ref(),
-        };
+        let levels =
+            Levels { real: block, virtual_server: self.block, top: self.top, script_user: self.told.user.as_ref() };
         let check = check::check(&levels, checked, written.span, self.resolver, out);
         let threshold = |name| block.number::<u32>(name).map_or(0, |n| n.value);
         let thresholds = Thresholds { upper: threshold("uthreshold"), lower: threshold("lthreshold") };

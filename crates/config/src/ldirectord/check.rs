@@ -416,7 +416,14 @@ impl CheckPlan {
             host_header(target.ip()),
             written_port.unwrap_or(0).to_string(),
         ]);
-        Script { program: program.clone(), arguments, environment: Vec::new(), shell: false, weighs: false }
+        Script {
+            program: program.clone(),
+            arguments,
+            environment: Vec::new(),
+            shell: false,
+            account: None,
+            weighs: false,
+        }
     }
 
     fn http(

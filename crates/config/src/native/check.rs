@@ -1,7 +1,7 @@
 //! `check = { http = "/path", expect = "ok", every = "1s" }` and its short form `check = "http:/path"`.
 
 use super::{
-    probes,
+    notify, probes,
     reader::{Keys, Table, Value, inside, integer_of, string_of, wrong_type},
     units,
 };
@@ -30,12 +30,13 @@ const WEB: &[&str] = &["http", "https"];
 const CONNECTING: &[&str] = &["http", "https", "tcp", "udp", "dns", "smtp", "ping"];
 
 /// Keys that only some kinds have.
-const OF_KIND: [(&str, &[&str]); 32] = [
+const OF_KIND: [(&str, &[&str]); 33] = [
     ("version", WEB),
     ("digest", WEB),
     ("unwanted", WEB),
     ("least_offset", WEB),
     ("most_offset", WEB),
+    ("user", &["script"]),
     ("weighs", &["script"]),
     ("payload", &["udp"]),
     ("reply", &["udp"]),
@@ -85,6 +86,7 @@ const KEYS: Keys = Keys {
         "unwanted",
         "least_offset",
         "most_offset",
+        "user",
         "weighs",
         "payload",
         "reply",
@@ -291,6 +293,7 @@ fn short(text: &Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<CheckPlan> {
             arguments: Vec::new(),
             environment: Vec::new(),
             shell: false,
+            account: None,
             weighs: false,
         }),
         _ => {
@@ -516,7 +519,8 @@ fn script(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Option<Script> {
     }
     let shell = table.boolean("shell", out).is_some_and(|yes| yes.value);
     let weighs = table.boolean("weighs", out).is_some_and(|yes| yes.value);
-    Some(Script { program: PathBuf::from(program), arguments: texts.collect(), environment, shell, weighs })
+    let account = table.string("user", out).and_then(|text| notify::account(text, out));
+    Some(Script { program: PathBuf::from(program), arguments: texts.collect(), environment, shell, account, weighs })
 }
 
 fn rhythm(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Rhythm {

@@ -162,6 +162,7 @@ fn script(name: Spanned<&str>, table: &Table<'_>, out: &mut Vec<Diagnostic>) -> 
         arguments: texts.collect(),
         environment: Vec::new(),
         shell: yes("shell", out),
+        account: None,
         weighs: false,
     };
     let interval = table.duration("interval", SHORTEST, out).map_or(Duration::from_secs(1), |time| time.value);

@@ -21,6 +21,7 @@ pub const HOST: Host<'static> = Host {
     read_file: &evenkeel_config::system::read_file,
     list_directory: &evenkeel_config::system::list_directory,
     environment: &environment,
+    script_user: &|| None,
     node: "director-1",
     full_name: "director-1.example.org",
     file_mode: &evenkeel_config::system::file_mode,

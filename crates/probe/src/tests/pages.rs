@@ -117,6 +117,7 @@ fn numbers_in_files_and_exit_statuses_are_weights() {
                 arguments,
                 environment: Vec::new(),
                 shell: false,
+                account: None,
                 weighs,
             })
         };

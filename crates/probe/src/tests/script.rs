@@ -8,6 +8,7 @@ fn sh(text: &str) -> Script {
         arguments: vec!["-c".into(), text.into()],
         environment: Vec::new(),
         shell: false,
+        account: None,
         weighs: false,
     }
 }
@@ -152,5 +153,38 @@ fn a_script_that_hangs_delays_no_other_check() {
         }
         assert!(!hanging.is_finished());
         hanging.abort();
+    });
+}
+
+#[test]
+fn a_program_runs_as_its_user_and_with_strictness_only_where_it_is_root_s_alone() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: needs root, to become somebody else");
+        return;
+    }
+    run(async {
+        let as_user = |user: &str, text: &str| {
+            let account = Some(evenkeel_model::Account { user: user.into(), group: Some("7".into()) });
+            Script { account, ..sh(text) }
+        };
+        assert!(script(as_user("4000000", "test $(id -u):$(id -g):$(id -G) = 4000000:7:7"), LONG).await.is_good());
+        let why = |verdict: Verdict| reason(verdict).to_string();
+        let nobody = why(script(as_user("no-such-user", "true"), LONG).await);
+        assert!(nobody.contains("there is no user `no-such-user`"), "{nobody}");
+        let place = tempfile::tempdir().unwrap();
+        let program = place.path().join("open");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let prober = Prober::new();
+        let open =
+            |account| Probe::Script(Script { program: program.clone(), arguments: Vec::new(), account, ..sh("") });
+        assert!(prober.attempt(&open(None), LONG).await.is_good());
+        prober.strictness().set(true);
+        let refused = why(prober.attempt(&open(None), LONG).await);
+        assert!(refused.contains("can be written by everybody"), "{refused}");
+        // Somebody else can do no more than he may anyway.
+        let nobody = Some(evenkeel_model::Account { user: "65534".into(), group: None });
+        std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        assert!(prober.attempt(&open(nobody), LONG).await.is_good());
     });
 }

@@ -108,6 +108,7 @@ impl Core {
             self.say(Severity::Warning, warning);
         }
         self.follow(&cluster);
+        self.strictness.set(cluster.notify.strict);
         let errands = self.notifier.configure(&cluster);
         self.run_errands(errands);
         self.follow_instances(&cluster.settings.execute);

@@ -58,6 +58,7 @@ mod tests {
                 arguments: Vec::new(),
                 environment: Vec::new(),
                 shell: false,
+                account: None,
                 weighs: false,
             },
             account: Some(evenkeel_model::Account { user: "0".into(), group: None }),

@@ -72,6 +72,7 @@ fn script(name: &str, rise: u32, fall: u32, initially: Initial) -> Tracker {
         arguments: Vec::new(),
         environment: Vec::new(),
         shell: false,
+        account: None,
         weighs: false,
     };
     let rhythm = ScriptRhythm { interval: SECOND, timeout: SECOND, rise, fall, initially };

@@ -5,7 +5,7 @@ use super::{
         Address, Block, Bool, Decimal, Interface, None as Alone, Number, OneOf, Script, Text, User, Weight, Words,
     },
     Keyword, SECOND, Scope, Status,
-    Status::{Done, Nothing, Partly, Refused},
+    Status::{Done, Nothing, Partly},
     keywords,
     servers::RETRY,
 };
@@ -71,7 +71,7 @@ pub(super) const MISC: &[Keyword] = keywords! {
     "misc_path" Script, Done, "program and its arguments; no shell reads them";
     "misc_timeout" Number(1, 4_294), Done, "seconds it may take; delay_loop where nothing is said";
     "misc_dynamic" Alone, Done, "the exit status sets the weight";
-    "user" User, Refused("programs run as evenkeel's own user"), "user of the program";
+    "user" User, Done, "user of the program; script_user where nothing is said";
 };
 
 pub(super) const UDP: &[Keyword] = keywords! {

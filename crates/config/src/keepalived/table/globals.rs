@@ -3,7 +3,7 @@
 use super::{
     Argument::{Address, Bool, Decimal, Interface, List as In, None as Alone, Number, Script, Text, User, Words},
     Keyword, LONGEST, List, SECOND, SYNC, Status,
-    Status::{Done, Nothing, Partly},
+    Status::{Done, Nothing},
     TAKEN, keywords,
 };
 
@@ -51,10 +51,8 @@ pub(super) const GENERAL: &[Keyword] = keywords! {
     "vrrp_notify_priority_changes" Bool, Done, "tell FIFOs of priorities too";
     "fifo_write_vrrp_states_on_reload" Alone, Done, "tell FIFOs all states at a reload";
     "rs_init_notifies" Alone, Done, "tell of real servers at the start";
-    "script_user" User, Partly("check scripts run as evenkeel's own user: another one is refused with MISC_CHECK"),
-        "user of scripts";
-    "enable_script_security" Alone, Partly("check scripts are not looked at before they run"),
-        "no script as root that others can write";
+    "script_user" User, Done, "user of scripts; keepalived_script where nothing is said and there is such a user";
+    "enable_script_security" Alone, Done, "no script as root that others can write";
     "nftables_ipvs" Words(0, 1), Nothing("groups need no marks here"), "nftables table that marks packets of groups";
     "nftables_ipvs_priority" Number(-2_147_483_648, 2_147_483_647), FIREWALL, "its priority";
     "nftables_ipvs_start_fwmark" Number(1, 4_294_967_295), FIREWALL, "the first of its marks";

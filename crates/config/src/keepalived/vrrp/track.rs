@@ -312,6 +312,7 @@ fn script(from: &VrrpScript, default: Option<&Account>) -> Option<Tracker> {
         arguments: arguments.to_vec(),
         environment: Vec::new(),
         shell: false,
+        account: None,
         weighs: false,
     };
     let interval = from.interval.map_or(Duration::from_secs(1), |interval| interval.value);

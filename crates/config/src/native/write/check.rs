@@ -52,6 +52,9 @@ pub(super) fn check(check: &Check, real: SocketAddr) -> String {
             if script.shell {
                 keys.push(("shell", "true".to_owned()));
             }
+            if let Some(account) = &script.account {
+                keys.push(("user", quoted(&account.to_string())));
+            }
             if script.weighs {
                 keys.push(("weighs", "true".to_owned()));
             }
