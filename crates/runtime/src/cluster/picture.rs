@@ -188,6 +188,7 @@ impl Picture {
             reason: seen.why.clone(),
             base_priority: None,
             faults: Vec::new(),
+            counters: None,
         };
         wanted.groups.iter().zip(&self.groups).map(of).collect()
     }
