@@ -78,6 +78,8 @@ impl Node {
             heartbeat::Output::Ping { ping, message } => Output::Ping { ping, message },
             heartbeat::Output::Announce { group } => Output::Announce { group },
             heartbeat::Output::Fence { node } => Output::Fence { node },
+            // What cannot be stopped ends with the host: the watchdog restarts it, as heartbeat would.
+            heartbeat::Output::Pet if self.groups.is_stuck() && self.is_accompanied() => return,
             heartbeat::Output::Pet => Output::Pet,
             heartbeat::Output::Notify { message } => Output::Notify { message },
             heartbeat::Output::Answer { id, result } => Output::Answer { id, result },
@@ -96,6 +98,11 @@ impl Node {
             resource::Output::Remark { group, remark } => Output::Remark { group, remark },
             resource::Output::Stopped => return,
         });
+    }
+
+    /// Another node is there to take over. Of this node itself no hearing is told.
+    fn is_accompanied(&self) -> bool {
+        self.heartbeat.view().nodes.iter().any(|node| node.heard.is_some() && node.state.lives())
     }
 
     /// A group that cannot be stopped keeps this node from telling the others that it has left; it ends all the same.

@@ -111,6 +111,11 @@ impl Groups {
         self.groups.iter().find(|known| known.place == Some(group)).map(Group::standing)
     }
 
+    /// Whether something of a group cannot be stopped.
+    pub fn is_stuck(&self) -> bool {
+        self.groups.iter().any(|group| group.standing() == Standing::Stuck)
+    }
+
     /// Has `what` done with the group of that place.
     fn with(&mut self, place: usize, hand: &mut Hand<'_>, what: impl FnOnce(&mut Group, &mut Hand<'_>)) {
         if let Some(group) = self.groups.iter_mut().find(|known| known.place == Some(place)) {

@@ -48,7 +48,9 @@ impl Holding {
     /// A node has died.
     pub(crate) fn need_fence(&mut self, at: Moment, node: usize, held: bool, before: NodeState) {
         let covered = self.plan.fenced.get(node).copied().unwrap_or_default();
-        if covered && held {
+        // What this node does not have, the silent one may have taken since it was heard last.
+        let takes = (0..self.own.len()).any(|group| !self.wants(group));
+        if covered && (held || takes) {
             let wait = if self.plan.me > node { STAGGER } else { Duration::ZERO };
             if let Some(peer) = self.peers.get_mut(node) {
                 peer.fence = Fence::Due(at.now + wait, 0);
