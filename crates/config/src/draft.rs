@@ -11,7 +11,7 @@ mod notify;
 
 pub(crate) use bfd::BfdDraft;
 pub(crate) use conduct::Conduct;
-pub(crate) use heartbeat::{ClusterDraft, GroupDraft, HeartbeatDraft};
+pub(crate) use heartbeat::{ClusterDraft, FenceDraft, GroupDraft, HeartbeatDraft};
 pub(crate) use notify::NotifyDraft;
 
 use crate::{

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{HOST, brief, errors, golden, rendered};
-use evenkeel_config::{Format, Host, Input, Loaded, fixes, load, load_texts};
+use evenkeel_config::{Format, Host, Input, Loaded, fixes, load, load_texts, to_toml};
 use evenkeel_model::heartbeat::{Agent, Failback, Heartbeat, IpResource, Medium, Method};
 use std::{
     fs,
@@ -262,4 +262,18 @@ fn files_without_their_ha_cf_are_nothing() {
 #[test]
 fn the_table_in_docs_is_the_one_the_parser_uses() {
     golden("../../docs/compat/heartbeat.md", &evenkeel_config::heartbeat_markdown());
+}
+
+#[test]
+fn converted_set_ups_mean_the_same_and_read_well() {
+    let ha = include_str!("setups/000/ha.cf");
+    let keys = include_str!("setups/000/authkeys");
+    let zero = texts(&[("ha.cf", ha), ("authkeys", keys), ("ldirectord.cf", CF)], "node1.a.org");
+    for (name, loaded, host) in [("003", three(HA1, "ha1"), host("ha1")), ("000-heartbeat", zero, host("node1.a.org"))]
+    {
+        let toml = to_toml(loaded.cluster.as_ref().unwrap());
+        golden(&format!("tests/golden/{name}.toml"), &toml);
+        let again = load_texts(vec![Input { path: "a.toml".into(), bytes: toml.into() }], None, &host);
+        assert_eq!(again.cluster, loaded.cluster, "{:#?}", brief(&again));
+    }
 }

@@ -24,7 +24,7 @@ impl Dice {
 }
 
 /// Pieces that make a difference to a parser.
-const PIECES: [&str; 72] = [
+const PIECES: [&str; 89] = [
     "\u{a0}",
     "\u{3000}",
     "\u{feff}",
@@ -97,6 +97,23 @@ const PIECES: [&str; 72] = [
     "dev eth0 label x",
     "weight 3 reverse",
     "regex \"a\\x41(\"",
+    "node ha1\n",
+    "node HA2 ha1\n",
+    "bcast eth0\n",
+    "ucast eth1 192.0.2.2\n",
+    "mcast eth0 225.0.0.1 694 1 0\n",
+    "keepalive 100 ms\n",
+    "ping\n192.0.2.254\n",
+    "respawn hacluster /x/ipfail\n",
+    "stonith_host * ipmi a b\n",
+    "=== authkeys\n",
+    "=== haresources\n",
+    "=== ldirectord.cf\n",
+    "auth 1\n1 sha1 abc\n",
+    "ha1 192.0.2.9/24/eth0:1/192.0.2.255 x::y",
+    "IPaddr2::",
+    "[group.x]\nresources = [\"service:x\"]\n",
+    "failback = false\n",
 ];
 
 fn mutate(seed: &[u8], dice: &mut Dice) -> Vec<u8> {
@@ -159,8 +176,14 @@ fn mutated_keepalived_files_keep_every_promise() {
 }
 
 #[test]
+fn mutated_files_of_heartbeat_keep_every_promise() {
+    run(&seeds("../../tests/conformance/heartbeat", "cf"), RUNS, fuzzing::heartbeat);
+}
+
+#[test]
 fn mutated_native_files_keep_every_promise() {
-    let outputs = seeds("../../tests/conformance/ldirectord", "out");
+    let mut outputs = seeds("../../tests/conformance/ldirectord", "out");
+    outputs.extend(seeds("../../tests/conformance/heartbeat", "out"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut native: Vec<Vec<u8>> = outputs
         .iter()
@@ -188,9 +211,17 @@ proptest! {
     }
 
     #[test]
+    fn any_words_of_heartbeat_keep_every_promise(
+        text in "(?s)(node ha1\n|bcast eth0\n|ucast |=== authkeys\n|=== haresources\n|[0-9]{1,3} |::|[a-z_0-9/.]{1,9} |[=,#\\\\]|.|\n){0,60}"
+    ) {
+        fuzzing::heartbeat(text.as_bytes());
+    }
+
+    #[test]
     fn any_bytes_at_all_keep_every_promise(bytes: Vec<u8>) {
         fuzzing::ldirectord(&bytes);
         fuzzing::keepalived(&bytes);
+        fuzzing::heartbeat(&bytes);
         fuzzing::native(&bytes);
     }
 }

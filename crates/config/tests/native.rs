@@ -131,7 +131,7 @@ fn syntax_mistakes_are_all_reported_too() {
 #[test]
 fn parts_of_later_releases_are_refused_by_name() {
     let loaded = native(
-        "[cluster]\nsecret = \"x\"\n[vip.main]\naddress = \"192.0.2.1/24\"\n[group.web]\n[fence.node2]\n\
+        "[web]\nlisten = \"127.0.0.1:7070\"\n[api]\n[metrics]\n[log]\n\
          [service.web]\nlisten = \"192.0.2.1:80\"\nreal_servers = [\"192.0.2.2\"]\nmss = 1400\n",
     );
     let errors = errors(&loaded);

@@ -327,6 +327,11 @@ pub(crate) fn unit_name(text: &str) -> Option<String> {
 
 /// A name without a kind: a script of heartbeat, an agent that heartbeat wraps, a script of init, a unit.
 fn script(name: &str, arguments: &[&str], span: Span, places: &Places<'_>, out: &mut Vec<Diagnostic>) -> Option<Agent> {
+    if !name.starts_with('/') && (name.contains('/') || name.starts_with('.')) {
+        let message = format!("`{}` is neither the name of a script nor an absolute path", shown(name));
+        out.push(Diagnostic::error(codes::RESOURCE, span, message));
+        return None;
+    }
     let is_there = |directory: &Path| (places.host.file_mode)(&directory.join(name)).is_some_and(is_program);
     let made =
         || Agent::Script { name: name.to_owned(), arguments: arguments.iter().map(|one| (*one).to_owned()).collect() };
@@ -389,7 +394,9 @@ fn wrapped(wrapper: &Wrapper, arguments: &[&str], span: Span, out: &mut Vec<Diag
     };
     if arguments.len() < wrapper.least || arguments.len() > wrapper.parameters.len() {
         let form: Vec<String> = wrapper.parameters.iter().map(|name| name.to_uppercase()).collect();
-        let message = format!("`{}` has {} arguments", wrapper.name, arguments.len());
+        let most = wrapper.parameters.len();
+        let wanted = if wrapper.least == most { most.to_string() } else { format!("{} to {most}", wrapper.least) };
+        let message = format!("`{}` takes {wanted} arguments, not {}", wrapper.name, arguments.len());
         let d = Diagnostic::error(codes::RESOURCE, span, message);
         out.push(d.help(format!("write {}::{}", wrapper.name, form.join("::"))));
         return None;

@@ -52,7 +52,7 @@ fn secret_at(line: &str) -> Option<usize> {
 }
 
 /// What the host says about the file itself.
-pub(super) fn report_mode(path: &Path, file: FileId, host: &Host<'_>, out: &mut Vec<Diagnostic>) {
+pub(crate) fn report_mode(path: &Path, file: FileId, host: &Host<'_>, out: &mut Vec<Diagnostic>) {
     const READABLE: u32 = 0o044;
     let Some(mode) = (host.file_mode)(path).filter(|mode| mode & READABLE != 0) else { return };
     let message = format!("others can read the keys: the mode of the file is {:04o}", mode & 0o7777);
@@ -69,7 +69,7 @@ struct Slot {
 }
 
 /// Reads the keys. `text` is the true one, `latin_1` when each of its characters was a byte.
-pub(super) fn read(text: &str, latin_1: bool, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Keys> {
+pub(crate) fn read(text: &str, latin_1: bool, file: FileId, out: &mut Vec<Diagnostic>) -> Option<Keys> {
     let errors = out.len();
     let mut sending: Option<Spanned<u8>> = None;
     let mut slots: Vec<Slot> = Vec::new();

@@ -192,7 +192,8 @@ impl Reader<'_, '_> {
             }
             Status::Supported | Status::Partly(_) | Status::Ignored(_) => {}
         }
-        if line.words().len() < directive.argument.least() {
+        let words = line.words();
+        if words.iter().position(is_remark).unwrap_or(words.len()) < directive.argument.least() {
             let message = match directive.argument.least() {
                 1 => format!("`{}` has no value", directive.name),
                 least => format!("`{}` needs {least} words", directive.name),
@@ -227,8 +228,9 @@ impl Reader<'_, '_> {
             }
             Argument::Choice(words, slot) => {
                 let one = self.one(directive.name, line);
-                if let Some(read) = one.and_then(|word| value::choice(directive.name, word, words, self.out)) {
-                    *slot(&mut self.options) = Some(read);
+                match one.and_then(|word| value::choice(directive.name, word, words, self.out)) {
+                    Some(read) => *slot(&mut self.options) = Some(read),
+                    None => self.count_broken(directive),
                 }
             }
             Argument::Word(slot) => {
@@ -251,6 +253,7 @@ impl Reader<'_, '_> {
         match directive.name {
             "node" => self.options.broken_nodes += 1,
             "bcast" | "udp" | "ucast" | "ucast6" | "mcast" | "mcast6" | "serial" => self.options.broken_media += 1,
+            "auto_failback" => self.options.broken_failback = true,
             _ => {}
         }
     }
@@ -269,12 +272,18 @@ impl Reader<'_, '_> {
     /// Words of ASCII; what is in another script is a remark.
     pub(crate) fn plain<'a>(&mut self, line: &Line<'a>) -> Vec<Spanned<&'a str>> {
         let mut words = self.without_remark(line.words());
-        for word in &mut words {
-            let Some(at) = word.value.find(|c: char| !c.is_ascii()) else { continue };
-            let (value, remark) = word.value.split_at_checked(at).unwrap_or((word.value, ""));
-            let place = within(word.span, at, remark.len());
+        // A comment goes to the end of the line, so the words behind it are lost as well.
+        let glued = words.iter().position(|word| !word.value.is_ascii());
+        if let Some(glued) = glued {
+            words.truncate(glued + 1);
+        }
+        if let Some(word) = words.last_mut().filter(|_| glued.is_some())
+            && let Some((value, remark)) =
+                word.value.find(|c: char| !c.is_ascii()).and_then(|at| word.value.split_at_checked(at))
+        {
+            let place = within(word.span, value.len(), remark.len());
             self.out.push(self::remark(place, " # "));
-            *word = Spanned::new(value, within(word.span, 0, at));
+            *word = Spanned::new(value, within(word.span, 0, value.len()));
         }
         words
     }
@@ -285,9 +294,7 @@ impl Reader<'_, '_> {
     }
 
     fn without_remark<'a>(&mut self, mut words: Vec<Spanned<&'a str>>) -> Vec<Spanned<&'a str>> {
-        let Some(at) = words.iter().position(|word| word.value.starts_with(|c: char| !c.is_ascii())) else {
-            return words;
-        };
+        let Some(at) = words.iter().position(is_remark) else { return words };
         let rest = words.split_off(at);
         if let (Some(first), Some(last)) = (rest.first(), rest.last()) {
             let whole = if last.span.start >= first.span.start { first.span.to(last.span) } else { first.span };
@@ -315,6 +322,11 @@ impl Reader<'_, '_> {
         let d = d.note("heartbeat takes each word for a value of its own");
         self.out.push(d.suggest("make it a comment if it is a remark", within(word.span, 0, 0), "# "));
     }
+}
+
+/// A word that begins in another script.
+fn is_remark(word: &Spanned<&str>) -> bool {
+    word.value.starts_with(|c: char| !c.is_ascii())
 }
 
 /// Text in another script behind a value.

@@ -138,7 +138,9 @@ fn media(options: &Options, whole: Span, out: &mut Vec<Diagnostic>) {
         }
         return;
     };
-    report_single_path(&options.media, out);
+    if options.broken_media == 0 {
+        report_single_path(&options.media, out);
+    }
     if let Some(port) = options.udpport.as_ref().filter(|port| port.span.start > first.span.start) {
         let of_udp = |medium: &&Spanned<Medium>| {
             matches!(medium.value, Medium::Unicast { .. } | Medium::Broadcast { .. })
@@ -244,7 +246,8 @@ pub(crate) fn judge(timing: Timing, places: &Places, words: [&str; 5], out: &mut
     let mut error = |place: Option<Span>, other: Option<Span>, message: String, help: String| {
         let Some(place) = place.or(other) else { return };
         good = false;
-        let d = Diagnostic::error(codes::TIMING, place, message).note(REFUSED).help(help);
+        let d = Diagnostic::error(codes::TIMING, place, message).help(help);
+        let d = if keepalive == "keepalive" { d.note(REFUSED) } else { d };
         out.push(match other.filter(|other| *other != place) {
             Some(other) => d.label(other, "and this"),
             None => d,
@@ -290,7 +293,7 @@ fn failback(options: &Options, out: &mut Vec<Diagnostic>) -> Failback {
         let d = d.note("heartbeat 3 reads it as auto_failback legacy, whatever stands behind it");
         out.push(d.help(format!("write `auto_failback {meant}`")));
     }
-    if failback == Failback::Legacy {
+    if failback == Failback::Legacy && !options.broken_failback {
         let place = options.auto_failback.as_ref().map(|word| word.span).or(options.ipfail);
         let place = place.or(options.nodes.first().map(|node| node.span));
         if let Some(place) = place {
@@ -323,7 +326,8 @@ const FACILITIES: [&str; 20] = [
     "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
-fn facility(word: &Spanned<String>, out: &mut Vec<Diagnostic>) -> Option<String> {
+/// The facility a word names; `none` is none.
+pub(crate) fn facility(word: &Spanned<String>, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = word.value.to_ascii_lowercase();
     if name == "none" {
         return None;

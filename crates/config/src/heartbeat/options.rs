@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) udpport: Option<Spanned<u32>>,
     pub(crate) baud: Option<Spanned<u32>>,
     pub(crate) auto_failback: Option<Spanned<String>>,
+    /// `auto_failback` could not be read.
+    pub(crate) broken_failback: bool,
     pub(crate) nice_failback: Option<Spanned<bool>>,
     pub(crate) children: Vec<Child>,
     /// Where ipfail is started.

@@ -147,11 +147,8 @@ pub(super) fn stonith(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
     let words = reader.arguments(line);
     let [kind, file, rest @ ..] = words.as_slice() else { return };
     reader.too_many("stonith", Some(rest));
-    let agent = FenceAgent::Stonith {
-        kind: kind.value.to_owned(),
-        parameters: Vec::new(),
-        file: Some(PathBuf::from(file.value)),
-    };
+    let Some(name) = kind_of(reader, *kind) else { return };
+    let agent = FenceAgent::Stonith { kind: name, parameters: Vec::new(), file: Some(PathBuf::from(file.value)) };
     push_fence(reader, line, None, agent);
 }
 
@@ -169,7 +166,25 @@ pub(super) fn stonith_host(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
         }
     };
     let parameters = rest.iter().map(|word| word.value.to_owned()).collect();
-    push_fence(reader, line, host, FenceAgent::Stonith { kind: kind.value.to_owned(), parameters, file: None });
+    let Some(kind) = kind_of(reader, *kind) else { return };
+    push_fence(reader, line, host, FenceAgent::Stonith { kind, parameters, file: None });
+}
+
+/// The plugin that a word means.
+fn kind_of(reader: &mut Reader<'_, '_>, word: Spanned<&str>) -> Option<String> {
+    let Some(kind) = plugin(word.value) else {
+        let message = format!("`{}` is no stonith plugin", shown(word.value));
+        reader
+            .out
+            .push(Diagnostic::error(codes::FENCE, word.span, message).note(REFUSED).help("`stonith -L` lists them"));
+        return None;
+    };
+    if kind != word.value {
+        let message = format!("`{}` is read as `{kind}`", shown(word.value));
+        let d = Diagnostic::warning(codes::FENCE, word.span, message).note(REFUSED);
+        reader.out.push(d.replace(format!("write `{kind}`"), word.span, kind.as_str()));
+    }
+    Some(kind)
 }
 
 fn push_fence(reader: &mut Reader<'_, '_>, line: &Line<'_>, from: Option<Spanned<NodeName>>, agent: FenceAgent) {
@@ -200,4 +215,35 @@ pub(super) fn env(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
 /// What a shell takes for the name of a variable.
 pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// Plugins of cluster-glue that are programs of their own, under `external/`.
+const EXTERNAL: &[&str] = &[
+    "drac5",
+    "dracmc-telnet",
+    "hetzner",
+    "hmchttp",
+    "ibmrsa",
+    "ibmrsa-telnet",
+    "ipmi",
+    "ippower9258",
+    "kdumpcheck",
+    "libvirt",
+    "nut",
+    "rackpdu",
+    "riloe",
+    "vcenter",
+    "vmware",
+    "xen0",
+    "xen0-ha",
+];
+
+/// The name of a plugin, `external/` put before where it was left out. `None` for what no plugin is called.
+pub(crate) fn plugin(name: &str) -> Option<String> {
+    let fits = !name.is_empty() && !name.starts_with('.') && !name.contains("..");
+    // That is a fence agent.
+    let fits = fits
+        && !name.starts_with("fence_")
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'/'));
+    fits.then(|| if EXTERNAL.contains(&name) { format!("external/{name}") } else { name.to_owned() })
 }

@@ -3,6 +3,7 @@
 
 mod bfd;
 pub(crate) mod check;
+mod cluster;
 mod conduct;
 mod hmac;
 mod method;
@@ -34,8 +35,24 @@ pub use write::to_toml;
 
 const ROOT: Keys = Keys {
     of: "a file",
-    known: &["service", "mark", "vrrp", "track", "link", "sync_group", "bfd", "static", "settings", "alert", "notify"],
-    later: &["cluster", "vip", "group", "fence", "web", "api", "metrics", "log", "network", "include"],
+    known: &[
+        "service",
+        "mark",
+        "vrrp",
+        "track",
+        "link",
+        "sync_group",
+        "bfd",
+        "static",
+        "settings",
+        "alert",
+        "notify",
+        "cluster",
+        "group",
+        "vip",
+        "fence",
+    ],
+    later: &["web", "api", "metrics", "log", "network", "include"],
     instead: &[
         ("virtual_server", "write [service.NAME]"),
         ("services", "write [service.NAME]"),
@@ -158,6 +175,7 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
     if let Some(table) = root.table("static", out) {
         draft.fixed = routing::fixed(&table, resolver.ask(), out);
     }
+    draft.heartbeat = cluster::read(&root, resolver, out);
     // As they stand in the file, services by mark among the others.
     draft.services.sort_by_key(|service| service.name.map(|name| name.start));
     draft

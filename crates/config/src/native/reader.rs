@@ -70,17 +70,28 @@ impl<'a> Table<'a> {
         self.entries.get_key_value(key).map(|(name, _)| self.span_of(name.span()))
     }
 
+    /// Every entry, in the order of the file.
+    pub(crate) fn values(&self) -> Vec<(Spanned<&'a str>, Value<'a>)> {
+        let mut found: Vec<_> = self
+            .entries
+            .iter()
+            .map(|(key, value)| {
+                let name = Spanned::new(key.get_ref().as_ref(), self.span_of(key.span()));
+                (name, Spanned::new(value.get_ref(), self.span_of(value.span())))
+            })
+            .collect();
+        found.sort_by_key(|(name, _)| name.span.start);
+        found
+    }
+
     /// Every entry whose value is a table, in the order of the file; others are reported.
     pub(crate) fn tables(&self, out: &mut Vec<Diagnostic>) -> Vec<(Spanned<&'a str>, Table<'a>)> {
         let mut found = Vec::new();
-        for (key, value) in self.entries {
-            let name = Spanned::new(key.get_ref().as_ref(), self.span_of(key.span()));
-            let value = Spanned::new(value.get_ref(), self.span_of(value.span()));
+        for (name, value) in self.values() {
             if let Some(entries) = table_of(value, out) {
                 found.push((name, Table { file: self.file, entries, span: name.span }));
             }
         }
-        found.sort_by_key(|(name, _)| name.span.start);
         found
     }
 

@@ -44,6 +44,9 @@ pub fn to_toml(cluster: &Cluster) -> String {
     }
     super::track::write(&cluster.vrrp, &mut text);
     super::routing::write_fixed(&cluster.vrrp.fixed, &mut text);
+    if let Some(heartbeat) = &cluster.heartbeat {
+        super::cluster::write(heartbeat, &mut text);
+    }
     for session in &cluster.vrrp.bfd {
         super::bfd::write(session, &mut text);
     }
@@ -220,7 +223,7 @@ fn service(service: &Service, alerts_are_shared: bool, told: &Told<'_>, text: &m
 }
 
 /// A bare key where TOML takes one.
-fn table_name(name: &str) -> String {
+pub(super) fn table_name(name: &str) -> String {
     let is_bare = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
     if is_bare { name.to_owned() } else { quoted(name) }
 }
