@@ -1,5 +1,6 @@
 //! What the daemon knows of its heartbeat cluster: the thread that takes part in it tells, clients ask.
 
+mod hands;
 pub(crate) mod identity;
 mod picture;
 mod words;
@@ -14,6 +15,8 @@ use evenkeel_ha::{
 use evenkeel_heartbeat::{self as protocol, Identity};
 use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::Heartbeat;
+pub(crate) use hands::Deed;
+use hands::Hands;
 use picture::Picture;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -30,6 +33,7 @@ pub(crate) struct Cluster {
     /// Outlives `ha` until the end: actions end while it stops.
     teller: Option<Teller<Command>>,
     tell: mpsc::Sender<News>,
+    deeds: mpsc::UnboundedSender<Deed>,
     ready: bool,
     /// What the thread had no room for.
     unsaid: Vec<Command>,
@@ -41,6 +45,7 @@ pub(crate) struct Cluster {
 /// What it takes part in.
 struct Member {
     wanted: Heartbeat,
+    hands: Hands,
     picture: Picture,
 }
 
@@ -52,12 +57,9 @@ pub(crate) enum Told {
     Line(Severity, String),
     /// An answer for a client.
     Answer(Token, Reply),
-    /// What others carry out.
-    Order(Order),
 }
 
 /// What the thread leaves to the daemon.
-#[expect(dead_code, reason = "scripts are run with the next change")]
 pub(crate) enum Order {
     /// An action of a resource.
     Run(evenkeel_resource::Order),
@@ -70,21 +72,23 @@ pub(crate) enum Order {
 }
 
 impl Cluster {
-    /// None yet; gives where news come from.
-    pub(crate) fn new() -> (Cluster, mpsc::Receiver<News>) {
+    /// None yet; gives where news and what was carried out come from.
+    pub(crate) fn new() -> (Cluster, mpsc::Receiver<News>, mpsc::UnboundedReceiver<Deed>) {
         let (tell, news) = mpsc::channel(NEWS);
+        let (deeds, done) = mpsc::unbounded_channel();
         let cluster = Cluster {
             member: None,
             ha: None,
             teller: None,
             tell,
+            deeds,
             ready: false,
             unsaid: Vec::new(),
             remarks: Remarks::default(),
             asked: BTreeMap::new(),
             requests: 0,
         };
-        (cluster, news)
+        (cluster, news, done)
     }
 
     /// Takes part in `wanted`. Gives what only a restart changes.
@@ -126,7 +130,8 @@ impl Cluster {
         let ha = ha.map_err(|why| format!("cannot take part in the heartbeat cluster: {why}"))?;
         self.teller = Some(ha.teller());
         self.ha = Some(ha);
-        self.member = Some(Member { picture: Picture::new(&wanted, now), wanted });
+        let hands = Hands::new(&wanted, self.deeds.clone());
+        self.member = Some(Member { picture: Picture::new(&wanted, now), hands, wanted });
         if self.ready {
             self.say(Command::Ready(true));
         }
@@ -212,10 +217,37 @@ impl Cluster {
                 None
             }
             News::Trouble(text) => Some(line((Severity::Warning, format!("heartbeat: {text}")))),
-            News::Run(order) => Some(Told::Order(Order::Run(order))),
-            News::Cancel(task) => Some(Told::Order(Order::Cancel(task))),
-            News::Fence { node } => Some(Told::Order(Order::Fence(node))),
-            News::Notify(message) => Some(Told::Order(Order::Notify(message))),
+            News::Run(order) => member.carry_out(Order::Run(order)),
+            News::Cancel(task) => member.carry_out(Order::Cancel(task)),
+            News::Fence { node } => member.carry_out(Order::Fence(node)),
+            News::Notify(message) => member.carry_out(Order::Notify(message)),
+        }
+    }
+
+    /// Takes what came of what the thread left to the daemon.
+    pub(crate) fn take_deed(&mut self, deed: Deed) -> Option<Told> {
+        let line = |severity, text| Some(Told::Line(severity, text));
+        match deed {
+            Deed::Done(task, outcome) => {
+                self.say(Command::Done { task, outcome });
+                None
+            }
+            Deed::Fenced(node, result) => {
+                self.say(Command::Fenced { node, ok: result.is_ok() });
+                let name = self.member.as_ref()?.hands.node(node);
+                match result {
+                    Ok(by) => line(Severity::Warning, format!("node {name} was fenced by {by}")),
+                    Err(why) => line(Severity::Error, format!("node {name} was not fenced: {why}")),
+                }
+            }
+            Deed::Notice((script, how)) => line(Severity::Warning, format!("{script}: {how}")),
+            Deed::Departed(departed) if departed.vital => {
+                // Nobody waits for the answer.
+                self.say(Command::Request { id: 0, what: protocol::Request::Standby(protocol::Share::All) });
+                let next = "heartbeat would restart this host; here the groups go to the other node";
+                line(Severity::Error, format!("{departed}: {next}"))
+            }
+            Deed::Departed(departed) => line(Severity::Warning, departed.to_string()),
         }
     }
 
@@ -235,9 +267,23 @@ impl Cluster {
         self.member.as_ref().map(of).unwrap_or_default()
     }
 
+    /// Ends what runs beside it, once everything is given up.
+    pub(crate) async fn rest(&mut self) {
+        if let Some(member) = &mut self.member {
+            member.hands.stop().await;
+        }
+    }
+
     /// Tells the thread to give everything up; gives what ends when it has. Its orders go on meanwhile.
     pub(crate) fn stop(&mut self) -> Option<tokio::task::JoinHandle<()>> {
         let ha = self.ha.take()?;
         Some(tokio::task::spawn_blocking(move || ha.stop()))
+    }
+}
+
+impl Member {
+    fn carry_out(&self, order: Order) -> Option<Told> {
+        let failed = self.hands.take(order).err()?;
+        Some(Told::Line(Severity::Warning, failed))
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     callers::Callers,
     clock::Clock,
-    cluster::Cluster as Membership,
+    cluster::{Cluster as Membership, Deed},
     commands::{self, Commands},
     configuration::{Purpose, Reader, Reading},
     control::{Call, ControlSocket, Limits, Service},
@@ -80,6 +80,7 @@ pub(crate) struct Running {
     marks: mpsc::Receiver<Learned>,
     news: mpsc::Receiver<News>,
     cluster_news: mpsc::Receiver<heartbeat::News>,
+    cluster_deeds: mpsc::UnboundedReceiver<Deed>,
     relayed: mpsc::Receiver<relay::Call>,
     signals: Signals,
     /// Readable when fragments have come before their first one.
@@ -141,7 +142,7 @@ impl Running {
         let (learn, marks) = mpsc::channel(4);
         let (relay, relayed) = Relay::new();
         let (elections, news) = Elections::new();
-        let (membership, cluster_news) = Membership::new();
+        let (membership, cluster_news, cluster_deeds) = Membership::new();
         let seed = seed();
         let (watched, looked_at) = tokio::sync::watch::channel(Watched::default());
         let (seen_in, seen) = mpsc::channel(16);
@@ -211,6 +212,7 @@ impl Running {
             marks,
             news,
             cluster_news,
+            cluster_deeds,
             relayed,
             signals,
             early: None,
@@ -359,6 +361,7 @@ impl Running {
                 Some(learned) = self.marks.recv() => core.marks_learned(learned),
                 Some(news) = self.news.recv() => core.hear_election(news),
                 Some(news) = self.cluster_news.recv() => core.hear_cluster(news),
+                Some(deed) = self.cluster_deeds.recv() => core.cluster_deed(deed),
                 Some(call) = self.relayed.recv() => core.relay_call(call),
                 Some(event) = self.told.recv() => core.tell(Input::Tell(event)),
                 () = core.network.changed() => core.network_news(),
@@ -386,10 +389,10 @@ impl Running {
     /// Removes what was added, lets programs and mails end, and answers those who asked for the end.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         notify(&[NotifyState::Stopping]);
-        let Running { mut core, workers, clients, mut news, mut cluster_news, .. } = self;
+        let Running { mut core, workers, clients, mut news, mut cluster_news, mut cluster_deeds, .. } = self;
         // Before the packet path goes: traffic comes here until a successor has the addresses.
         core.elections.stop().await;
-        core.leave_cluster(&mut cluster_news).await;
+        core.leave_cluster(&mut cluster_news, &mut cluster_deeds).await;
         while let Ok(one) = news.try_recv() {
             core.hear_election(one);
         }

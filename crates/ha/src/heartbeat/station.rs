@@ -7,11 +7,17 @@ use evenkeel_heartbeat::{self as heartbeat, Identity, Reason, Receiver, codec};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::heartbeat::{Agent, Group, Heartbeat, IpResource, Keys};
 use evenkeel_netlink::{Event, Monitor};
-use evenkeel_resource::{Action, Order, Outcome};
-use std::{net::IpAddr, time::SystemTime};
+use evenkeel_os::Watchdog;
+use evenkeel_resource::{Action, Order, Outcome, Standing};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
 
 /// Messages read from one socket before timers have their turn.
 const BATCH: usize = 256;
+/// How much longer than the others wait the watchdog does, as heartbeat has it.
+const WATCHDOG_MORE: Duration = Duration::from_millis(10);
 /// Keys of what the loop waits for besides media.
 const WAKE: u64 = u64::MAX - 1;
 const MONITOR: u64 = u64::MAX - 2;
@@ -24,6 +30,7 @@ pub(super) struct Station {
     wanted: Heartbeat,
     media: Media,
     addresses: Addresses,
+    watchdog: Option<Watchdog>,
     links: Links,
     monitor: Monitor,
     events: Events,
@@ -66,6 +73,7 @@ impl Station {
             media: Media::new(&wanted),
             wanted,
             addresses,
+            watchdog: None,
             links,
             monitor,
             events,
@@ -89,6 +97,7 @@ impl Station {
                 self.complain(format!("cannot {e}: on a busy machine statuses may be late"));
             }
         }
+        self.open_watchdog();
         self.open_media();
         self.handle(Input::Start);
         while !self.ended {
@@ -97,6 +106,7 @@ impl Station {
                 return (self.tell)(News::Trouble(why));
             }
         }
+        self.close_watchdog();
     }
 
     fn handle(&mut self, input: Input) {
@@ -251,7 +261,10 @@ impl Station {
                     failed.into_iter().for_each(|why| self.complain(why));
                 }
                 // Before the status leaves that others count from.
-                Output::Pet => self.renew(self.events.now()),
+                Output::Pet => {
+                    self.renew(self.events.now());
+                    self.pet();
+                }
                 Output::Run(order) => self.run_order(order),
                 Output::Announce { group } => self.announce(group),
                 Output::Cancel(task) => (self.tell)(News::Cancel(task)),
@@ -263,6 +276,41 @@ impl Station {
                 Output::Tell(news) => (self.tell)(News::Told(news)),
                 Output::Stopped => self.ended = true,
             }
+        }
+    }
+
+    /// Without it the cluster goes on, as with heartbeat.
+    fn open_watchdog(&mut self) {
+        let Some(device) = &self.wanted.watchdog else { return };
+        match Watchdog::open(device, self.wanted.timing.deadtime + WATCHDOG_MORE) {
+            Ok(watchdog) => {
+                if watchdog.has_no_way_out() {
+                    let text = format!(
+                        "{} cannot be stopped again (nowayout): the end of this program will restart the host",
+                        device.display()
+                    );
+                    self.complain(text);
+                }
+                self.watchdog = Some(watchdog);
+            }
+            Err(e) => self.complain(format!("cannot {e}: this host is not restarted if evenkeel hangs")),
+        }
+    }
+
+    fn pet(&mut self) {
+        if let Some(Err(e)) = self.watchdog.as_ref().map(Watchdog::pet) {
+            self.complain(format!("cannot {e}"));
+        }
+    }
+
+    /// While something of a group cannot be stopped, it goes on counting: the restart of the host is what ends that.
+    fn close_watchdog(&mut self) {
+        let stuck = self.node.report().groups.iter().any(|group| group.standing == Standing::Stuck);
+        if stuck {
+            return;
+        }
+        if let Some(Err(e)) = self.watchdog.take().map(Watchdog::close) {
+            self.complain(format!("cannot {e}"));
         }
     }
 

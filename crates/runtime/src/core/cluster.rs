@@ -3,13 +3,12 @@
 use super::Core;
 use crate::{
     clock,
-    cluster::{Order, Told, identity::identity},
+    cluster::{Deed, Told, identity::identity},
 };
 use evenkeel_api::{Request, Severity};
 use evenkeel_engine::Token;
-use evenkeel_ha::heartbeat::{Command, News};
+use evenkeel_ha::heartbeat::News;
 use evenkeel_model::heartbeat::Heartbeat;
-use evenkeel_resource::Outcome;
 use tokio::sync::mpsc;
 
 impl Core {
@@ -26,39 +25,43 @@ impl Core {
 
     /// The thread has news.
     pub(crate) fn hear_cluster(&mut self, news: News) {
-        match self.cluster.take(news, self.clock.now()) {
+        let told = self.cluster.take(news, self.clock.now());
+        self.told_of_cluster(told);
+    }
+
+    /// Something that the thread had left to the daemon is done.
+    pub(crate) fn cluster_deed(&mut self, deed: Deed) {
+        let told = self.cluster.take_deed(deed);
+        self.told_of_cluster(told);
+    }
+
+    fn told_of_cluster(&mut self, told: Option<Told>) {
+        match told {
             Some(Told::Event(event)) => self.publish(event),
             Some(Told::Line(severity, text)) => self.say(severity, &text),
             Some(Told::Answer(token, reply)) => self.callers.answer(token, reply),
-            Some(Told::Order(order)) => self.cluster_order(order),
             None => {}
         }
         self.carry_out();
     }
 
     /// Gives everything up; what that takes is carried out meanwhile.
-    pub(crate) async fn leave_cluster(&mut self, news: &mut mpsc::Receiver<News>) {
+    pub(crate) async fn leave_cluster(
+        &mut self,
+        news: &mut mpsc::Receiver<News>,
+        deeds: &mut mpsc::UnboundedReceiver<Deed>,
+    ) {
         let Some(mut left) = self.cluster.stop() else { return };
         loop {
             tokio::select! {
                 _ = &mut left => break,
                 Some(one) = news.recv() => self.hear_cluster(one),
+                Some(deed) = deeds.recv() => self.cluster_deed(deed),
             }
         }
+        self.cluster.rest().await;
         while let Ok(one) = news.try_recv() {
             self.hear_cluster(one);
-        }
-    }
-
-    /// What the thread leaves to the daemon.
-    fn cluster_order(&mut self, order: Order) {
-        match order {
-            Order::Run(order) => {
-                let why = "this release runs addresses only".to_owned();
-                self.cluster.say(Command::Done { task: order.task, outcome: Outcome::Failed { why } });
-            }
-            Order::Fence(node) => self.cluster.say(Command::Fenced { node, ok: false }),
-            Order::Cancel(_) | Order::Notify(_) => {}
         }
     }
 

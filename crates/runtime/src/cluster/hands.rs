@@ -1,0 +1,90 @@
+//! Carries out what the cluster's thread leaves to the daemon: scripts, agents, units, fence devices, programs kept running.
+
+use super::Order;
+use evenkeel_agents::{Agents, Departed, Failed, Keeper, Notices, Places, fence};
+use evenkeel_heartbeat::{Message, Value};
+use evenkeel_model::heartbeat::{Heartbeat, NodeName};
+use evenkeel_resource::{Outcome, Task};
+use std::path::Path;
+use tokio::sync::mpsc;
+
+/// What came of it.
+pub(crate) enum Deed {
+    /// An action of a resource has ended.
+    Done(Task, Outcome),
+    /// An attempt to fence a node has ended: by what, or why not.
+    Fenced(usize, Result<String, String>),
+    /// A script told of a message did not end well.
+    Notice(Failed),
+    /// A program that is kept running has ended.
+    Departed(Departed),
+}
+
+/// What carries out.
+pub(crate) struct Hands {
+    agents: Agents,
+    notices: Option<Notices>,
+    keeper: Keeper,
+    places: Places,
+    wanted: Heartbeat,
+    /// No more can wait than were ordered, whose number is bounded by that of resources, nodes and programs.
+    tell: mpsc::UnboundedSender<Deed>,
+}
+
+impl Hands {
+    /// Begins with programs that are kept running.
+    pub(super) fn new(wanted: &Heartbeat, tell: mpsc::UnboundedSender<Deed>) -> Hands {
+        let directory = wanted.notify_dir.as_deref().and_then(Path::parent).unwrap_or(Path::new("/etc/ha.d"));
+        let places = Places::of(wanted, directory);
+        // Nobody listens any more at the very end.
+        let done = tell.clone();
+        let agents = Agents::new(places.clone(), move |task, outcome| drop(done.send(Deed::Done(task, outcome))));
+        let unheard = tell.clone();
+        let notices = wanted.notify_dir.clone();
+        let notices =
+            notices.map(|at| Notices::start(at, &places, move |failed| drop(unheard.send(Deed::Notice(failed)))));
+        let gone = tell.clone();
+        let mut keeper = Keeper::new(move |departed| drop(gone.send(Deed::Departed(departed))));
+        keeper.keep(&wanted.children, &places);
+        Hands { agents, notices, keeper, places, wanted: wanted.clone(), tell }
+    }
+
+    /// Begins with `order`; gives what cannot be done at all.
+    pub(crate) fn take(&self, order: Order) -> Result<(), String> {
+        match order {
+            Order::Run(order) => self.agents.run(order),
+            Order::Cancel(task) => self.agents.cancel(task),
+            Order::Fence(node) => self.fence(node),
+            Order::Notify(message) => return self.notify(&message),
+        }
+        Ok(())
+    }
+
+    fn fence(&self, node: usize) {
+        let Some(name) = self.wanted.nodes.get(node).cloned() else { return };
+        let (devices, places, tell) = (self.wanted.fences.clone(), self.places.clone(), self.tell.clone());
+        tokio::task::spawn_local(async move {
+            let result = fence(&devices, &name, &places).await;
+            drop(tell.send(Deed::Fenced(node, result)));
+        });
+    }
+
+    fn notify(&self, message: &Message) -> Result<(), String> {
+        let Some(notices) = &self.notices else { return Ok(()) };
+        let fields = message.fields().filter_map(|(name, value)| match value {
+            Value::Text(text) => Some((name, text.as_str())),
+            Value::Binary(_) => None,
+        });
+        notices.tell(message.kind(), fields)
+    }
+
+    /// The name of a node.
+    pub(crate) fn node(&self, node: usize) -> &str {
+        self.wanted.nodes.get(node).map_or("?", NodeName::as_str)
+    }
+
+    /// Ends the programs that are kept running.
+    pub(crate) async fn stop(&mut self) {
+        self.keeper.stop().await;
+    }
+}
