@@ -14,13 +14,22 @@ use proptest::prelude::*;
 use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU8, time::Duration};
 
 const KNOWN: &str = include_str!("../../../tests/conformance/vrrp/hmac.txt");
+const RECORDED: &str = include_str!("../../../tests/conformance/vrrp/keepalived-2.4.3.txt");
 const KINDS: [&str; 3] = ["v2", "v3", "v3-ipv6"];
 /// When the known answers were signed.
 const SIGNED: Duration = Duration::from_millis(1_795_209_600_500);
 
+/// Payloads of a kind.
+fn of(text: &str, kind: &str) -> Vec<Vec<u8>> {
+    let bytes = |hex: &str| -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    };
+    let lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.filter(|(name, _)| *name == kind).map(|(_, hex)| bytes(hex)).collect()
+}
+
 fn known(kind: &str) -> Vec<u8> {
-    let hex = KNOWN.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| *name == kind).unwrap().1;
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    of(KNOWN, kind).remove(0)
 }
 
 fn id(raw: u8) -> NonZeroU8 {
@@ -93,6 +102,30 @@ fn what_is_signed_is_what_another_program_signs() {
         let mut transmitter = Transmitter::new(&terms(kind, enforced())).unwrap();
         assert_eq!(signed(&mut transmitter, kind, SIGNED, address(kind, 1)), known(kind), "{kind}");
         assert_eq!(hear(&mut receiver(kind, enforced(), SIGNED), &known(kind), address(kind, 1)), Ok(100), "{kind}");
+    }
+}
+
+/// When a payload was signed.
+fn time(payload: &[u8]) -> Duration {
+    let trailer = &payload[payload.len() - LENGTH..];
+    let seconds = u32::from_be_bytes(trailer[4..8].try_into().unwrap());
+    let fraction = u64::from(u16::from_be_bytes(trailer[8..10].try_into().unwrap()));
+    Duration::from_secs(seconds.into()) + Duration::from_nanos((fraction * 1_000_000_000).div_ceil(65_536))
+}
+
+#[test]
+fn what_is_signed_is_what_keepalived_signs() {
+    for kind in KINDS {
+        let mut transmitter = Transmitter::new(&terms(kind, enforced())).unwrap();
+        let mut receiver = receiver(kind, enforced(), SIGNED);
+        let payloads = of(RECORDED, kind);
+        assert_eq!(payloads.len(), 2);
+        for payload in payloads {
+            let at = time(&payload);
+            receiver.at(Timestamp::new(at));
+            assert_eq!(hear(&mut receiver, &payload, address(kind, 1)), Ok(100), "{kind}");
+            assert_eq!(signed(&mut transmitter, kind, at, address(kind, 1)), payload, "{kind}");
+        }
     }
 }
 

@@ -9,9 +9,6 @@ use super::{
 };
 
 const DONE: Status = Status::Done;
-const KNOWN_ANSWERS: Status = Status::Partly(
-    "Debian 12 has no such keepalived: tried by known answers made from its documentation, against no running one",
-);
 const EVERYBODY: Status = Status::Nothing("who names the session is told");
 const HOPS: Status = Status::Partly("255 is sent where nothing is said, which keepalived takes too");
 pub(super) const LINKBEAT: Status = Status::Nothing("the kernel tells at once");
@@ -32,7 +29,7 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "virtual_routes" In(List::Routes), DONE, "routes the master has";
     "virtual_rules" In(List::Rules), DONE, "routing rules the master has";
     "authentication" Block(Scope::Authentication), DONE, "password of version 2";
-    "auth_hmac" Block(Scope::Hmac), KNOWN_ANSWERS, "keyed hash behind each advertisement (keepalived 2.4)";
+    "auth_hmac" Block(Scope::Hmac), DONE, "keyed hash behind each advertisement (keepalived 2.4)";
     "nopreempt" Alone, DONE, "does not take over from a lower master";
     "preempt" Alone, DONE, "takes over from a lower master, as without";
     "preempt_delay" Decimal(0, 1000 * SECOND), DONE, "seconds before it takes over";
