@@ -1,4 +1,8 @@
 //! Tracked processes: /proc is read now and then, and at once when one that counted has ended.
+//!
+//! keepalived asks the kernel to tell of every process that begins or ends (its proc connector) instead. That is told in the
+//! host's first network namespace only, and of every process of the host; /proc would have to be read besides. What would
+//! be gained is the half second after which a start is seen, which delays little more than a priority that rises again.
 
 use super::{Outlet, Task};
 use evenkeel_model::vrrp::{ParameterMatch, Process, Target};
