@@ -4,6 +4,7 @@
 
 use crate::LIMIT;
 use evenkeel_lab::{Node, Process};
+use rustix::process::Signal;
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -20,7 +21,8 @@ pub struct Frr {
     directory: PathBuf,
     node: Arc<Node>,
     daemon: &'static str,
-    _processes: [Process; 2],
+    process: Process,
+    _zebra: Process,
 }
 
 /// Whether Debian's FRR is there; says so where not.
@@ -67,8 +69,14 @@ impl Frr {
             assert!(Instant::now() < until, "never zebra listened: {}", said(directory, "zebra"));
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        let second = run(daemon);
-        Frr { directory: directory.to_owned(), node, daemon, _processes: [zebra, second] }
+        let process = run(daemon);
+        Frr { directory: directory.to_owned(), node, daemon, process, _zebra: zebra }
+    }
+
+    /// An orderly end of the daemon, waited for.
+    pub fn stop(&mut self) {
+        self.process.signal(Signal::TERM).expect("it is told");
+        self.process.wait(LIMIT).expect("it ends");
     }
 
     /// What a command of vtysh says.
