@@ -7,11 +7,10 @@
 
 use crate::error::{Error, Result};
 use rustix::{
-    fs::{Mode, OFlags, major, minor},
+    fs::{Mode, OFlags},
     io::Errno,
 };
 use std::{
-    fs,
     os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     time::Duration,
@@ -21,6 +20,10 @@ use std::{
 const SET_TIMEOUT: libc::c_ulong = 0xc004_5706;
 /// `WDIOC_GETTIMEOUT`, `_IOR('W', 7, int)`.
 const GET_TIMEOUT: libc::c_ulong = 0x8004_5707;
+/// `WDIOC_SETOPTIONS`, `_IOR('W', 4, int)`, with these.
+const SET_OPTIONS: libc::c_ulong = 0x8004_5704;
+const DISABLE: libc::c_int = 1;
+const ENABLE: libc::c_int = 2;
 
 /// An open watchdog: it counts.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl Watchdog {
             }
         };
         let timeout = timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-        let nowayout = has_no_way_out(&device);
+        let nowayout = cannot_be_stopped(&device);
         Ok(Watchdog { device, path: path.to_owned(), timeout, nowayout })
     }
 
@@ -84,7 +87,7 @@ impl Watchdog {
 /// Passes a number in and gets one back.
 fn number(device: &OwnedFd, request: libc::c_ulong, value: libc::c_int) -> std::result::Result<libc::c_int, Errno> {
     let mut value = value;
-    // SAFETY: both requests read and write one int, which lives until the call returns.
+    // SAFETY: all these requests read or write one int, which lives until the call returns.
     let outcome = unsafe { libc::ioctl(device.as_raw_fd(), request as _, &raw mut value) };
     if outcome == 0 {
         return Ok(value);
@@ -93,19 +96,16 @@ fn number(device: &OwnedFd, request: libc::c_ulong, value: libc::c_int) -> std::
     Err(Errno::from_raw_os_error(error))
 }
 
-/// As sysfs has it: `/sys/dev/char/MAJOR:MINOR/nowayout`. `/dev/watchdog` is the first of them under another number.
-fn has_no_way_out(device: &OwnedFd) -> bool {
-    let Ok(stat) = rustix::fs::fstat(device) else { return false };
-    let by_number = format!("/sys/dev/char/{}:{}/nowayout", major(stat.st_rdev), minor(stat.st_rdev));
-    let text = fs::read_to_string(by_number);
-    let text = match text {
-        // misc, watchdog
-        Err(_) if (major(stat.st_rdev), minor(stat.st_rdev)) == (10, 130) => {
-            fs::read_to_string("/sys/class/watchdog/watchdog0/nowayout")
+/// Tries to stop it for a moment: with `nowayout` the kernel refuses. Drivers that do not know the request stop by `V`.
+fn cannot_be_stopped(device: &OwnedFd) -> bool {
+    match number(device, SET_OPTIONS, DISABLE) {
+        Ok(_) => {
+            // Opening it has started it; it was stopped for this long.
+            let _ = number(device, SET_OPTIONS, ENABLE);
+            false
         }
-        text => text,
-    };
-    text.is_ok_and(|text| text.trim() == "1")
+        Err(e) => e == Errno::BUSY,
+    }
 }
 
 #[cfg(test)]
