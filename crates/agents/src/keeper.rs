@@ -32,7 +32,7 @@ pub struct Departed {
     pub command: String,
     /// How it ended, or why it could not be run.
     pub how: String,
-    /// Its death is to restart the host (`failfast`), and it is not started again.
+    /// This node is not to go on without it (`failfast`); it is not started again.
     pub vital: bool,
     /// When it is started again; `None`: it is not.
     pub again: Option<Duration>,
@@ -46,7 +46,7 @@ impl fmt::Display for Departed {
         match again {
             Some(Duration::ZERO) => write!(f, "it is started again"),
             Some(after) => write!(f, "it is started again in {} s", after.as_secs()),
-            None if *vital => write!(f, "the host is to be restarted for that (failfast)"),
+            None if *vital => write!(f, "it is vital (failfast)"),
             None => write!(f, "it asked not to be started again"),
         }
     }

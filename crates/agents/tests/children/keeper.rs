@@ -59,7 +59,7 @@ fn the_death_of_a_vital_one_is_told_and_one_that_cannot_be_run_does_not_die() {
         until("it has died", || !watched.told.borrow().is_empty()).await;
         let departed = watched.told.take().remove(0);
         assert!(departed.vital && departed.again.is_none());
-        assert!(departed.to_string().ends_with("ended by signal 9; the host is to be restarted for that (failfast)"));
+        assert!(departed.to_string().ends_with("ended by signal 9; it is vital (failfast)"));
         watched.keeper.keep(&[], &stage.places());
         let gone = Child { command: vec!["/no/such".into()], ..child(&stage, true) };
         watched.keeper.keep(&[gone], &stage.places());
