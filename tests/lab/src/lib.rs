@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evenkeel_api::{ServerState, Status};
 use evenkeel_lab::{Lab, Options};
@@ -15,6 +15,7 @@ pub mod cells;
 pub mod dns;
 pub mod frr;
 pub mod guest;
+pub mod heartbeat;
 pub mod native;
 pub mod pings;
 pub mod scripts;
@@ -35,6 +36,19 @@ pub fn can_run() -> bool {
     }
     println!("skipped: needs root, for network namespaces and eBPF programs");
     false
+}
+
+/// Waits until something is so.
+///
+/// # Panics
+///
+/// When that takes longer than anything that works.
+pub fn until(what: &str, mut good: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !good() {
+        assert!(Instant::now() < end, "never {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
 }
 
 /// The evenkeel program: the one `EVENKEEL_PROGRAM` names, else the one of this checkout, built when needed.

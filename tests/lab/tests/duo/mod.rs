@@ -1,0 +1,323 @@
+//! The pair of document 003: two nodes with an address and nginx, joined by eth1, beside a client and a router on eth0.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use evenkeel_lab::{
+    Director, Node, Stage,
+    topology::{self, Interface, Kind, Topology},
+};
+use evenkeel_lab_tests::{LIMIT, alone, heartbeat::RealHeartbeat, pings::Probe, program, unique_name};
+use std::{
+    fs,
+    net::IpAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Arc, MutexGuard},
+    time::{Duration, Instant},
+};
+
+/// Who plays a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Player {
+    Evenkeel,
+    Heartbeat,
+}
+
+/// The names of the nodes, and of the node that is both switches and the router.
+pub(crate) const NAMES: [&str; 2] = ["ha1", "ha2"];
+const NET: &str = "net";
+/// The address that moves.
+pub(crate) const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 168, 0, 160));
+
+enum Seat {
+    Evenkeel(Box<Director>),
+    Heartbeat(Box<RealHeartbeat>),
+}
+
+/// The two and what is around them.
+pub(crate) struct Duo {
+    stage: Stage,
+    seats: [Seat; 2],
+    files: Files,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// What the nodes are started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    /// Lines of ha.cf besides media and nodes.
+    pub(crate) ha: String,
+    /// Media of each node.
+    pub(crate) media: [String; 2],
+    pub(crate) authkeys: String,
+    pub(crate) haresources: String,
+}
+
+impl Files {
+    /// Statuses every `keepalive` milliseconds, dead after `deadtime`; heard on both cables.
+    pub(crate) fn quick(keepalive: u32, deadtime: u32) -> Files {
+        let initdead = deadtime.max(10_000);
+        Files {
+            ha: format!(
+                "logfile /var/log/ha-log\nkeepalive {keepalive}ms\ndeadtime {deadtime}ms\nwarntime {}ms\ninitdead \
+                 {initdead}ms\nauto_failback on\n",
+                deadtime / 2
+            ),
+            media: [2, 1].map(|other| format!("ucast eth1 10.0.0.{other}\nucast eth0 10.168.0.16{other}\n")),
+            authkeys: "auth 2\n2 sha1 kfhslkdhfsk\n".to_owned(),
+            haresources: "ha1 10.168.0.160/24/eth0 nginx\n".to_owned(),
+        }
+    }
+
+    /// With other lines of ha.cf besides.
+    pub(crate) fn with(mut self, lines: &str) -> Files {
+        self.ha += lines;
+        self
+    }
+}
+
+fn topology() -> Topology {
+    let v4 = |a, b, c, d| (IpAddr::from([a, b, c, d]), 24);
+    let bridge = |name: &str, addresses| Interface { name: name.into(), kind: Kind::Bridge, addresses };
+    let net = topology::Node {
+        name: NET.into(),
+        interfaces: vec![bridge("br0", vec![v4(10, 168, 0, 1)]), bridge("br1", Vec::new())],
+        ..topology::Node::default()
+    };
+    let cable = |name: &str, peer: String, bridge: &str, address| Interface {
+        name: name.into(),
+        kind: Kind::Cable { node: NET.into(), peer, bridge: Some(bridge.into()), peer_addresses: Vec::new() },
+        addresses: vec![address],
+    };
+    let node = |at: u8| topology::Node {
+        name: NAMES[usize::from(at - 1)].into(),
+        interfaces: vec![
+            cable("eth0", format!("ha{at}"), "br0", v4(10, 168, 0, 160 + at)),
+            cable("eth1", format!("line{at}"), "br1", v4(10, 0, 0, at)),
+        ],
+        ..topology::Node::default()
+    };
+    let client = topology::Node {
+        name: "client".into(),
+        interfaces: vec![cable("eth0", "client".into(), "br0", v4(10, 168, 0, 9))],
+        ..topology::Node::default()
+    };
+    Topology { nodes: vec![net, node(1), node(2), client] }
+}
+
+fn seat(stage: &Stage, at: usize, player: Player) -> Seat {
+    let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
+    let directory = stage.directory().join(NAMES[at]);
+    fs::create_dir_all(&directory).expect("a directory can be made");
+    match player {
+        Player::Evenkeel => Seat::Evenkeel(Box::new(Director::new(node, program(), &directory))),
+        Player::Heartbeat => Seat::Heartbeat(Box::new(RealHeartbeat::new(node, &directory.join("host"), NAMES[at]))),
+    }
+}
+
+impl Duo {
+    pub(crate) fn new(players: [Player; 2], files: Files) -> Duo {
+        let alone = alone();
+        let stage = Stage::raise(&unique_name(), &topology()).expect("the stage is built");
+        let seats = [0, 1].map(|at| seat(&stage, at, players[at]));
+        Duo { stage, seats, files, _alone: alone }
+    }
+
+    /// Both started, and the address on the first.
+    pub(crate) fn settled(players: [Player; 2], files: Files) -> Duo {
+        let mut duo = Duo::new(players, files);
+        duo.start(0);
+        duo.start(1);
+        duo.wait_owners(&[0]);
+        duo
+    }
+
+    pub(crate) fn node(&self, name: &str) -> &Arc<Node> {
+        self.stage.node(name).expect("it is there")
+    }
+
+    fn etc(&self, at: usize) -> PathBuf {
+        match &self.seats[at] {
+            Seat::Evenkeel(_) => self.stage.directory().join(NAMES[at]).join("ha.d"),
+            Seat::Heartbeat(host) => host.files(),
+        }
+    }
+
+    /// Whether the script that plays nginx was started last on a node, and not stopped.
+    pub(crate) fn serves(&self, at: usize) -> bool {
+        self.nginx(at).exists()
+    }
+
+    fn nginx(&self, at: usize) -> PathBuf {
+        self.etc(at).join("nginx.state")
+    }
+
+    fn write_files(&self, at: usize) {
+        let etc = self.etc(at);
+        fs::create_dir_all(etc.join("resource.d")).expect("a directory can be made");
+        let ha = format!("{}{}node ha1\nnode ha2\n", self.files.ha, self.files.media[at]);
+        let write = |name: &str, text: &str, mode: u32| {
+            let path = etc.join(name);
+            fs::write(&path, text).expect("a file is written");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("its mode is set");
+        };
+        write("ha.cf", &ha, 0o644);
+        write("authkeys", &self.files.authkeys, 0o600);
+        write("haresources", &self.files.haresources, 0o644);
+        // Heartbeat sees its directory under another name.
+        let state = match &self.seats[at] {
+            Seat::Evenkeel(_) => self.nginx(at),
+            Seat::Heartbeat(_) => Path::new("/etc/ha.d/nginx.state").to_owned(),
+        };
+        write("resource.d/nginx", &script(&state), 0o755);
+    }
+
+    pub(crate) fn start(&mut self, at: usize) {
+        self.write_files(at);
+        let etc = self.etc(at);
+        match &mut self.seats[at] {
+            Seat::Evenkeel(director) => {
+                let etc = etc.to_str().expect("a plain path");
+                director.start(&[etc, "--node", NAMES[at]]).expect("evenkeel starts");
+            }
+            Seat::Heartbeat(host) => host.start(),
+        }
+    }
+
+    /// An orderly end, waited for.
+    pub(crate) fn stop(&mut self, at: usize) {
+        match &mut self.seats[at] {
+            Seat::Evenkeel(director) => {
+                assert!(director.terminate().expect("evenkeel ends").success(), "{}", director.log());
+            }
+            Seat::Heartbeat(host) => host.stop(),
+        }
+    }
+
+    /// Kills the daemon.
+    pub(crate) fn kill(&mut self, at: usize) {
+        match &mut self.seats[at] {
+            Seat::Evenkeel(director) => {
+                director.kill().expect("it is killed");
+            }
+            Seat::Heartbeat(host) => host.kill(),
+        }
+    }
+
+    /// Ends who plays a node; from now on it is played by `player`, who is not started yet.
+    pub(crate) fn replace(&mut self, at: usize, player: Player) {
+        self.stop(at);
+        self.seats[at] = seat(&self.stage, at, player);
+    }
+
+    /// A subcommand of evenkeel for a node; whether it went well, and what it said.
+    pub(crate) fn tell(&self, at: usize, arguments: &[&str]) -> (bool, String) {
+        let Seat::Evenkeel(director) = &self.seats[at] else { unreachable!("only evenkeels are told") };
+        let output = director.command(arguments).output().expect("it answers");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// What a command of the real heartbeat says.
+    pub(crate) fn ask(&self, at: usize, program: &str, arguments: &[&str]) -> String {
+        let Seat::Heartbeat(host) = &self.seats[at] else { unreachable!("only a heartbeat is asked") };
+        host.ask(program, arguments)
+    }
+
+    /// What `status --json` of an evenkeel says, without spaces in front of values.
+    pub(crate) fn status(&self, at: usize) -> String {
+        match &self.seats[at] {
+            Seat::Evenkeel(director) => director.status_json().unwrap_or_default().replace("\": ", "\":"),
+            Seat::Heartbeat(_) => String::new(),
+        }
+    }
+
+    pub(crate) fn wait_status(&self, at: usize, text: &str) {
+        self.wait(&format!("{} said `{text}`", NAMES[at]), LIMIT, || self.status(at).contains(text));
+    }
+
+    pub(crate) fn log(&self, at: usize) -> String {
+        match &self.seats[at] {
+            Seat::Evenkeel(director) => director.log(),
+            Seat::Heartbeat(host) => host.log(),
+        }
+    }
+
+    pub(crate) fn wait_log(&self, at: usize, text: &str) {
+        self.wait(&format!("{} said `{text}`", NAMES[at]), LIMIT, || self.log(at).contains(text));
+    }
+
+    /// What a command says on a host: `ha1`, `ha2`, `client`, `net`.
+    pub(crate) fn run(&self, host: &str, words: &str) -> String {
+        let mut words = words.split(' ');
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).stdin(Stdio::null());
+        self.node(host).output(command).unwrap_or_default()
+    }
+
+    /// Who has the address.
+    pub(crate) fn owners(&self) -> Vec<usize> {
+        let has = |at: &usize| !self.run(NAMES[*at], &format!("ip -o addr show to {VIP}")).is_empty();
+        (0..2).filter(has).collect()
+    }
+
+    pub(crate) fn wait_owners(&self, wanted: &[usize]) {
+        self.wait_owners_within(wanted, LIMIT);
+    }
+
+    /// The same, where something has to run out first.
+    pub(crate) fn wait_owners_within(&self, wanted: &[usize], limit: Duration) {
+        self.wait(&format!("the address was at {wanted:?}"), limit, || self.owners() == wanted);
+    }
+
+    /// Every other set of owners that was seen before `wanted` had it.
+    pub(crate) fn watch_owners_until(&self, wanted: &[usize], limit: Duration) -> Vec<Vec<usize>> {
+        let mut seen = Vec::new();
+        self.wait(&format!("the address was at {wanted:?}"), limit, || {
+            let owners = self.owners();
+            let done = owners == wanted;
+            if !done && !seen.contains(&owners) {
+                seen.push(owners);
+            }
+            done
+        });
+        seen
+    }
+
+    pub(crate) fn wait(&self, what: &str, limit: Duration, mut good: impl FnMut() -> bool) {
+        let until = Instant::now() + limit;
+        while !good() {
+            let logs = format!("{}\n----\n{}", self.log(0), self.log(1));
+            assert!(Instant::now() < until, "never {what}: {:?} {logs}", self.owners());
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+
+    /// Sets a port of a switch: `ha1` and `ha2` are eth0 of the nodes, `line1` and `line2` eth1.
+    pub(crate) fn port(&self, port: &str, state: &str) {
+        let mut command = Command::new("ip");
+        command.args(["link", "set", "dev", port, state]);
+        self.node(NET).output(command).expect("the port is set");
+    }
+
+    /// Takes all cables of a node away, or puts them back.
+    pub(crate) fn cables(&self, at: usize, state: &str) {
+        self.port(NAMES[at], state);
+        self.port(["line1", "line2"][at], state);
+    }
+
+    /// Begins to ping the address from the client.
+    pub(crate) fn probe(&self) -> Probe {
+        Probe::start(self.node("client"), VIP)
+    }
+}
+
+/// A script of resource.d that starts nothing but says that it did.
+fn script(state: &Path) -> String {
+    let state = state.display();
+    format!(
+        "#!/bin/sh\ncase $1 in\nstart) : > '{state}';;\nstop) rm -f '{state}';;\nstatus) if [ -e '{state}' ]; then echo \
+         running; else echo not running; exit 3; fi;;\nesac\nexit 0\n"
+    )
+}
