@@ -214,3 +214,18 @@ fn a_node_goes_by_its_full_name_and_what_is_written_reads_the_same() {
     let text = cluster("").replace("director-1 = {}", "\"director-1.example.org\" = {}");
     assert_eq!(heartbeat(&native(&text)).node.as_str(), "director-1.example.org");
 }
+
+#[test]
+fn a_secret_in_a_file_that_others_can_read_is_told() {
+    let text = cluster("");
+    for (mode, told) in [(0o100_600, 0), (0o100_644, 1)] {
+        let modes = move |_: &Path| Some(mode);
+        let host = Host { full_name: "director-1", file_mode: &modes, read_file: &files, ..HOST };
+        let load = |text: &str| load_texts(vec![Input { path: "e.toml".into(), bytes: text.into() }], None, &host);
+        let said = brief(&load(&text));
+        assert_eq!(said.iter().filter(|line| line.contains("S0202 3:10 others can read")).count(), told, "{said:#?}");
+        let elsewhere =
+            text.replace("{ sha1 = \"0123456789abcdef0123\" }", "{ sha1 = \"file:/etc/evenkeel/ipmi.pw\" }");
+        assert!(!brief(&load(&elsewhere)).iter().any(|line| line.contains("others can read")));
+    }
+}

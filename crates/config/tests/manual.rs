@@ -4,8 +4,8 @@
 
 mod common;
 
-use common::{brief, keepalived, ldirectord, native};
-use evenkeel_config::{Format, Loaded};
+use common::{HOST, brief, keepalived, ldirectord};
+use evenkeel_config::{Format, Host, Input, Loaded, load_texts};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -52,9 +52,23 @@ fn blocks(path: &Path) -> Vec<Block> {
     blocks
 }
 
+/// The first node of the clusters in the examples, with what their haresources name.
+const NODE: Host<'static> = Host { full_name: "node1", file_mode: &mode, ..HOST };
+
+fn mode(path: &Path) -> Option<u32> {
+    match path.to_str()? {
+        "/etc/init.d/nginx" => Some(0o100_755),
+        "/etc/systemd/system/only-a-unit.service" => Some(0o100_644),
+        _ => None,
+    }
+}
+
 fn load(block: &Block) -> Option<(Format, Loaded)> {
     match block.tag.as_str() {
-        "toml" => Some((Format::Native, native(&block.text))),
+        "toml" => {
+            let input = Input { path: "evenkeel.toml".into(), bytes: block.text.clone().into_bytes() };
+            Some((Format::Native, load_texts(vec![input], Some(Format::Native), &NODE)))
+        }
         "ldirectord" => Some((Format::Ldirectord, ldirectord(&block.text))),
         "keepalived" => Some((Format::Keepalived, keepalived(&block.text))),
         _ => None,
@@ -75,6 +89,43 @@ fn every_example_loads_without_a_word() {
     }
     let enough = loaded[0] >= 5 && loaded[1] >= 3 && loaded[2] >= 2;
     assert!(enough, "toml, ldirectord and keepalived examples found: {loaded:?}");
+}
+
+/// An ha.cf, and the files behind it that belong to it.
+fn clusters(blocks: &[Block]) -> Vec<Vec<&Block>> {
+    let mut clusters: Vec<Vec<&Block>> = Vec::new();
+    for block in blocks {
+        match (block.tag.as_str(), clusters.last_mut()) {
+            ("ha.cf", _) => clusters.push(vec![block]),
+            ("authkeys" | "haresources", Some(cluster)) => cluster.push(block),
+            _ => {}
+        }
+    }
+    clusters
+}
+
+#[test]
+fn every_example_of_a_heartbeat_loads_without_a_word() {
+    let mut loaded = 0;
+    for path in documents("docs/manual") {
+        let blocks = blocks(&path);
+        for cluster in clusters(&blocks) {
+            let input = |block: &&Block| Input {
+                path: Path::new("/etc/ha.d").join(&block.tag),
+                bytes: block.text.clone().into_bytes(),
+            };
+            let result = load_texts(cluster.iter().map(input).collect(), None, &NODE);
+            assert_eq!(without_notes(&result), Vec::<String>::new(), "{}", cluster[0].place);
+            assert!(result.cluster.is_some_and(|cluster| cluster.heartbeat.is_some()), "{}", cluster[0].place);
+            loaded += 1;
+        }
+    }
+    assert!(loaded >= 2, "only {loaded} found");
+}
+
+/// The messages, but for what a wrapper or a unit turns into.
+fn without_notes(loaded: &Loaded) -> Vec<String> {
+    brief(loaded).into_iter().filter(|line| !line.starts_with("note")).collect()
 }
 
 /// The targets of inline links, anchors cut off.

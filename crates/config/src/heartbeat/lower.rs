@@ -70,7 +70,7 @@ pub(super) fn lower(
         environment: options.environment,
         hop_fudge: options.hopfudge.and_then(|n| u8::try_from(n.value).ok()).unwrap_or(1),
         rexmit_delay: options.rexmit_delay.map_or(REXMIT_DELAY, |ms| Duration::from_millis(u64::from(ms.value))),
-        resource_dirs: resource_dirs(directory),
+        resource_dirs: resource_dirs(directory, host),
         notify_dir: Some(directory.join("rc.d")).filter(|path| (host.file_mode)(path).is_some()),
         log_file: options.logfile.map(|path| PathBuf::from(path.value)),
         log_facility,
@@ -78,15 +78,11 @@ pub(super) fn lower(
     ClusterDraft { heartbeat, nodes, order: Vec::new(), place: whole }
 }
 
-/// Where scripts are looked for: beside ha.cf, in heartbeat's own place, in init's.
-pub(crate) fn resource_dirs(directory: &Path) -> Vec<PathBuf> {
-    let mut places = vec![directory.join("resource.d")];
-    let own = Path::new(OWN).join("resource.d");
-    if !places.contains(&own) {
-        places.push(own);
-    }
-    places.push(PathBuf::from(INIT));
-    places
+/// Where scripts are looked for: beside ha.cf if there are any, in heartbeat's own place, in init's.
+pub(crate) fn resource_dirs(directory: &Path, host: &Host<'_>) -> Vec<PathBuf> {
+    let (beside, own) = (directory.join("resource.d"), Path::new(OWN).join("resource.d"));
+    let beside = Some(beside).filter(|path| *path != own && (host.file_mode)(path).is_some());
+    beside.into_iter().chain([own, PathBuf::from(INIT)]).collect()
 }
 
 /// Resource managers that are not ours.
@@ -140,6 +136,18 @@ fn media(options: &Options, whole: Span, out: &mut Vec<Diagnostic>) {
     };
     if options.broken_media == 0 {
         report_single_path(&options.media, out);
+    }
+    if let Some(baud) = options.baud.as_ref() {
+        let is_early = |medium: &&Spanned<Medium>| {
+            matches!(medium.value, Medium::Serial { .. }) && medium.span.start < baud.span.start
+        };
+        if let Some(early) = options.media.iter().find(is_early) {
+            let message = format!("baud {} comes too late for this serial line", baud.value);
+            let d = Diagnostic::warning(codes::MEDIUM, baud.span, message).label(early.span, "this one");
+            out.push(
+                d.note("heartbeat has opened it with the speed before; so does evenkeel").help("move the line up"),
+            );
+        }
     }
     if let Some(port) = options.udpport.as_ref().filter(|port| port.span.start > first.span.start) {
         let of_udp = |medium: &&Spanned<Medium>| {

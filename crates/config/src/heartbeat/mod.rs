@@ -177,7 +177,7 @@ impl Files {
         Some(Named {
             lines,
             nodes,
-            scripts: lower::resource_dirs(&directory),
+            scripts: lower::resource_dirs(&directory, host),
             directory,
             resources: !no_groups,
             place: whole,

@@ -19,11 +19,15 @@ use crate::{
         node::this_host,
         other::is_variable,
     },
-    host::{Resolver, shown},
+    host::{Host, Resolver, shown},
 };
 use evenkeel_model::heartbeat::{Child, Failback, Form, Heartbeat, MOST_NODES, NodeName, PingNode, Timing};
 use evenkeel_source::{Diagnostic, Spanned};
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use toml::de::DeValue;
 pub(super) use write::write;
 
@@ -95,10 +99,16 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const FORMS: [(&str, Form); 2] = [("classic", Form::Classic), ("netstring", Form::Netstring)];
 
 /// Reads what a file says about a cluster.
-pub(super) fn read(root: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> HeartbeatDraft {
+pub(super) fn read(
+    root: &Table<'_>,
+    path: &Path,
+    resolver: &Resolver<'_>,
+    out: &mut Vec<Diagnostic>,
+) -> HeartbeatDraft {
     let mut draft = HeartbeatDraft::default();
     let scripts = match root.table("cluster", out) {
         Some(table) => {
+            secret::report_readers(&table, path, resolver.ask(), out);
             let scripts = scripts(&table, out);
             draft.cluster = Some(cluster(&table, scripts.clone(), resolver, out));
             scripts
@@ -111,7 +121,7 @@ pub(super) fn read(root: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diag
 }
 
 fn usual_scripts() -> Vec<PathBuf> {
-    lower::resource_dirs("/etc/ha.d".as_ref())
+    lower::resource_dirs("/etc/ha.d".as_ref(), &Host::NONE)
 }
 
 fn scripts(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> Vec<PathBuf> {

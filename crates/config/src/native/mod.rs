@@ -175,7 +175,7 @@ pub(crate) fn read(sources: &Sources, file: FileId, resolver: &Resolver<'_>, out
     if let Some(table) = root.table("static", out) {
         draft.fixed = routing::fixed(&table, resolver.ask(), out);
     }
-    draft.heartbeat = cluster::read(&root, resolver, out);
+    draft.heartbeat = cluster::read(&root, sources.path(file), resolver, out);
     // As they stand in the file, services by mark among the others.
     draft.services.sort_by_key(|service| service.name.map(|name| name.start));
     draft

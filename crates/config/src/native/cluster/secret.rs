@@ -69,6 +69,25 @@ pub(super) fn read(table: &Table<'_>, host: &Host<'_>, out: &mut Vec<Diagnostic>
     Keys::new(send?, slots)
 }
 
+/// A secret that others can read where it stands.
+pub(super) fn report_readers(table: &Table<'_>, path: &Path, host: &Host<'_>, out: &mut Vec<Diagnostic>) {
+    const READABLE: u32 = 0o044;
+    let Some(secret) = table.get("secret") else { return };
+    let elsewhere = |text: &str| text.starts_with("file:");
+    let is_here = match table.inner(secret) {
+        Some(inner) => inner.values().iter().any(|(key, value)| match value.value {
+            DeValue::String(text) => key.value != "file" && !elsewhere(text),
+            _ => false,
+        }),
+        None => true,
+    };
+    let Some(mode) = (host.file_mode)(path).filter(|mode| is_here && mode & READABLE != 0) else { return };
+    let message = format!("others can read the secret: the mode of the file is {:04o}", mode & 0o7777);
+    let d = Diagnostic::warning(codes::WEAK_KEY, secret.span, message);
+    let fix = format!("chmod 600 {}, or write secret = {{ file = \"/etc/ha.d/authkeys\" }}", path.display());
+    out.push(d.note("who knows it, and reaches the heartbeat port, can take every resource").help(fix));
+}
+
 /// `sha1:…`
 fn text(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Key> {
     let parts = text.value.split_once(':');
