@@ -3,7 +3,7 @@
 use crate::{
     groups::{Hand, Output},
     member::{Member, State},
-    order::{Action, Outcome, RETRY_STOP, STOP_TRIES, Task},
+    order::{Action, Outcome, RETRY_STOP, STOP_TRIES, Task, UNSAID},
     remark::{Remark, Trouble},
     report::{GroupReport, Standing},
 };
@@ -202,7 +202,9 @@ impl Group {
     fn asked(&mut self, at: usize, ended: Trouble, hand: &mut Hand<'_>) {
         let Some(member) = self.members.get_mut(at) else { return };
         if let Some(doubt) = member.doubt.take() {
-            if ended.outcome == Outcome::NotRunning {
+            // One whose answer may mean nothing is tried as often as heartbeat does first.
+            let believed = !member.may_not_know() || self.tries >= STOP_TRIES;
+            if ended.outcome == Outcome::NotRunning && believed {
                 member.stopped();
                 self.tries = 0;
                 hand.remark(&self.key, Remark::StoppedAnyway(doubt));
@@ -215,6 +217,7 @@ impl Group {
         match ended.outcome {
             Outcome::Done => {
                 member.state = State::Up;
+                member.trusted = true;
                 hand.remark(&self.key, Remark::TakenOver(ended.resource));
             }
             Outcome::NotRunning => {}
@@ -270,7 +273,15 @@ impl Group {
     fn monitored(&mut self, at: usize, ended: Trouble, hand: &mut Hand<'_>) {
         let Some(member) = self.members.get_mut(at) else { return };
         if ended.outcome == Outcome::Done {
+            member.trusted = true;
             member.failures = 0;
+            return;
+        }
+        if member.may_not_know() {
+            member.unsaid = member.unsaid.saturating_add(1);
+            if member.unsaid == UNSAID {
+                hand.remark(&self.key, Remark::Unwatched(ended.resource));
+            }
             return;
         }
         member.failures = member.failures.saturating_add(1);

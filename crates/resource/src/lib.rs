@@ -26,6 +26,6 @@ mod remark;
 mod report;
 
 pub use groups::{Groups, Input, Output};
-pub use order::{ASK_WITHIN, Action, GRACE, Order, Outcome, RETRY_STOP, STOP_TRIES, Task};
+pub use order::{ASK_WITHIN, Action, FIRST_LOOK, GRACE, Order, Outcome, RETRY_STOP, STOP_TRIES, Task, UNSAID};
 pub use remark::{Remark, Trouble};
 pub use report::{GroupReport, ResourceReport, Running, Standing};

@@ -2,7 +2,7 @@
 
 use crate::{
     groups::{Hand, Output},
-    order::{ASK_WITHIN, Action, GRACE, Order, Outcome, Task},
+    order::{ASK_WITHIN, Action, FIRST_LOOK, GRACE, Order, Outcome, Task},
     remark::Trouble,
     report::{ResourceReport, Running},
 };
@@ -44,6 +44,10 @@ pub(crate) struct Member {
     pub(crate) leaving: bool,
     /// Failures of its monitoring in a row.
     pub(crate) failures: u32,
+    /// It has said once that it runs: now it counts when it says that it does not.
+    pub(crate) trusted: bool,
+    /// How often it did not say so until then.
+    pub(crate) unsaid: u32,
     /// How its last stop failed, while it is asked whether it runs all the same.
     pub(crate) doubt: Option<Trouble>,
     job: Option<Job>,
@@ -60,6 +64,8 @@ impl Member {
             renew: false,
             leaving: false,
             failures: 0,
+            trusted: false,
+            unsaid: 0,
             doubt: None,
             job: None,
             look_at: None,
@@ -85,6 +91,11 @@ impl Member {
     /// An address is put where it belongs whether or not it is there, in one step of the kernel.
     pub(crate) fn is_address(&self) -> bool {
         matches!(self.resource.agent, Agent::Ip(_))
+    }
+
+    /// There are scripts that were never asked for their status while they run, and whose answer to that means nothing.
+    pub(crate) fn may_not_know(&self) -> bool {
+        matches!(self.resource.agent, Agent::Script { .. }) && !self.trusted
     }
 
     /// Services of evenkeel run everywhere by themselves.
@@ -149,7 +160,8 @@ impl Member {
             && self.look_at.is_none()
             && !self.must_stop_first()
         {
-            self.look_at = Some(now + monitor.every);
+            let first = self.may_not_know() && self.unsaid == 0;
+            self.look_at = Some(now + if first { monitor.every.min(FIRST_LOOK) } else { monitor.every });
         }
     }
 

@@ -9,6 +9,10 @@ pub const ASK_WITHIN: Duration = Duration::from_secs(20);
 pub const RETRY_STOP: Duration = Duration::from_secs(1);
 /// Attempts to stop a resource, as heartbeat has them (`HA_STOPRETRYMAX`).
 pub const STOP_TRIES: u32 = 10;
+/// After its start a script is looked at so soon for the first time, so that it is known whether it tells.
+pub const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// A script that did not say so often that it runs probably never does.
+pub const UNSAID: u32 = 3;
 /// After its deadline an action of which nothing is heard counts as timed out: whoever runs it tells so much earlier.
 pub const GRACE: Duration = Duration::from_secs(5);
 

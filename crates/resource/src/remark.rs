@@ -46,6 +46,8 @@ pub enum Remark {
     TakenOver(Arc<str>),
     /// It was asked whether it runs and did not say so; it is started.
     Unsure(Trouble),
+    /// A script started well, but when it is asked since then it does not say that it runs: its failures are not noticed.
+    Unwatched(Arc<str>),
     /// A resource failed, and is started again here.
     Restarted {
         /// How it failed.
@@ -76,6 +78,11 @@ impl fmt::Display for Remark {
         match self {
             Remark::TakenOver(resource) => write!(f, "`{resource}` runs already and is taken over as it is"),
             Remark::Unsure(trouble) => write!(f, "{trouble}; it is started"),
+            Remark::Unwatched(resource) => write!(
+                f,
+                "`{resource}` started well, but does not say that it runs when it is asked for its status: until it does, \
+                 nobody notices when it fails.  Next: have `status` print `running`"
+            ),
             Remark::Restarted { trouble, failures, of } => {
                 write!(f, "{trouble}; it is started again here ({failures} of {of} times)")
             }

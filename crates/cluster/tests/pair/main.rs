@@ -187,8 +187,7 @@ fn whatever_happens_nothing_runs_twice_and_all_is_served_in_the_end() {
                 3 => world.cut = !world.cut,
                 4 => drop(world.hosts[host].broken.insert(resource.into())),
                 5 => world.hosts[host].broken.clear(),
-                // Of those only that are looked at.
-                6 => drop(world.hosts[host].running.remove(if host == 0 { "nginx" } else { "disk" })),
+                6 => world.hosts[host].die(if host == 0 { "nginx" } else { "disk" }),
                 7 => world.hosts[host].fences = !world.hosts[host].fences,
                 _ => world.tell(host, Input::Stop),
             }

@@ -85,6 +85,8 @@ pub(crate) struct Host {
     cancelled: BTreeSet<Task>,
     /// What runs, whoever started it.
     pub(crate) running: BTreeSet<String>,
+    /// What has said so to this run of the node.
+    told: BTreeSet<String>,
     /// What fails to start, and to stop.
     pub(crate) broken: BTreeSet<String>,
     pub(crate) wedged: BTreeSet<String>,
@@ -127,6 +129,7 @@ impl World {
             timer: 0,
             cancelled: BTreeSet::new(),
             running: BTreeSet::new(),
+            told: BTreeSet::new(),
             broken: BTreeSet::new(),
             wedged: BTreeSet::new(),
             fences: true,
@@ -174,6 +177,7 @@ impl World {
         let it = &mut self.hosts[host];
         it.generation += 1;
         it.cancelled.clear();
+        it.told.clear();
         let uuid = [u8::try_from(host).unwrap() + 1; 16];
         let (generation, version) = (it.generation, "0.1.0".to_owned());
         let identity = Identity { uuid, generation, version, configuration: 1, seed };
@@ -266,7 +270,10 @@ impl World {
                 it.running.remove(&name);
                 Outcome::Done
             }
-            Action::Status | Action::Monitor if it.running.contains(&name) => Outcome::Done,
+            Action::Status | Action::Monitor if it.running.contains(&name) => {
+                it.told.insert(name);
+                Outcome::Done
+            }
             Action::Status | Action::Monitor => Outcome::NotRunning,
         }
     }
@@ -342,6 +349,13 @@ impl World {
 }
 
 impl Host {
+    /// A resource that is looked at, and said that it runs, dies.
+    pub(crate) fn die(&mut self, resource: &str) {
+        if self.told.contains(resource) {
+            self.running.remove(resource);
+        }
+    }
+
     pub(crate) fn forget(&mut self) {
         self.did.clear();
         self.turned.clear();

@@ -19,6 +19,14 @@ fn running(resources: &str) -> World {
     world
 }
 
+/// The same, and each that is monitored has said once that it runs.
+fn watched(resources: &str) -> World {
+    let mut world = running(resources);
+    world.wait();
+    world.all_done();
+    world
+}
+
 fn stop_fails_for_good(world: &mut World, what: &str) {
     for _ in 0..STOP_TRIES {
         if world.doing() != [what] {
@@ -182,7 +190,7 @@ fn a_stop_is_tried_ten_times_a_second_apart_and_then_the_group_is_stuck() {
 
 #[test]
 fn a_resource_that_fails_to_stop_but_does_not_run_has_stopped() {
-    let mut world = running("10.0.0.1 disk");
+    let mut world = watched("10.0.0.1 disk!");
     world.tell(Input::Yield(0));
     world.fails("stop disk", "exit status 1: not mounted");
     world.ends("status disk", Outcome::NotRunning);
@@ -198,6 +206,21 @@ fn a_resource_that_fails_to_stop_but_does_not_run_has_stopped() {
     world.tell(Input::Acquire(0));
     world.done("status disk");
     assert_eq!(world.standing(0), Standing::Running);
+}
+
+#[test]
+fn a_script_that_never_said_that_it_runs_is_believed_after_the_last_attempt_only() {
+    let mut world = running("10.0.0.1 disk");
+    world.tell(Input::Yield(0));
+    for attempt in 1..=STOP_TRIES {
+        world.fails("stop disk", "exit status 1");
+        world.ends("status disk", Outcome::NotRunning);
+        if attempt < STOP_TRIES {
+            world.wait();
+        }
+    }
+    assert_eq!(world.all_done(), ["stop 10.0.0.1"]);
+    assert_eq!(world.standing(0), Standing::Stopped);
 }
 
 #[test]
@@ -228,7 +251,7 @@ fn what_was_stuck_is_tried_again_when_told_so_or_confirmed() {
 
 #[test]
 fn a_resource_that_fails_is_restarted_with_what_came_after_it_and_the_group_moves_when_that_does_not_help() {
-    let mut world = running("10.0.0.1 nginx! mail");
+    let mut world = watched("10.0.0.1 nginx! mail");
     for failures in 1..=2 {
         assert_eq!(world.wait(), Duration::from_secs(10));
         world.ends("monitor nginx", Outcome::NotRunning);
@@ -252,7 +275,7 @@ fn a_resource_that_fails_is_restarted_with_what_came_after_it_and_the_group_move
 
 #[test]
 fn services_of_our_own_go_through_a_restart_without_an_action() {
-    let mut world = running("nginx! own.cf");
+    let mut world = watched("nginx! own.cf");
     world.wait();
     world.ends("monitor nginx", Outcome::NotRunning);
     assert_eq!(world.all_done(), ["stop nginx", "status nginx", "start nginx"]);
@@ -260,8 +283,26 @@ fn services_of_our_own_go_through_a_restart_without_an_action() {
 }
 
 #[test]
-fn one_good_look_makes_up_for_failures() {
+fn a_script_that_never_said_that_it_runs_does_not_fail_by_not_saying_so() {
     let mut world = running("nginx!");
+    for _ in 0..10 {
+        world.wait();
+        world.ends("monitor nginx", Outcome::NotRunning);
+    }
+    let said = world.remark();
+    assert!(said.starts_with("web: `nginx` started well, but does not say that it runs"), "{said}");
+    assert_eq!((world.standing(0), world.orders.len()), (Standing::Running, 0));
+    // From the first time on it counts.
+    world.wait();
+    world.done("monitor nginx");
+    world.wait();
+    world.ends("monitor nginx", Outcome::NotRunning);
+    assert_eq!(world.doing(), ["stop nginx"]);
+}
+
+#[test]
+fn one_good_look_makes_up_for_failures() {
+    let mut world = watched("nginx!");
     for _ in 0..5 {
         world.wait();
         world.ends("monitor nginx", Outcome::NotRunning);

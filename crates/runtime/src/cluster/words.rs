@@ -67,7 +67,9 @@ fn names(nodes: &[NodeName]) -> String {
 pub(super) fn weight(remark: &Remark) -> Severity {
     match remark {
         Remark::TakenOver(_) | Remark::Gone | Remark::StoppedAnyway(_) => Severity::Info,
-        Remark::Unsure(_) | Remark::Restarted { .. } | Remark::StopAgain { .. } => Severity::Warning,
+        Remark::Unsure(_) | Remark::Unwatched(_) | Remark::Restarted { .. } | Remark::StopAgain { .. } => {
+            Severity::Warning
+        }
         Remark::GoneStuck(_) => Severity::Error,
     }
 }
