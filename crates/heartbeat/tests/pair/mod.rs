@@ -121,6 +121,8 @@ pub(crate) struct Host {
     /// Of each group: until when its address is there. An action that has begun since makes an older one void.
     pub(crate) held_until: Vec<Option<Instant>>,
     action: Vec<u64>,
+    /// Started in this run.
+    wanted: Vec<bool>,
     pub(crate) pace: Vec<Pace>,
     /// The ping nodes it reaches.
     pub(crate) reaches: bool,
@@ -155,6 +157,8 @@ pub(crate) struct World {
     pub(crate) open: BTreeMap<(usize, usize, usize), bool>,
     /// Why hosts are said to be off: fenced.
     pub(crate) fenced: Vec<usize>,
+    /// Events at this very moment.
+    busy: u32,
 }
 
 impl World {
@@ -171,6 +175,7 @@ impl World {
             timer: 0,
             held_until: vec![None; cluster.groups.len()],
             action: vec![0; cluster.groups.len()],
+            wanted: vec![false; cluster.groups.len()],
             pace: vec![Pace { start: MILLI * 40, stop: MILLI * 40, fails: false }; cluster.groups.len()],
             reaches: true,
             fences: true,
@@ -191,6 +196,7 @@ impl World {
             delay: MILLI,
             open: BTreeMap::new(),
             fenced: Vec::new(),
+            busy: 0,
         }
     }
 
@@ -231,6 +237,7 @@ impl World {
         it.frozen = false;
         for group in 0..it.held_until.len() {
             it.action[group] += 1;
+            it.wanted[group] = false;
             if power {
                 it.held_until[group] = None;
             }
@@ -316,18 +323,13 @@ impl World {
                         self.hosts[host].player = Player::Off;
                     }
                 }
-                Output::Pet | Output::Notify { .. } => {}
+                Output::Pet => self.renew(host),
+                Output::Notify { .. } => {}
             }
         }
         let it = &mut self.hosts[host];
         it.timer += 1;
         let number = it.timer;
-        // The address of whoever runs is renewed.
-        let lease = it.view.timing.deadtime.saturating_sub(MILLI * 900);
-        let runs = !matches!(it.player, Player::Off);
-        for held in it.held_until.iter_mut().flatten().filter(|_| runs) {
-            *held = if it.real { Instant::at(Duration::MAX) } else { self.now + lease };
-        }
         let deadline = match &self.hosts[host].player {
             Player::Evenkeel(node) => node.deadline(),
             Player::Heartbeat(real) => real.deadline(),
@@ -335,6 +337,18 @@ impl World {
         };
         if let Some(deadline) = deadline {
             self.at(deadline.max(self.now), Event::Timer { host, number });
+        }
+    }
+
+    /// A lease of the dead time, in whole seconds, less what the kernel may be late.
+    fn renew(&mut self, host: usize) {
+        let it = &mut self.hosts[host];
+        let lease = it.view.timing.deadtime.saturating_sub(MILLI * 900);
+        // What a former run left and has ended is not begun again by a renewal.
+        for (held, wanted) in it.held_until.iter_mut().zip(&it.wanted) {
+            if let Some(held) = held.as_mut().filter(|held| *wanted || **held > self.now) {
+                *held = self.now + lease;
+            }
         }
     }
 
@@ -358,6 +372,7 @@ impl World {
         let now = self.now;
         let it = &mut self.hosts[host];
         it.action[group] += 1;
+        it.wanted[group] = start && !it.pace[group].fails;
         let number = it.action[group];
         let pace = it.pace[group];
         let (takes, standing, begins) = match start {
@@ -366,11 +381,20 @@ impl World {
             false => (pace.stop, Standing::Stopped, Standing::Stopping),
         };
         if start && !pace.fails {
-            it.held_until[group] = Some(Instant::at(Duration::MAX));
+            // A heartbeat's address has no lease.
+            let lease = it.view.timing.deadtime.saturating_sub(MILLI * 900);
+            it.held_until[group] = Some(if it.real { Instant::at(Duration::MAX) } else { now + lease });
         }
         // What is told at once is told in the node's own turn.
         self.at(now, Event::Acted { host, group, number, standing: begins });
         self.at(now + takes, Event::Acted { host, group, number, standing });
+    }
+
+    /// A running group falls.
+    pub(crate) fn fail(&mut self, host: usize, group: usize) {
+        self.hosts[host].action[group] += 1;
+        self.hosts[host].held_until[group] = None;
+        self.tell(host, Input::Group { group, standing: Standing::Failed });
     }
 
     /// Lets time pass up to the next event, which happens.
@@ -381,6 +405,8 @@ impl World {
             return false;
         };
         self.queue.pop();
+        self.busy = if when > self.now { 0 } else { self.busy + 1 };
+        assert!(self.busy < 10_000, "it spins: {}", self.state());
         self.now = self.now.max(when);
         match self.events.remove(&number).unwrap() {
             Event::Timer { host, number } => {
