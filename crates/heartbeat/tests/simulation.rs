@@ -252,7 +252,9 @@ impl Chaos {
                         println!("   {host} {news:?}");
                     }
                     for (at, message) in &self.world.hosts[host].said {
-                        if message.kind() != "status" { println!("   {host} {:?} {}", at.since_start(), pair::line(message)); }
+                        if message.kind() != "status" {
+                            println!("   {host} {:?} {}", at.since_start(), pair::line(message));
+                        }
                     }
                 }
             }

@@ -44,7 +44,6 @@ enum Handover {
     Taking(Share),
 }
 
-#[derive(Debug)]
 pub(crate) struct Real {
     view: Heartbeat,
     generation: u64,
@@ -67,6 +66,8 @@ pub(crate) struct Real {
     drop_at: Option<Instant>,
     mach_down: bool,
     ours: bool,
+    /// The other node has come: what prefers it goes back to it, once.
+    owed: bool,
 }
 
 fn halves(share: Share, add: Share, remove: Share) -> Share {
@@ -98,12 +99,18 @@ impl Real {
             drop_at: None,
             mach_down: false,
             ours: false,
+            owed: false,
             view: view.clone(),
         }
     }
 
     pub(crate) fn is_stable(&self) -> bool {
         self.stage == Stage::Stable && self.handover == Handover::No && self.drop_at.is_none()
+    }
+
+    pub(crate) fn brief(&self) -> String {
+        let (stage, hold, other, handover) = (self.stage, self.hold, self.other, self.handover);
+        format!("{stage:?} {hold:?} other {other:?} {handover:?} peer {:?} wants {:?}", self.peer, self.wanted)
     }
 
     fn other_name(&self) -> &evenkeel_model::heartbeat::NodeName {
@@ -252,7 +259,7 @@ impl Real {
                 self.say(Message::new("starting"), out);
             }
             ("starting", _) => {
-                (self.other, self.other_stable) = (Share::None, false);
+                (self.other, self.other_stable, self.owed) = (Share::None, false, true);
                 match self.stage {
                     Stage::Stable => self.resource(self.hold, 1, None, out),
                     Stage::Starting { .. } => {
@@ -315,7 +322,7 @@ impl Real {
         match self.stage {
             Stage::Starting { .. } if news => {
                 self.resource(Share::None, 0, None, out);
-                self.stage = Stage::Stable;
+                (self.stage, self.owed) = (Stage::Stable, false);
                 if !self.other.foreign() {
                     self.take(Share::Local, out);
                     self.ours = true;
@@ -325,7 +332,7 @@ impl Real {
             Stage::Stable if news && self.handover == Handover::No => {
                 self.resource(self.hold, 1, None, out);
                 let returns = self.hold.foreign() && !self.other.local();
-                if returns && self.view.failback == Failback::On && self.drop_at.is_none() {
+                if std::mem::take(&mut self.owed) && returns && self.view.failback == Failback::On && self.drop_at.is_none() {
                     self.ask(Share::Foreign, "me", out);
                     self.handover = Handover::Asked(Share::Foreign);
                 }

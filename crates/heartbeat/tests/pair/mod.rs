@@ -514,7 +514,7 @@ impl World {
     pub(crate) fn state(&self) -> String {
         let one = |host: usize| match &self.hosts[host].player {
             Player::Evenkeel(node) => format!("{:?}", node.view()),
-            Player::Heartbeat(real) => format!("{real:?}"),
+            Player::Heartbeat(real) => real.brief(),
             Player::Off => "off".to_owned(),
         };
         format!("at {:?} {} | {}", self.now.since_start(), one(0), one(1))
