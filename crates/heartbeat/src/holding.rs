@@ -42,6 +42,10 @@ pub(crate) enum Deed {
     Do(Output),
 }
 
+/// How long a group that nobody has is left to another node that should take it: a heartbeat that starts beside another
+/// one does so after [`PATIENCE`].
+pub(crate) const RESERVE: Duration = Duration::from_secs(15);
+
 /// The time by both clocks: since the start, and milliseconds of the wall.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
@@ -54,8 +58,11 @@ pub(crate) struct Moment {
 enum Stage {
     /// It does not know yet who lives.
     Waiting,
-    /// It asks what the others have, since then.
-    Starting(Instant),
+    /// It asks what the others have, since then; what it did not read in time is not believed before `listen`.
+    Starting {
+        since: Instant,
+        listen: Instant,
+    },
     Stable,
     /// It stops its groups.
     Leaving,
@@ -119,7 +126,7 @@ impl Holding {
     /// All nodes are known to live or not.
     pub(crate) fn begin(&mut self, at: Moment) {
         if self.stage == Stage::Waiting {
-            self.stage = Stage::Starting(at.now);
+            self.stage = Stage::Starting { since: at.now, listen: at.now };
             self.say_starting();
         }
     }
@@ -252,7 +259,7 @@ impl Holding {
     fn spread(&mut self) {
         if self.stage == Stage::Stable && !self.is_accompanied() {
             self.foreign = true;
-            self.owed.mach_down = true;
+            (self.owed.ours, self.owed.mach_down) = (true, true);
         }
     }
 
@@ -261,8 +268,6 @@ impl Holding {
         let query = at.now + self.plan.timing.keepalive * 2 + Duration::from_secs(5);
         if let Some(peer) = self.peers.get_mut(node) {
             peer.returned = Some(query);
-            // Each keeps what the rule for a group that both have leaves it.
-            peer.owed = false;
         }
     }
 
@@ -300,7 +305,8 @@ impl Holding {
             let state = if peer.state.lives() { peer.state } else { NodeState::Unknown };
             *peer = Peer { state, ..Peer::new(at.now) };
         }
-        self.stage = Stage::Starting(at.now);
+        // Each node that lives speaks once more by then, and all that waited has been read.
+        self.stage = Stage::Starting { since: at.now, listen: at.now + self.plan.timing.keepalive };
         self.say_starting();
     }
 
@@ -314,7 +320,7 @@ impl Holding {
         self.settled = at.now;
         match self.stage {
             Stage::Waiting | Stage::Over => {}
-            Stage::Starting(since) => self.join(at, since),
+            Stage::Starting { since, listen } => self.join(at, since, listen),
             Stage::Stable => {}
             Stage::Leaving | Stage::Left(_) => self.leave_on(at),
         }
@@ -335,7 +341,8 @@ impl Holding {
     /// The first moment at which something is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let stage = match self.stage {
-            Stage::Starting(since) => Some(since + PATIENCE),
+            Stage::Starting { since, listen } if listen > self.settled => Some(listen.min(since + PATIENCE)),
+            Stage::Starting { since, .. } => Some(since + PATIENCE),
             Stage::Left(until) => Some(until),
             Stage::Waiting | Stage::Stable | Stage::Leaving | Stage::Over => None,
         };

@@ -300,6 +300,7 @@ impl Machine for Node {
         self.thaw(now, out);
         match input {
             Input::Start => self.start(now, out),
+            Input::Heard { .. } if matches!(self.stage, Stage::Idle | Stage::Stopped) => {}
             Input::Heard { path, message } => self.hear(now, path, message, out),
             Input::Medium { medium, up } => {
                 if let Some(state) = self.media.get_mut(medium) {

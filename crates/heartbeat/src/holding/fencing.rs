@@ -11,8 +11,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// After so many failed attempts, an hour's worth, only an operator's word helps.
 const ATTEMPTS: u32 = 720;
 
-/// By how much the second of two nodes begins later, so that they do not fence each other.
-const STAGGER: Duration = Duration::from_secs(1);
+/// By how much the second of two nodes that both have groups begins later, beside a `keepalive`: so long a device has to
+/// do its work before they fence each other.
+const STAGGER: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fence {
@@ -51,7 +52,9 @@ impl Holding {
         // What this node does not have, the silent one may have taken since it was heard last.
         let takes = (0..self.own.len()).any(|group| !self.wants(group));
         if covered && (held || takes) {
-            let wait = if self.plan.me > node { STAGGER } else { Duration::ZERO };
+            // The other one fences this node only for something it does not have itself.
+            let raced = self.plan.me > node && self.own.iter().any(|own| own.wanted || own.failed);
+            let wait = if raced { STAGGER + self.plan.timing.keepalive } else { Duration::ZERO };
             if let Some(peer) = self.peers.get_mut(node) {
                 peer.fence = Fence::Due(at.now + wait, 0);
             }

@@ -23,6 +23,9 @@ use std::time::Duration;
 /// How long a hand-over may take.
 const LONGEST: Duration = Duration::from_secs(3600);
 
+/// How often a node that has come is offered what prefers it, where it does not answer.
+const FAILBACKS: u8 = 3;
+
 /// How often a group that failed here is given to a heartbeat, which gives it back when it fails there.
 const FAILURES: u8 = 3;
 
@@ -101,7 +104,7 @@ impl Holding {
         match self.stage {
             Stage::Leaving | Stage::Left(_) | Stage::Over => return Err(Refusal::Leaving),
             Stage::Stable if self.handover.is_none() => {}
-            Stage::Waiting | Stage::Starting(_) | Stage::Stable => return Err(Refusal::NotStable),
+            Stage::Waiting | Stage::Starting { .. } | Stage::Stable => return Err(Refusal::NotStable),
         }
         if self.plan.failback == Failback::Legacy {
             return Err(Refusal::Legacy);
@@ -304,10 +307,13 @@ impl Holding {
 
     /// Breaks a hand-over off; what nobody has then is taken again.
     pub(crate) fn cancel(&mut self, why: Refusal) {
-        if self.handover.is_some() {
-            self.tell(News::Cancelled { why });
-            self.finish(Err(why));
+        let Some(handover) = &self.handover else { return };
+        if let (By::Failback, Some(peer)) = (handover.by, self.peers.get_mut(handover.peer)) {
+            peer.tries = peer.tries.saturating_add(1);
+            peer.owed = peer.tries < FAILBACKS;
         }
+        self.tell(News::Cancelled { why });
+        self.finish(Err(why));
     }
 
     /// Gives what prefers a node that has come, or what failed here and only a whole share can move.

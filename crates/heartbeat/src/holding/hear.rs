@@ -1,7 +1,7 @@
 //! What others say of their groups.
 
 use super::{Holding, Moment, Stage};
-use crate::{Message, News, Share, extension::Extension};
+use crate::{Message, News, NodeState, Share, extension::Extension};
 
 impl Holding {
     /// A message about groups.
@@ -27,7 +27,7 @@ impl Holding {
             peer.hold = Share::None;
         }
         match self.stage {
-            Stage::Starting(_) => self.say_held(Share::None, false, None),
+            Stage::Starting { .. } => self.say_held(Share::None, false, None),
             Stage::Stable => self.say_held(self.hold(), self.handover.is_none(), None),
             Stage::Waiting | Stage::Leaving | Stage::Left(_) | Stage::Over => {}
         }
@@ -52,8 +52,9 @@ impl Holding {
         if !stable {
             return;
         }
-        // After a partition old words may come late; it is asked before it is believed.
-        let believed = peer.returned.is_none() && !peer.is_evenkeel();
+        // After a partition old words may come late; it is asked before it is believed. Before its first status it is not
+        // known what it is.
+        let believed = peer.state == NodeState::Active && peer.returned.is_none() && !peer.is_evenkeel();
         peer.spoke = true;
         if believed && self.stage == Stage::Stable {
             self.yield_to(node, hold);

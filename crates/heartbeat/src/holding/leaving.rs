@@ -11,7 +11,7 @@ impl Holding {
     pub(crate) fn leave(&mut self, at: Moment) {
         match self.stage {
             Stage::Leaving | Stage::Left(_) | Stage::Over => return,
-            Stage::Waiting | Stage::Starting(_) | Stage::Stable => {}
+            Stage::Waiting | Stage::Starting { .. } | Stage::Stable => {}
         }
         self.cancel(Refusal::Leaving);
         self.say_held(Share::None, false, Some("shutdown"));
@@ -33,7 +33,8 @@ impl Holding {
                 self.leave_on(at);
             }
             Stage::Left(until) if at.now >= until => self.stage = Stage::Over,
-            Stage::Waiting | Stage::Starting(_) | Stage::Stable | Stage::Leaving | Stage::Left(_) | Stage::Over => {}
+            Stage::Waiting | Stage::Starting { .. } | Stage::Stable | Stage::Leaving | Stage::Left(_) | Stage::Over => {
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Groups that nobody has: each goes to the first node of its order that can take it.
 
-use super::{Holding, Moment, PATIENCE, Stage};
+use super::{Holding, Moment, PATIENCE, RESERVE, Stage};
 use crate::{News, NodeState, Share, Why};
 use evenkeel_machine::Instant;
 
@@ -17,7 +17,10 @@ enum Chance {
 
 impl Holding {
     /// From `Starting` to `Stable`, as soon as it is known what the others have.
-    pub(crate) fn join(&mut self, at: Moment, since: Instant) {
+    pub(crate) fn join(&mut self, at: Moment, since: Instant, listen: Instant) {
+        if at.now < listen {
+            return;
+        }
         let patient = at.now < since + PATIENCE;
         let known = |node: usize| {
             self.peers
@@ -40,8 +43,8 @@ impl Holding {
         }
         self.spread();
         self.owed.held = true;
-        self.owed.ours = true;
         self.take_orphans(at);
+        self.owed.ours |= self.hold().local();
         self.drop_strays();
         self.tell(News::Stable { node: self.plan.me, stable: true });
     }
@@ -69,7 +72,7 @@ impl Holding {
         }
         let Some(own) = self.own.get_mut(group) else { return };
         let since = *own.orphan.get_or_insert(at.now);
-        let patient = at.now < since + PATIENCE;
+        let patient = at.now < since + RESERVE;
         let Some(place) = self.plan.groups.get(group) else { return };
         for node in place.prefer.clone() {
             match (node == self.plan.me, self.chance(at.now, node, group)) {

@@ -1,6 +1,6 @@
 //! The groups of this node.
 
-use super::{Deed, Holding, PATIENCE};
+use super::{Deed, Holding, PATIENCE, RESERVE};
 use crate::{News, Output, Share, Standing, Why};
 use evenkeel_machine::Instant;
 
@@ -34,8 +34,9 @@ impl Own {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let times = [self.orphan, self.asked.filter(|_| !self.wanted)];
-        times.into_iter().flatten().map(|since| since + PATIENCE).min()
+        let orphan = self.orphan.map(|since| since + RESERVE);
+        let asked = self.asked.filter(|_| !self.wanted).map(|since| since + PATIENCE);
+        [orphan, asked].into_iter().flatten().min()
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Peer {
     pub(crate) returned: Option<Instant>,
     /// It has come, and groups that prefer it may go back to it.
     pub(crate) owed: bool,
+    /// How often that was tried.
+    pub(crate) tries: u8,
     /// How many ping nodes it reaches.
     pub(crate) pings: Option<usize>,
     /// Groups that both had and this node keeps.
@@ -47,6 +49,7 @@ impl Peer {
             restarted: false,
             returned: None,
             owed: true,
+            tries: 0,
             pings: None,
             rivals: Vec::new(),
             fence: Fence::Not,
@@ -56,7 +59,7 @@ impl Peer {
     /// It is heard.
     pub(crate) fn appear(&mut self, now: Instant) {
         let (state, returned, restarted, fence) = (self.state, self.returned, self.restarted, self.fence);
-        *self = Peer { state, returned, restarted, fence, owed: returned.is_none(), ..Peer::new(now) };
+        *self = Peer { state, returned, restarted, fence, ..Peer::new(now) };
     }
 
     /// It is gone, with all it had.

@@ -320,7 +320,7 @@ impl Real {
 
     fn hear_resource(&mut self, news: bool, out: &mut Outbox<Output>) {
         match self.stage {
-            Stage::Starting { .. } if news => {
+            Stage::Starting { .. } if self.other_stable => {
                 self.resource(Share::None, 0, None, out);
                 (self.stage, self.owed) = (Stage::Stable, false);
                 if !self.other.foreign() {
@@ -332,7 +332,11 @@ impl Real {
             Stage::Stable if news && self.handover == Handover::No => {
                 self.resource(self.hold, 1, None, out);
                 let returns = self.hold.foreign() && !self.other.local();
-                if std::mem::take(&mut self.owed) && returns && self.view.failback == Failback::On && self.drop_at.is_none() {
+                if std::mem::take(&mut self.owed)
+                    && returns
+                    && self.view.failback == Failback::On
+                    && self.drop_at.is_none()
+                {
                     self.ask(Share::Foreign, "me", out);
                     self.handover = Handover::Asked(Share::Foreign);
                 }

@@ -209,7 +209,8 @@ impl World {
     /// Starts the daemon of a host.
     pub(crate) fn start(&mut self, host: usize) {
         let it = &mut self.hosts[host];
-        it.generation += 1;
+        // The model counts up by itself when it begins anew.
+        it.generation += 1000;
         it.frozen = false;
         it.stopped = false;
         it.backlog.clear();

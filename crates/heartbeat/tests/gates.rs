@@ -1,0 +1,265 @@
+//! What has to be so before a node takes or keeps a group: fencing, freezes, failures, readiness, the old protocol.
+
+mod pair;
+
+use evenkeel_heartbeat::{Input, News, Refusal, Request, Share, Why};
+use evenkeel_model::heartbeat::{Failback, Heartbeat};
+use pair::{MILLI, SECOND, World, cluster, fence, timing};
+use std::time::Duration;
+
+fn pair(failback: Failback, prefer: &[&str]) -> Heartbeat {
+    cluster(timing(SECOND, SECOND * 10), failback, prefer)
+}
+
+fn settled(cluster: &Heartbeat) -> World {
+    let mut world = World::new(1, cluster, &[false, false]);
+    world.start(0);
+    world.start(1);
+    world.run(SECOND * 60);
+    assert!(world.both_stable(), "{}", world.state());
+    world.forget();
+    world
+}
+
+/// Of what the holder is sure: for so long, group 0 is nowhere else.
+fn only(world: &mut World, time: Duration, allowed: &[&[usize]]) {
+    let until = world.now + time;
+    while world.step(until) {
+        assert!(allowed.contains(&world.holders(0).as_slice()), "{}", world.state());
+    }
+}
+
+#[test]
+fn a_dead_node_is_fenced_before_anything_of_it_is_taken() {
+    let mut cluster = pair(Failback::On, &["ha1"]);
+    cluster.fences.push(fence());
+    let mut world = settled(&cluster);
+    world.plug(0, 0, false);
+    let until = world.now + SECOND * 60;
+    while world.step(until) {
+        assert!(world.holders(0) == [1] || world.fenced.is_empty(), "{}", world.state());
+        assert_ne!(world.holders(0), [0, 1]);
+    }
+    // The one that has nothing that the other one could need is not fenced.
+    assert_eq!((world.fenced.as_slice(), world.holders(0)), ([0].as_slice(), vec![1]));
+    assert!(world.lines(1).contains(&"stonith node=ha1 result=OK".to_owned()));
+}
+
+#[test]
+fn of_two_that_would_fence_each_other_one_survives() {
+    for seed in 0..1000 {
+        let mut cluster = pair(Failback::On, &["ha1", "ha2"]);
+        cluster.fences.push(fence());
+        let mut world = World::new(seed, &cluster, &[false, false]);
+        world.start(0);
+        world.run(MILLI * 7 * u32::try_from(seed % 300).unwrap());
+        world.start(1);
+        world.run(SECOND * 40);
+        assert_eq!((world.holders(0), world.holders(1)), (vec![0], vec![1]), "seed {seed}: {}", world.state());
+        world.plug(0, 0, false);
+        world.run(SECOND * 30);
+        assert_eq!(world.fenced.len(), 1, "seed {seed}");
+        let survivor = 1 - world.fenced[0];
+        assert_eq!((world.holders(0), world.holders(1)), (vec![survivor], vec![survivor]), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_fence_that_fails_is_tried_every_five_seconds_until_an_operator_confirms() {
+    let mut cluster = pair(Failback::On, &["ha1"]);
+    cluster.fences.push(fence());
+    let mut world = settled(&cluster);
+    world.hosts[1].fences = false;
+    world.kill(0, true);
+    only(&mut world, SECOND * 130, &[&[]]);
+    let failed =
+        world.hosts[1].news.iter().filter(|news| matches!(news, News::FenceFailed { last: false, .. })).count();
+    assert!((18..=24).contains(&failed), "{failed}");
+    assert!(world.lines(1).contains(&"stonith node=ha1 result=bad".to_owned()));
+    world.ask(1, 1, Request::Confirm { node: 0 });
+    world.wait(SECOND, |world| world.holders(0) == [1]);
+    world.ask(1, 2, Request::Confirm { node: 0 });
+    assert_eq!(world.hosts[1].answers, [(1, Ok(())), (2, Err(Refusal::NothingToConfirm))]);
+}
+
+#[test]
+fn fencing_is_given_up_after_an_hour() {
+    let mut cluster = pair(Failback::On, &["ha1"]);
+    cluster.fences.push(fence());
+    let mut world = settled(&cluster);
+    world.hosts[1].fences = false;
+    world.kill(0, true);
+    only(&mut world, SECOND * 7200, &[&[]]);
+    let last = |news: &&News| matches!(news, News::FenceFailed { attempt: 720, last: true, .. });
+    assert_eq!(world.hosts[1].news.iter().filter(last).count(), 1);
+    let attempts = world.hosts[1].news.iter().filter(|news| matches!(news, News::Fencing { .. })).count();
+    assert_eq!(attempts, 720);
+}
+
+#[test]
+fn a_node_that_comes_back_while_its_fence_fails_keeps_what_it_has() {
+    let mut cluster = pair(Failback::On, &["ha1"]);
+    cluster.fences.push(fence());
+    let mut world = settled(&cluster);
+    world.hosts[1].fences = false;
+    world.plug(0, 0, false);
+    only(&mut world, SECOND * 60, &[&[0]]);
+    world.plug(0, 0, true);
+    only(&mut world, SECOND * 60, &[&[0]]);
+    assert!(world.both_stable(), "{}", world.state());
+}
+
+#[test]
+fn a_frozen_node_gives_up_what_was_taken_meanwhile_and_gets_it_back() {
+    for seconds in 1..40 {
+        let mut world = settled(&pair(Failback::Off, &["ha1"]));
+        world.freeze(0);
+        world.run(SECOND * seconds);
+        world.thaw(0);
+        let thawed = world.now;
+        let until = thawed + SECOND * 60;
+        while world.step(until) {
+            let both = world.holders(0) == [0, 1];
+            assert!(!both || world.now - thawed < MILLI * 100, "{seconds}: {}", world.state());
+            assert!(!world.holders(0).is_empty() || world.now - thawed < MILLI * 100, "{seconds}: {}", world.state());
+        }
+        let taken = seconds >= 10;
+        assert_eq!(world.holders(0), [usize::from(taken)], "{seconds}: {}", world.state());
+        assert!(world.both_stable(), "{}", world.state());
+    }
+}
+
+#[test]
+fn a_node_frozen_alone_listens_before_it_serves_again() {
+    let mut world = World::new(1, &pair(Failback::On, &["ha1"]), &[false, false]);
+    world.start(0);
+    world.run(SECOND * 60);
+    assert_eq!(world.holders(0), [0]);
+    world.freeze(0);
+    world.run(SECOND * 60);
+    world.thaw(0);
+    world.run(MILLI * 100);
+    assert_eq!(world.holders(0), [], "another node may have come up and taken it");
+    let took = world.wait(SECOND * 12, |world| world.holders(0) == [0]);
+    assert!(took <= SECOND * 10, "{took:?}");
+    let frozen = Why::Frozen;
+    assert!(
+        world.hosts[0].news.iter().any(|news| matches!(news, News::Holder { why: Some(why), .. } if *why == frozen))
+    );
+}
+
+#[test]
+fn a_node_that_was_late_itself_takes_nothing_over() {
+    let mut world = settled(&pair(Failback::On, &["ha1"]));
+    // Its peer speaks all the time, but it reads nothing for nearly the dead time, and wakes by its timer first.
+    for _ in 0..20 {
+        world.freeze(1);
+        world.run(SECOND * 9 + MILLI * 900);
+        world.thaw(1);
+        only(&mut world, SECOND * 5, &[&[0]]);
+    }
+}
+
+#[test]
+fn a_step_of_a_clock_moves_nothing_and_is_told() {
+    let mut world = settled(&pair(Failback::On, &["ha1"]));
+    for step in [3_600_000, -7_200_000, 3_600_000] {
+        world.hosts[1].clock += step;
+        only(&mut world, SECOND * 60, &[&[0]]);
+    }
+    let apart: Vec<Duration> = world.hosts[0]
+        .news
+        .iter()
+        .filter_map(|news| match news {
+            News::Clock { node: 1, apart } => Some(*apart),
+            _ => None,
+        })
+        .collect();
+    // It was wrong twice, the other way round the second time, and is right again.
+    assert_eq!((apart.len(), apart.last()), (2, Some(&Duration::ZERO)), "{apart:?}");
+}
+
+#[test]
+fn a_group_that_fails_moves_alone_and_stays_where_it_can_run() {
+    let mut world = settled(&pair(Failback::On, &["ha1", "ha1"]));
+    world.hosts[0].pace[0].fails = true;
+    world.fail(0, 0);
+    let took = world.wait(SECOND * 2, |world| world.holders(0) == [1]);
+    assert!(took < MILLI * 100, "{took:?}");
+    world.run(SECOND * 120);
+    assert_eq!((world.holders(0), world.holders(1)), (vec![1], vec![0]), "{}", world.state());
+    // It fails there too: nowhere, and nobody keeps trying.
+    world.hosts[1].pace[0].fails = true;
+    world.fail(1, 0);
+    world.run(SECOND * 60);
+    assert_eq!(world.holders(0), []);
+    assert_eq!(world.node(0).view().failed, [0]);
+    // Mended, and asked for.
+    world.hosts[0].pace[0].fails = false;
+    world.ask(0, 1, Request::Takeover(Share::All));
+    world.wait(SECOND * 20, |world| world.holders(0) == [0]);
+}
+
+#[test]
+fn a_node_that_is_not_ready_takes_nothing_from_one_that_lives() {
+    let mut world = settled(&pair(Failback::On, &["ha1"]));
+    world.kill(0, true);
+    world.wait(SECOND * 12, |world| world.holders(0) == [1]);
+    world.run(SECOND * 5);
+    world.start(0);
+    world.tell(0, Input::Ready(false));
+    only(&mut world, SECOND * 60, &[&[1]]);
+    world.tell(0, Input::Ready(true));
+    let took = world.wait(SECOND * 5, |world| world.holders(0) == [0]);
+    assert!(took < SECOND * 2, "{took:?}");
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_a_reason() {
+    let mut world = World::new(1, &pair(Failback::On, &["ha1"]), &[false, false]);
+    world.start(0);
+    world.ask(0, 1, Request::Standby(Share::All));
+    world.run(SECOND * 60);
+    world.ask(0, 2, Request::Standby(Share::All));
+    world.ask(0, 3, Request::Takeover(Share::All));
+    world.ask(0, 4, Request::Move { group: 7, to: 1 });
+    world.tell(0, Input::Stop);
+    let answers = &world.hosts[0].answers;
+    assert_eq!(answers[0], (1, Err(Refusal::NoPeer)));
+    assert_eq!(answers[1], (2, Err(Refusal::NoPeer)));
+    assert_eq!(answers[2], (3, Ok(())));
+    assert_eq!(answers[3], (4, Err(Refusal::Unknown)));
+
+    let mut world = settled(&pair(Failback::Legacy, &["ha1"]));
+    world.ask(0, 1, Request::Standby(Share::All));
+    assert_eq!(world.hosts[0].answers, [(1, Err(Refusal::Legacy))]);
+}
+
+#[test]
+fn a_standby_without_an_answer_is_given_up_after_ten_seconds() {
+    let mut world = settled(&pair(Failback::On, &["ha1"]));
+    world.open.insert((0, 1, 0), false);
+    world.ask(0, 1, Request::Standby(Share::All));
+    let took = world.wait(SECOND * 12, |world| !world.hosts[0].answers.is_empty());
+    assert_eq!((took, world.hosts[0].answers[0]), (SECOND * 10, (1, Err(Refusal::NoAnswer))));
+}
+
+#[test]
+fn by_the_old_protocol_a_node_asks_for_its_own_groups() {
+    let mut world = settled(&pair(Failback::Legacy, &["ha1"]));
+    assert_eq!(world.holders(0), [0]);
+    world.tell(0, Input::Stop);
+    let gap = world.wait(SECOND, |world| world.holders(0) == [1]);
+    assert!(gap < MILLI * 100, "{gap:?}");
+    world.run(SECOND * 10);
+    world.forget();
+    world.start(0);
+    world.wait(SECOND * 10, |world| world.holders(0) == [0]);
+    world.run(SECOND * 30);
+    assert_eq!(world.holders(0), [0]);
+    let asked = world.lines(0).into_iter().filter(|line| line.starts_with("ip-request")).collect::<Vec<_>>();
+    assert_eq!(asked, ["ip-request ipaddr=10.168.0.160/24/eth0"]);
+    let answered = "ip-request-resp dest=ha1 ipaddr=10.168.0.160/24/eth0 weown=yes ok=OK".to_owned();
+    assert!(world.lines(1).contains(&answered), "{:?}", world.lines(1));
+    assert!(!world.lines(0).iter().any(|line| line.starts_with("resource") || line.starts_with("starting")));
+}
