@@ -41,6 +41,14 @@ fn a_missing_file_is_an_error() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let directory = TempDir::new().unwrap();
+    write(&directory, "a.cf", "");
+    let told = message(&directory, &read(&directory.path().join("a.cf/b.cf")));
+    assert!(told.starts_with("error E0401 - DIR/a.cf/b.cf cannot be read: Not a directory"), "{told}");
+}
+
+#[test]
 fn a_fifo_a_device_and_an_empty_directory_are_told_apart() {
     let directory = TempDir::new().unwrap();
     let fifo = directory.path().join("ldirectord.cf");

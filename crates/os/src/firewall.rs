@@ -13,6 +13,7 @@ mod host;
 mod iptables;
 mod marks;
 mod nft;
+mod refusal;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,6 +26,7 @@ use evenkeel_model::Protocol;
 
 pub use host::{HostMarks, HostRules};
 pub use marks::{Marks, Unexpressed};
+pub use refusal::refuse;
 
 /// Jumps inside jumps that are followed; the kernel allows 16.
 const DEPTH: usize = 16;

@@ -2,6 +2,7 @@
 
 use crate::{
     bfd::{self, Sessions},
+    refusals::Refusals,
     remarks::Remarks,
     reports::Reports,
     tracking::{Fault, Tracking},
@@ -37,6 +38,7 @@ pub(crate) struct Elections {
     unsaid: Vec<Command>,
     remarks: Remarks,
     reports: Reports,
+    refusals: Refusals,
     /// Addresses have come or gone.
     turned: bool,
 }
@@ -68,6 +70,7 @@ impl Elections {
             bfd: Sessions::default(),
             places: HashMap::new(),
             ha: None,
+            refusals: Refusals::new(tell.clone()),
             tell,
             tracking: Tracking::default(),
             ready: false,
@@ -81,6 +84,7 @@ impl Elections {
 
     /// Holds elections for these from now on; what did not change is not touched.
     pub(crate) fn hold(&mut self, wanted: &vrrp::Elections, now: Instant) -> Result<(), String> {
+        self.refusals.follow(&wanted.instances);
         if self.held == *wanted {
             return Ok(());
         }
@@ -318,6 +322,7 @@ impl Elections {
         if let Some(ha) = self.ha.take() {
             let _ = tokio::task::spawn_blocking(move || ha.stop()).await;
         }
+        self.refusals.end().await;
     }
 }
 

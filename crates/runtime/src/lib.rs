@@ -34,6 +34,7 @@ mod network;
 mod notify;
 mod path;
 mod probes;
+mod refusals;
 mod relay;
 mod remarks;
 mod reports;

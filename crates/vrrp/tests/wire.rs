@@ -169,6 +169,16 @@ fn each_mistake_has_its_reason() {
         ),
         Reason::Interval,
     );
+    let said = |kind| {
+        let change = move |bytes: &mut Vec<u8>| {
+            bytes[24] = kind;
+            sum_again(bytes);
+        };
+        judged("v2-none", change, |_| {})
+    };
+    failed(said(1), Reason::AuthenticationType);
+    failed(said(2), Reason::AuthenticationType);
+    failed(said(9), Reason::UnknownAuthentication);
     failed(judged("v2-none", |_| {}, |terms| terms.version = Version::Three), Reason::Version);
     failed(judged("v3", |_| {}, |terms| terms.version = Version::Two), Reason::Version);
     failed(

@@ -135,7 +135,7 @@ fn legacy(names: &str, tool: &str) -> Result<Option<String>, String> {
 }
 
 /// What a tool writes; `None` when it is not there.
-fn run(tool: &str, arguments: &[&str]) -> Result<Option<String>, String> {
+pub(super) fn run(tool: &str, arguments: &[&str]) -> Result<Option<String>, String> {
     let places = PLACES.iter().map(|place| Path::new(place).join(tool)).filter(|path| path.exists());
     let program = places.into_iter().next().unwrap_or_else(|| tool.into());
     let mut command = Command::new(program);

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde_json::Value;
 
+use super::refusal::TABLE;
 use super::{Action, Chain, ChainKey, Condition, End, Entry, Rule, Rules, RulesError, Subject, Values, number};
 
 /// Members of the named sets, by family, table and name.
@@ -22,7 +23,8 @@ pub(super) fn read(text: &str) -> Result<Rules, RulesError> {
             _ => {}
         }
     }
-    for object in objects.iter().filter_map(|object| object.get("rule")) {
+    let others = |rule: &&Value| rule.get("table").and_then(Value::as_str) != Some(TABLE);
+    for object in objects.iter().filter_map(|object| object.get("rule")).filter(others) {
         let key = key(object, "chain");
         let fresh = rule(object, &key, &sets);
         rules.chains.entry(key).or_default().rules.extend(fresh);

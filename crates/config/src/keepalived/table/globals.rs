@@ -4,7 +4,7 @@ use super::{
     Argument::{Address, Bool, Decimal, Interface, List as In, None as Alone, Number, Script, Text, User, Words},
     Keyword, LONGEST, List, SECOND, SYNC, Status,
     Status::{Done, Nothing},
-    TAKEN, keywords,
+    keywords,
 };
 
 const NAMES: Status = Nothing("evenkeel is one process");
@@ -13,7 +13,7 @@ const TABLE: Status = Nothing("evenkeel has a table of its own and finds what an
 const PRIORITY: Status = Nothing("set it with systemd");
 const SNMP: Status = Nothing("there is no SNMP agent");
 const DBUS: Status = Nothing("there is no D-Bus interface");
-const FIREWALL: Status = Nothing("no firewall rules are needed");
+const FIREWALL: Status = Nothing("the only table is `evenkeel` of nftables, made for `no_accept`");
 const BUFFERS: Status = Nothing("buffers have the size they need");
 const FILES: Status = Nothing("`evenkeel status --json` tells it");
 
@@ -104,7 +104,7 @@ pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "nftables_counters" Alone, FIREWALL, "rules that count";
     "vrrp_check_unicast_src" Alone, Status::Done, "take unicast advertisements of peers only";
     "vrrp_skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
-    "vrrp_strict" Alone, TAKEN, "nothing that the RFCs forbid";
+    "vrrp_strict" Alone, Done, "nothing that the RFCs forbid";
     "vrrp_rx_bufs_policy" Words(1, 1), BUFFERS, "size of receive buffers";
     "vrrp_rx_bufs_multiplier" Number(1, i64::MAX), BUFFERS, "factor of that size";
     "vrrp_startup_delay" Decimal(0, 86_400 * SECOND), Done, "seconds to wait at the start";

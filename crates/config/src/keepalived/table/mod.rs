@@ -18,9 +18,6 @@ pub(crate) const SECOND: i64 = 1_000_000;
 /// The longest time that keepalived can count in microseconds.
 const LONGEST: i64 = 4_294_967_295;
 
-/// Of words that keep packets from addresses.
-const TAKEN: Status =
-    Status::Partly("packets to the addresses are taken all the same: drop them with the host's firewall");
 /// Of words about connections that both nodes know.
 const SYNC: Status =
     Status::Later("connections are not shared between nodes yet: a take-over breaks those through NAT");

@@ -5,7 +5,7 @@ use super::{
         self, Address, Block, Bool, Decimal, Interface, List as In, None as Alone, Number, OneOf, Script, Text, User,
         Weight, Words,
     },
-    Keyword, LONGEST, List, SECOND, SYNC, Scope, Status, TAKEN, keywords,
+    Keyword, LONGEST, List, SECOND, SYNC, Scope, Status, keywords,
 };
 
 const DONE: Status = Status::Done;
@@ -57,9 +57,9 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "promote_secondaries" Alone, DONE, "keep other addresses of a subnet when the first goes";
     "native_ipv6" Alone, Status::Nothing("the addresses tell the family"), "force IPv6";
     "accept" Alone, DONE, "packets to the addresses are taken";
-    "no_accept" Alone, TAKEN, "packets to the addresses are not taken";
+    "no_accept" Alone, DONE, "packets to the addresses are not taken";
     "skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
-    "strict_mode" Bool, TAKEN, "nothing that the RFCs forbid";
+    "strict_mode" Bool, DONE, "nothing that the RFCs forbid";
     "lvs_sync_daemon_interface" Interface, SYNC, "share connections over this interface";
     "linkbeat_use_polling" Alone, LINKBEAT, "poll the link";
     "debug" Number(0, 4), Status::Nothing("keepalived does nothing with it either"), "nothing";

@@ -91,6 +91,10 @@ fn one(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
             out.push(d.note("with strict mode keepalived leaves the instance out"));
         } else if !instance.switches.contains(&"no_virtual_ipaddress") {
             let d = Diagnostic::warning(codes::VRRP_ADDRESS, name.span, message);
+            let d = match version(vrrp, instance) {
+                3 => d.note("keepalived 2.2.7 leaves it out, for version 3 asks for one"),
+                _ => d,
+            };
             out.push(d.help("write `no_virtual_ipaddress` where that is on purpose (keepalived 2.4)"));
         }
     }
