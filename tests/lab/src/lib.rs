@@ -17,6 +17,7 @@ pub mod frr;
 pub mod guest;
 pub mod heartbeat;
 pub mod native;
+pub mod null_modem;
 pub mod pings;
 pub mod scripts;
 pub mod smtp;
