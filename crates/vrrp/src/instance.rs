@@ -14,7 +14,12 @@
 //! successor speaks; one that loses an election says a last word, so that the winner announces the addresses anew; the
 //! addresses carry a lease that ends before a peer may claim them; a timer that comes late starts no election.
 
+mod backup;
 mod change;
+mod dialog;
+mod master;
+
+pub use dialog::{Input, Notice, Output, Role, Why};
 
 use crate::{Heard, announce::Announcements, lease};
 use evenkeel_machine::{Instant, Machine, Outbox};
@@ -42,172 +47,6 @@ pub struct Settings {
     pub answer_lower: bool,
     /// When gratuitous ARP and neighbour advertisements are sent.
     pub rounds: Rounds,
-}
-
-/// What an instance is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// Begin. `since_renewal` tells of addresses that a former run of this router left in place: how long ago it
-    /// last renewed their lease.
-    Start {
-        /// `None` where the addresses are not there.
-        since_renewal: Option<Duration>,
-    },
-    /// Leave: a master hands over first, for so long at most.
-    Stop {
-        /// 0: at once.
-        patience: Duration,
-    },
-    /// An advertisement that counts.
-    Heard(Heard),
-    /// The address this router sends from; `None` while its interface has none.
-    Address(Option<IpAddr>),
-    /// Something tracked says that it must not be master, or no longer.
-    Broken(bool),
-    /// It was told to speak to peers and has none, or no longer.
-    NoPeers(bool),
-    /// Another member of its sync group is broken, or no longer.
-    GroupBroken(bool),
-    /// Of something tracked nothing was seen yet, or no longer: it does not begin before it is. One that plays its part
-    /// already goes on.
-    Unknown(bool),
-    /// It begins no wait for a master's silence before this time.
-    NotBefore(Instant),
-    /// What is tracked adds or takes so much.
-    Adjust(i32),
-    /// Whether it may replace a working master: its services are loaded and checked.
-    Ready(bool),
-    /// The group becomes master.
-    GroupElected,
-    /// The group yields.
-    GroupYields,
-    /// This master is known to be unreachable, from BFD.
-    Unreachable(IpAddr),
-    /// The link may have forgotten where the addresses are: its carrier came back, or an operator asks.
-    Announce,
-}
-
-/// What an instance wants done or known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send an advertisement of this priority.
-    Advertise {
-        /// 0: this master leaves.
-        priority: u8,
-    },
-    /// Add the addresses, or renew them, for the length of a lease.
-    Hold,
-    /// Remove the addresses.
-    Release,
-    /// Send so many rounds of gratuitous ARP or neighbour advertisements for all addresses.
-    Announce {
-        /// Back to back.
-        rounds: u8,
-    },
-    /// Its time has come: a group may elect it.
-    Candidate,
-    /// Its part has changed.
-    Turned {
-        /// What it was.
-        from: Role,
-        /// What it is.
-        to: Role,
-        /// Why.
-        why: Why,
-    },
-    /// Something an operator should know.
-    Noticed(Notice),
-}
-
-/// The part of a router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// Not begun, or ended.
-    Stopped,
-    /// Waits for the master to fall silent.
-    Backup,
-    /// Has the addresses.
-    Master,
-    /// Has them until its successor speaks.
-    Leaving,
-    /// May not be master.
-    Fault,
-}
-
-/// Why a part has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It was told to begin.
-    Started,
-    /// It owns the addresses.
-    Owner,
-    /// It found the addresses a former run had left, within their lease.
-    Resumed,
-    /// Nobody was heard for the master-down time.
-    Silence,
-    /// The master said it leaves.
-    MasterLeft,
-    /// BFD says the master is unreachable.
-    MasterUnreachable,
-    /// A router of higher priority, or of the same and a higher address, was heard.
-    Better {
-        /// Who.
-        source: IpAddr,
-        /// Its priority.
-        priority: u8,
-    },
-    /// Its sync group became master or yielded.
-    Group,
-    /// It did not run for longer than its peers wait.
-    Frozen {
-        /// For how long it did not.
-        silent: Duration,
-    },
-    /// What it tracks is broken.
-    Broken,
-    /// Of something it tracks nothing was seen yet.
-    Unknown,
-    /// All it tracks was seen.
-    Known,
-    /// Another member of its sync group is broken.
-    GroupBroken,
-    /// Its interface has no address to send from.
-    NoAddress,
-    /// It was told to speak to peers and has none.
-    NoPeers,
-    /// What was broken is mended.
-    Mended,
-    /// It was told to leave.
-    Stopped,
-    /// It leaves, and its successor was heard.
-    Succeeded {
-        /// Who.
-        by: IpAddr,
-    },
-    /// It leaves, and nobody was heard in time.
-    NoSuccessor,
-}
-
-/// Something an operator should know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// A master of lower priority spoke while this one is master.
-    Lower {
-        /// Who.
-        source: IpAddr,
-        /// Its priority.
-        priority: u8,
-    },
-    /// Another router says that it owns the addresses, as this one does.
-    SecondOwner {
-        /// Who.
-        source: IpAddr,
-    },
-    /// Its own timer came so late that an election was put off.
-    Late {
-        /// By how much.
-        by: Duration,
-    },
 }
 
 /// One VRRP instance.
@@ -340,22 +179,6 @@ impl Instance {
         self.group_broken
     }
 
-    /// RFC 9568 6.1: the higher the priority, the sooner; never 0, so that equal routers do not tie.
-    fn skew(&self, interval: Duration) -> Duration {
-        interval * (256 - u32::from(self.priority().get())) / 256
-    }
-
-    fn due(&self, waiting: &Waiting) -> Option<Instant> {
-        match waiting.pending {
-            Pending::Silence { intervals } => {
-                Some(waiting.since + waiting.interval * u32::from(intervals) + self.skew(waiting.interval))
-            }
-            Pending::MasterLeft => Some(waiting.since + self.skew(waiting.interval)),
-            Pending::Late(at) => Some(at),
-            Pending::Group => None,
-        }
-    }
-
     fn turn(&mut self, state: State, why: Why, out: &mut Outbox<Output>) {
         let from = self.role();
         self.state = state;
@@ -363,21 +186,6 @@ impl Instance {
         if from != to {
             out.push(Output::Turned { from, to, why });
         }
-    }
-
-    /// Begins to wait for `intervals` of `interval`.
-    fn wait(&mut self, now: Instant, intervals: u8, interval: Duration, why: Why, out: &mut Outbox<Output>) {
-        let pending = Pending::Silence { intervals };
-        let waiting = Waiting {
-            interval,
-            since: now.max(self.not_before),
-            pending,
-            late: 0,
-            master: None,
-            preempt_at: None,
-            owes_word: false,
-        };
-        self.turn(State::Backup(waiting), why, out);
     }
 
     /// Where it stands when nothing is known of others.
@@ -412,178 +220,6 @@ impl Instance {
             .or(of(self.no_peers, Why::NoPeers))
             .or(of(self.broken, Why::Broken))
             .or(of(self.group_broken, Why::GroupBroken))
-    }
-
-    /// Becomes master: the word first, then the addresses, then their announcement. Whoever replaces a master that still
-    /// serves has the addresses before it says so: its word makes the other one let them go.
-    fn rule(&mut self, now: Instant, why: Why, out: &mut Outbox<Output>) {
-        let lease = lease::Lease::new(now);
-        let (announcements, rounds) = Announcements::begin(now, &self.settings.rounds);
-        let advertise_at = now + self.settings.interval;
-        let word = Output::Advertise { priority: self.priority().get() };
-        for output in if self.is_served() { [Output::Hold, word] } else { [word, Output::Hold] } {
-            out.push(output);
-        }
-        out.push(Output::Announce { rounds });
-        self.turn(State::Master(Mastery { advertise_at, advertised: now, lease, announcements }), why, out);
-    }
-
-    /// Whether somebody may have the addresses still: a lower master, or one that leaves.
-    fn is_served(&self) -> bool {
-        match self.state {
-            State::Backup(waiting) => waiting.preempt_at.is_some() || waiting.pending == Pending::MasterLeft,
-            State::Stopped | State::Fault | State::Master(_) | State::Leaving { .. } => false,
-        }
-    }
-
-    /// The time of a backup has come.
-    fn stand(&mut self, now: Instant, why: Why, out: &mut Outbox<Output>) {
-        let grouped = self.grouped;
-        match &mut self.state {
-            State::Backup(waiting) if grouped => {
-                waiting.pending = Pending::Group;
-                out.push(Output::Candidate);
-            }
-            State::Backup(_) => self.rule(now, why, out),
-            State::Stopped | State::Fault | State::Master(_) | State::Leaving { .. } => {}
-        }
-    }
-
-    /// A silent loser: the winner does not know that there was another.
-    fn owe_word(&mut self) {
-        if let State::Backup(waiting) = &mut self.state {
-            waiting.owes_word = true;
-        }
-    }
-
-    fn heard_as_backup(&mut self, now: Instant, mut waiting: Waiting, heard: Heard, out: &mut Outbox<Output>) {
-        let own = self.priority().get();
-        if waiting.owes_word && (heard.priority, Some(heard.source)) > (own, self.address) {
-            out.push(Output::Advertise { priority: own });
-            waiting.owes_word = false;
-        }
-        if heard.priority == 0 {
-            // RFC 9568 6.4.2 (425). Only the master's own last word counts.
-            if waiting.master.is_none_or(|master| master == heard.source) {
-                waiting.since = now;
-                waiting.pending = Pending::MasterLeft;
-            }
-        } else {
-            let lower = heard.priority < own;
-            let bears = match self.settings.preempt {
-                Preempt::No => true,
-                Preempt::After(delay) if lower => {
-                    let until = *waiting.preempt_at.get_or_insert(now + delay);
-                    now < until || !self.ready
-                }
-                Preempt::After(_) => {
-                    waiting.preempt_at = None;
-                    true
-                }
-            };
-            waiting.master = Some(heard.source);
-            if bears || !lower {
-                waiting.interval = heard.interval;
-                waiting.since = now;
-                waiting.pending = Pending::Silence { intervals: self.settings.down_adverts };
-                waiting.late = 0;
-            }
-        }
-        self.state = State::Backup(waiting);
-    }
-
-    fn heard_as_master(&mut self, now: Instant, mut mastery: Mastery, heard: Heard, out: &mut Outbox<Output>) {
-        let own = self.priority();
-        if own == Priority::OWNER {
-            // RFC 9568 7.1: an owner listens to nobody; a second owner is a mistake of configuration.
-            if heard.priority == own.get() {
-                out.push(Output::Noticed(Notice::SecondOwner { source: heard.source }));
-            }
-            return;
-        }
-        if heard.priority == 0 {
-            // RFC 9568 6.4.3 (705).
-            self.advertise(now, &mut mastery, out);
-            self.state = State::Master(mastery);
-            return;
-        }
-        let better = (heard.priority, Some(heard.source)) > (own.get(), self.address);
-        if better {
-            let why = Why::Better { source: heard.source, priority: heard.priority };
-            // The last word: the winner hears a lower master and announces the addresses again.
-            out.push(Output::Advertise { priority: own.get() });
-            out.push(Output::Release);
-            self.wait(now, self.settings.down_adverts, heard.interval, why, out);
-            if let State::Backup(waiting) = &mut self.state {
-                waiting.master = Some(heard.source);
-            }
-            return;
-        }
-        out.push(Output::Noticed(Notice::Lower { source: heard.source, priority: heard.priority }));
-        if self.settings.answer_lower {
-            // RFC 9568 6.4.3 (745): for the other master and for bridges that learn.
-            self.advertise(now, &mut mastery, out);
-        }
-        if let Some(rounds) = mastery.announcements.contested(now, &self.settings.rounds) {
-            out.push(Output::Announce { rounds });
-        }
-        self.state = State::Master(mastery);
-    }
-
-    fn advertise(&self, now: Instant, mastery: &mut Mastery, out: &mut Outbox<Output>) {
-        out.push(Output::Advertise { priority: self.priority().get() });
-        mastery.advertised = now;
-        mastery.advertise_at = now + self.settings.interval;
-    }
-
-    /// A master that did not run for so long that a peer may have the addresses is none any more, whatever it is told
-    /// first. Whoever has them speaks within an interval.
-    fn thaw(&mut self, now: Instant, out: &mut Outbox<Output>) {
-        if let State::Master(mastery) = self.state {
-            let silent = now - mastery.advertised;
-            if silent >= self.settings.interval * u32::from(self.settings.down_adverts) {
-                out.push(Output::Release);
-                self.wait(now, 1, self.settings.interval, Why::Frozen { silent }, out);
-                self.owe_word();
-            }
-        }
-    }
-
-    /// What a master does in its time.
-    fn serve(&mut self, now: Instant, mut mastery: Mastery, out: &mut Outbox<Output>) {
-        if now >= mastery.advertise_at {
-            out.push(Output::Advertise { priority: self.priority().get() });
-            mastery.advertised = now;
-            // The beat does not drift; what was missed is not made up for.
-            let next = mastery.advertise_at + self.settings.interval;
-            mastery.advertise_at = if next > now { next } else { now + self.settings.interval };
-        }
-        let due = mastery.lease.due(now);
-        if due != lease::Due::Later {
-            mastery.lease = lease::Lease::new(now);
-            out.push(Output::Hold);
-        }
-        if due == lease::Due::Lapsed {
-            out.push(Output::Announce { rounds: self.settings.rounds.burst });
-        }
-        if let Some(rounds) = mastery.announcements.due(now, &self.settings.rounds) {
-            out.push(Output::Announce { rounds });
-        }
-        self.state = State::Master(mastery);
-    }
-
-    /// Leaves mastery, if it has it, with a word that it does.
-    fn yield_addresses(&self, out: &mut Outbox<Output>) {
-        match self.state {
-            State::Master(_) => {
-                if self.address.is_some() {
-                    out.push(Output::Advertise { priority: 0 });
-                }
-                out.push(Output::Release);
-            }
-            State::Leaving { .. } => out.push(Output::Release),
-            State::Stopped | State::Fault | State::Backup(_) => {}
-        }
     }
 
     /// After a change of what makes it unfit.
