@@ -15,6 +15,7 @@
 
 mod addresses;
 mod bfd;
+mod carry_out;
 mod configure;
 mod elections;
 mod events;
@@ -32,6 +33,7 @@ mod tally;
 mod teller;
 mod tracking;
 mod vmac;
+mod wires;
 
 use evenkeel_model::vrrp::{self, Target};
 use evenkeel_vrrp::{
