@@ -48,6 +48,8 @@ pub enum Input {
     ConfirmStopped(Arc<str>),
     /// Whether what this node serves is loaded and checked.
     Ready(bool),
+    /// Where this node can be spoken to beside its resource addresses: `interface address`.
+    Paths(Vec<String>),
     /// Give everything up, tell the others, and end with [`Output::Stopped`].
     Stop,
 }

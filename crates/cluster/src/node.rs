@@ -132,6 +132,7 @@ impl Machine for Node {
             Input::Fenced { node, ok } => self.tell_heartbeat(now, heartbeat::Input::Fenced { node, ok }),
             Input::Request { id, what } => self.tell_heartbeat(now, heartbeat::Input::Request { id, what }),
             Input::Ready(ready) => self.tell_heartbeat(now, heartbeat::Input::Ready(ready)),
+            Input::Paths(paths) => self.tell_heartbeat(now, heartbeat::Input::Paths(paths)),
             Input::Done { task, outcome } => self.tell_groups(now, resource::Input::Done { task, outcome }),
             Input::ConfirmStopped(group) => self.tell_groups(now, resource::Input::Confirm(group)),
             Input::Stop => {

@@ -1,5 +1,7 @@
 //! One node is evenkeel and the other Debian's heartbeat 3.0.6.
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 mod duo;
 
 use duo::{Duo, Files, Player};

@@ -12,8 +12,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 /// Who put an address there (IFA_PROTO): a resource group. So that leftovers are known, and told from VRRP's.
 pub const PROTOCOL: u8 = 78;
 
-/// How much later than told the kernel may remove an address.
+/// How much later than told the kernel may remove an address, however soon that is.
 const KERNEL_LATE: Duration = Duration::from_millis(400);
+/// And by what part of the time: its timers are the coarser the further away they are.
+const KERNEL_COARSE: u32 = 8;
 /// A new owner tells the link so often where the address is, as heartbeat does.
 const ANNOUNCEMENTS: u8 = 20;
 /// And with so much time between.
@@ -22,7 +24,8 @@ const ANNOUNCED_EVERY: Duration = Duration::from_millis(250);
 /// How long an address outlives the daemon that holds it: renewed just before each status, it ends before a peer that hears
 /// none for `deadtime` may claim it. The kernel counts whole seconds, so that this cannot be below one.
 pub(crate) fn lease(deadtime: Duration) -> Duration {
-    Duration::from_secs(deadtime.saturating_sub(KERNEL_LATE).as_secs()).max(Duration::from_secs(1))
+    let exact = deadtime.saturating_sub(KERNEL_LATE) * KERNEL_COARSE / (KERNEL_COARSE + 1);
+    Duration::from_secs(exact.as_secs()).max(Duration::from_secs(1))
 }
 
 /// The kernel's end of the addresses.
@@ -111,6 +114,23 @@ impl Addresses {
     /// Whether a group here holds the address.
     pub(crate) fn holds(&self, ip: &IpResource) -> bool {
         self.holdings.contains_key(&ip.address)
+    }
+
+    /// Where this host can be spoken to beside these addresses: an interface and an address of its own there.
+    pub(crate) fn paths<'a>(&mut self, ips: impl Iterator<Item = &'a IpResource>, links: &Links) -> Vec<String> {
+        let mut paths = Vec::new();
+        for ip in ips {
+            let Ok((link, _)) = place(ip, links, None) else { continue };
+            let own = links.addresses.iter().find(|own| {
+                own.ifindex == link.index
+                    && own.protocol != Some(PROTOCOL)
+                    && own.address.is_ipv4() == ip.address.is_ipv4()
+                    && !own.tentative
+            });
+            let path = own.map(|own| format!("{} {}", link.name, own.address));
+            paths.extend(path.filter(|path| !paths.contains(path)));
+        }
+        paths
     }
 
     /// How often leases are renewed at least.
@@ -272,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_lease_ends_before_the_peer_may_claim() {
-        for (dead, expected) in [(30_000, 29), (3_000, 2), (1_500, 1), (600, 1), (250, 1)] {
+        for (dead, expected) in [(30_000, 26), (10_000, 8), (3_000, 2), (1_500, 1), (600, 1), (250, 1)] {
             assert_eq!(lease(Duration::from_millis(dead)).as_secs(), expected, "{dead} ms");
         }
     }

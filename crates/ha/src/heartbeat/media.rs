@@ -6,16 +6,25 @@ use evenkeel_model::heartbeat::{Heartbeat, Medium, PingNode};
 use evenkeel_netlink::{MediumSocket, MediumTarget, PingSocket};
 use evenkeel_os::SerialLine;
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     net::{IpAddr, Ipv4Addr},
 };
 
 /// Keys of what the loop waits for: media by their place, then those of ping nodes.
 const PINGS: u64 = 1 << 32;
+/// Heartbeat's port, where no medium has one.
+const PORT: u16 = 694;
+/// Paths taken of one node.
+const MOST_LEARNED: usize = 16;
 
 /// All of them.
 pub(super) struct Media {
+    /// Those of the files, then those that were learned.
     ways: Vec<Way>,
+    /// How many are of the files.
+    written: usize,
+    /// Where the nodes that are evenkeels have resource addresses, besides: interface and address, by node.
+    learned: BTreeMap<usize, Vec<(String, IpAddr)>>,
     pings: Vec<PingNode>,
     /// Of IPv4 and IPv6, where there are ping nodes of that family.
     echoes: [Option<PingSocket>; 2],
@@ -40,14 +49,20 @@ pub(super) type Received = (Path, usize, Option<IpAddr>);
 
 impl Media {
     pub(super) fn new(wanted: &Heartbeat) -> Media {
-        let way = |medium: &Medium| Way { medium: medium.clone(), line: None, told: None };
-        Media { ways: wanted.media.iter().map(way).collect(), pings: wanted.pings.clone(), echoes: [None, None] }
+        Media {
+            ways: wanted.media.iter().cloned().map(Way::new).collect(),
+            written: wanted.media.len(),
+            learned: BTreeMap::new(),
+            pings: wanted.pings.clone(),
+            echoes: [None, None],
+        }
     }
 
     /// Opens what can be opened and is not, closes what has lost its interface. Gives the media that can be sent on now, or
     /// no longer, and what did not work.
     pub(super) fn follow(&mut self, links: &Links, events: &Events) -> (Vec<(usize, bool)>, Vec<String>) {
         let (mut turned, mut troubles) = (Vec::new(), Vec::new());
+        self.meet(links);
         for (place, way) in self.ways.iter_mut().enumerate() {
             if let Err(why) = way.follow(place as u64, links, events) {
                 troubles.push(why);
@@ -55,7 +70,8 @@ impl Media {
             let up = way.is_up(links);
             if way.told != Some(up) {
                 way.told = Some(up);
-                turned.push((place, up));
+                // The cluster knows those of the files.
+                turned.extend((place < self.written).then_some((place, up)));
             }
         }
         for (echo, ipv6) in self.echoes.iter_mut().zip([false, true]) {
@@ -71,6 +87,36 @@ impl Media {
             }
         }
         (turned, troubles)
+    }
+
+    /// A node has its resource addresses beside these: it is spoken to there too, so that one pulled cable is never a split.
+    /// Says whether that is new.
+    pub(super) fn learn(&mut self, node: usize, paths: &[String]) -> bool {
+        let path = |text: &String| {
+            let (interface, address) = text.split_once(' ')?;
+            Some((interface.to_owned(), address.parse().ok()?))
+        };
+        let paths: Vec<_> = paths.iter().filter_map(path).take(MOST_LEARNED).collect();
+        self.learned.insert(node, paths.clone()) != Some(paths)
+    }
+
+    /// Has a way for each learned path that a written medium does not go already.
+    fn meet(&mut self, links: &Links) {
+        let port = self.ways.iter().take(self.written).find_map(|way| port(&way.medium)).unwrap_or(PORT);
+        let mut wanted = Vec::new();
+        for (there, peer) in self.learned.values().flatten() {
+            let Some(here) = near(there, *peer, links) else { continue };
+            let medium = Medium::Unicast { interface: here, peer: *peer, port };
+            let goes = |way: &Way| way.interface() == interface(&medium) && !is_elsewhere(&way.medium, *peer);
+            if !wanted.contains(&medium) && !self.ways.iter().take(self.written).any(goes) {
+                wanted.push(medium);
+            }
+        }
+        let now = self.ways.iter().skip(self.written).map(|way| &way.medium);
+        if !now.eq(&wanted) {
+            self.ways.truncate(self.written);
+            self.ways.extend(wanted.into_iter().map(Way::new));
+        }
     }
 
     /// Whether a medium takes messages as lines of text only.
@@ -165,6 +211,10 @@ impl Media {
 }
 
 impl Way {
+    fn new(medium: Medium) -> Way {
+        Way { medium, line: None, told: None }
+    }
+
     fn follow(&mut self, key: u64, links: &Links, events: &Events) -> Result<(), String> {
         let Some(interface) = self.interface() else { return self.open_serial(key, events) };
         let ifindex = links.named(interface).map(|link| link.index);
@@ -190,13 +240,7 @@ impl Way {
     }
 
     fn interface(&self) -> Option<&str> {
-        match &self.medium {
-            Medium::Unicast { interface, .. }
-            | Medium::Broadcast { interface, .. }
-            | Medium::Multicast { interface, .. }
-            | Medium::Multicast6 { interface, .. } => Some(interface),
-            Medium::Serial { .. } => None,
-        }
+        interface(&self.medium)
     }
 
     /// Whether messages leave by it.
@@ -212,6 +256,41 @@ impl Line {
             Line::Serial { line, .. } => line.send(text).map_err(|e| e.to_string()),
         }
     }
+}
+
+fn interface(medium: &Medium) -> Option<&str> {
+    match medium {
+        Medium::Unicast { interface, .. }
+        | Medium::Broadcast { interface, .. }
+        | Medium::Multicast { interface, .. }
+        | Medium::Multicast6 { interface, .. } => Some(interface),
+        Medium::Serial { .. } => None,
+    }
+}
+
+fn port(medium: &Medium) -> Option<u16> {
+    match medium {
+        Medium::Unicast { port, .. } | Medium::Broadcast { port, .. } => Some(*port),
+        // A group has a port of its own.
+        Medium::Multicast { .. } | Medium::Multicast6 { .. } | Medium::Serial { .. } => None,
+    }
+}
+
+/// Whether a medium on the right interface goes to another host than `peer`.
+fn is_elsewhere(medium: &Medium, peer: IpAddr) -> bool {
+    matches!(medium, Medium::Unicast { peer: other, .. } if *other != peer)
+}
+
+/// The interface here that leads to the other node's `address` on its `interface`: the one of the same subnet, of the same
+/// name where there are several.
+fn near(interface: &str, address: IpAddr, links: &Links) -> Option<String> {
+    let named = |index: u32| links.links.iter().find(|link| link.index == index).map(|link| &link.name);
+    let subnets = links.addresses.iter().filter(|own| own.protocol != Some(super::PROTOCOL) && own.address != address);
+    let fitting = subnets.filter(|own| {
+        evenkeel_model::Prefix::new(own.address, own.prefix).is_ok_and(|subnet| subnet.contains(address))
+    });
+    let names: Vec<&String> = fitting.filter_map(|own| named(own.ifindex)).collect();
+    names.iter().find(|name| **name == interface).or(names.first()).map(|name| (*name).clone())
 }
 
 /// Where messages go, and the port; `None` while the interface has no address to broadcast from.

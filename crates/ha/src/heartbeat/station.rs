@@ -45,6 +45,10 @@ pub(super) struct Station {
     renew_at: Instant,
     buffer: Vec<u8>,
     readable: Vec<u64>,
+    /// Media have to be looked at anew.
+    stale: bool,
+    /// The paths the node was told.
+    paths: Vec<String>,
     ended: bool,
 }
 
@@ -86,6 +90,8 @@ impl Station {
             renew_at,
             buffer: vec![0; heartbeat::LONGEST],
             readable: Vec::new(),
+            stale: false,
+            paths: Vec::new(),
             ended: false,
         })
     }
@@ -142,6 +148,9 @@ impl Station {
         }
         self.readable = readable;
         waited?;
+        if std::mem::take(&mut self.stale) {
+            self.open_media();
+        }
         let now = self.look_at_clock();
         if self.node.deadline().is_some_and(|due| due <= now) {
             self.node.handle_timeout(now, &mut self.out);
@@ -240,6 +249,11 @@ impl Station {
         for (medium, up) in turned {
             self.handle(Input::Medium { medium, up });
         }
+        let paths = self.addresses.paths(self.wanted.groups.iter().flat_map(ips), &self.links);
+        if paths != self.paths {
+            self.paths.clone_from(&paths);
+            self.handle(Input::Paths(paths));
+        }
     }
 
     fn carry_out(&mut self) {
@@ -273,10 +287,18 @@ impl Station {
                 Output::Answer { id, result } => (self.tell)(News::Answer { id, result }),
                 Output::Turned { group, standing, why } => (self.tell)(News::Turned { group, standing, why }),
                 Output::Remark { group, remark } => (self.tell)(News::Remark { group, remark }),
-                Output::Tell(news) => (self.tell)(News::Told(news)),
+                Output::Tell(news) => self.tell_news(news),
                 Output::Stopped => self.ended = true,
             }
         }
+    }
+
+    /// Where an evenkeel has its resource addresses, it is spoken to as well.
+    fn tell_news(&mut self, news: heartbeat::News) {
+        if let heartbeat::News::Evenkeel { node, paths, .. } = &news {
+            self.stale |= self.media.learn(*node, paths);
+        }
+        (self.tell)(News::Told(news));
     }
 
     /// Without it the cluster goes on, as with heartbeat.

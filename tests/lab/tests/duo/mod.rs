@@ -6,7 +6,7 @@ use evenkeel_lab::{
     Director, Node, Stage,
     topology::{self, Interface, Kind, Topology},
 };
-use evenkeel_lab_tests::{LIMIT, alone, heartbeat::RealHeartbeat, pings::Probe, program, unique_name};
+use evenkeel_lab_tests::{LIMIT, alone, heartbeat::RealHeartbeat, pings::Probe, program, setup, unique_name};
 use std::{
     fs,
     net::IpAddr,
@@ -40,7 +40,7 @@ pub(crate) struct Duo {
     stage: Stage,
     seats: [Seat; 2],
     files: Files,
-    _alone: MutexGuard<'static, ()>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 /// What the nodes are started with.
@@ -48,7 +48,7 @@ pub(crate) struct Duo {
 pub(crate) struct Files {
     /// Lines of ha.cf besides media and nodes.
     pub(crate) ha: String,
-    /// Media of each node.
+    /// Media of each node, and what else is its own.
     pub(crate) media: [String; 2],
     pub(crate) authkeys: String,
     pub(crate) haresources: String,
@@ -61,12 +61,25 @@ impl Files {
         Files {
             ha: format!(
                 "logfile /var/log/ha-log\nkeepalive {keepalive}ms\ndeadtime {deadtime}ms\nwarntime {}ms\ninitdead \
-                 {initdead}ms\nauto_failback on\n",
+                 {initdead}ms\nauto_failback on\nnode ha1\nnode ha2\n",
                 deadtime / 2
             ),
             media: [2, 1].map(|other| format!("ucast eth1 10.0.0.{other}\nucast eth0 10.168.0.16{other}\n")),
             authkeys: "auth 2\n2 sha1 kfhslkdhfsk\n".to_owned(),
             haresources: "ha1 10.168.0.160/24/eth0 nginx\n".to_owned(),
+        }
+    }
+
+    /// Those of document 003 as they stand.
+    pub(crate) fn of_the_document() -> Files {
+        let read = |name: &str| {
+            fs::read_to_string(setup("003-heartbeat-haresources").join(name)).expect("the document's file is there")
+        };
+        Files {
+            ha: String::new(),
+            media: [read("ha.cf"), read("ha.cf.ha2")],
+            authkeys: read("authkeys"),
+            haresources: read("haresources"),
         }
     }
 
@@ -119,9 +132,14 @@ fn seat(stage: &Stage, at: usize, player: Player) -> Seat {
 impl Duo {
     pub(crate) fn new(players: [Player; 2], files: Files) -> Duo {
         let alone = alone();
+        Duo { _alone: Some(alone), ..Duo::beside_others(players, files) }
+    }
+
+    /// One of several that a test has at a time.
+    pub(crate) fn beside_others(players: [Player; 2], files: Files) -> Duo {
         let stage = Stage::raise(&unique_name(), &topology()).expect("the stage is built");
         let seats = [0, 1].map(|at| seat(&stage, at, players[at]));
-        Duo { stage, seats, files, _alone: alone }
+        Duo { stage, seats, files, _alone: None }
     }
 
     /// Both started, and the address on the first.
@@ -156,7 +174,7 @@ impl Duo {
     fn write_files(&self, at: usize) {
         let etc = self.etc(at);
         fs::create_dir_all(etc.join("resource.d")).expect("a directory can be made");
-        let ha = format!("{}{}node ha1\nnode ha2\n", self.files.ha, self.files.media[at]);
+        let ha = format!("{}{}", self.files.ha, self.files.media[at]);
         let write = |name: &str, text: &str, mode: u32| {
             let path = etc.join(name);
             fs::write(&path, text).expect("a file is written");
@@ -292,6 +310,17 @@ impl Duo {
             assert!(Instant::now() < until, "never {what}: {:?} {logs}", self.owners());
             std::thread::park_timeout(Duration::from_millis(5));
         }
+    }
+
+    /// Waits until nginx runs on a node, which has the address, and not on the other.
+    pub(crate) fn wait_served(&self, at: usize) {
+        self.wait_served_within(at, LIMIT);
+    }
+
+    /// The same, where something has to run out first.
+    pub(crate) fn wait_served_within(&self, at: usize, limit: Duration) {
+        let served = || self.owners().contains(&at) && self.serves(at);
+        self.wait(&format!("{} served", NAMES[at]), limit, served);
     }
 
     /// Sets a port of a switch: `ha1` and `ha2` are eth0 of the nodes, `line1` and `line2` eth1.
