@@ -90,7 +90,7 @@ fn values(file: &Path) -> Result<Vec<String>, String> {
 }
 
 /// `name=value`
-fn pair(text: &str) -> Option<(String, String)> {
+pub(crate) fn pair(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once('=')?;
     let fits = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     fits.then(|| (name.to_owned(), value.to_owned()))

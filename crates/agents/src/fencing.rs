@@ -63,13 +63,16 @@ async fn attempt(device: &Fence, node: &NodeName, places: &Places) -> Result<(),
     }
 }
 
-/// `stonith -t TYPE -p "PARAMETERS" -T reset NODE`
+/// `stonith -t TYPE -p "PARAMETERS" -T reset NODE`; with `NAME=VALUE` each in place of `-p` where they have names.
 async fn stonith(device: &Fence, node: &NodeName, ask: bool, places: &Places) -> Result<(), String> {
     let FenceAgent::Stonith { kind, parameters, file } = &device.agent else { return Ok(()) };
     let program = places.program("stonith")?;
     let mut first = vec!["-t".to_owned(), kind.clone()];
     match file {
         Some(file) => first.extend(["-F".to_owned(), file.display().to_string()]),
+        None if !parameters.is_empty() && parameters.iter().all(|one| external::pair(one).is_some()) => {
+            first.extend(parameters.iter().cloned());
+        }
         None => first.extend(["-p".to_owned(), parameters.join(" ")]),
     }
     let call = |more: &[&str]| {

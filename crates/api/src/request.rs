@@ -165,9 +165,10 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
     },
-    /// An operator has made sure that this node touches nothing any more: as if it had been fenced.
+    /// An operator has made sure that a node touches nothing any more, as if it had been fenced; or that a group which could
+    /// not be stopped here has stopped.
     Confirm {
-        /// Its name.
+        /// The name of the node, or the key of the group.
         node: String,
     },
     /// Ends connections. Answered with [`crate::Reply::Done`], which says how many.

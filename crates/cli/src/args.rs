@@ -54,6 +54,15 @@ pub(crate) enum Command {
     Disable(TargetArgs),
     /// Take it in again
     Enable(TargetArg),
+    /// Give resource groups of the cluster to the other node
+    Standby(MoveArgs),
+    /// Take resource groups of the cluster from the other node
+    Takeover(MoveArgs),
+    /// Say that a node which cannot be fenced is off, or that a resource group which cannot be stopped here has stopped
+    Confirm {
+        /// Name of the node, or key of the group
+        what: String,
+    },
     /// Prepare this host as a real server of direct routing or tunnels: VIP on lo, silent to ARP; undoable
     Realserver(RealserverArgs),
     /// Build a whole cluster in network namespaces and serve traffic through it
@@ -227,6 +236,14 @@ pub(crate) struct StatusArgs {
     /// One line; exit status 0 fine, 1 degraded, 2 down
     #[arg(long, conflicts_with = "json")]
     pub(crate) brief: bool,
+}
+
+/// Resource groups.
+#[derive(Args, Debug)]
+pub(crate) struct MoveArgs {
+    /// all, those that prefer this node (local) or the other one (foreign), or one group by its key
+    #[arg(default_value = "all")]
+    pub(crate) what: String,
 }
 
 /// A real server.

@@ -1,11 +1,11 @@
 //! The commands that are one request each.
 
 use crate::{
-    args::{DrainArgs, NewWeight, ServerArg, TargetArg, TargetArgs, WeightArgs},
+    args::{DrainArgs, MoveArgs, NewWeight, ServerArg, TargetArg, TargetArgs, WeightArgs},
     client::Client,
     exit::Trouble,
 };
-use evenkeel_api::{Reply, Request};
+use evenkeel_api::{Reply, Request, Share};
 use std::{path::Path, process::ExitCode};
 
 pub(crate) fn reload(runtime_dir: &Path) -> Result<ExitCode, Trouble> {
@@ -43,6 +43,30 @@ pub(crate) fn disable(runtime_dir: &Path, arguments: TargetArgs) -> Result<ExitC
 
 pub(crate) fn enable(runtime_dir: &Path, arguments: TargetArg) -> Result<ExitCode, Trouble> {
     carry_out(runtime_dir, &Request::Enable { target: arguments.target }, false)
+}
+
+pub(crate) fn standby(runtime_dir: &Path, arguments: MoveArgs) -> Result<ExitCode, Trouble> {
+    let (share, group) = groups(arguments);
+    carry_out(runtime_dir, &Request::Standby { share, group }, true)
+}
+
+pub(crate) fn takeover(runtime_dir: &Path, arguments: MoveArgs) -> Result<ExitCode, Trouble> {
+    let (share, group) = groups(arguments);
+    carry_out(runtime_dir, &Request::Takeover { share, group }, true)
+}
+
+pub(crate) fn confirm(runtime_dir: &Path, node: String) -> Result<ExitCode, Trouble> {
+    carry_out(runtime_dir, &Request::Confirm { node }, false)
+}
+
+/// The words of hb_standby and hb_takeover, or a group.
+fn groups(MoveArgs { what }: MoveArgs) -> (Share, Option<String>) {
+    match what.as_str() {
+        "all" => (Share::All, None),
+        "local" => (Share::Local, None),
+        "foreign" => (Share::Foreign, None),
+        _ => (Share::All, Some(what)),
+    }
 }
 
 fn carry_out(runtime_dir: &Path, request: &Request, patiently: bool) -> Result<ExitCode, Trouble> {

@@ -174,6 +174,12 @@ impl Cluster {
         if self.asked.len() >= REQUESTS {
             return refuse(RefusalCode::Busy, "too many requests are being carried out");
         }
+        if let Some(group) = words::confirmed(&member.wanted, request) {
+            let (key, message) =
+                (group.into(), format!("group {group} counts as stopped here, if it could not be stopped"));
+            self.say(Command::ConfirmStopped(key));
+            return Some(Reply::Done { message });
+        }
         let what = match words::request(&member.wanted, request) {
             Ok(what) => what,
             Err(why) => return refuse(RefusalCode::Unknown, &why),

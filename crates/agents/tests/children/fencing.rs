@@ -35,6 +35,9 @@ fn a_plugin_is_asked_for_its_nodes_and_then_to_reset() {
     std::fs::write(stage.path("exit"), "0").unwrap();
     assert_eq!(try_it(&[stonith("ibmhmc", &["10.0.0.9", "user"])], &stage.places()), Ok("ibmhmc".into()));
     assert_eq!(stage.text("calls"), "-t ibmhmc -p 10.0.0.9 user -l\n-t ibmhmc -p 10.0.0.9 user -T reset ha2\n");
+    std::fs::remove_file(stage.path("calls")).unwrap();
+    assert_eq!(try_it(&[stonith("ibmhmc", &["ip=10.0.0.9", "user=a"])], &stage.places()), Ok("ibmhmc".into()));
+    assert_eq!(stage.text("calls").lines().next_back(), Some("-t ibmhmc ip=10.0.0.9 user=a -T reset ha2"));
     // One that is said to be for the node is believed.
     let mut said = stonith("ibmhmc", &[]);
     said.nodes = vec![node("ha2")];

@@ -140,8 +140,10 @@ impl Picture {
         let (configured, seen) = (wanted.groups.get(group)?, self.groups.get_mut(group)?);
         let from = part(seen.standing.state);
         seen.standing.turn(standing, now);
-        if let Some(why) = why {
-            seen.why = why.to_string();
+        match (why, standing) {
+            (Some(why), Standing::Stuck) => seen.why = words::stuck(wanted, &configured.key, why),
+            (Some(why), _) => seen.why = why.to_string(),
+            (None, _) => {}
         }
         let to = part(standing);
         (from != to).then(|| Event::RoleChanged {

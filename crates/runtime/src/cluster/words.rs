@@ -3,7 +3,7 @@
 use evenkeel_api::{Request, Severity, Share};
 use evenkeel_heartbeat::{self as protocol, News, NodeState, Reason, Unheard, Why};
 use evenkeel_model::heartbeat::{Heartbeat, NodeName};
-use evenkeel_resource::Remark;
+use evenkeel_resource::{Remark, Trouble};
 use std::net::IpAddr;
 
 /// A sentence.
@@ -61,6 +61,22 @@ fn find_group(wanted: &Heartbeat, group: &str) -> Result<usize, String> {
 
 fn names(nodes: &[NodeName]) -> String {
     nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The key of the group that an operator says has stopped. A node of that name is meant first.
+pub(super) fn confirmed<'a>(wanted: &'a Heartbeat, request: &Request) -> Option<&'a str> {
+    let Request::Confirm { node } = request else { return None };
+    let group = wanted.groups.iter().find(|group| group.key == *node).filter(|_| place(wanted, node).is_none());
+    group.map(|group| group.key.as_str())
+}
+
+/// Why a group stays where it is, and what to do.
+pub(super) fn stuck(wanted: &Heartbeat, key: &str, why: &Trouble) -> String {
+    let then = match wanted.watchdog {
+        Some(_) => "the watchdog restarts this host while another node is there to take over",
+        None => "nothing of the group is started elsewhere",
+    };
+    format!("{why}; {then}.  Next: end `{}` by hand, then `evenkeel confirm {key}`", why.resource)
 }
 
 /// How much a remark about a group matters.

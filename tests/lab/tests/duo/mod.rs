@@ -155,7 +155,8 @@ impl Duo {
         self.stage.node(name).expect("it is there")
     }
 
-    fn etc(&self, at: usize) -> PathBuf {
+    /// Where its files are.
+    pub(crate) fn etc(&self, at: usize) -> PathBuf {
         match &self.seats[at] {
             Seat::Evenkeel(_) => self.stage.directory().join(NAMES[at]).join("ha.d"),
             Seat::Heartbeat(host) => host.files(),

@@ -1,0 +1,142 @@
+//! A pair whose resources do not start, die, or cannot be stopped, and whose nodes are fenced: with real scripts.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod duo;
+
+use duo::{Duo, Files, Player};
+use evenkeel_lab_tests::can_run;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+const BOTH: [Player; 2] = [Player::Evenkeel; 2];
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn program(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("it is in a directory")).expect("a directory can be made");
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("a file is written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("its mode is set");
+}
+
+/// An address, nginx, and what is called `last`.
+fn files() -> Files {
+    let mut files = Files::quick(200, 2000);
+    files.haresources = "ha1 10.168.0.160/24/eth0 nginx last\n".to_owned();
+    files
+}
+
+/// A script that does as the files beside it say: `broken` it does not start, `wedged` it does not stop.
+fn last(duo: &Duo, at: usize) {
+    let etc = duo.etc(at);
+    let text = format!(
+        "cd {} || exit 1\ncase $1 in\nstart) [ -e broken ] && {{ echo it is broken >&2; exit 1; }}; touch last.state;;\n\
+         stop) [ -e wedged ] && {{ echo device is busy >&2; exit 1; }}; rm -f last.state;;\n\
+         status) [ -e last.state ] && echo running && touch last.told;;\nesac\nexit 0",
+        etc.display()
+    );
+    program(&etc.join("resource.d/last"), &text);
+}
+
+fn settled() -> Duo {
+    let mut duo = Duo::new(BOTH, files());
+    for at in 0..2 {
+        last(&duo, at);
+        duo.start(at);
+    }
+    duo.wait("the last resource ran on the first", PATIENCE, || runs(&duo) == [0]);
+    duo
+}
+
+/// Where the last resource runs.
+fn runs(duo: &Duo) -> Vec<usize> {
+    (0..2).filter(|at| duo.etc(*at).join("last.state").exists()).collect()
+}
+
+fn set(duo: &Duo, at: usize, what: &str) {
+    fs::write(duo.etc(at).join(what), "").expect("a file is written");
+}
+
+#[test]
+fn a_group_that_does_not_start_moves_to_the_other_node() {
+    if !can_run() {
+        return;
+    }
+    let mut duo = Duo::new(BOTH, files());
+    for at in 0..2 {
+        last(&duo, at);
+    }
+    set(&duo, 0, "broken");
+    duo.start(0);
+    duo.start(1);
+    duo.wait("it ran on the second", PATIENCE, || runs(&duo) == [1] && duo.owners() == [1] && duo.serves(1));
+    duo.wait_log(0, "`last` did not start: exit status 1: it is broken");
+    assert!(!duo.serves(0), "what was started with it is stopped");
+}
+
+#[test]
+fn a_resource_that_dies_is_restarted_where_it_is() {
+    if !can_run() {
+        return;
+    }
+    let duo = settled();
+    // It has been looked at, so that it is known to tell when it runs.
+    duo.wait("it was looked at", PATIENCE, || duo.etc(0).join("last.told").exists());
+    fs::remove_file(duo.etc(0).join("last.state")).expect("it dies");
+    duo.wait("it ran again", PATIENCE, || runs(&duo) == [0]);
+    duo.wait_log(0, "`last` does not run any more; it is started again here (1 of 3 times)");
+    assert_eq!(duo.owners(), [0]);
+    assert!(!duo.log(1).contains("last"), "{}", duo.log(1));
+}
+
+#[test]
+fn what_cannot_be_stopped_stays_until_an_operator_says_that_it_has_ended() {
+    if !can_run() {
+        return;
+    }
+    let duo = settled();
+    set(&duo, 0, "wedged");
+    let asked = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| duo.tell(0, &["standby", "all"]));
+        duo.wait_log(0, "evenkeel confirm 10.168.0.160/24/eth0");
+        assert_eq!((runs(&duo), duo.owners()), (vec![0], vec![0]));
+        fs::remove_file(duo.etc(0).join("last.state")).expect("it is ended by hand");
+        let (done, said) = duo.tell(0, &["confirm", "10.168.0.160/24/eth0"]);
+        assert!(done, "{said}");
+        asked.join().expect("it answers")
+    });
+    assert!(asked.0, "{}", asked.1);
+    duo.wait("it ran on the second", PATIENCE, || runs(&duo) == [1]);
+}
+
+#[test]
+fn nothing_of_a_dead_node_is_taken_while_it_cannot_be_fenced() {
+    if !can_run() {
+        return;
+    }
+    let mut duo = Duo::settled(BOTH, Files::quick(200, 2000).with("stonith_host * nonesuch ha1 ha2\n"));
+    duo.kill(0);
+    duo.wait_log(1, "node ha1 was not fenced: nonesuch: ");
+    // Its address has ended with its lease, and is nowhere; it is tried again and again.
+    duo.wait("the address of the dead node went", PATIENCE, || duo.owners().is_empty());
+    duo.wait("it was tried again", PATIENCE, || duo.log(1).matches("was not fenced").count() >= 2);
+    assert!(duo.owners().is_empty() && !duo.serves(1));
+    let (done, said) = duo.tell(1, &["confirm", "ha1"]);
+    assert!(done, "{said}");
+    duo.wait_owners(&[1]);
+    duo.wait("nginx ran on the second", PATIENCE, || duo.serves(1));
+}
+
+#[test]
+fn a_dead_node_is_fenced_by_the_stonith_of_cluster_glue_and_its_group_taken() {
+    if !can_run() {
+        return;
+    }
+    if !Path::new("/usr/sbin/stonith").exists() {
+        println!("skipped: needs cluster-glue");
+        return;
+    }
+    let mut duo = Duo::settled(BOTH, Files::quick(200, 2000).with("stonith_host * null ha1 ha2\n"));
+    duo.kill(0);
+    duo.wait_owners(&[1]);
+    let log = duo.log(1);
+    assert!(log.contains("node ha1 was fenced by null"), "{log}");
+}
