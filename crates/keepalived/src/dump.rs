@@ -1,6 +1,7 @@
 //! What the daemon knows, as keepalived's dump files show it.
 
 mod check;
+mod garp;
 mod global;
 mod instance;
 mod json;
@@ -153,6 +154,7 @@ impl Dump<'_> {
     pub fn data(&self) -> String {
         By(|f| {
             global::write(f, self, true)?;
+            garp::write(f, self)?;
             self.fixed(f)?;
             self.topology(f)?;
             self.groups(f)?;

@@ -146,15 +146,16 @@ impl Programs for Root {
     }
 }
 
-/// All recordings are of one day, in UTC.
+/// All recordings are of two days, in UTC.
 fn utc(time: Duration) -> Civil {
     let of_day = time.as_secs() % 86_400;
+    let tomorrow = u8::from(time.as_secs() / 86_400 > 20_777);
     let part = |seconds: u64, of: u64| u8::try_from(seconds / of % 60).unwrap();
     Civil {
         year: 2026,
         month: 11,
-        day: 20,
-        weekday: 5,
+        day: 20 + tomorrow,
+        weekday: 5 + tomorrow,
         hour: u8::try_from(of_day / 3600).unwrap(),
         minute: part(of_day, 60),
         second: part(of_day, 1),
@@ -314,8 +315,20 @@ fn a_backup_writes_its_data_as_keepalived_does() {
 }
 
 #[test]
+fn pauses_and_instances_without_peers_or_addresses_are_written_as_keepalived_does() {
+    let recording = Recording::read("rare");
+    let links = [
+        link(1, "lo", &["127.0.0.1"], "", true),
+        link(2, "eth1", &["198.51.100.1", "fe80::8c6b:feff:feeb:8fa4"], "8e:6b:fe:eb:8f:a4", true),
+        link(3, "eth0", &["192.0.2.1", "fe80::2c70:d4ff:fe73:3578"], "2e:70:d4:73:35:78", true),
+    ];
+    let ours = recording.with(&[], &links, 0o177, |dump| dump.data());
+    assert_same(&comparable(&ours), &comparable(&recording.data));
+}
+
+#[test]
 fn counters_are_written_as_keepalived_does() {
-    for name in ["master", "backup"] {
+    for name in ["master", "backup", "rare"] {
         let recording = Recording::read(name);
         let standings = recording.standings(true);
         assert_same(&recording.of_standings(&standings, &[], &[], 0, |dump| dump.stats()), &recording.stats);
@@ -324,7 +337,7 @@ fn counters_are_written_as_keepalived_does() {
 
 #[test]
 fn json_is_written_as_keepalived_does() {
-    for name in ["master", "backup"] {
+    for name in ["master", "backup", "rare"] {
         let recording = Recording::read(name);
         let ours = recording.with(&[], &[], 0, |dump| dump.json()).unwrap();
         let masked = ["secretpw", "right"].into_iter().fold(recording.json.clone(), |text, password| {

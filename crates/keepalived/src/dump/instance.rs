@@ -153,6 +153,7 @@ impl<'a> Facts<'a> {
     fn has_flags(&self) -> bool {
         let words = ["dont_track_primary", "promote_secondaries", "check_unicast_src", "unicast_fault_no_peer"];
         self.is_unicast()
+            || self.lacks_peers()
             || self.instance.preempt == Preempt::No
             || self.skips_address_check
             || self.instance.source.is_some()
@@ -160,8 +161,18 @@ impl<'a> Facts<'a> {
             || words.iter().any(|word| self.switch(word))
     }
 
+    /// What it would be; one that is written wrong is at fault before it wants anything.
+    pub(super) fn wanted(&self) -> State {
+        if self.instance.lacks_peers() { State::Backup } else { self.standing.state }
+    }
+
     fn is_unicast(&self) -> bool {
-        matches!(self.instance.reach, Reach::Unicast { .. })
+        matches!(self.instance.reach, Reach::Unicast { .. }) && !self.instance.lacks_peers()
+    }
+
+    /// Whether it is written with an empty list of peers.
+    fn lacks_peers(&self) -> bool {
+        self.written.and_then(|written| written.peers.as_ref()).is_some_and(Vec::is_empty)
     }
 
     /// Interfaces that have to work for it.
@@ -285,11 +296,14 @@ fn write_state(f: &mut Formatter<'_>, dump: &Dump<'_>, facts: &Facts<'_>) -> fmt
         (true, false) => writeln!(f, "   Flags:")?,
         (false, _) => writeln!(f, "   Flags: none")?,
     }
+    if facts.lacks_peers() {
+        writeln!(f, "     Unicast config option specified but using multicast")?;
+    }
     if facts.switch("unicast_fault_no_peer") {
         writeln!(f, "     If unicast go to fault state if no peers")?;
     }
-    writeln!(f, "   Wantstate = {}", standing.state)?;
-    writeln!(f, "   Number of config faults = 0")?;
+    writeln!(f, "   Wantstate = {}", facts.wanted())?;
+    writeln!(f, "   Number of config faults = {}", u8::from(instance.lacks_peers()))?;
     writeln!(f, "   Number of interface and track script faults = {}", standing.faults)?;
     writeln!(f, "   Number of track scripts init = 0")?;
     writeln!(f, "   Last transition = {}", dump.time(standing.since))?;
@@ -396,7 +410,9 @@ fn write_addresses(f: &mut Formatter<'_>, facts: &Facts<'_>) -> fmt::Result {
     let addresses = facts.addresses();
     list(&format!("Virtual IP ({})", addresses.len()), addresses)?;
     list("Virtual IP Excluded ", facts.excluded())?;
-    if let Reach::Unicast { peers, check_source } = &facts.instance.reach {
+    if let Reach::Unicast { peers, check_source } = &facts.instance.reach
+        && !peers.is_empty()
+    {
         let written = facts.written.and_then(|written| written.peers.as_ref());
         let bounded =
             written.is_some_and(|peers| peers.iter().any(|peer| peer.least_ttl.is_some() || peer.most_ttl.is_some()));

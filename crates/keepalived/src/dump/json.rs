@@ -95,7 +95,7 @@ fn data(dump: &Dump<'_>, standing: &Standing<'_>) -> String {
     o.raw("nopreempt", instance.preempt == Preempt::No);
     o.raw("preempt_delay", facts.preempt_delay().as_secs());
     o.raw("state", standing.state as u8);
-    o.raw("wantstate", standing.state as u8);
+    o.raw("wantstate", facts.wanted() as u8);
     o.raw("version", instance.version.number());
     o.raw("smtp_alert", facts.mails);
     o.raw("notify_deleted", facts.notifies_deleted());

@@ -1,6 +1,6 @@
 //! Interfaces.
 
-use super::{Dump, instance::Facts};
+use super::{Dump, garp, instance::Facts};
 use std::{
     fmt::{self, Formatter},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -65,6 +65,7 @@ fn one(f: &mut Formatter<'_>, dump: &Dump<'_>, link: &Link) -> fmt::Result {
         (false, None) => "UNKNOWN",
     };
     writeln!(f, "   HW Type = {kind}\n   NIC netlink status update")?;
+    garp::write_link(f, dump, &link.name)?;
     // keepalived counts here what it changed of the interface's sysctls; evenkeel changes none.
     writeln!(f, "   Reset ARP config counter 0\n   Original arp_ignore 0\n   Original arp_filter 0")?;
     writeln!(f, "   Original promote_secondaries 0\n   Reset promote_secondaries counter 0")?;
