@@ -341,8 +341,7 @@ impl Machine for Node {
         let grace = Some(self.begun + GRACE).filter(|_| self.dead_time > self.plan.timing.deadtime);
         let joining = match self.stage {
             Stage::Idle | Stage::Stopped => return None,
-            // A node that leaves asks for no list any more.
-            Stage::Joining(joining) => joining.deadline().filter(|_| !self.holding.is_leaving()),
+            Stage::Joining(joining) => joining.deadline(),
             Stage::Active => None,
         };
         let parts = [self.membership.deadline(), self.holding.deadline(), self.ipfail.deadline(), joining, grace];

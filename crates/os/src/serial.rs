@@ -73,11 +73,14 @@ impl SerialLine {
         Ok(())
     }
 
-    /// The bytes that have come, in `buffer`; 0 when none have.
+    /// The bytes that have come, in `buffer`; 0 when none have. A line that fails here, such as an adapter that was pulled,
+    /// is readable for ever and has to be closed.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.flush()?;
         loop {
             match read(&self.line, &mut *buffer) {
+                // What is open and has nothing says so.
+                Ok(0) if !buffer.is_empty() => return Err(Error::at("read from", &self.device, Errno::IO)),
                 Ok(length) => return Ok(length),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(0),
@@ -153,6 +156,16 @@ mod tests {
             read(&other, &mut buffer).unwrap();
             line.flush().unwrap();
         }
+    }
+
+    #[test]
+    fn a_line_whose_device_is_gone_fails() {
+        let (other, device) = pty();
+        let mut line = SerialLine::open(&device, BAUD).unwrap();
+        assert_eq!(line.receive(&mut [0; 10]).unwrap(), 0);
+        drop(other);
+        assert!(readable(&line));
+        assert!(line.receive(&mut [0; 10]).is_err());
     }
 
     #[test]

@@ -167,7 +167,14 @@ impl Media {
             }
             Some(Line::Serial { line, lines, whole }) => {
                 if whole.is_empty() {
-                    let length = line.receive(buffer).map_err(|e| e.to_string())?;
+                    let length = match line.receive(buffer) {
+                        Ok(length) => length,
+                        Err(e) => {
+                            // It would be readable for ever. It is opened again when something of the network changes.
+                            self.ways.get_mut(place).into_iter().for_each(|way| way.line = None);
+                            return Err(e.to_string());
+                        }
+                    };
                     let bytes = buffer.get(..length).unwrap_or_default();
                     lines.push(bytes, |message| whole.push_back(message.to_vec()));
                 }

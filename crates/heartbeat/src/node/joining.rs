@@ -34,6 +34,8 @@ impl Node {
     pub(crate) fn join(&mut self, now: Instant, out: &mut Outbox<Output>) {
         let Stage::Joining(mut joining) = self.stage else { return };
         if !self.membership.is_complete() || self.holding.is_leaving() {
+            // Whom it asked has begun anew, or it leaves itself: no answer is awaited.
+            self.stage = Stage::Joining(Joining::new());
             return;
         }
         let alive = self.membership.first_alive().filter(|_| !joining.answered && joining.tries < TRIES);
