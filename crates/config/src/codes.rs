@@ -72,8 +72,8 @@ codes! {
         number mean thousandths and millionths.";
     TIME_UNIT = "E0135": "The time has a unit that heartbeat does not know, or a blank before its unit, which makes a second \
         value of it. It is read as meant.";
-    TOO_MANY_WORDS = "E0136": "More words than the directive takes. heartbeat takes each for a value of its own, and mostly \
-        refuses to start.";
+    TOO_MANY_WORDS = "E0136": "More words than the directive takes. heartbeat takes each for a value: the last counts, and it \
+        refuses to start when one of them can be none.";
     INET_ATON = "E0150": "The address is written in an old form that the C library still reads: with fewer than four \
         numbers the last one fills the remaining bytes (192.168.206 is 192.168.0.206), a leading 0x means hexadecimal, \
         a leading 0 octal.";
@@ -161,6 +161,8 @@ codes! {
         respawn line of any path that ends in ipfail turns it on.";
     NOT_NAMED = "E0277": "Beside an ha.cf only the ldirectord.cf files that haresources names are read; without a haresources, \
         ldirectord.cf.";
+    DEVICE = "E0278": "A serial line or a watchdog that this host has not. Without its serial line nodes hear each other less; \
+        without its watchdog a host that hangs keeps what it has.";
     WEAK_KEY = "S0202": "The key of heartbeat's messages can be guessed, or is none: who knows it, and reaches the port, can take \
         every resource.";
     CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \

@@ -8,7 +8,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
-    os::unix::net::UnixDatagram,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
@@ -462,4 +462,42 @@ fn ldirectord_starts_and_stops_the_instances_of_execute() {
     assert_ne!(pid(&other_pid), pid(&pid_file(&bed)));
     assert_eq!(ldirectord_code(&bed, "stop"), 0);
     until("the other instance has ended", || !other_pid.exists());
+}
+
+/// A directory of heartbeat's files.
+fn heartbeat_files(bed: &Bed) -> PathBuf {
+    let directory = bed.dir.path().join("ha.d");
+    fs::create_dir(&directory).unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write("ha.cf", "keeplive 1\nbcast lo\nauto_failback on\nnode ha1 ha2\n");
+    write("authkeys", "auth 1\n1 sha1 0123456789abcdef0123\n");
+    write("haresources", "ha1 192.0.2.100/24/lo ldirectord::web.cf\n");
+    write("web.cf", &good(58));
+    directory
+}
+
+#[test]
+fn the_directory_of_a_heartbeat_is_checked_mended_and_converted() {
+    let bed = Bed::new("");
+    let directory = heartbeat_files(&bed);
+    let path = directory.to_str().unwrap();
+    let checked = bed.call(&["check", "--node", "HA1", path]);
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+    assert!(text(&checked.stdout).contains("`keeplive` is read as `keepalive`"), "{}", text(&checked.stdout));
+    let stranger = bed.call(&["check", "--node", "ha3", path]);
+    assert_eq!(stranger.status.code(), Some(1), "{stranger:?}");
+    assert_eq!(bed.code(&["check", "--fix", "--node", "ha1", path]), 0);
+    assert!(fs::read_to_string(directory.join("ha.cf")).unwrap().starts_with("keepalive 1\n"));
+    let converted = bed.call(&["convert", "--node", "ha1", path]);
+    let toml = text(&converted.stdout);
+    assert!(toml.contains("[cluster]") && toml.contains("[service."), "{toml}");
+    let keys = directory.join("authkeys");
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = bed.call(&["convert", "--node", "ha1", path]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(text(&refused.stderr).contains("chmod 600") && !text(&refused.stderr).contains("0123456789abcdef"));
 }

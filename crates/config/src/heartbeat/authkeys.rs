@@ -127,8 +127,9 @@ fn keys(
     let mut known: BTreeMap<u8, (Key, Span)> = BTreeMap::new();
     for slot in slots {
         if let Some((_, first)) = known.insert(slot.number, (slot.key.clone(), slot.place)) {
-            let d = Diagnostic::error(codes::KEYS, slot.place, format!("key {} is there twice", slot.number));
-            out.push(d.label(first, "first here").help("delete one of the two, or give it another number"));
+            let d = Diagnostic::warning(codes::REPEATED, slot.place, format!("key {} is there twice", slot.number));
+            let d = d.label(first, "first here").note("the last one counts, for heartbeat too");
+            out.push(d.help("delete one of the two, or give it another number"));
         }
     }
     let Some(sending) = sending else {

@@ -2,7 +2,7 @@
 
 use super::{
     options::Options,
-    table::{Again, Argument, DIRECTIVES, Directive, Status, find},
+    table::{Again, Argument, DIRECTIVES, Directive, Slot, find},
     value,
     words::{Line, placed, within},
 };
@@ -124,16 +124,12 @@ fn directive<'a>(body: Spanned<&'a str>, open: bool, out: &mut Vec<Diagnostic>) 
         return Found::Directive(directive, line(name, rest, out));
     }
     // `keepalive=2`
-    if let Some((before, behind)) = word.split_once('=')
+    if let Some((before, _)) = word.split_once('=')
         && let Some(directive) = find(before)
     {
-        let name = Spanned::new(before, within(body.span, 0, before.len()));
-        let at = before.len() + 1;
-        let value = Spanned::new(body.value.get(at..).unwrap_or(""), within(body.span, at, body.value.len() - at));
-        let sign = within(body.span, before.len(), 1);
-        let blank = if behind.is_empty() { "" } else { " " };
-        out.push(equals(directive, sign, blank));
-        return Found::Directive(directive, Line { name, pieces: vec![value] });
+        let (at, left) = (before.len(), body.value.len() - before.len());
+        let rest = Spanned::new(body.value.get(at..).unwrap_or(""), within(body.span, at, left));
+        return Found::Directive(directive, line(Spanned::new(before, within(body.span, 0, at)), rest, out));
     }
     let (code, meant) = match find(&word.to_ascii_lowercase()) {
         Some(directive) => (codes::CASE, Some(directive)),
@@ -154,23 +150,19 @@ fn directive<'a>(body: Spanned<&'a str>, open: bool, out: &mut Vec<Diagnostic>) 
 
 /// A directive with what is behind it; `keepalive = 2` is told.
 fn line<'a>(name: Spanned<&'a str>, rest: Spanned<&'a str>, out: &mut Vec<Diagnostic>) -> Line<'a> {
-    let value = skip(rest.value);
-    let at = rest.value.len() - value.len();
-    let Some(behind) = value.strip_prefix('=').filter(|_| name.value != "env") else {
-        return Line { name, pieces: vec![rest] };
-    };
-    let sign = within(rest.span, at, 1);
-    if let Some(directive) = find(name.value) {
-        let blank = if at == 0 && !behind.starts_with(is_blank) { " " } else { "" };
-        out.push(equals(directive, sign, blank));
-    }
-    Line { name, pieces: vec![Spanned::new(behind, within(rest.span, at + 1, behind.len()))] }
-}
-
-fn equals(directive: &Directive, sign: Span, blank: &str) -> Diagnostic {
-    Diagnostic::warning(codes::EQUALS, sign, format!("`=` behind `{}`", directive.name))
-        .note("a name and its value are separated by a blank; heartbeat refuses to start, with exit status 6")
-        .replace("write a blank", sign, blank)
+    let begin = rest.value.len() - skip(rest.value).len();
+    let run = rest.value.len() - rest.value.trim_start_matches(|c| c == '=' || is_blank(c)).len();
+    let last = rest.value.get(..run).and_then(|run| run.rfind('=')).filter(|_| name.value != "env");
+    let Some(last) = last else { return Line { name, pieces: vec![rest] } };
+    let behind = rest.value.get(last + 1..).unwrap_or("");
+    let sign = within(rest.span, begin, last + 1 - begin);
+    let blank = if begin == 0 && !behind.starts_with(is_blank) { " " } else { "" };
+    out.push(
+        Diagnostic::warning(codes::EQUALS, sign, format!("`=` behind `{}`", name.value))
+            .note("a name and its value are separated by a blank; heartbeat refuses to start, with exit status 6")
+            .replace("write a blank", sign, blank),
+    );
+    Line { name, pieces: vec![Spanned::new(behind, within(rest.span, last + 1, behind.len()))] }
 }
 
 /// Reads what stands behind directives.
@@ -184,14 +176,6 @@ pub(crate) struct Reader<'o, 'r> {
 impl Reader<'_, '_> {
     fn read(&mut self, directive: &'static Directive, line: &Line<'_>) {
         self.repeated(directive, line.name.span);
-        match directive.status {
-            Status::Refused(why) => {
-                let d = Diagnostic::error(codes::NOT_HERE, line.span(), format!("`{}` is not read", directive.name));
-                self.out.push(d.note(why).help("leave the line out"));
-                return;
-            }
-            Status::Supported | Status::Partly(_) | Status::Ignored(_) => {}
-        }
         let words = line.words();
         if words.iter().position(is_remark).unwrap_or(words.len()) < directive.argument.least() {
             let message = match directive.argument.least() {
@@ -210,42 +194,65 @@ impl Reader<'_, '_> {
         match directive.argument {
             Argument::Own { read, .. } => read(self, line),
             Argument::Time(slot) => {
-                if let Some(read) = value::time(directive.name, &self.plain(line), self.out) {
-                    *slot(&mut self.options) = Some(read);
+                let words = self.plain(line);
+                let times = value::times(&words);
+                self.several(directive, times.get(1).and_then(|time| time.first()));
+                for time in times {
+                    self.set(slot, |out| value::time(directive.name, time, out));
                 }
             }
             Argument::Number { least, most, slot } => {
-                let one = self.one(directive.name, line);
-                if let Some(read) = one.and_then(|word| value::number(directive.name, word, least..=most, self.out)) {
-                    *slot(&mut self.options) = Some(read);
+                for word in self.values(directive, line) {
+                    self.set(slot, |out| value::number(directive.name, word, least..=most, out));
                 }
             }
             Argument::YesNo(slot) => {
-                let one = self.one(directive.name, line);
-                if let Some(read) = one.and_then(|word| value::yes_no(directive.name, word, self.out)) {
-                    *slot(&mut self.options) = Some(read);
+                for word in self.values(directive, line) {
+                    self.set(slot, |out| value::yes_no(directive.name, word, out));
                 }
             }
             Argument::Choice(words, slot) => {
-                let one = self.one(directive.name, line);
-                match one.and_then(|word| value::choice(directive.name, word, words, self.out)) {
-                    Some(read) => *slot(&mut self.options) = Some(read),
-                    None => self.count_broken(directive),
+                for word in self.values(directive, line) {
+                    if !self.set(slot, |out| value::choice(directive.name, word, words, out)) {
+                        self.count_broken(directive);
+                    }
                 }
             }
             Argument::Word(slot) => {
-                if let Some(word) = self.one(directive.name, line) {
-                    *slot(&mut self.options) = Some(Spanned::new(word.value.to_owned(), word.span));
+                for word in self.values(directive, line) {
+                    self.set(slot, |_| Some(Spanned::new(word.value.to_owned(), word.span)));
                 }
             }
             Argument::Path(slot) => {
                 let words = self.arguments(line);
-                if let Some(path) = words.first().and_then(|word| value::path(directive.name, *word, self.out)) {
-                    *slot(&mut self.options) = Some(path);
+                self.several(directive, words.get(1));
+                for word in words {
+                    self.set(slot, |out| value::path(directive.name, word, out));
                 }
-                self.too_many(directive.name, words.get(1..));
             }
         }
+    }
+
+    /// Puts what can be read where it belongs; `false` where it cannot.
+    fn set<T>(&mut self, slot: Slot<T>, read: impl FnOnce(&mut Vec<Diagnostic>) -> Option<Spanned<T>>) -> bool {
+        let Some(read) = read(self.out) else { return false };
+        *slot(&mut self.options) = Some(read);
+        true
+    }
+
+    /// The values of a directive that has one: of several the last counts.
+    fn values<'a>(&mut self, directive: &Directive, line: &Line<'a>) -> Vec<Spanned<&'a str>> {
+        let words = self.plain(line);
+        self.several(directive, words.get(1));
+        words
+    }
+
+    fn several(&mut self, directive: &Directive, second: Option<&Spanned<&str>>) {
+        let Some(word) = second else { return };
+        let message = format!("`{}` is a second value of `{}`", shown(word.value), directive.name);
+        let d = Diagnostic::warning(codes::TOO_MANY_WORDS, word.span, message);
+        let d = d.note("heartbeat takes each word for a value, and the last one counts");
+        self.out.push(d.suggest("make it a comment if it is a remark", within(word.span, 0, 0), "# "));
     }
 
     /// What could not be read is not missed besides.
@@ -301,17 +308,6 @@ impl Reader<'_, '_> {
             self.out.push(remark(whole, "# "));
         }
         words
-    }
-
-    /// The only word there is.
-    fn one<'a>(&mut self, name: &str, line: &Line<'a>) -> Option<Spanned<&'a str>> {
-        let words = self.plain(line);
-        self.too_many(name, words.get(1..));
-        if words.is_empty() {
-            let d = Diagnostic::error(codes::NO_VALUE, line.name.span, format!("`{name}` has no value"));
-            self.out.push(d.note("heartbeat refuses to start, with exit status 6"));
-        }
-        words.first().copied()
     }
 
     /// Words that are left over.

@@ -49,7 +49,7 @@ pub(super) fn read(sources: &Sources, file: FileId, nodes: &[NodeName], out: &mu
             continue;
         };
         if resources.is_empty() {
-            let d = Diagnostic::error(codes::RESOURCE, first.span, format!("node {node} is given no resource"));
+            let d = Diagnostic::warning(codes::RESOURCE, first.span, format!("node {node} is given no resource"));
             out.push(d.help("write a resource behind it, such as 192.0.2.100/24/eth0, or leave the line out"));
             continue;
         }

@@ -51,6 +51,12 @@ pub(super) fn lower(
     netstring(&options, out);
     let log_facility = options.logfacility.as_ref().and_then(|word| facility(word, out));
     let fences = fences(&options, node.as_ref(), out);
+    if let Some(watchdog) = &options.watchdog {
+        let missing = super::media::no_device(&watchdog.value, watchdog.span, host);
+        out.extend(
+            missing.map(|d| d.note("heartbeat tells it in its log and goes on without").help("modprobe softdog")),
+        );
+    }
     let nodes = options.nodes.clone();
     let heartbeat = node.zip(keys).zip(timing).map(|((node, keys), timing)| Heartbeat {
         cluster: options.cluster.map_or_else(|| NAME.to_owned(), |name| name.value),
@@ -334,13 +340,22 @@ const FACILITIES: [&str; 20] = [
     "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
+/// Whether syslog has a facility of this name.
+pub(crate) fn is_facility(name: &str) -> bool {
+    FACILITIES.contains(&name)
+}
+
 /// The facility a word names; `none` is none.
-pub(crate) fn facility(word: &Spanned<String>, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn facility(word: &Spanned<String>, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = word.value.to_ascii_lowercase();
     if name == "none" {
         return None;
     }
-    if FACILITIES.contains(&name.as_str()) {
+    if is_facility(&name) {
+        if name != word.value {
+            let d = Diagnostic::warning(codes::CASE, word.span, format!("`{}` is read as `{name}`", word.value));
+            out.push(d.note(REFUSED).replace(format!("write `{name}`"), word.span, name.as_str()));
+        }
         return Some(name);
     }
     let message = format!("`{}` is no syslog facility", shown(&word.value));

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     codes,
-    host::{Family, shown},
+    host::{Family, Host, shown},
 };
 use evenkeel_model::{
     Protocol,
@@ -17,7 +17,7 @@ use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU32,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Heartbeat's own port.
@@ -140,16 +140,22 @@ pub(super) fn serial(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
         reader.out.push(d.note(REFUSED).help("write 9600, 19200, 38400, 57600, 115200, 230400 or 460800"));
     }
     for word in reader.arguments(line) {
-        let Some(device) = value::path("serial", word, reader.out) else {
+        if word.value.starts_with('/') {
+            reader.out.extend(no_device(word.value, word.span, reader.resolver.ask()));
+            push(reader, Medium::Serial { device: PathBuf::from(word.value), baud }, word.span);
+        } else {
+            let message = format!("`{}` is no absolute path", shown(word.value));
+            reader
+                .out
+                .push(Diagnostic::error(codes::MEDIUM, word.span, message).help("write a device such as /dev/ttyS0"));
             reader.options.broken_media += 1;
-            continue;
-        };
-        push(reader, Medium::Serial { device: PathBuf::from(device.value), baud }, word.span);
+        }
     }
 }
 
 pub(super) fn hbaping(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
-    reader.too_many("hbaping", Some(&line.words()));
+    let d = Diagnostic::error(codes::NOT_HERE, line.span(), "`hbaping` is not read");
+    reader.out.push(d.note("it is about Fibre Channel, and needs a library").help("leave the line out"));
 }
 
 pub(super) fn ping(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
@@ -200,7 +206,12 @@ fn missing(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
 /// The name of an interface, as the kernel takes them.
 fn interface(reader: &mut Reader<'_, '_>, word: Spanned<&str>) -> Option<String> {
     match interface_name(word.value) {
-        Some(name) => Some(name),
+        Some(name) => {
+            if let Some(d) = not_here(&name, word.span, reader.resolver.ask()) {
+                reader.out.push(d.note(REFUSED));
+            }
+            Some(name)
+        }
         None => {
             let message = format!("`{}` cannot be the name of an interface", shown(word.value));
             reader.out.push(Diagnostic::error(codes::MEDIUM, word.span, message).help("write a name such as eth1"));
@@ -208,6 +219,20 @@ fn interface(reader: &mut Reader<'_, '_>, word: Spanned<&str>) -> Option<String>
             None
         }
     }
+}
+
+/// Says when this host has no such device.
+pub(super) fn no_device(device: &str, place: Span, host: &Host<'_>) -> Option<Diagnostic> {
+    let here = (host.file_mode)(Path::new("/dev")).is_none() || (host.file_mode)(Path::new(device)).is_some();
+    (!here).then(|| Diagnostic::warning(codes::DEVICE, place, format!("this host has no {}", shown(device))))
+}
+
+/// Says when this host has no such interface.
+pub(crate) fn not_here(name: &str, place: Span, host: &Host<'_>) -> Option<Diagnostic> {
+    // Unlike /sys/class/net it is of the network namespace of who asks.
+    let all = Path::new("/proc/sys/net/ipv4/conf");
+    let here = (host.file_mode)(all).is_none() || (host.file_mode)(&all.join(name)).is_some();
+    (!here).then(|| Diagnostic::warning(codes::MEDIUM, place, format!("this host has no interface {}", shown(name))))
 }
 
 /// A name of at most 15 bytes without a slash or a colon.

@@ -108,9 +108,14 @@ fn child(reader: &mut Reader<'_, '_>, line: &Line<'_>, vital: bool) {
         reader.out.push(d.note(REFUSED));
         return;
     }
+    let Some(account) = Account::parse(user.value) else {
+        let d = Diagnostic::error(codes::CHILD, user.span, format!("`{}` is no user", shown(user.value)));
+        reader.out.push(d.note(REFUSED));
+        return;
+    };
     executable(reader, *program);
     reader.options.children.push(Child {
-        account: Account { user: user.value.to_owned(), group: None },
+        account,
         command: words.iter().skip(1).map(|word| word.value.to_owned()).collect(),
         vital,
     });
@@ -194,6 +199,11 @@ fn push_fence(reader: &mut Reader<'_, '_>, line: &Line<'_>, from: Option<Spanned
 
 pub(super) fn env(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
     for word in reader.arguments(line) {
+        if is_variable(word.value) {
+            let d = Diagnostic::warning(codes::VALUE, word.span, format!("`{}` has no value", shown(word.value)));
+            reader.out.push(d.note("heartbeat sets nothing; neither does evenkeel").help("write env NAME=value"));
+            continue;
+        }
         let Some((name, value)) = word.value.split_once('=').filter(|(name, _)| is_variable(name)) else {
             let d = Diagnostic::error(codes::VALUE, word.span, format!("`{}` is no NAME=value", shown(word.value)));
             reader.out.push(d.note(REFUSED).help("write env NAME=value"));

@@ -38,23 +38,22 @@ fn unit(text: &str) -> Option<Unit> {
     })
 }
 
+/// The words of each time: a number, or a number and the unit behind it, as in `keepalive 100 ms`.
+pub(super) fn times<'w, 'a>(words: &'w [Spanned<&'a str>]) -> Vec<&'w [Spanned<&'a str>]> {
+    let is_number = |word: &Spanned<&str>| word.value.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let is_unit = |word: &Spanned<&str>| !word.value.is_empty() && unit(word.value).is_some();
+    words.chunk_by(|number, next| is_number(number) && is_unit(next)).collect()
+}
+
 /// A time: a number, perhaps with a fraction, in seconds or with a unit. It is rounded to milliseconds.
 pub(super) fn time(name: &str, words: &[Spanned<&str>], out: &mut Vec<Diagnostic>) -> Option<Spanned<Duration>> {
     let first = words.first()?;
     let digits = first.value.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, letters) = first.value.split_at_checked(digits)?;
-    // `keepalive 100 ms`
-    let apart = words.get(1).filter(|word| letters.is_empty() && unit(word.value).is_some() && !word.value.is_empty());
+    let apart = words.get(1);
     let letters = apart.map_or(letters, |word| word.value);
-    let span = apart.map_or(first.span, |word| {
-        if word.span.start >= first.span.start { first.span.to(word.span) } else { first.span }
-    });
-    let left = words.get(if apart.is_some() { 2.. } else { 1.. });
-    if let Some(word) = left.and_then(<[_]>::first) {
-        let d =
-            Diagnostic::error(codes::TOO_MANY_WORDS, word.span, format!("`{name}` takes no `{}`", shown(word.value)));
-        out.push(d.note("heartbeat takes each word for a value of its own"));
-    }
+    let span =
+        apart.filter(|word| word.span.start >= first.span.start).map_or(first.span, |word| first.span.to(word.span));
     let (Some(micros), Some(unit)) = (micros(number), unit(letters)) else {
         let d = Diagnostic::error(codes::TIME, first.span, format!("`{}` is no time", shown(first.value)));
         out.push(d.note(REFUSED).help("write seconds, or a number with ms or us behind it: 2, 1.5, 500ms"));
@@ -157,7 +156,7 @@ pub(super) fn yes_no(name: &str, word: Spanned<&str>, out: &mut Vec<Diagnostic>)
     }
 }
 
-/// One of a few words; of two of them any word of yes or no will do.
+/// One of a few words. Where `on` and `off` are among them, heartbeat takes any word of yes or no, in any case.
 pub(super) fn choice(
     name: &str,
     word: Spanned<&str>,
@@ -166,7 +165,14 @@ pub(super) fn choice(
 ) -> Option<Spanned<String>> {
     let lower = word.value.to_ascii_lowercase();
     let truth = truth(&lower).map(|yes| if yes { "on" } else { "off" });
-    if let Some(known) = words.iter().find(|known| **known == lower || Some(**known) == truth) {
+    let meant = words.iter().find(|known| **known == lower || Some(**known) == truth);
+    if let Some(known) = meant {
+        let in_any_case = words.contains(&"on") || words.contains(&"none");
+        if lower != word.value && !in_any_case {
+            let message = format!("`{}` is read as `{known}`", word.value);
+            let d = Diagnostic::warning(codes::CASE, word.span, message).note(REFUSED);
+            out.push(d.replace(format!("write `{known}`"), word.span, *known));
+        }
         return Some(Spanned::new((*known).to_owned(), word.span));
     }
     let d =
@@ -183,7 +189,8 @@ pub(super) fn path(name: &str, word: Spanned<&str>, out: &mut Vec<Diagnostic>) -
     if word.value.starts_with('/') {
         return Some(Spanned::new(word.value.to_owned(), word.span));
     }
-    let d = Diagnostic::error(codes::VALUE, word.span, format!("{name} is no absolute path"));
+    let d = Diagnostic::warning(codes::VALUE, word.span, format!("{name} is no absolute path, and left out"));
+    let d = d.note("heartbeat looks for it in whatever directory it is");
     out.push(d.suggest("begin with a slash", within(word.span, 0, 0), "/"));
     None
 }
@@ -199,7 +206,8 @@ mod tests {
         let file = sources.add("ha.cf", text.to_owned());
         let mut out = Vec::new();
         let words = split(placed(file, 0, text), |c| c == ' ');
-        let time = time("keepalive", &words, &mut out).map(|time| time.value);
+        let [words] = times(&words)[..] else { panic!("one time: {text}") };
+        let time = time("keepalive", words, &mut out).map(|time| time.value);
         (time, out.len())
     }
 

@@ -160,8 +160,7 @@ fn fifo(
 
 /// A user and perhaps a group.
 pub(crate) fn account(words: &[Word]) -> Option<Account> {
-    let user = words.first()?.text.clone();
-    Some(Account { user, group: words.get(1).map(|word| word.text.clone()) })
+    Some(Account::of(&words.first()?.text, words.get(1).map(|word| word.text.as_str())))
 }
 
 /// `"PROGRAM ARGUMENTS" [USER [GROUP]]`
@@ -232,7 +231,7 @@ fn role(scripts: &[VrrpNotify], mail: bool, told: &Told) -> RoleNotify {
     for one in scripts {
         let user = match one.user.as_slice() {
             [] => told.user.clone(),
-            [user, group @ ..] => Some(Account { user: user.clone(), group: group.first().cloned() }),
+            [user, group @ ..] => Some(Account::of(user, group.first().map(String::as_str))),
         };
         let Some(script) = program(one.command.value.clone(), user) else { continue };
         match moment(one.on) {

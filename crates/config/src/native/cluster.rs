@@ -142,7 +142,7 @@ fn cluster(
     let names: Vec<Spanned<NodeName>> = nodes.iter().map(|node| node.name.clone()).collect();
     let node = this_host(&names, host, out);
     let (timing, port) = timing(table, out);
-    let media = link::read(table, &nodes, node.as_ref(), port, out);
+    let media = link::read(table, &link::About { nodes: &nodes, own: node.as_ref(), port, host }, out);
     let keys = secret::read(table, host, out);
     let (pings, ipfail) = pings(table, &names, out);
     let text = |key, out: &mut Vec<Diagnostic>| table.string(key, out).filter(|text| not_empty(key, text, out));
@@ -157,8 +157,14 @@ fn cluster(
     let rexmit_delay = table.duration("rexmit_delay", SHORTEST, out).map_or(lower::REXMIT_DELAY, |time| time.value);
     let notify_dir = path("notify_dir", out);
     let log_file = path("log_file", out);
-    let log_facility = text("log_facility", out)
-        .and_then(|text| lower::facility(&Spanned::new(text.value.to_owned(), text.span), out));
+    let log_facility = text("log_facility", out).map(|name| {
+        if !lower::is_facility(name.value) {
+            let message = format!("`{}` is no syslog facility", shown(name.value));
+            let d = Diagnostic::error(codes::VALUE, name.span, message);
+            out.push(d.help("write daemon or local0 to local7"));
+        }
+        name.value.to_owned()
+    });
     let heartbeat = node.zip(keys).zip(timing).filter(|_| count_errors(out) == errors);
     let heartbeat = heartbeat.map(|((node, keys), timing)| Heartbeat {
         cluster: name,

@@ -204,13 +204,12 @@ fn program(
 
 /// `user` or `user:group`
 pub(super) fn account(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Account> {
-    let (user, group) = text.value.split_once(':').map_or((text.value, None), |(user, group)| (user, Some(group)));
-    if user.is_empty() || group.is_some_and(str::is_empty) {
+    let account = Account::parse(text.value);
+    if account.is_none() {
         let d = Diagnostic::error(codes::VALUE, text.span, format!("`{}` is no user", shown(text.value)));
         out.push(d.help("write \"user\" or \"user:group\""));
-        return None;
     }
-    Some(Account { user: user.to_owned(), group: group.map(str::to_owned) })
+    account
 }
 
 fn bracket(table: &Table<'_>, key: &str, out: &mut Vec<Diagnostic>) -> Option<Bracket> {

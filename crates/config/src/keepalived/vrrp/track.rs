@@ -301,7 +301,7 @@ fn trackers(vrrp: &Vrrp) -> Vec<Tracker> {
 
 fn account(words: &[String]) -> Option<Account> {
     let (user, rest) = words.split_first().filter(|(user, _)| !user.is_empty())?;
-    Some(Account { user: user.clone(), group: rest.first().cloned() })
+    Some(Account::of(user, rest.first().map(String::as_str)))
 }
 
 fn script(from: &VrrpScript, default: Option<&Account>) -> Option<Tracker> {

@@ -5,9 +5,9 @@ use crate::{
     codes,
     heartbeat::{
         lower::report_single_path,
-        media::{PORT, interface_name, is_nobody},
+        media::{PORT, interface_name, is_nobody, not_here},
     },
-    host::shown,
+    host::{Host, shown},
     native::reader::{Keys, Table, quoted, string_of},
 };
 use evenkeel_model::heartbeat::{MOST_MEDIA, Medium, NodeName};
@@ -26,14 +26,18 @@ const KEYS: Keys = Keys {
     ],
 };
 
-/// Reads `links`; `port` is that of links that name none.
-pub(super) fn read(
-    table: &Table<'_>,
-    nodes: &[Node],
-    own: Option<&NodeName>,
-    port: u16,
-    out: &mut Vec<Diagnostic>,
-) -> Vec<Medium> {
+/// What a link is read with.
+pub(super) struct About<'a> {
+    pub(super) nodes: &'a [Node],
+    /// The node that this host is.
+    pub(super) own: Option<&'a NodeName>,
+    /// Of links that name none.
+    pub(super) port: u16,
+    pub(super) host: &'a Host<'a>,
+}
+
+/// Reads `links`.
+pub(super) fn read(table: &Table<'_>, about: &About<'_>, out: &mut Vec<Diagnostic>) -> Vec<Medium> {
     let Some(value) = table.get("links") else {
         let d = Diagnostic::error(codes::MISSING_KEY, table.span, "nodes have no way to hear each other");
         out.push(d.help("write links = [\"eth0\", \"eth1\"]"));
@@ -47,8 +51,8 @@ pub(super) fn read(
     let is_empty = items.is_empty();
     for (at, item) in items.into_iter().enumerate() {
         let found = match table.inner(item) {
-            Some(inner) => of_table(&inner, port, out).into_iter().collect(),
-            None => string_of(item, out).map(|text| by_name(text, at == 0, nodes, own, port, out)).unwrap_or_default(),
+            Some(inner) => of_table(&inner, about, out).into_iter().collect(),
+            None => string_of(item, out).map(|text| by_name(text, at == 0, about, out)).unwrap_or_default(),
         };
         for medium in found {
             if media.iter().any(|known| known.value == medium) {
@@ -69,15 +73,9 @@ pub(super) fn read(
 }
 
 /// An interface: to the other nodes one by one where they have addresses on it, to its broadcast address otherwise.
-fn by_name(
-    text: Spanned<&str>,
-    first: bool,
-    nodes: &[Node],
-    own: Option<&NodeName>,
-    port: u16,
-    out: &mut Vec<Diagnostic>,
-) -> Vec<Medium> {
-    let Some(interface) = interface(text, out) else { return Vec::new() };
+fn by_name(text: Spanned<&str>, first: bool, about: &About<'_>, out: &mut Vec<Diagnostic>) -> Vec<Medium> {
+    let About { nodes, own, port, host } = *about;
+    let Some(interface) = interface(text, host, out) else { return Vec::new() };
     let address = |node: &Node| {
         let on_it = |(link, _): &&(Option<String>, IpAddr)| match link {
             Some(link) => *link == interface,
@@ -99,8 +97,9 @@ fn by_name(
     peers.into_iter().map(|peer| Medium::Unicast { interface: interface.clone(), peer, port }).collect()
 }
 
-fn interface(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<String> {
+fn interface(text: Spanned<&str>, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = interface_name(text.value);
+    out.extend(name.as_ref().and_then(|name| not_here(name, text.span, host)));
     if name.is_none() {
         let message = format!("`{}` cannot be the name of an interface", shown(text.value));
         out.push(Diagnostic::error(codes::MEDIUM, text.span, message));
@@ -109,7 +108,7 @@ fn interface(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<String> {
 }
 
 /// `{ ucast = "eth1", peer = "10.0.0.2" }` and its like.
-fn of_table(inner: &Table<'_>, port: u16, out: &mut Vec<Diagnostic>) -> Option<Medium> {
+fn of_table(inner: &Table<'_>, about: &About<'_>, out: &mut Vec<Diagnostic>) -> Option<Medium> {
     inner.only(&KEYS, out);
     let kinds: Vec<&str> = ["bcast", "ucast", "mcast", "serial"].into_iter().filter(|kind| inner.has(kind)).collect();
     let [kind] = kinds[..] else {
@@ -118,12 +117,12 @@ fn of_table(inner: &Table<'_>, port: u16, out: &mut Vec<Diagnostic>) -> Option<M
         return None;
     };
     let own_port = inner.integer("port", 1..=65_535, out).and_then(|n| u16::try_from(n.value).ok());
-    let port = own_port.unwrap_or(port);
+    let port = own_port.unwrap_or(about.port);
     let text = inner.string(kind, out)?;
     if kind == "serial" {
         return serial(inner, text, out);
     }
-    let interface = interface(text, out)?;
+    let interface = interface(text, about.host, out)?;
     match kind {
         "ucast" => {
             let peer = address(inner, "peer", out)?.value;
