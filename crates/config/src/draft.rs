@@ -259,13 +259,14 @@ fn report_real_servers(draft: &ServiceDraft, out: &mut Vec<Diagnostic>) {
 }
 
 /// What was seen, and where first. Most services are small, and comparing a few is faster than hashing them.
-enum FirstSeen<K> {
+pub(crate) enum FirstSeen<K> {
     Few(Vec<(K, usize)>),
     Many(HashMap<K, usize>),
 }
 
 impl<K: Eq + Hash> FirstSeen<K> {
-    fn new(count: usize) -> FirstSeen<K> {
+    /// Room for so many.
+    pub(crate) fn new(count: usize) -> FirstSeen<K> {
         const FEW: usize = 16;
         if count <= FEW {
             FirstSeen::Few(Vec::with_capacity(count))
@@ -275,7 +276,7 @@ impl<K: Eq + Hash> FirstSeen<K> {
     }
 
     /// Where `key` was seen first, if it was.
-    fn insert(&mut self, key: K, at: usize) -> Option<usize> {
+    pub(crate) fn insert(&mut self, key: K, at: usize) -> Option<usize> {
         match self {
             FirstSeen::Few(seen) => {
                 let first = seen.iter().find(|(known, _)| *known == key).map(|(_, first)| *first);

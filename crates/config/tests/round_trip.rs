@@ -472,12 +472,13 @@ fn notify(services: &[Service]) -> impl Strategy<Value = Notify> + use<> {
         let [strict, states_on_reload, service_mail, omega, server_mail, first] = flags;
         let bracket = |(script, seconds)| Bracket { script, timeout: Duration::from_secs(seconds) };
         let server = ServerNotify { up: of_server.0, down: of_server.1, mail: server_mail && mail.is_some(), first };
+        let silent = server == ServerNotify::default();
         let told = |servers: &Vec<SocketAddr>| ServiceNotify {
             up: of_service.0.clone(),
             down: of_service.1.clone(),
             mail: service_mail,
             omega,
-            servers: servers.iter().map(|address| (*address, server.clone())).collect(),
+            servers: servers.iter().filter(|_| !silent).map(|address| (*address, server.clone())).collect(),
         };
         let services = all.iter().map(|(key, servers)| (*key, told(servers)));
         Notify {

@@ -88,11 +88,18 @@ pub struct ServiceNotify {
     pub mail: bool,
     /// What is up goes down when the daemon ends (`omega`).
     pub omega: bool,
-    /// About its real servers.
+    /// About its real servers; nobody is told about the others.
     pub servers: BTreeMap<SocketAddr, ServerNotify>,
 }
 
 impl ServiceNotify {
+    /// Says who is told about a real server.
+    pub fn tell(&mut self, address: SocketAddr, told: ServerNotify) {
+        if told != ServerNotify::default() {
+            self.servers.insert(address, told);
+        }
+    }
+
     /// Whether it says nothing.
     pub fn is_silent(&self) -> bool {
         let ServiceNotify { up, down, mail, omega, servers } = self;

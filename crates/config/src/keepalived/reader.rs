@@ -76,11 +76,13 @@ pub(crate) fn tokens(sources: &mut Sources, file: FileId, host: &Host<'_>, out: 
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, b| (hash ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let path = sources.path(file).to_owned();
+    // What lies behind is moved no more often than that. Lines of a usual file have eight bytes for each token.
+    let expected = sources.text(file).len() / 8;
     let mut reader = Reader {
         sources,
         host,
         out,
-        tokens: Vec::new(),
+        tokens: Vec::with_capacity(expected),
         definitions: HashMap::new(),
         open: vec![path],
         files: 1,

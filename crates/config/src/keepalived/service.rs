@@ -10,7 +10,7 @@ use super::{
 use crate::{
     address::{forwarding, method as on_address, no_virtual_address, served_port, service_name, socket_text},
     codes,
-    draft::{Draft, ServiceDraft, report_port},
+    draft::{Draft, FirstSeen, ServiceDraft, report_port},
     host::{Resolver, shown},
 };
 use evenkeel_model::{
@@ -19,7 +19,7 @@ use evenkeel_model::{
 };
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
 };
 
@@ -203,21 +203,22 @@ impl Reading<'_> {
             }
             takes_it
         });
-        let (mut real_servers, mut spans) = (Vec::new(), Vec::new());
+        let count = self.reals.len();
+        let (mut real_servers, mut spans) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut told = notify::service(self.block, self.told);
-        let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
+        let mut seen = FirstSeen::new(count);
         for node in self.reals {
             if let Some(real) = self.real_server(node, key, method, out) {
                 let at = node.args.first().map_or(node.span, |word| word.span);
-                if let Some(first) = seen.get(&real.address) {
+                if let Some(first) = seen.insert(real.address, real_servers.len()) {
                     let message = format!("real server {} is there twice: the second one is left out", real.address);
-                    let d = Diagnostic::warning(codes::DUPLICATE_REAL, at, message).label(*first, "the first one");
+                    let first = spans.get(first).copied().unwrap_or(at);
+                    let d = Diagnostic::warning(codes::DUPLICATE_REAL, at, message).label(first, "the first one");
                     out.push(d.note("keepalived leaves it out too").help("delete one of the two"));
                     continue;
                 }
-                seen.insert(real.address, at);
                 let server = notify::server(Block(&node.block), self.block, self.told);
-                told.servers.insert(real.address, server);
+                told.tell(real.address, server);
                 real_servers.push(real);
                 spans.push(at);
             }

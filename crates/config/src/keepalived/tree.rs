@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{codes, host::shown, nearest::nearest};
 use evenkeel_source::{Diagnostic, Edit, FileId, Sources, Span};
-use std::collections::HashMap;
+use std::{collections::HashMap, vec};
 
 /// A line of a block, or a block within it.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Tokens, out: &mut V
         near: HashMap::new(),
     };
     let Tokens { tokens, mut complete } = tokens;
-    let mut tokens = tokens.into_iter().peekable();
+    let mut tokens = tokens.into_iter();
     while let Some(token) = tokens.next() {
         if parser.out.len() > crate::load::MOST_DIAGNOSTICS {
             complete = false;
@@ -86,17 +86,14 @@ pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Tokens, out: &mut V
             Token::Close(span) => parser.close(span),
             Token::Open(span) => parser.bare(span),
             Token::Word(first) => {
-                let mut words = Vec::new();
-                while let Some(Token::Word(word)) = tokens.next_if(|token| matches!(token, Token::Word(_))) {
-                    words.push(word);
-                }
+                let words = words(&mut tokens);
                 let mut open = None;
                 // The brace may stand in the next line.
                 let wants = parser.opens(&first);
-                if wants {
-                    while tokens.next_if(|token| *token == Token::End).is_some() {}
+                while wants && tokens.as_slice().first() == Some(&Token::End) {
+                    tokens.next();
                 }
-                if let Some(Token::Open(span)) = tokens.peek() {
+                if let Some(Token::Open(span)) = tokens.as_slice().first() {
                     open = Some(*span);
                     tokens.next();
                 }
@@ -105,6 +102,17 @@ pub(crate) fn parse(sources: &Sources, file: FileId, tokens: Tokens, out: &mut V
         }
     }
     parser.finish(complete)
+}
+
+/// The words that come next, in as much room as they take: a large file has a hundred thousand lines.
+fn words(tokens: &mut vec::IntoIter<Token>) -> Vec<Word> {
+    let count = tokens.as_slice().iter().take_while(|token| matches!(token, Token::Word(_))).count();
+    let mut words = Vec::with_capacity(count);
+    words.extend(tokens.take(count).filter_map(|token| match token {
+        Token::Word(word) => Some(word),
+        Token::Open(_) | Token::Close(_) | Token::End => None,
+    }));
+    words
 }
 
 impl Frame {
@@ -389,6 +397,7 @@ impl Parser<'_> {
                 // Real servers behind all else: they are many, and what is looked up stands before them.
                 let mut block = frame.children;
                 block.sort_by_key(|child| matches!(child.keyword.argument, Argument::Server(_)));
+                block.shrink_to_fit();
                 outer.children.push(Node { block, lines: frame.lines, ..node });
             }
             None if !is_skipped => outer.children.extend(frame.children),

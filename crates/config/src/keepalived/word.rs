@@ -104,7 +104,7 @@ pub(crate) fn next_piece(text: &str, at: usize) -> Option<Piece> {
         Some(_) | None => {}
     }
     let mut quoted = false;
-    let mut end = start;
+    let mut end = start + plain_length(rest);
     // A single quote is one only around a whole word: in other places it is an apostrophe.
     if let Some(close) = single_quoted(rest) {
         return Some(Piece::Word { start, end: start + close, quoted: true });
@@ -124,6 +124,11 @@ pub(crate) fn next_piece(text: &str, at: usize) -> Option<Piece> {
         }
     }
     Some(Piece::Word { start, end: end.min(text.len()), quoted })
+}
+
+/// Bytes of letters, digits and the like, which mean nothing but themselves.
+fn plain_length(text: &str) -> usize {
+    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'/' | b'-')).count()
 }
 
 /// Bytes up to and with the closing double quote, or all.
@@ -224,6 +229,10 @@ pub(crate) struct Content<'a> {
 /// The line without its comment.
 pub(crate) fn content(line: &str) -> Content<'_> {
     let mut found = Content { text: line, cuts_a_word: false, open_quote: None };
+    // Most lines.
+    if !line.bytes().any(|b| matches!(b, b'#' | b'!' | b'"' | b'\'' | b'\\')) {
+        return found;
+    }
     let mut at = 0;
     let mut before = ' ';
     while let Some(c) = line.get(at..).and_then(|rest| rest.chars().next()) {

@@ -198,7 +198,7 @@ fn body(
     let mut spans = Vec::new();
     let mut told = notify::service(table, out);
     for (real, server, span) in read_real_servers(table, &shared, family, listen.is_some(), out) {
-        told.servers.insert(real.address, server);
+        told.tell(real.address, server);
         real_servers.push(real);
         spans.push(span);
     }

@@ -6,10 +6,10 @@
 use super::words::{self, Sums};
 use evenkeel_api::Event;
 use evenkeel_model::{
-    Cluster, Notify, Probe, Quorum, ServiceKey,
+    Check, Cluster, Notify, Quorum, ServiceKey,
     notify::{Moment, NotifyScript, RoleNotify, ServerNotify, ServiceNotify, Subject},
 };
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ enum News<'a> {
 #[derive(Debug)]
 struct Server {
     weight: u64,
-    probe: Option<Probe>,
+    check: Option<Arc<Check>>,
     up: Option<bool>,
 }
 
@@ -274,8 +274,8 @@ impl Service {
         let kept = kept.filter(|kept| kept.key == service.key);
         let server = |server: &evenkeel_model::RealServer| {
             let up = kept.as_ref().and_then(|kept| kept.servers.get(&server.address)?.up);
-            let probe = Some(server.check.probe.clone());
-            (server.address, Server { weight: u64::from(server.weight.get()), probe, up })
+            let check = Some(Arc::clone(&server.check));
+            (server.address, Server { weight: u64::from(server.weight.get()), check, up })
         };
         Service {
             key: service.key,
@@ -300,7 +300,12 @@ impl Service {
             run(format!("RS {address} {}", self.key), if up { &told.up } else { &told.down }, out);
             out.push(Deed::Line(Subject::Services, words::server_line(&self.key, &address, up)));
             if told.mail && mails {
-                out.push(mailed(words::server_mail(&self.key, &address, server.probe.as_ref(), up)));
+                out.push(mailed(words::server_mail(
+                    &self.key,
+                    &address,
+                    server.check.as_ref().map(|check| &check.probe),
+                    up,
+                )));
             }
         }
         self.begin(mails, out);
