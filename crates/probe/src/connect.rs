@@ -22,7 +22,6 @@ pub(crate) async fn connect(target: SocketAddr, origin: &Origin) -> Result<TcpSt
     let socket = socket(target.ip(), Type::STREAM, Some(Protocol::TCP), origin).map_err(failed)?;
     let socket = TcpSocket::from_std_stream(socket.into());
     socket.set_zero_linger().map_err(failed)?;
-    socket.set_nodelay(true).map_err(failed)?;
     let stream = socket.connect(target).await.map_err(failed)?;
     // A local port that nobody listens on may be chosen as the source port of the very attempt; TCP then connects the
     // socket to itself.
@@ -44,8 +43,7 @@ pub(crate) async fn datagrams(target: SocketAddr, origin: &Origin) -> io::Result
 /// A socket that talks to `target` from `origin`; it never blocks.
 pub(crate) fn socket(target: IpAddr, kind: Type, protocol: Option<Protocol>, origin: &Origin) -> io::Result<Socket> {
     let domain = if target.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
-    let socket = Socket::new(domain, kind, protocol)?;
-    socket.set_nonblocking(true)?;
+    let socket = Socket::new(domain, kind.nonblocking(), protocol)?;
     if let Some(mark) = origin.mark {
         socket.set_mark(mark.get())?;
     }

@@ -57,6 +57,9 @@ pub(crate) async fn handshake(
         Some(name) => ServerName::try_from(name.to_owned())
             .map_err(|_| Reason::NotStarted(format!("\"{}\" is no name for TLS", printable(name))))?,
     };
+    // What a handshake writes last must not wait until the other side has acknowledged what came before. A plain request
+    // is written once.
+    stream.set_nodelay(true).map_err(|error| failure(&error, target))?;
     TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|error| failure(&error, target))
 }
 
