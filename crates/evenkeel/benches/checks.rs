@@ -7,22 +7,18 @@
 
 mod bed;
 
-use bed::{Bed, Daemon, median};
+use bed::{
+    Bed, Daemon, median,
+    real_servers::{self, RealServers},
+};
 use evenkeel_os::Usage;
 use std::{
-    collections::VecDeque,
     env,
     fmt::Write as _,
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{ChildStdin, ChildStdout, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -63,31 +59,6 @@ struct Run {
     memory: f64,
     /// Seconds from one check of a real server to the next.
     cycle: f64,
-}
-
-/// All real servers, as one process; 127.1.0.1 can be made to hang.
-struct RealServers {
-    _process: Daemon,
-    orders: ChildStdin,
-    counts: BufReader<ChildStdout>,
-}
-
-impl RealServers {
-    fn start(bed: &Bed) -> RealServers {
-        let mut command = bed.inside(env::current_exe().unwrap().to_str().unwrap());
-        command.arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (orders, counts) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        RealServers { _process: Daemon(child), orders, counts }
-    }
-
-    /// Gives an order; the answer is how many requests those that never hang have had.
-    fn order(&mut self, word: &str) -> u64 {
-        writeln!(self.orders, "{word}").unwrap();
-        let mut line = String::new();
-        self.counts.read_line(&mut line).unwrap();
-        line.trim().parse().unwrap()
-    }
 }
 
 fn configure(bed: &Bed) {
@@ -140,7 +111,7 @@ fn run(bed: &Bed, servers: &mut RealServers, checker: Checker, hang: bool) -> Ru
 #[expect(clippy::print_stdout, reason = "the page is standard output")]
 fn main() {
     if env::args().nth(1).is_some_and(|word| word == "serve") {
-        return serve();
+        return real_servers::serve();
     }
     if !rustix::process::geteuid().is_root() {
         eprintln!("checks: skipped: needs root");
@@ -181,43 +152,4 @@ fn main() {
     row("RssAnon, MB", &|run| run.memory / 1e6, 1);
     row("cycle, s (wanted: 1)", &|run| run.cycle, 2);
     row("CPU a check, ms", &|run| run.cpu * 10.0 * run.cycle / f64::from(REAL_SERVERS), 2);
-}
-
-/// Answers on port 80 of every address; on each line of standard input, prints what it has counted.
-#[expect(clippy::print_stdout, reason = "the parent reads the counts here")]
-fn serve() {
-    let listener = TcpListener::bind("0.0.0.0:80").unwrap();
-    let (hangs, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let (hung, counted) = (Arc::clone(&hangs), Arc::clone(&count));
-    thread::spawn(move || {
-        let mut held = VecDeque::new();
-        for stream in listener.incoming().flatten() {
-            let of_the_first = stream.local_addr().is_ok_and(|address| address.ip().to_string() == "127.1.0.1");
-            if of_the_first && hung.load(Ordering::Relaxed) {
-                held.push_back(stream);
-                if held.len() > 100 {
-                    held.pop_front();
-                }
-                continue;
-            }
-            if answer(stream).is_ok() && !of_the_first {
-                counted.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-    });
-    for word in std::io::stdin().lines().map_while(Result::ok) {
-        if word != "count" {
-            hangs.store(word == "hang", Ordering::Relaxed);
-        }
-        println!("{}", count.load(Ordering::Relaxed));
-    }
-}
-
-fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut request = [0; 1024];
-    if stream.read(&mut request)? == 0 {
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
-    }
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n")
 }

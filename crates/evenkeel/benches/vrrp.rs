@@ -5,14 +5,14 @@
 
 mod bed;
 
-use bed::{Bed, Daemon, median};
-use evenkeel_os::Usage;
+use bed::{
+    Bed,
+    keepalived::{self, Half},
+    median,
+};
 use std::{
     fmt::Write as _,
-    fs,
-    path::Path,
-    process::Stdio,
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
@@ -22,7 +22,6 @@ const EACH: usize = 250;
 const ROUNDS: usize = 5;
 const WINDOW: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(60);
-const KEEPALIVED: &str = "/usr/sbin/keepalived";
 
 /// Who holds the elections.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,34 +60,12 @@ fn configure(bed: &Bed) {
     }
 }
 
-fn keepalived(bed: &Bed) -> Daemon {
-    let mut command = bed.inside(KEEPALIVED);
-    command.args(["-P", "-n", "-l", "-G", "-f"]).arg(bed.file());
-    for (option, name) in [("-p", "pid"), ("-r", "vrrp"), ("-b", "bfd"), ("-c", "checkers")] {
-        command.arg(option).arg(bed.directory.join(name));
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Daemon(command.spawn().unwrap())
-}
-
-/// A process and its children.
-fn family(parent: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-    let children = children.split_whitespace().map(|child| child.parse().unwrap());
-    std::iter::once(parent).chain(children).collect()
-}
-
-fn usage(parent: u32) -> (Duration, u64) {
-    let all: Vec<Usage> = family(parent).into_iter().map(|one| Usage::of(one).unwrap()).collect();
-    (all.iter().map(|one| one.cpu).sum(), all.iter().map(|one| one.anonymous).sum())
-}
-
 fn run(bed: &Bed, player: Player) -> Run {
     let before = bed.addresses();
     let begun = Instant::now();
     let daemon = match player {
         Player::Evenkeel => bed.start().0,
-        Player::Keepalived => keepalived(bed),
+        Player::Keepalived => keepalived::start(bed, Half::Elections),
     };
     while bed.addresses() < before + INTERFACES * EACH {
         assert!(begun.elapsed() < LIMIT, "not all became master");
@@ -97,9 +74,9 @@ fn run(bed: &Bed, player: Player) -> Run {
     let masters = begun.elapsed().as_secs_f64();
     // The announcements that follow a takeover are over.
     thread::sleep(Duration::from_secs(7));
-    let ((cpu, _), begun) = (usage(daemon.id()), Instant::now());
+    let ((cpu, _), begun) = (daemon.usage(), Instant::now());
     thread::sleep(WINDOW);
-    let (after, memory) = usage(daemon.id());
+    let (after, memory) = daemon.usage();
     let elapsed = begun.elapsed().as_secs_f64();
     match player {
         Player::Evenkeel => drop(bed.stop(daemon)),
@@ -123,7 +100,7 @@ fn main() {
     for round in 1..=ROUNDS {
         eprintln!("vrrp: round {round} of {ROUNDS}");
         for (player, runs) in [Player::Evenkeel, Player::Keepalived].into_iter().zip(&mut runs) {
-            if player == Player::Evenkeel || Path::new(KEEPALIVED).exists() {
+            if player == Player::Evenkeel || keepalived::is_here(Half::Elections) {
                 runs.push(run(&bed, player));
             }
         }

@@ -2,9 +2,12 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+pub(crate) mod keepalived;
+pub(crate) mod real_servers;
+
 use evenkeel_model::Prefix;
 use evenkeel_netlink::{Address, Netlink, RouteEntry, VethEnd};
-use evenkeel_os::{Namespace, child};
+use evenkeel_os::{Namespace, Usage, child};
 use std::{
     fs,
     net::IpAddr,
@@ -24,6 +27,15 @@ impl Daemon {
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// CPU time and memory of its own, of it and its children.
+    pub(crate) fn usage(&self) -> (Duration, u64) {
+        let parent = self.id();
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+        let children = children.split_whitespace().map(|child| child.parse().unwrap());
+        let all: Vec<Usage> = std::iter::once(parent).chain(children).map(|one| Usage::of(one).unwrap()).collect();
+        (all.iter().map(|one| one.cpu).sum(), all.iter().map(|one| one.anonymous).sum())
     }
 
     /// Asks it to end, and waits.
@@ -143,6 +155,11 @@ impl Bed {
         self.directory.join(self.file)
     }
 
+    /// What the program that runs last has said.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
     /// A program that will run in the director's namespace.
     pub(crate) fn inside(&self, program: &str) -> Command {
         let mut command = Command::new(program);
@@ -159,7 +176,7 @@ impl Bed {
     /// Starts the program, and waits until it says that it serves.
     pub(crate) fn start(&self) -> (Daemon, f64) {
         let mut command = self.command(&["run", self.file().to_str().unwrap()]);
-        let log = fs::File::create(self.directory.join("log")).unwrap();
+        let log = fs::File::create(self.log()).unwrap();
         command.env("NOTIFY_SOCKET", self.directory.join("notify")).stderr(log);
         self.forget_messages();
         let begun = Instant::now();

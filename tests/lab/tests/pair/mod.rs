@@ -76,7 +76,8 @@ pub(crate) struct Pair {
     wire: Wire,
     /// Milliseconds between two adverts, where the wire lets one choose.
     interval: u32,
-    _alone: MutexGuard<'static, ()>,
+    /// The first of several has it.
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 /// What a director may be started by: an evenkeel by the first, unless there is none.
@@ -106,6 +107,15 @@ fn v6(last: u16) -> IpAddr {
 impl Pair {
     pub(crate) fn new(wire: Wire, players: [Player; 2]) -> Pair {
         let alone = alone();
+        Pair { _alone: Some(alone), ..Pair::raise(wire, players) }
+    }
+
+    /// One more at the same time, for who compares.
+    pub(crate) fn beside(&self, players: [Player; 2]) -> Pair {
+        Pair::raise(self.wire, players).every(self.interval)
+    }
+
+    fn raise(wire: Wire, players: [Player; 2]) -> Pair {
         let host = |name, last: u8| (name, vec![(v4(last), 24), (v6(last.into()), 64)]);
         let topology = switch::topology([host("d1", 1), host("d2", 2), host("client", 9)]);
         let stage = Stage::raise(&unique_name(), &topology).expect("the stage is built");
@@ -113,7 +123,7 @@ impl Pair {
             std::fs::create_dir(stage.directory().join(NAMES[at])).expect("a directory can be made");
             seat(&stage, at, players[at])
         });
-        Pair { stage, seats, wire, interval: 1000, _alone: alone }
+        Pair { stage, seats, wire, interval: 1000, _alone: None }
     }
 
     /// With so many milliseconds between two adverts of version 3.
@@ -144,7 +154,7 @@ impl Pair {
         self.stage.node(name).expect("it is there")
     }
 
-    fn vip(&self) -> IpAddr {
+    pub(crate) fn vip(&self) -> IpAddr {
         if self.wire.is_ipv6() { v6(0x100) } else { v4(100) }
     }
 
