@@ -87,6 +87,7 @@ pub(crate) struct SettingsDraft {
     pub(crate) log_facility: Option<Spanned<String>>,
     pub(crate) supervised: Option<Spanned<bool>>,
     pub(crate) timeouts: Option<Spanned<Timeouts>>,
+    pub(crate) firewall: Option<Spanned<vrrp::Firewall>>,
 }
 
 /// A service and where its parts were written.
@@ -118,6 +119,7 @@ pub(crate) fn merge(into: &mut Draft, other: Draft, out: &mut Vec<Diagnostic>) {
     setting(&mut a.log_facility, b.log_facility, "log facility", out);
     setting(&mut a.supervised, b.supervised, "supervised", out);
     setting(&mut a.timeouts, b.timeouts, "timeouts", out);
+    setting(&mut a.firewall, b.firewall, "nftables table", out);
     for file in b.execute {
         if !a.execute.contains(&file) {
             a.execute.push(file);
@@ -167,6 +169,7 @@ pub(crate) fn resolve(mut draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
     }
     elections::report(&draft.elections, out);
     elections::report_tracks(&draft, out);
+    elections::report_closed(&draft, out);
     bfd::report(&draft.bfd, out);
     for service in &draft.services {
         bfd::report_checks(service, &draft.bfd, out);
@@ -200,6 +203,8 @@ pub(crate) fn resolve(mut draft: Draft, out: &mut Vec<Diagnostic>) -> Cluster {
             pauses: draft.conduct.pauses.into_iter().map(|pause| pause.value).collect(),
             quiet_igmp: draft.conduct.quiet_igmp,
             fixed: draft.fixed,
+            firewall: settings.firewall.map(|s| s.value).unwrap_or_default(),
+            answered: Vec::new(),
         },
         notify,
     }

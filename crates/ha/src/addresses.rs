@@ -1,6 +1,7 @@
 //! The addresses that instances hold, in the kernel: added with a lifetime, renewed, removed, announced.
 
 use crate::{
+    closed::Closed,
     member::Member,
     pacing::{Pacing, Waiting},
     renewals::{Held, Renewals},
@@ -24,6 +25,8 @@ pub(crate) struct Addresses {
     pub(crate) pacing: Pacing,
     /// What goes with them.
     pub(crate) routing: Routing,
+    /// Whose packets are not taken.
+    pub(crate) closed: Closed,
     /// Who holds an address: an instance that ends leaves those that another one has taken.
     holders: HashMap<IpAddr, Vec<Place>>,
     pub(crate) bases: Bases,
@@ -36,7 +39,8 @@ impl Addresses {
         let (netlink, announcer, routing) = opened().map_err(|e: Error| e.to_string())?;
         let renewals = Renewals::start()?;
         let (pacing, holders, bases) = (Pacing::default(), HashMap::new(), Bases::new());
-        Ok(Addresses { netlink, announcer, pacing, routing, holders, bases, renewals })
+        let closed = Closed::new();
+        Ok(Addresses { netlink, announcer, pacing, routing, closed, holders, bases, renewals })
     }
 
     /// Adds an address that stays.
@@ -66,6 +70,7 @@ impl Addresses {
                 addresses.push(address(vip, link.index, Some(lease::LENGTH)));
             }
         }
+        self.closed.hold(place, &member.instance, addresses.iter().map(|one| (one.address, one.ifindex)));
         for address in &addresses {
             refused.extend(self.netlink.hold_address(address).err());
         }

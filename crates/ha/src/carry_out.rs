@@ -70,6 +70,7 @@ impl Elections {
             }
         }
         refused.extend(self.addresses.renewals.refusals());
+        told.extend(self.addresses.closed.told());
         for e in refused {
             self.complain(e.to_string());
         }

@@ -16,6 +16,9 @@ impl Elections {
         self.fix(std::mem::take(&mut wanted.fixed));
         self.pace(std::mem::take(&mut wanted.pauses));
         self.quieten(wanted.quiet_igmp);
+        if let Err(why) = self.configure_closed(&wanted) {
+            self.complain(why);
+        }
         let running = || self.members.iter().enumerate().filter(|(_, member)| !member.retired);
         let by_name: HashMap<String, Place> =
             running().map(|(place, member)| (member.instance.name.clone(), place)).collect();
@@ -104,14 +107,18 @@ impl Elections {
             let wanted: HashSet<_> = member.instance.vips().map(|vip| (vip.address, vip.prefix)).collect();
             let gone = before.vips().filter(|vip| !wanted.contains(&(vip.address, vip.prefix)));
             let gone: Vec<Vip> = gone.cloned().collect();
-            if !before.vips().eq(member.instance.vips()) {
+            let moved = !before.vips().eq(member.instance.vips());
+            let flipped = before.is_closed() != member.instance.is_closed();
+            if moved || flipped {
                 let mut refused = Vec::new();
                 if let Some(member) = self.members.get_mut(place) {
                     self.addresses.let_go(member);
                 }
                 self.addresses.release((place, &before), gone.iter(), &self.links.links, &mut refused);
                 self.out.push((place, Output::Hold));
-                self.out.push((place, Output::Announce { rounds: settings.rounds.burst }));
+                if moved {
+                    self.out.push((place, Output::Announce { rounds: settings.rounds.burst }));
+                }
                 for e in refused {
                     self.complain(e.to_string());
                 }

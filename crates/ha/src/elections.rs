@@ -4,6 +4,7 @@ use crate::{
     Command, News,
     addresses::Addresses,
     bfd::{self, Bfd},
+    closed,
     events::Events,
     fixed::Fixed,
     links::Links,
@@ -86,10 +87,10 @@ impl Elections {
         if let Some(why) = bfd.follow(&wanted.bfd, &events).into_iter().next() {
             return Err(why);
         }
-        Ok(Elections {
+        let mut elections = Elections {
             router: Router::new(),
             members: Vec::new(),
-            wanted,
+            wanted: vrrp::Elections::default(),
             watcher: Watcher::default(),
             bfd,
             not_before: None,
@@ -111,7 +112,10 @@ impl Elections {
             readable: Vec::new(),
             ready: false,
             stopping: false,
-        })
+        };
+        elections.configure_closed(&wanted)?;
+        elections.wanted = wanted;
+        Ok(elections)
     }
 
     /// Until everything is handed over.
@@ -127,9 +131,11 @@ impl Elections {
         self.configure(wanted);
         self.carry_out();
         self.sweep_routing();
+        self.sweep_closed();
         self.elect();
         self.quieten(false);
         self.unfix();
+        self.open_all();
     }
 
     fn elect(&mut self) {
@@ -180,6 +186,7 @@ impl Elections {
             match key {
                 MONITOR => self.hear_links(),
                 WAKE => self.take_commands(),
+                closed::KEY => self.hear_closed(),
                 key if bfd::KEYS.contains(&key) => self.hear_bfd(key),
                 wire => self.hear(usize::try_from(wire).unwrap_or(usize::MAX)),
             }
@@ -246,6 +253,7 @@ impl Elections {
                     self.look_at_links();
                     self.restore_addresses();
                     self.restore_fixed();
+                    self.sweep_closed();
                 }
                 if changed || lost {
                     self.restore_routing(lost);

@@ -16,6 +16,7 @@
 mod addresses;
 mod bfd;
 mod carry_out;
+mod closed;
 mod configure;
 mod elections;
 mod events;

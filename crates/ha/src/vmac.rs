@@ -252,6 +252,7 @@ impl Addresses {
         self.let_go(member);
         self.turn(member, false, links, refused);
         self.release((place, &member.instance), member.instance.vips(), &links.links, refused);
+        self.closed.release(place);
     }
 
     fn turn(&mut self, member: &Member, up: bool, links: &mut Links, refused: &mut Vec<Error>) {

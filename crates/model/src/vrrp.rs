@@ -1,5 +1,6 @@
 //! A VRRP instance as it was configured: who it is, what it owns when it is master, and how it plays its part.
 
+mod firewall;
 mod hmac;
 mod pause;
 mod route;
@@ -7,6 +8,7 @@ mod rule;
 mod track;
 mod vmac;
 
+pub use firewall::Firewall;
 pub use hmac::{AntiReplay, Hmac, HmacKey, HmacMode};
 pub use pause::Pause;
 pub use route::{
@@ -433,6 +435,11 @@ impl Instance {
         }
     }
 
+    /// Whether packets to its addresses are dropped while it is master: the owner's own are taken all the same.
+    pub fn is_closed(&self) -> bool {
+        !self.accept && self.priority != Priority::OWNER
+    }
+
     /// Every address that moves with it, advertised or not.
     pub fn vips(&self) -> impl Iterator<Item = &Vip> {
         self.addresses.iter().chain(&self.excluded)
@@ -468,12 +475,6 @@ impl Instance {
     /// Whether it speaks IPv6: as its addresses do, else the one it sends from.
     pub fn is_ipv6(&self) -> bool {
         self.vips().next().map(|vip| vip.address).or(self.source).is_some_and(|address| address.is_ipv6())
-    }
-
-    /// The addresses whose packets this host is not to take.
-    pub fn refused_addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let refuses = !self.accept && self.priority != Priority::OWNER;
-        self.vips().map(|vip| vip.address).filter(move |_| refuses)
     }
 
     /// Whether it was told to speak to peers and has none.

@@ -39,6 +39,15 @@ impl Error {
         self.errno() == Some(libc::EOPNOTSUPP)
     }
 
+    /// Whether a table of nf_tables could not be made because the kernel has none: it says so in many ways, and that
+    /// something is not there where a new table is made.
+    pub fn lacks_nf_tables(&self) -> bool {
+        matches!(
+            self.errno(),
+            Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOENT)
+        )
+    }
+
     /// Whether what was named is not there.
     pub fn is_missing(&self) -> bool {
         matches!(self.errno(), Some(libc::ENODEV | libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL | libc::ENXIO))

@@ -74,6 +74,13 @@ impl Request {
         self.padded()
     }
 
+    /// The same, with the kernel's word on it asked for.
+    pub(crate) fn acknowledged(mut self) -> Request {
+        let flags = u16_at(&self.bytes, 6).unwrap_or_default() | libc::NLM_F_ACK as u16;
+        self.bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+        self
+    }
+
     /// What stands behind the header: attributes for a place of their own.
     pub(crate) fn into_payload(mut self) -> Vec<u8> {
         self.bytes.split_off(HEADER)

@@ -124,6 +124,38 @@ impl Netlink {
         }
     }
 
+    /// Sends `requests` in one datagram, of which nf_tables makes all or nothing; the kernel's first refusal of one of
+    /// them counts. It answers before the datagram is taken, and says nothing of what it has done: the last but one
+    /// asks for a word.
+    pub(crate) fn change_together(&mut self, what: &str, requests: Vec<Request>) -> Result<(), Error> {
+        let Some(last) = requests.len().checked_sub(2) else { return Ok(()) };
+        let first = self.sequence.wrapping_add(1).max(1);
+        let mut bytes = Vec::new();
+        for (at, request) in requests.into_iter().enumerate() {
+            let request = if at == last { request.acknowledged() } else { request };
+            self.sequence = self.sequence.wrapping_add(1).max(1);
+            bytes.extend(request.finish(self.sequence));
+        }
+        let own = |sequence: u32| sequence.wrapping_sub(first) <= self.sequence.wrapping_sub(first);
+        send(&self.socket, &bytes, SendFlags::empty()).map_err(|e| Error::new(what, e))?;
+        let mut said = false;
+        loop {
+            let length = match recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
+                Ok((length, _)) => length,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) if said => return Ok(()),
+                Err(Errno::AGAIN) => return Err(Error::malformed(what)),
+                Err(e) => return Err(Error::new(what, e)),
+            };
+            for message in messages(self.buffer.get(..length).unwrap_or_default()) {
+                if own(message.sequence) && i32::from(message.kind) == libc::NLMSG_ERROR {
+                    verdict(|| what.to_owned(), message)?;
+                    said = true;
+                }
+            }
+        }
+    }
+
     /// Dumps a table; begins anew when it changed while it was read.
     pub(crate) fn dump<T>(
         &mut self,

@@ -13,7 +13,6 @@ mod host;
 mod iptables;
 mod marks;
 mod nft;
-mod refusal;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +25,6 @@ use evenkeel_model::Protocol;
 
 pub use host::{HostMarks, HostRules};
 pub use marks::{Marks, Unexpressed};
-pub use refusal::refuse;
 
 /// Jumps inside jumps that are followed; the kernel allows 16.
 const DEPTH: usize = 16;
@@ -335,6 +333,11 @@ impl Rules {
     /// Reads what `iptables-save` (or `ip6tables-save`, with `ipv4` false) writes.
     pub fn from_iptables_save(text: &str, ipv4: bool) -> Rules {
         iptables::read(text, ipv4)
+    }
+
+    /// Leaves out the tables of this name.
+    pub fn forget_table(&mut self, name: &str) {
+        self.chains.retain(|(_, table, _), _| table != name);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::{
     bfd::{self, Sessions},
-    refusals::Refusals,
     remarks::Remarks,
     reports::Reports,
     tracking::{Fault, Tracking},
@@ -38,7 +37,6 @@ pub(crate) struct Elections {
     unsaid: Vec<Command>,
     remarks: Remarks,
     reports: Reports,
-    refusals: Refusals,
     /// Addresses have come or gone.
     turned: bool,
 }
@@ -70,7 +68,6 @@ impl Elections {
             bfd: Sessions::default(),
             places: HashMap::new(),
             ha: None,
-            refusals: Refusals::new(tell.clone()),
             tell,
             tracking: Tracking::default(),
             ready: false,
@@ -84,7 +81,6 @@ impl Elections {
 
     /// Holds elections for these from now on; what did not change is not touched.
     pub(crate) fn hold(&mut self, wanted: &vrrp::Elections, now: Instant) -> Result<(), String> {
-        self.refusals.follow(&wanted.instances);
         if self.held == *wanted {
             return Ok(());
         }
@@ -322,7 +318,6 @@ impl Elections {
         if let Some(ha) = self.ha.take() {
             let _ = tokio::task::spawn_blocking(move || ha.stop()).await;
         }
-        self.refusals.end().await;
     }
 }
 

@@ -27,14 +27,14 @@ type Names = BTreeMap<Traffic, BTreeSet<String>>;
 
 /// Looks now; waits for the host's tools.
 pub(crate) fn look(cluster: &Cluster) -> Found {
-    look_for(&names(cluster))
+    look_for(&names(cluster), &cluster.vrrp.firewall.table)
 }
 
 /// Looks on a thread of its own and tells what was found; a large set of rules takes a second.
 pub(crate) fn look_aside(cluster: &Cluster, tell: mpsc::Sender<Found>) {
-    let names = names(cluster);
+    let (names, own) = (names(cluster), cluster.vrrp.firewall.table.clone());
     tokio::task::spawn_local(async move {
-        let found = tokio::task::spawn_blocking(move || look_for(&names)).await.unwrap_or_default();
+        let found = tokio::task::spawn_blocking(move || look_for(&names, &own)).await.unwrap_or_default();
         // Nobody listens any more when the daemon ends.
         let _ = tell.send(found).await;
     });
@@ -71,12 +71,14 @@ fn is_translated(forwarding: Forwarding, address: IpAddr) -> bool {
     }
 }
 
-fn look_for(names: &Names) -> Found {
+/// `own`: the table of evenkeel's own rules, which let services through.
+fn look_for(names: &Names, own: &str) -> Found {
+    let is_own = |table: &String| table.split_once(' ').is_some_and(|(_, name)| name == own);
     let (tables, trouble) = match nf_tables() {
-        Ok(tables) => (tables, None),
+        Ok(tables) => (tables.into_iter().filter(|table| !is_own(table)).collect(), None),
         Err(e) => (Vec::new(), Some(format!("whether the firewall is bypassed cannot be seen: {e}"))),
     };
-    let rules = HostRules::read(&tables);
+    let rules = HostRules::read(&tables, own);
     let traffic: Vec<Traffic> = names.keys().copied().collect();
     let bypassed = rules.bypassed(&traffic).iter().map(|rule| event(rule, names)).collect();
     Found { bypassed, unseen: trouble.into_iter().chain(rules.unseen).collect() }

@@ -4,6 +4,7 @@
 //! is a task of its own that speaks to it in plain messages over bounded channels, so that it could be another process.
 #![forbid(unsafe_code)]
 
+mod answered;
 mod bfd;
 mod callers;
 mod claims;
@@ -34,7 +35,6 @@ mod network;
 mod notify;
 mod path;
 mod probes;
-mod refusals;
 mod relay;
 mod remarks;
 mod reports;

@@ -1,6 +1,7 @@
 //! The daemon while it runs: how it starts, the loop, how it ends.
 
 use crate::{
+    answered::answered,
     callers::Callers,
     clock::Clock,
     cluster::{Cluster as Membership, Deed},
@@ -280,6 +281,7 @@ impl Running {
         core.relay_for(&core::relayed(&cluster, &observed, keep_all));
         let (is_empty, execute) = (cluster.services.is_empty(), cluster.settings.execute.clone());
         let mut vrrp = cluster.vrrp.clone();
+        vrrp.answered = answered(&cluster);
         let heartbeat = cluster.heartbeat.clone();
         for told in drop_untrusted(&mut vrrp, cluster.notify.strict) {
             core.say(Severity::Warning, &told);

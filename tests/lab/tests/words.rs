@@ -12,33 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Evenkeel, and keepalived where it is there.
-fn players() -> Vec<Player> {
-    let both = [Player::Evenkeel, Player::Keepalived];
-    both.into_iter().filter(|player| *player == Player::Evenkeel || has_keepalived()).collect()
-}
-
-#[test]
-fn packets_to_addresses_that_are_not_accepted_are_dropped_and_neighbours_are_answered() {
-    if !can_run() {
-        return;
-    }
-    for player in players() {
-        let mut pair = Pair::new(Wire::V3, [player, Player::Evenkeel]);
-        pair.start_conf(0, "", "no_accept");
-        pair.wait_owners(&[0]);
-        let table = if player == Player::Evenkeel { "table inet evenkeel" } else { "keepalived" };
-        pair.wait_told("d1", "nft list tables", |told| told.contains(table));
-        assert!(!pair.mac_at_client().is_empty());
-        let probe = pair.probe();
-        probe.wait_for(100);
-        let report = probe.stop();
-        assert_eq!(report.lost, report.sent, "{player:?} {report:?}");
-        pair.stop(0);
-        assert_eq!(pair.run("d1", "nft list tables"), "", "{player:?}");
-    }
-}
-
 #[test]
 fn an_instance_that_is_to_have_peers_is_at_fault_until_it_has_some() {
     if !can_run() {

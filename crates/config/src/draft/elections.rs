@@ -2,7 +2,10 @@
 
 use super::{Draft, VrrpDraft};
 use crate::{codes, host::shown};
-use evenkeel_model::vrrp::{Reach, SyncGroup, Target};
+use evenkeel_model::{
+    Service,
+    vrrp::{Reach, SyncGroup, Target},
+};
 use evenkeel_source::{Diagnostic, Severity, Span};
 use std::{
     collections::{HashMap, HashSet},
@@ -90,6 +93,22 @@ pub(super) fn report_tracks(draft: &Draft, out: &mut Vec<Diagnostic>) {
     for group in draft.groups.iter().filter(|group| !used.contains(group.name.as_str())) {
         let message = format!("no instance is in sync group `{}`", shown(&group.name));
         out.push(Diagnostic::without_place(Severity::Warning, codes::SYNC_GROUP, message));
+    }
+}
+
+/// Reports FTP services whose control connections this host would not take: they are relayed, from and at the address.
+pub(super) fn report_closed(draft: &Draft, out: &mut Vec<Diagnostic>) {
+    let closed = draft.elections.iter().map(|one| &one.instance).filter(|instance| instance.is_closed());
+    let closed: HashMap<IpAddr, &str> =
+        closed.flat_map(|instance| instance.vips().map(|vip| (vip.address, instance.name.as_str()))).collect();
+    let is_relayed =
+        |service: &Service| service.ftp && service.real_servers.iter().any(|real| real.forwarding.translates_ports());
+    for one in draft.services.iter().filter(|one| is_relayed(&one.service)) {
+        let Some(name) = one.service.key.address().and_then(|address| closed.get(&address)) else { continue };
+        let message = format!("FTP by NAT on an address whose packets `{}` does not accept", shown(name));
+        let d = Diagnostic::warning(codes::VRRP_ADDRESS, one.key, message);
+        let d = d.note("this host relays control connections from the address, and would drop their answers");
+        out.push(d.help("let the instance accept packets"));
     }
 }
 

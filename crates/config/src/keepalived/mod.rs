@@ -40,6 +40,7 @@ pub(crate) fn read(sources: &mut Sources, file: FileId, resolver: &Resolver<'_>,
     vrrp::follow_groups(&draft.vrrp, &draft.groups, &mut draft.elections);
     draft.conduct = vrrp::lower_conduct(&draft.vrrp, out);
     draft.fixed = vrrp::lower_fixed(&draft.vrrp);
+    draft.settings.firewall = vrrp::lower_firewall(&draft.vrrp);
     draft.bfd = vrrp::lower_bfd(&draft.vrrp, out);
     notify::roles(&told, &mut draft);
     draft

@@ -5,6 +5,7 @@ mod bfd;
 pub(crate) mod check;
 mod cluster;
 mod conduct;
+mod firewall;
 mod hmac;
 mod method;
 mod notify;
@@ -81,6 +82,7 @@ const SETTINGS: Keys = Keys {
         "boot_delay",
         "announce_pauses",
         "quiet_igmp",
+        "nftables",
     ],
     later: &["dataplane", "node"],
     instead: &[("interface", "write interfaces = [\"eth0\"]")],
@@ -218,6 +220,7 @@ fn settings(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> SettingsDraft {
         log_facility: text("log_facility", out).map(|t| Spanned::new(t.value.to_owned(), t.span)),
         supervised: table.boolean("supervised", out),
         timeouts: table.get("timeouts").map(|value| Spanned::new(timeouts(table, out), value.span)),
+        firewall: table.get("nftables").map(|value| Spanned::new(firewall::read(table, out), value.span)),
     }
 }
 

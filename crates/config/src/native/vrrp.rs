@@ -57,6 +57,7 @@ const KEYS: Keys = Keys {
     ],
     later: &[],
     instead: &[
+        ("no_accept", "write accept = false"),
         ("virtual_router_id", "write `vrid`"),
         ("virtual_ipaddress", "write `addresses`"),
         ("address", "write `addresses`"),

@@ -2,7 +2,7 @@
 
 mod check;
 
-use super::{conduct, notify, reader::quoted, units::duration_text};
+use super::{conduct, firewall, notify, reader::quoted, units::duration_text};
 use crate::{
     address::{forwarding, host_header, method, served_port, service_name, socket_text},
     ldirectord::words::ALERT_STATES,
@@ -13,7 +13,7 @@ use evenkeel_model::{
     Persistence, PersistenceEngine, Prefix, Protocol, Quorum, RealServer, Service, ServiceKey, Settings, StartState,
     Thresholds, Timeouts, Tunnel, Weight,
     notify::{ServerNotify, ServiceNotify},
-    vrrp::Elections,
+    vrrp::{Elections, Firewall},
 };
 use std::{fmt::Write, net::SocketAddr, path::Path, time::Duration};
 
@@ -89,7 +89,8 @@ pub(super) fn inline(pairs: &[(&str, String)]) -> String {
 }
 
 fn settings(settings: &Settings, elections: &Elections, text: &mut String) {
-    if *settings == Settings::default() && !conduct::says_anything(elections) {
+    let says_anything = conduct::says_anything(elections) || elections.firewall != Firewall::default();
+    if *settings == Settings::default() && !says_anything {
         return;
     }
     text.push_str("[settings]\n");
@@ -132,6 +133,7 @@ fn settings(settings: &Settings, elections: &Elections, text: &mut String) {
         line(text, "timeouts", &inline(&keys));
     }
     conduct::write(elections, text);
+    firewall::write(&elections.firewall, text);
     text.push('\n');
 }
 

@@ -71,6 +71,8 @@ fn change(old: &Instance, new: &Instance, lines: &mut Vec<PlanLine>) {
     differ("priority", old.priority.to_string(), new.priority.to_string());
     let millis = |instance: &Instance| format!("{} ms", instance.interval.get().as_millis());
     differ("interval", millis(old), millis(new));
+    let packets = |instance: &Instance| if instance.is_closed() { "dropped" } else { "accepted" }.to_owned();
+    differ("packets to its addresses", packets(old), packets(new));
     let text = if parts.is_empty() { header(new) } else { format!("{}: {}", new.name, parts.join(", ")) };
     lines.push(line(PlanAction::Change, "vrrp", false, text));
     let lacks = |instance: &Instance, vip: &Vip| !instance.vips().any(|known| known == vip);

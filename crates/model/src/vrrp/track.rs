@@ -1,8 +1,8 @@
 //! What elections follow besides packets: interfaces, scripts, files, processes and BFD sessions, whose state makes an
 //! instance unfit or changes its priority.
 
-use super::{Fixed, Instance, Pause};
-use crate::{Account, Script, bfd};
+use super::{Firewall, Fixed, Instance, Pause};
+use crate::{Account, Script, ServiceKey, bfd};
 use std::{fmt, path::PathBuf, time::Duration};
 
 /// Everything a node's elections are held by.
@@ -27,6 +27,10 @@ pub struct Elections {
     pub quiet_igmp: bool,
     /// Addresses, routes and rules that stay on the node, whoever is master.
     pub fixed: Fixed,
+    /// How packets to addresses are kept away that are not accepted.
+    pub firewall: Firewall,
+    /// Services that this host answers itself, by address: packets to them are taken on every address.
+    pub answered: Vec<ServiceKey>,
 }
 
 /// A sync group's own words. Its members are the instances that name it.

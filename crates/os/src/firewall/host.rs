@@ -21,11 +21,12 @@ pub struct HostRules {
 
 impl HostRules {
     /// Reads the rules of nftables and of legacy iptables. `nf_tables` are the tables that the kernel says it has
-    /// (asked by netlink), so that rules without a tool to show them are not overlooked.
-    pub fn read(nf_tables: &[String]) -> HostRules {
+    /// (asked by netlink), so that rules without a tool to show them are not overlooked. Those of nftables tables
+    /// called `own` are evenkeel's, and left out.
+    pub fn read(nf_tables: &[String], own: &str) -> HostRules {
         let mut host = HostRules::default();
         if !nf_tables.is_empty() {
-            host.nft(nf_tables);
+            host.nft(nf_tables, own);
         }
         host.legacy("/proc/thread-self/net/ip_tables_names", "iptables", true);
         host.legacy("/proc/thread-self/net/ip6_tables_names", "ip6tables", false);
@@ -37,13 +38,16 @@ impl HostRules {
         self.rules.iter().flat_map(|rules| bypassed(rules, traffic)).collect()
     }
 
-    fn nft(&mut self, tables: &[String]) {
+    fn nft(&mut self, tables: &[String], own: &str) {
         let outcome = run("nft", &["-j", "list", "ruleset"]).and_then(|text| {
             let read = text.map(|text| Rules::from_nft_json(&text).map_err(|e| e.to_string()));
             read.transpose()
         });
         match outcome {
-            Ok(Some(rules)) => self.rules.push(rules),
+            Ok(Some(mut rules)) => {
+                rules.forget_table(own);
+                self.rules.push(rules);
+            }
             Ok(None) => self.unseen.push(format!(
                 "the kernel has nftables rules ({}), but there is no `nft` to show them",
                 tables.join(", ")
@@ -135,7 +139,7 @@ fn legacy(names: &str, tool: &str) -> Result<Option<String>, String> {
 }
 
 /// What a tool writes; `None` when it is not there.
-pub(super) fn run(tool: &str, arguments: &[&str]) -> Result<Option<String>, String> {
+fn run(tool: &str, arguments: &[&str]) -> Result<Option<String>, String> {
     let places = PLACES.iter().map(|place| Path::new(place).join(tool)).filter(|path| path.exists());
     let program = places.into_iter().next().unwrap_or_else(|| tool.into());
     let mut command = Command::new(program);

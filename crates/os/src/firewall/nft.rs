@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde_json::Value;
 
-use super::refusal::TABLE;
 use super::{Action, Chain, ChainKey, Condition, End, Entry, Rule, Rules, RulesError, Subject, Values, number};
 
 /// Members of the named sets, by family, table and name.
@@ -23,8 +22,7 @@ pub(super) fn read(text: &str) -> Result<Rules, RulesError> {
             _ => {}
         }
     }
-    let others = |rule: &&Value| rule.get("table").and_then(Value::as_str) != Some(TABLE);
-    for object in objects.iter().filter_map(|object| object.get("rule")).filter(others) {
+    for object in objects.iter().filter_map(|object| object.get("rule")) {
         let key = key(object, "chain");
         let fresh = rule(object, &key, &sets);
         rules.chains.entry(key).or_default().rules.extend(fresh);

@@ -268,12 +268,15 @@ fn the_hosts_own_tools_are_asked() {
     let legacy =
         sh(&namespace, "iptables-legacy -A INPUT -p tcp --dport 80 -j DROP && command -v iptables-legacy-save");
     let tables: &[String] = if nft { &["inet filter".to_owned()] } else { &[] };
-    let seen = namespace.run(|| HostRules::read(tables)).expect("enter");
+    let seen = namespace.run(|| HostRules::read(tables, "evenkeel")).expect("enter");
+    let without = namespace.run(|| HostRules::read(tables, "filter")).expect("enter");
     Namespace::delete(&name).expect("delete");
     assert_eq!(seen.unseen, Vec::<String>::new());
     let found = seen.bypassed(&[service("192.0.2.80", Protocol::Tcp, 80)]);
     let has = |table: &str, number| found.iter().any(|rule| rule.table == table && rule.number == Some(number));
     println!("nft {nft}, legacy {legacy}: {} rules", found.len());
     assert_eq!(has("filter", 13), nft);
+    let found_without = without.bypassed(&[service("192.0.2.80", Protocol::Tcp, 80)]);
+    assert!(!found_without.iter().any(|rule| rule.table == "filter" && rule.family == "inet"), "{found_without:?}");
     assert_eq!(found.iter().any(|rule| rule.chain == "INPUT"), legacy);
 }

@@ -2,6 +2,7 @@
 
 use super::{Core, fits};
 use crate::{
+    answered::answered,
     commands,
     configuration::{Configuration, Purpose},
     control::Call,
@@ -113,6 +114,7 @@ impl Core {
         self.run_errands(errands);
         self.follow_instances(&cluster.settings.execute);
         let mut vrrp = std::mem::take(&mut cluster.vrrp);
+        vrrp.answered = answered(&cluster);
         let heartbeat = cluster.heartbeat.take();
         for told in drop_untrusted(&mut vrrp, cluster.notify.strict) {
             self.say(Severity::Warning, &told);

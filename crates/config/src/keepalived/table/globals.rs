@@ -3,7 +3,7 @@
 use super::{
     Argument::{Address, Bool, Decimal, Interface, List as In, None as Alone, Number, Script, Text, User, Words},
     Keyword, LONGEST, List, SECOND, SYNC, Status,
-    Status::{Done, Nothing},
+    Status::{Done, Nothing, Partly},
     keywords,
 };
 
@@ -13,7 +13,9 @@ const TABLE: Status = Nothing("evenkeel has a table of its own and finds what an
 const PRIORITY: Status = Nothing("set it with systemd");
 const SNMP: Status = Nothing("there is no SNMP agent");
 const DBUS: Status = Nothing("there is no D-Bus interface");
-const FIREWALL: Status = Nothing("the only table is `evenkeel` of nftables, made for `no_accept`");
+const FIREWALL: Status = Nothing("no firewall rules are needed");
+const NFTABLES: Status =
+    Nothing("no_accept has a table of nftables, as keepalived has where iptables makes nftables rules");
 const BUFFERS: Status = Nothing("buffers have the size they need");
 const FILES: Status = Nothing("`evenkeel status --json` tells it");
 
@@ -96,12 +98,12 @@ pub(super) const VRRP_WORDS: &[Keyword] = keywords! {
     "vrrp_lower_prio_no_advert" Bool, Status::Done, "do not answer lower advertisements";
     "vrrp_higher_prio_send_advert" Bool, Status::Nothing("a loser always says a last word"), "one last advertisement to a better master";
     "vrrp_version" Number(2, 3), Status::Done, "version where instances say none";
-    "vrrp_iptables" Words(0, 2), FIREWALL, "chains for rules";
-    "vrrp_ipsets" Words(0, 6), FIREWALL, "sets for rules";
-    "nftables" Words(0, 1), FIREWALL, "table for rules";
-    "nftables_priority" Number(-2_147_483_648, 2_147_483_647), FIREWALL, "its priority";
-    "nftables_ifindex" Alone, FIREWALL, "interfaces by number";
-    "nftables_counters" Alone, FIREWALL, "rules that count";
+    "vrrp_iptables" Words(0, 2), NFTABLES, "chains for rules";
+    "vrrp_ipsets" Words(0, 6), NFTABLES, "sets for rules";
+    "nftables" Words(0, 1), Partly("without a name the table is called `evenkeel`"), "table for the rules of no_accept";
+    "nftables_priority" Number(-2_147_483_648, 2_147_483_647), Done, "its priority; -1 where nothing is said";
+    "nftables_ifindex" Alone, Nothing("link-local addresses always go by the number of their interface"), "interfaces by number";
+    "nftables_counters" Alone, Done, "rules that count";
     "vrrp_check_unicast_src" Alone, Status::Done, "take unicast advertisements of peers only";
     "vrrp_skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
     "vrrp_strict" Alone, Done, "nothing that the RFCs forbid";

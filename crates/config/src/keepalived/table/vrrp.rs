@@ -20,7 +20,7 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "state" OneOf(&["MASTER", "BACKUP"]), DONE, "what it begins as";
     "interface" Interface, DONE, "interface of its advertisements";
     "virtual_router_id" Number(1, 255), DONE, "which virtual router it is";
-    "priority" Number(1, 255), DONE, "the highest becomes master; 255 owns the address; 100 where nothing is said";
+    "priority" Number(1, 255), DONE, "the highest becomes master; 255 owns the address; 100 where nothing is said, with `state MASTER` 255";
     "advert_int" Decimal(10_000, 255 * SECOND), DONE, "seconds between advertisements; 1 where nothing is said";
     "version" Number(2, 3), DONE, "VRRP version";
     "virtual_ipaddress" In(List::Addresses), DONE, "addresses the master has and advertises";
@@ -57,7 +57,7 @@ pub(super) const INSTANCE: &[Keyword] = keywords! {
     "promote_secondaries" Alone, DONE, "keep other addresses of a subnet when the first goes";
     "native_ipv6" Alone, Status::Nothing("the addresses tell the family"), "force IPv6";
     "accept" Alone, DONE, "packets to the addresses are taken";
-    "no_accept" Alone, DONE, "packets to the addresses are not taken";
+    "no_accept" Alone, DONE, "packets to the addresses are not taken, by a table of nftables; those of virtual services are";
     "skip_check_adv_addr" Bool, Status::Nothing("every advertisement is compared"), "do not compare addresses of every advertisement";
     "strict_mode" Bool, DONE, "nothing that the RFCs forbid";
     "lvs_sync_daemon_interface" Interface, SYNC, "share connections over this interface";

@@ -1,8 +1,8 @@
 //! What only the whole can tell: ids and names that are taken, names that nobody has, parts that contradict each other.
 
-use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks, track, vmac};
+use super::{Vrrp, VrrpAddress, VrrpInstance, VrrpState, VrrpTrack, VrrpTracks, strict, track, vmac};
 use crate::{codes, host::shown};
-use evenkeel_model::vrrp::{HmacMode, MOST_ADDRESSES, SECRET};
+use evenkeel_model::vrrp::{Firewall, HmacMode, MOST_ADDRESSES, Priority, SECRET};
 use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
     collections::{HashMap, HashSet},
@@ -36,6 +36,11 @@ pub(super) fn judge(vrrp: &Vrrp, out: &mut Vec<Diagnostic>) {
         let d = Diagnostic::warning(codes::NO_VALUE, script.name.span, message);
         out.push(d.note("keepalived leaves it out"));
     }
+    if let Some(table) = vrrp.defaults.firewall.table.as_ref().filter(|table| !Firewall::can_be_called(&table.value)) {
+        let message = format!("`{}` is no name of an nftables table", shown(&table.value));
+        let d = Diagnostic::error(codes::VALUE, table.span, message);
+        out.push(d.help("a letter, then letters, digits and any of `.`, `_`, `-`, `/`"));
+    }
     for bfd in vrrp.bfd.iter().filter(|bfd| bfd.neighbour.is_none()) {
         let message = format!("bfd_instance `{}` has no neighbor_ip", shown(&bfd.name.value));
         out.push(Diagnostic::error(codes::MISSING_KEY, bfd.name.span, message).note("keepalived leaves it out"));
@@ -59,11 +64,6 @@ pub(super) fn family(instance: &VrrpInstance) -> Option<bool> {
     first.or_else(|| instance.source.map(|source| source.value)).map(|address| address.is_ipv6())
 }
 
-/// Whether an instance does nothing that the RFCs forbid.
-pub(super) fn strict(vrrp: &Vrrp, instance: &VrrpInstance) -> bool {
-    instance.strict.map_or(vrrp.defaults.strict, |strict| strict.value)
-}
-
 /// The version an instance speaks.
 fn version(vrrp: &Vrrp, instance: &VrrpInstance) -> u8 {
     if family(instance) == Some(true) {
@@ -80,15 +80,17 @@ fn one(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
         let d = Diagnostic::error(codes::VRRP_ID, name.span, message).note("keepalived leaves the instance out");
         out.push(d.help("write `virtual_router_id 51`, with a number from 1 to 255 that no other instance has"));
     }
-    if instance.interface.is_none() && instance.peers.is_none() {
+    if instance.interface.is_none() {
         let message = format!("vrrp_instance `{shown_name}` has no interface");
-        out.push(Diagnostic::warning(codes::MISSING_KEY, name.span, message).help("write `interface eth0`"));
+        let d = Diagnostic::error(codes::MISSING_KEY, name.span, message);
+        let d = d.note("keepalived 2.2.7 ends with it, `default_interface` or not, and with unicast too");
+        out.push(d.help("write `interface eth0`"));
     }
     if instance.addresses.is_empty() {
         let message = format!("vrrp_instance `{shown_name}` has no virtual_ipaddress");
-        if strict(vrrp, instance) {
+        if strict::is_on(vrrp, instance) {
             let d = Diagnostic::error(codes::VRRP_ADDRESS, name.span, message);
-            out.push(d.note("with strict mode keepalived leaves the instance out"));
+            out.push(d.note("with strict mode keepalived ends with it"));
         } else if !instance.switches.contains(&"no_virtual_ipaddress") {
             let d = Diagnostic::warning(codes::VRRP_ADDRESS, name.span, message);
             let d = match version(vrrp, instance) {
@@ -100,11 +102,11 @@ fn one(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
     }
     addresses(instance, out);
     timing(vrrp, instance, out);
-    preemption(instance, out);
+    preemption(vrrp, instance, out);
     authentication(vrrp, instance, out);
     reach(instance, out);
-    if strict(vrrp, instance) {
-        strictness(vrrp, instance, out);
+    if strict::is_on(vrrp, instance) {
+        strict::judge(vrrp, instance, version(vrrp, instance), out);
     }
     vmac::judge(instance, out);
 }
@@ -163,12 +165,18 @@ fn timing(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
     }
 }
 
-fn preemption(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
+fn preemption(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
     if let (Some(_), Some(delay)) = (instance.no_preempt, instance.preempt_delay) {
         let d = Diagnostic::warning(codes::VRRP_STATE, delay.span, "`preempt_delay` has no effect with `nopreempt`");
         out.push(d.note("keepalived resets it"));
     }
-    let Some(state) = instance.state.filter(|state| state.value == VrrpState::Master) else { return };
+    let begins = strict::begins_as_master(vrrp, instance);
+    let Some(state) = instance.state.filter(|state| begins && state.value == VrrpState::Master) else { return };
+    if instance.priority.is_none() {
+        let message = "`state MASTER` without `priority` is priority 255, which the owner of the addresses has";
+        let d = Diagnostic::warning(codes::VRRP_STATE, state.span, message).note("keepalived takes it so");
+        out.push(d.help("write the priority"));
+    }
     for (word, span) in [
         ("nopreempt", instance.no_preempt.map(|word| word.span)),
         ("preempt_delay", instance.preempt_delay.filter(|delay| !delay.value.is_zero()).map(|delay| delay.span)),
@@ -182,7 +190,7 @@ fn preemption(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
 
 fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
     if let Some(hmac) = &instance.hmac
-        && strict(vrrp, instance)
+        && strict::is_on(vrrp, instance)
         && hmac.mode != HmacMode::Enforce
     {
         let d = Diagnostic::warning(codes::VRRP_STATE, hmac.place, "strict mode asks for `mode enforce` of auth_hmac");
@@ -195,7 +203,7 @@ fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic
         out.push(d.note("keepalived leaves `authentication` out").help("remove it"));
         return;
     }
-    if strict(vrrp, instance) {
+    if strict::is_on(vrrp, instance) {
         // Told with what else does not go with it.
         return;
     }
@@ -214,7 +222,8 @@ fn authentication(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic
         out.push(Diagnostic::warning(codes::VRRP_STATE, password.span, message));
     }
     if authentication.header {
-        if let Some(state) = instance.state.filter(|state| state.value == VrrpState::Master) {
+        let owns = strict::priority(instance) == Priority::OWNER;
+        if let Some(state) = instance.state.filter(|state| state.value == VrrpState::Master && !owns) {
             let d = Diagnostic::warning(codes::VRRP_STATE, state.span, "`state MASTER` with auth_type AH");
             out.push(d.note("keepalived begins as backup: it must hear a sequence number first"));
         }
@@ -237,44 +246,6 @@ fn reach(instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
                 d.note("keepalived takes multicast").help("leave unicast_peer out, or write the other nodes into it")
             }
         });
-    }
-    if instance.interface.is_none() {
-        let message = format!("vrrp_instance `{name}` has no interface");
-        let d = Diagnostic::warning(codes::MISSING_KEY, instance.name.span, message);
-        out.push(d.note("keepalived speaks by any; evenkeel by the default one").help("write `interface eth0`"));
-    }
-}
-
-/// What strict mode does not go with: keepalived says so and goes on without it.
-fn strictness(vrrp: &Vrrp, instance: &VrrpInstance, out: &mut Vec<Diagnostic>) {
-    let owner = instance.priority.is_some_and(|priority| priority.value == u8::MAX);
-    let mut without = |span: Span, what: &str, then: &str| {
-        let d = Diagnostic::warning(codes::VRRP_STATE, span, format!("strict mode has no {what}"));
-        out.push(d.note(then).help("leave one of the two out"));
-    };
-    let ignored = "keepalived leaves it out, and so does evenkeel";
-    if let Some(authentication) = &instance.authentication {
-        let at = authentication.password.as_ref().map_or(instance.name.span, |password| password.span);
-        without(at, "authentication", ignored);
-    }
-    if let Some(delay) = instance.preempt_delay.filter(|delay| !delay.value.is_zero()) {
-        without(delay.span, "preempt_delay", ignored);
-    }
-    if let Some(count) = instance.down_timer_adverts.filter(|count| count.value != 3) {
-        without(count.span, "down_timer_adverts but 3", ignored);
-    }
-    if let Some(off) = instance.lower_no_advert.filter(|on| !on.value) {
-        without(off.span, "answer to a lower master", ignored);
-    }
-    if let Some(count) = instance.garp.lower_repeat.filter(|count| count.value > 0) {
-        let then = "evenkeel announces all the same: it closes a gap when a split heals";
-        without(count.span, "announcements after a lower master", then);
-    }
-    if let Some(accept) = instance.accept.filter(|accept| accept.value && version(vrrp, instance) == 2) {
-        without(accept.span, "`accept` with version 2", ignored);
-    }
-    if let Some(state) = instance.state.filter(|state| state.value == VrrpState::Master && !owner) {
-        without(state.span, "`state MASTER` but with priority 255", "the priority decides");
     }
 }
 

@@ -1,22 +1,22 @@
 //! Instances as they are carried out. What is missing or contradictory is told by [`super::judge`]; here it is what
 //! keepalived makes of it.
 
-use super::{Vrrp, VrrpAddress, VrrpGarp, VrrpInstance, VrrpState, VrrpTrackGroup, hmac, judge, vmac};
+use super::{Vrrp, VrrpAddress, VrrpFirewall, VrrpGarp, VrrpInstance, VrrpTrackGroup, hmac, judge, strict, vmac};
 use crate::draft::VrrpDraft;
 use evenkeel_model::{
     notify::RoleNotify,
     vrrp::{
-        AdvertInterval, Authentication, Fixed, Instance, MOST_ADDRESSES, Peer, Preempt, Priority, Reach, Rounds,
+        AdvertInterval, Authentication, Firewall, Fixed, Instance, MOST_ADDRESSES, Peer, Preempt, Reach, Rounds,
         SyncGroup, Target, Track, Version, Vip, VipOptions, Vrid, secret,
     },
 };
 use evenkeel_source::{Span, Spanned};
 use std::time::Duration;
 
-/// The interface where none is named, as keepalived has it.
+/// The interface of what is fixed where none is named, as keepalived has it.
 const INTERFACE: &str = "eth0";
 
-/// The instances that can be: those without an id are told and left out.
+/// The instances that can be: those without an id or an interface are told and left out.
 pub(crate) fn lower(vrrp: &Vrrp) -> Vec<VrrpDraft> {
     let mut taken = vmac::given(vrrp);
     vrrp.instances.iter().filter_map(|instance| one(vrrp, instance, &mut taken)).collect()
@@ -26,7 +26,6 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<Vrrp
     let id = from.id?;
     let vrid = Vrid::new(id.value)?;
     let six = judge::family(from).unwrap_or(false);
-    let strict = judge::strict(vrrp, from);
     // keepalived leaves addresses of another family out.
     let advertised: Vec<_> = from.addresses.iter().filter(|address| address.address.value.is_ipv6() == six).collect();
     let defaults = &vrrp.defaults;
@@ -34,36 +33,35 @@ fn one(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut vmac::Taken) -> Option<Vrrp
         2 if !six => Version::Two,
         _ => Version::Three,
     };
-    let interface = from.interface.as_ref().or(defaults.interface.as_ref()).map_or(INTERFACE, |name| &name.value);
+    let interface = &from.interface.as_ref()?.value;
     let (advertised, rest) = advertised.split_at(advertised.len().min(MOST_ADDRESSES));
     let vips = advertised.iter().map(|address| vip(address)).collect();
     let mut instance = Instance::new(from.name.value.clone(), interface.to_owned(), vrid, version, vips);
     instance.excluded = rest.iter().copied().chain(&from.excluded).map(vip).collect();
     instance.routes = values(&from.routes);
     instance.rules = values(&from.rules);
-    instance.priority = from.priority.and_then(|n| Priority::new(n.value)).unwrap_or(Priority::DEFAULT);
+    instance.priority = strict::priority(from);
     instance.interval = interval(version, from.advert_interval);
-    let down_adverts = from.down_timer_adverts.or(defaults.down_timer_adverts).filter(|_| !strict);
-    instance.down_adverts = down_adverts.map_or(3, |n| n.value);
-    instance.preempt = preempt(from, strict);
-    if !strict {
-        instance.authentication = authentication(version, from);
-    }
-    instance.accept = accept(from, version, strict);
+    instance.down_adverts = from.down_timer_adverts.or(defaults.down_timer_adverts).map_or(3, |n| n.value);
+    instance.preempt = preempt(vrrp, from);
+    instance.authentication = authentication(version, from);
+    instance.accept = strict::accepts(vrrp, from, version);
     instance.hmac = from.hmac.as_ref().map(|hmac| hmac::lower(hmac, instance.interval));
     instance.reach = reach(six, defaults.check_unicast_source, from);
     instance.source = from.source.map(|source| source.value).filter(|source| source.is_ipv6() == six);
     instance.rounds = rounds(&from.garp, &defaults.garp);
-    instance.answer_lower = !strict && !from.lower_no_advert.or(defaults.lower_no_advert).is_some_and(|yes| yes.value);
+    instance.answer_lower = !from.lower_no_advert.or(defaults.lower_no_advert).is_some_and(|yes| yes.value);
     let member = |group: &&super::VrrpSyncGroup| group.members.iter().any(|name| name.value == from.name.value);
     instance.group = vrrp.sync_groups.iter().find(member).map(|group| group.name.value.clone());
     let group = from.group.or(if six { defaults.group6 } else { defaults.group4 });
     instance.multicast = group.map(|group| group.value).filter(|ip| ip.is_ipv6() == six && ip.is_multicast());
     // A packet with a hop limit of 0 never leaves.
     instance.hops = from.unicast_ttl.map_or(u8::MAX, |ttl| ttl.value.max(1));
+    if strict::is_on(vrrp, from) {
+        strict::tighten(&mut instance);
+    }
     instance.promote_secondaries = from.switches.contains(&"promote_secondaries");
     vmac::add(vrrp, from, taken, &mut instance);
-    instance.from_base &= !strict || matches!(instance.reach, Reach::Unicast { .. });
     let addresses: Vec<Span> = advertised.iter().map(|address| address.address.span).collect();
     Some(VrrpDraft {
         instance,
@@ -110,6 +108,20 @@ pub(crate) fn fixed(vrrp: &Vrrp) -> Fixed {
     }
 }
 
+/// The table that keeps packets away, where something is said of it.
+pub(crate) fn firewall(vrrp: &Vrrp) -> Option<Spanned<Firewall>> {
+    let VrrpFirewall { table, priority, counters } = &vrrp.defaults.firewall;
+    let place = table.as_ref().map(|table| table.span).or(priority.map(|number| number.span)).or(*counters)?;
+    let usual = Firewall::default();
+    let name = table.as_ref().map(|table| &table.value).filter(|name| Firewall::can_be_called(name));
+    let firewall = Firewall {
+        table: name.map_or(usual.table, String::clone),
+        priority: priority.map_or(usual.priority, |number| number.value),
+        counters: counters.is_some(),
+    };
+    Some(Spanned::new(firewall, place))
+}
+
 fn vip(from: &VrrpAddress) -> Vip {
     let has = |word| from.switches.contains(&word);
     Vip {
@@ -138,20 +150,13 @@ fn interval(version: Version, written: Option<Spanned<Duration>>) -> AdvertInter
 }
 
 /// With `state MASTER` keepalived knows no patience.
-fn preempt(from: &VrrpInstance, strict: bool) -> Preempt {
-    let begins_as_master = from.state.is_some_and(|state| state.value == VrrpState::Master);
+fn preempt(vrrp: &Vrrp, from: &VrrpInstance) -> Preempt {
+    let begins_as_master = strict::begins_as_master(vrrp, from);
     match (from.no_preempt, from.preempt_delay) {
         (Some(_), _) if !begins_as_master => Preempt::No,
-        (None, Some(delay)) if !begins_as_master && !strict => Preempt::After(delay.value),
+        (None, Some(delay)) if !begins_as_master => Preempt::After(delay.value),
         (Some(_) | None, _) => Preempt::After(Duration::ZERO),
     }
-}
-
-/// Where nothing is said, strict mode takes no packets; version 2 knows no other there.
-fn accept(from: &VrrpInstance, version: Version, strict: bool) -> bool {
-    let written =
-        from.accept.map(|accept| accept.value).filter(|accept| !(strict && *accept && version == Version::Two));
-    written.unwrap_or(!strict)
 }
 
 fn authentication(version: Version, from: &VrrpInstance) -> Authentication {

@@ -11,6 +11,7 @@ mod list;
 mod lower;
 mod read;
 mod routing;
+mod strict;
 mod track;
 mod vmac;
 
@@ -19,7 +20,7 @@ pub(crate) use bfd::lower as lower_bfd;
 pub use conduct::VrrpGarpGroup;
 pub(crate) use conduct::lower as lower_conduct;
 pub use hmac::VrrpHmac;
-pub(crate) use lower::{fixed as lower_fixed, follow_groups, lower};
+pub(crate) use lower::{firewall as lower_firewall, fixed as lower_fixed, follow_groups, lower};
 pub(crate) use read::read;
 pub(crate) use track::lower as lower_tracking;
 
@@ -140,6 +141,8 @@ pub struct VrrpDefaults {
     pub lower_no_advert: Option<Spanned<bool>>,
     /// `vrrp_higher_prio_send_advert`
     pub higher_send_advert: Option<Spanned<bool>>,
+    /// `nftables`, `nftables_priority` and `nftables_counters`.
+    pub firewall: VrrpFirewall,
     /// `default_interface`; eth0.
     pub interface: Option<Spanned<String>>,
     /// `vmac_prefix`; vrrp.
@@ -148,6 +151,17 @@ pub struct VrrpDefaults {
     pub vmac_address_prefix: Option<Spanned<String>>,
     /// `script_user`: user and group.
     pub script_user: Option<Spanned<Vec<String>>>,
+}
+
+/// What is said of the table that keeps packets away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VrrpFirewall {
+    /// Its name; `evenkeel`.
+    pub table: Option<Spanned<String>>,
+    /// Priority of its chains; -1.
+    pub priority: Option<Spanned<i32>>,
+    /// Where it is asked for that its rules count.
+    pub counters: Option<Span>,
 }
 
 /// What an instance begins as.

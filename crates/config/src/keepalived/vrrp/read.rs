@@ -2,8 +2,8 @@
 
 use super::{
     super::{check::script_words, tree::Node, value::Block},
-    BfdInstance, Vrrp, VrrpAuthentication, VrrpDefaults, VrrpGarp, VrrpInstance, VrrpNotify, VrrpProcess, VrrpScript,
-    VrrpState, VrrpSyncGroup, VrrpTrackFile, VrrpTrackGroup, VrrpTracks,
+    BfdInstance, Vrrp, VrrpAuthentication, VrrpDefaults, VrrpFirewall, VrrpGarp, VrrpInstance, VrrpNotify, VrrpProcess,
+    VrrpScript, VrrpState, VrrpSyncGroup, VrrpTrackFile, VrrpTrackGroup, VrrpTracks,
     address::addresses,
     conduct, hmac, judge, list,
     routing::Reader,
@@ -109,6 +109,11 @@ fn defaults(block: Block<'_>, into: &mut VrrpDefaults) {
         skip_address_check: block.switch("vrrp_skip_check_adv_addr"),
         lower_no_advert: block.switch("vrrp_lower_prio_no_advert"),
         higher_send_advert: block.switch("vrrp_higher_prio_send_advert"),
+        firewall: VrrpFirewall {
+            table: block.text("nftables"),
+            priority: block.number("nftables_priority"),
+            counters: block.node("nftables_counters").map(|node| node.span),
+        },
         interface: block.text("default_interface"),
         vmac_prefix: block.text("vmac_prefix"),
         vmac_address_prefix: block.text("vmac_addr_prefix"),
@@ -132,6 +137,10 @@ fn defaults(block: Block<'_>, into: &mut VrrpDefaults) {
     into.skip_address_check = into.skip_address_check.or(before.skip_address_check);
     into.lower_no_advert = into.lower_no_advert.or(before.lower_no_advert);
     into.higher_send_advert = into.higher_send_advert.or(before.higher_send_advert);
+    let (firewall, earlier) = (&mut into.firewall, before.firewall);
+    firewall.table = firewall.table.take().or(earlier.table);
+    firewall.priority = firewall.priority.or(earlier.priority);
+    firewall.counters = firewall.counters.or(earlier.counters);
     into.interface = into.interface.take().or(before.interface);
     into.vmac_prefix = into.vmac_prefix.take().or(before.vmac_prefix);
     into.vmac_address_prefix = into.vmac_address_prefix.take().or(before.vmac_address_prefix);
@@ -166,7 +175,7 @@ fn instance(node: &Node, routing: &mut Reader<'_>, host: &Host<'_>, out: &mut Ve
         let value = if state.value.eq_ignore_ascii_case("MASTER") { VrrpState::Master } else { VrrpState::Backup };
         Spanned::new(value, state.span)
     });
-    let accept = block.node("accept").map(|node| Spanned::new(true, node.span));
+    let accept = block.0.iter().rev().find(|node| matches!(node.keyword.name, "accept" | "no_accept"));
     let words = |name: &str| {
         let node = block.node(name)?;
         Some(list::line(&node.args).unwrap_or_else(|| Spanned::new(Vec::new(), node.span)))
@@ -199,7 +208,7 @@ fn instance(node: &Node, routing: &mut Reader<'_>, host: &Host<'_>, out: &mut Ve
         notify: notify(block),
         priority_changes: block.switch("notify_priority_changes"),
         smtp_alert: block.switch("smtp_alert"),
-        accept: accept.or_else(|| block.node("no_accept").map(|node| Spanned::new(false, node.span))),
+        accept: accept.map(|node| Spanned::new(node.keyword.name == "accept", node.span)),
         strict: block.switch("strict_mode"),
         skip_address_check: block.switch("skip_check_adv_addr"),
         lower_no_advert: block.switch("lower_prio_no_advert"),

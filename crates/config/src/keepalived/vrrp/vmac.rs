@@ -1,6 +1,6 @@
 //! `use_vmac`, `use_vmac_addr` and `use_ipvlan`: interfaces with the virtual router's MAC address.
 
-use super::{Vrrp, VrrpAddress, VrrpInstance};
+use super::{Vrrp, VrrpAddress, VrrpInstance, strict};
 use crate::{codes, host::shown, keepalived::value};
 use evenkeel_model::vrrp::{Instance, LONGEST_INTERFACE_NAME, Reach, Vip, Vmac, Vrid, virtual_mac};
 use evenkeel_source::Diagnostic;
@@ -119,13 +119,17 @@ fn name(prefix: &str, vrid: Vrid, taken: &mut Taken) -> Option<String> {
 pub(super) fn add(vrrp: &Vrrp, from: &VrrpInstance, taken: &mut Taken, instance: &mut Instance) {
     let prefix = vrrp.defaults.vmac_prefix.as_ref().map_or(PREFIX, |prefix| &prefix.value);
     let own = from.vmac.as_ref().map(|line| words(&line.value));
+    let strict = strict::is_on(vrrp, from);
     if let Some(words) = &own {
         let name = words.name.map(str::to_owned).or_else(|| name(prefix, instance.vrid, taken));
-        let mac = words.mac.map_or_else(|| virtual_mac(instance.vrid, instance.is_ipv6()), |mac| mac.of(instance.vrid));
+        let mac = words
+            .mac
+            .filter(|_| !strict)
+            .map_or_else(|| virtual_mac(instance.vrid, instance.is_ipv6()), |mac| mac.of(instance.vrid));
         let below = instance.interface.clone();
         instance.vmacs.extend(name.map(|name| Vmac { name, below, mac, speaks: true }));
         let unicast = matches!(instance.reach, Reach::Unicast { .. });
-        instance.from_base = unicast || from.switches.contains(&"vmac_xmit_base");
+        instance.from_base = unicast || (!strict && from.switches.contains(&"vmac_xmit_base"));
     }
     let prefix = vrrp.defaults.vmac_address_prefix.as_ref().map_or(prefix, |prefix| &prefix.value);
     let everywhere = from.switches.contains(&"use_vmac_addr");
