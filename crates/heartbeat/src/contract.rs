@@ -151,7 +151,7 @@ pub enum Output {
         /// Which.
         node: usize,
     },
-    /// A status was sent: the watchdog may be petted, and the lease of addresses be renewed, for less than the dead time.
+    /// A status follows: the watchdog may be petted, and the lease of addresses be renewed, for less than the dead time.
     /// At no other moment, for the other nodes count from here too.
     Pet,
     /// A message was heard, or sent by this node, that a script of `rc.d` may want to know of.

@@ -1,4 +1,4 @@
-//! What an evenkeel tells of itself in its statuses, in fields no heartbeat looks at.
+//! What an evenkeel tells of itself in its statuses (HB-60), in fields no heartbeat looks at.
 //!
 //! | field | |
 //! |---|---|

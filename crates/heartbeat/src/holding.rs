@@ -1,4 +1,4 @@
-//! Who has which group (HB-30 and on): what is said of it, what is taken, what is given.
+//! Who has which group (HB-30 to HB-37): what is said of it, what is taken, what is given.
 //!
 //! ```text
 //!  Waiting ──all nodes known──► Starting ──the others' groups known──► Stable ──Stop──► Leaving ──► Left

@@ -1,4 +1,4 @@
-//! Who is alive: nodes by their statuses and their own dead time, links by whatever is heard on them, ping nodes by their
+//! Who is alive (HB-20 to HB-23): nodes by their statuses and their own dead time, links by whatever is heard on them, ping nodes by their
 //! answers.
 
 mod peer;

@@ -164,10 +164,11 @@ impl Node {
             .with("st", word)
             .with("dt", format_args!("{:x}", self.dead_time.as_millis()))
             .with("protocol", 1);
+        // A lease is renewed before the others begin to count.
+        out.push(Output::Pet);
         self.say(now, self.told.write(&self.plan, message), out);
         self.status_sent = now;
         self.status_at = now + self.plan.timing.keepalive;
-        out.push(Output::Pet);
         for ping in 0..self.plan.pings.len() {
             let message = Arc::new(self.sender.echo(now, self.plan.pings.get(ping).map_or("", String::as_str)));
             out.push(Output::Ping { ping, message });

@@ -11,7 +11,7 @@ mod pair;
 use evenkeel_heartbeat::{Input, Request, Share};
 use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::{Failback, Medium};
-use pair::{MILLI, SECOND, World, cluster, is_dead, timing};
+use pair::{MILLI, SECOND, World, cluster, fence, is_dead, timing};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -37,8 +37,11 @@ struct Chaos {
     calm_since: Instant,
     none_since: Vec<Option<Instant>>,
     two_since: Vec<Option<Instant>>,
-    /// An operator moved something: it may be anywhere.
+    shared_since: Vec<Option<Instant>>,
+    /// An operator moved something, or it failed: it may be anywhere. In even worlds this does not happen.
     moved: bool,
+    /// Something failed: it may be nowhere.
+    failed: bool,
     faults: u64,
     owner: Vec<Option<usize>>,
     moves: u64,
@@ -53,7 +56,14 @@ impl Chaos {
         if seed.is_multiple_of(3) {
             cluster.media.push(Medium::Broadcast { interface: "eth0".to_owned(), port: 694 });
         }
+        if seed % 11 == 10 && !real.contains(&true) {
+            cluster.fences.push(fence());
+        }
         let mut world = World::new(seed, &cluster, real);
+        // What is lost is missed with the next status: a heartbeat that waits for a word longer than ten seconds is stuck.
+        if seed % 7 == 6 && (keepalive < SECOND * 5 || !real.contains(&true)) {
+            (world.loss, world.delay) = (10, MILLI * 200);
+        }
         world.start(0);
         world.run(MILLI * 700);
         world.start(1);
@@ -68,7 +78,9 @@ impl Chaos {
             calm_since: Instant::START,
             none_since: vec![None; groups],
             two_since: vec![None; groups],
+            shared_since: vec![None; groups],
             moved: false,
+            failed: false,
             faults: 0,
             owner: vec![None; groups],
             moves: 0,
@@ -108,7 +120,7 @@ impl Chaos {
                 self.world.plug(0, medium, false);
                 self.broken.push((now + length, Mend::Plug(medium)));
             }
-            4 if runs => {
+            4 if runs && self.seed % 4 % 2 == 1 => {
                 let share = [Share::All, Share::Local, Share::Foreign][self.below(3)];
                 let what = if self.below(2) == 0 { Request::Standby(share) } else { Request::Takeover(share) };
                 self.moved = true;
@@ -129,16 +141,16 @@ impl Chaos {
                 self.broken.push((now + length, Mend::Ping(host)));
             }
             8 => self.world.hosts[host].clock += 3_600_000 - 7_200_000 * i64::try_from(self.below(2)).unwrap(),
-            9 => {
+            9 if self.seed % 4 == 3 => {
                 let group = self.below(self.owner.len() as u64);
                 self.world.hosts[host].pace[group].fails = true;
                 self.broken.push((now + length, Mend::Resource(host)));
                 if self.world.holders(group) == [host] {
                     self.world.fail(host, group);
                 }
-                self.moved = true;
+                (self.moved, self.failed) = (true, true);
             }
-            10 if runs => {
+            10 if runs && self.seed % 4 % 2 == 1 => {
                 let (group, to) = (self.below(self.owner.len() as u64), self.below(2));
                 self.moved = true;
                 self.world.ask(host, 2, Request::Move { group, to });
@@ -178,10 +190,10 @@ impl Chaos {
         let timing = self.world.hosts[0].view.timing;
         let calm = now - self.calm_since;
         let fit = (0..2).filter(|host| self.world.runs(*host) && !self.world.hosts[*host].stopped).count();
-        let failing = self.world.hosts.iter().any(|host| host.pace.iter().any(|pace| pace.fails));
         // To be sure of a death, or to start alone; then what a word is waited for.
         let none = timing.initdead + timing.deadtime + SECOND * 14;
-        let two = timing.keepalive * 2 + SECOND * 2;
+        let two = timing.keepalive * if self.world.loss > 0 { 6 } else { 2 } + SECOND * 2;
+        let fences = !self.world.hosts[0].view.fences.is_empty();
         for group in 0..self.owner.len() {
             let owners = self.world.holders(group);
             let since = |since: &mut Option<Instant>, calm: Instant, so: bool| match so {
@@ -191,12 +203,20 @@ impl Chaos {
                     Duration::ZERO
                 }
             };
-            let lacks = owners.is_empty() && fit > 0 && !failing && !self.moved;
+            let lacks = owners.is_empty() && fit > 0 && !self.failed && !(self.real && self.moved);
             let without = since(&mut self.none_since[group], self.calm_since, lacks);
             assert!(without <= none, "seed {}: {group} nowhere for {without:?}: {}", self.seed, self.world.state());
             let doubled = owners.len() > 1 && fit == 2 && self.connected() && !self.real;
             let both = since(&mut self.two_since[group], self.calm_since, doubled);
             assert!(both <= two, "seed {}: {group} twice for {both:?}: {}", self.seed, self.world.state());
+            // Where nodes are fenced, nothing but a start after a crash finds an address of the run before.
+            let shared = since(&mut self.shared_since[group], Instant::START, owners.len() > 1 && fences);
+            assert!(
+                shared <= timing.keepalive,
+                "seed {}: {group} twice, {shared:?}: {}",
+                self.seed,
+                self.world.state()
+            );
             if let [owner] = owners[..] {
                 self.moves += u64::from(self.owner[group].replace(owner) != Some(owner));
             }
@@ -236,15 +256,25 @@ impl Chaos {
             let next = mend.into_iter().chain([self.next, end]).min().unwrap();
             if self.world.step(next) {
                 self.judge();
-                continue;
+                if self.world.fenced.is_empty() {
+                    continue;
+                }
             }
-            if mend == Some(next) {
+            if !self.world.fenced.is_empty() {
+                // Below.
+            } else if mend == Some(next) {
                 let place = self.broken.iter().position(|(when, _)| *when == next).unwrap();
                 let (_, mend) = self.broken.swap_remove(place);
                 self.mend(mend);
                 self.calm_since = self.world.now;
             } else if self.next == next {
                 self.fault();
+                self.calm_since = self.world.now;
+            }
+            // A fenced host is switched on again by somebody.
+            for host in std::mem::take(&mut self.world.fenced) {
+                self.world.hosts[host].frozen = false;
+                self.broken.push((self.world.now + SECOND * 300, Mend::Start(host)));
                 self.calm_since = self.world.now;
             }
             for host in &mut self.world.hosts {

@@ -1,4 +1,4 @@
-//! A group that two nodes have, after a partition or a mistake: exactly one of them yields, at once, and the other one
+//! A group that two nodes have (HB-36), after a partition or a mistake: exactly one of them yields, at once, and the other one
 //! announces the addresses again when it has.
 //!
 //! Between evenkeels both know when each took it, by the wall clock of that moment, and decide alike: the preferred node

@@ -1,4 +1,4 @@
-//! Before anything of a dead node is taken, it is fenced, where a device covers it.
+//! Before anything of a dead node is taken (HB-32), it is fenced, where a device covers it.
 
 use super::{Holding, Moment};
 use crate::{News, NodeState, Output, Refusal, holding::Deed};

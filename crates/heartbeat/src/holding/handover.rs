@@ -96,8 +96,15 @@ impl Handover {
 }
 
 impl Holding {
-    /// The node that gives to this one or takes from it.
+    /// The node that gives to this one or takes from it: not in the midst of something else.
     fn partner(&self) -> Result<usize, Refusal> {
+        let node = self.counterpart()?;
+        let stable = self.peers.get(node).is_some_and(super::Peer::is_stable);
+        if stable { Ok(node) } else { Err(Refusal::PeerNotStable) }
+    }
+
+    /// The other node, where this one may begin a hand-over.
+    fn counterpart(&self) -> Result<usize, Refusal> {
         let lives =
             |node: &usize| self.peers.get(*node).is_some_and(|peer| peer.state == NodeState::Active && !peer.leaving);
         let node = self.plan.others().find(lives).ok_or(Refusal::NoPeer)?;
@@ -109,8 +116,7 @@ impl Holding {
         if self.plan.failback == Failback::Legacy {
             return Err(Refusal::Legacy);
         }
-        let stable = self.peers.get(node).is_some_and(super::Peer::is_stable);
-        if stable { Ok(node) } else { Err(Refusal::PeerNotStable) }
+        Ok(node)
     }
 
     fn open(&mut self, at: Moment, peer: usize, step: Step, (share, groups, named): Part, by: By) {
@@ -178,25 +184,34 @@ impl Holding {
                 }
             }
             Some(Info::Other) => self.begin_giving(node),
-            Some(Info::Done) => self.hear_done(at, node),
+            Some(Info::Done) => self.hear_done(at, node, share),
             None => {}
         }
     }
 
     /// Says that it takes, where it can.
     fn accept(&mut self, at: Moment, node: usize, share: Share, message: &Message) -> Result<(), Refusal> {
-        let by = self.make_room(node)?;
-        self.partner().inspect_err(|_| self.handover = None)?;
-        let evenkeel = self.peers.get(node).is_some_and(super::Peer::is_evenkeel);
         if !self.ready {
             return Err(Refusal::NotStable);
         }
+        let mine = self.handover.clone();
+        let by = self.make_room(node)?;
+        // It may have told already that it is busy: with this.
+        if let Err(refusal) = self.counterpart() {
+            self.handover = mine;
+            return Err(refusal);
+        }
+        let evenkeel = self.peers.get(node).is_some_and(super::Peer::is_evenkeel);
         let named = message.text("ekgroups").filter(|_| evenkeel);
         let groups = match named {
             Some(keys) => extension::groups(&self.plan, keys),
             None => self.plan.share(share, node),
         };
         let groups: Vec<usize> = groups.into_iter().filter(|group| !self.wants(*group)).collect();
+        // What an evenkeel gives and nobody has is taken in any case.
+        if let Some(peer) = self.peers.get_mut(node) {
+            peer.offered = (!evenkeel).then_some(share);
+        }
         self.say_ask(share, Info::Other, named.is_some().then_some(groups.as_slice()), false);
         self.open(at, node, Step::Awaiting, (share, groups, named.is_some()), by);
         Ok(())
@@ -235,8 +250,10 @@ impl Holding {
         self.say_held(self.hold(), false, Some("standby"));
     }
 
-    fn hear_done(&mut self, at: Moment, node: usize) {
-        let Some(handover) = self.handover.as_mut().filter(|handover| handover.peer == node) else { return };
+    fn hear_done(&mut self, at: Moment, node: usize, share: Share) {
+        self.resume_taking(at, node, share);
+        let of = |handover: &&mut Handover| handover.peer == node && handover.share == share;
+        let Some(handover) = self.handover.as_mut().filter(of) else { return };
         match handover.step {
             Step::Awaiting => {
                 handover.step = Step::Taking;
@@ -256,6 +273,30 @@ impl Holding {
                 self.finish(Ok(()));
             }
             Step::Wanted | Step::Asked | Step::Taking => {}
+        }
+    }
+
+    /// It has given what this node had stopped waiting for: words came in another order than they were said.
+    fn resume_taking(&mut self, at: Moment, node: usize, share: Share) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        let offered = peer.offered.take_if(|offered| *offered == share).is_some();
+        if offered && self.counterpart() == Ok(node) {
+            let groups = self.plan.share(share, node).into_iter().filter(|group| !self.wants(*group)).collect();
+            self.open(at, node, Step::Awaiting, (share, groups, false), By::Peer);
+        }
+    }
+
+    /// The other node says that it does not hand over any more: its last word was lost, or it has given up.
+    pub(crate) fn hear_idle(&mut self, node: usize) {
+        let Some(handover) = self.handover.as_ref().filter(|handover| handover.peer == node) else { return };
+        match handover.step {
+            Step::Awaiting => self.cancel(Refusal::PeerGone),
+            Step::Given => {
+                let share = handover.share;
+                self.gain(node, share.swapped());
+                self.finish(Ok(()));
+            }
+            Step::Wanted | Step::Asked | Step::Stopping | Step::Taking => {}
         }
     }
 

@@ -21,6 +21,7 @@ impl Holding {
     fn hear_starting(&mut self, node: usize) {
         if let Some(peer) = self.peers.get_mut(node) {
             peer.starting = true;
+            peer.offered = None;
             peer.spoke = false;
             peer.stable = false;
             peer.leaving = false;
@@ -52,6 +53,8 @@ impl Holding {
         if !stable {
             return;
         }
+        self.hear_idle(node);
+        let Some(peer) = self.peers.get_mut(node) else { return };
         // After a partition old words may come late; it is asked before it is believed. Before its first status it is not
         // known what it is.
         let believed = peer.state == NodeState::Active && peer.returned.is_none() && !peer.is_evenkeel();
@@ -74,7 +77,11 @@ impl Holding {
             peer.returned = None;
             peer.pings = Some(told.pings);
         }
+        let idle = told.as_ref().is_some_and(|told| !told.busy);
         peer.extension = told;
+        if idle {
+            self.hear_idle(node);
+        }
     }
 
     /// How many ping nodes a heartbeat with ipfail says it reaches.

@@ -1,4 +1,4 @@
-//! An orderly end: every group is stopped, then the others are told.
+//! An orderly end (HB-23): every group is stopped, then the others are told.
 
 use super::{Holding, Moment, Stage};
 use crate::{Refusal, Share, Why};

@@ -1,4 +1,4 @@
-//! `auto_failback legacy`: a node that comes up asks for each of its own groups by name, and whoever has it gives it.
+//! `auto_failback legacy` (HB-35): a node that comes up asks for each of its own groups by name, and whoever has it gives it.
 //! Nobody says what it has, and there is no standby.
 
 use super::{Holding, Moment, PATIENCE};

@@ -1,4 +1,4 @@
-//! Groups that nobody has: each goes to the first node of its order that can take it.
+//! Groups that nobody has (HB-37): each goes to the first node of its order that can take it.
 
 use super::{Holding, Moment, PATIENCE, RESERVE, Stage};
 use crate::{News, NodeState, Share, Why};

@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     pub(crate) spoke: bool,
     /// It has said `starting` since it came.
     pub(crate) starting: bool,
+    /// The share it wants to give, which this node has said it takes.
+    pub(crate) offered: Option<Share>,
     /// It has said that it leaves.
     pub(crate) leaving: bool,
     /// It began anew while this node thought it had something: until it is active, something of it may run.
@@ -45,6 +47,7 @@ impl Peer {
             stable: false,
             spoke: false,
             starting: false,
+            offered: None,
             leaving: false,
             restarted: false,
             returned: None,

@@ -1,4 +1,4 @@
-//! From the first status to `active`: every other node is heard or given up, then one that lives is asked for its list of
+//! From the first status to `active` (HB-22): every other node is heard or given up, then one that lives is asked for its list of
 //! nodes, as heartbeat does.
 
 use super::{Node, Stage};

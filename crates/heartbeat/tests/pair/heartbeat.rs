@@ -145,6 +145,7 @@ impl Real {
 
     fn begin(&mut self, now: Instant, out: &mut Outbox<Output>) {
         self.stage = Stage::Up { asked: None };
+        self.stream = Stream::new(0, self.view.rexmit_delay, now.since_start().subsec_nanos().into());
         (self.peer, self.heard, self.dead_at) = (NodeState::Unknown, None, now + self.view.timing.initdead);
         (self.hold, self.other, self.other_stable) = (Share::None, Share::None, false);
         (self.handover, self.drop_at) = (Handover::No, None);
