@@ -114,6 +114,8 @@ pub fn load_texts(inputs: Vec<Input>, format: Option<Format>, host: &Host<'_>) -
 #[derive(Default)]
 struct Found {
     inputs: Vec<Input>,
+    /// Files of services beside an ha.cf, whatever the format of the others is said to be.
+    services: Vec<Input>,
     /// Files of services beside an ha.cf that are read only when they are named.
     aside: Vec<PathBuf>,
 }
@@ -131,6 +133,9 @@ fn load_inputs(
         Reading { sources: Sources::new(), draft: Draft::default(), resolver: &resolver, memory, files, out };
     for input in found.inputs {
         reading.read(input, format);
+    }
+    for input in found.services {
+        reading.read(input, Some(Format::Ldirectord));
     }
     reading.heartbeat(&found.aside);
     let Reading { sources, mut draft, mut out, .. } = reading;
@@ -221,16 +226,23 @@ impl Reading<'_, '_> {
             Ok(text) => (text, None),
             Err((at, text)) => (text, Some(at)),
         };
-        let shown_text =
-            if kind == Some(heartbeat::Kind::Authkeys) { heartbeat::authkeys::masked(&text) } else { text.clone() };
-        let file = sources.add(path, shown_text);
+        let nul = text.find('\0');
+        // Nobody is shown a secret: what diagnostics point into is a copy without.
+        let (secrets, text) = match kind {
+            Some(heartbeat::Kind::Authkeys) => {
+                let masked = heartbeat::authkeys::masked(&text);
+                (text, masked)
+            }
+            _ => (String::new(), text),
+        };
+        let file = sources.add(path, text);
         if let Some(at) = not_utf8 {
             report_encoding(file, at, told, out);
             if told == Format::Native {
                 return None;
             }
         }
-        if let Some(at) = text.find('\0') {
+        if let Some(at) = nul {
             let message = "the file holds a NUL byte and is no text";
             out.push(Diagnostic::error(codes::NUL, Span::new(file, at, at + 1), message));
             self.files.lost(kind);
@@ -244,7 +256,7 @@ impl Reading<'_, '_> {
             Format::Native => Some(native::read(sources, file, resolver, out)),
             Format::Keepalived => Some(keepalived::read(sources, file, resolver, out)),
             Format::Heartbeat => {
-                self.files.take(kind?, file, &text, not_utf8.is_some(), out);
+                self.files.take(kind?, file, &secrets, not_utf8.is_some(), out);
                 None
             }
             Format::Ipvsadm => None,
@@ -347,7 +359,7 @@ fn collect_directory(path: &Path, format: Option<Format>, found: &mut Found, out
             if named || (usual && !is_usual) {
                 found.aside.push(entry);
             } else {
-                read_file(&entry, &mut found.inputs, out);
+                read_file(&entry, &mut found.services, out);
             }
         } else if format.is_none() || format == Some(told) {
             read_file(&entry, &mut found.inputs, out);

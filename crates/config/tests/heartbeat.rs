@@ -182,6 +182,9 @@ fn a_directory_is_read_with_the_services_that_haresources_names() {
         said.contains(&"note E0277 - DIR/ldirectord.cf is not read: haresources does not name it".to_owned()),
         "{said:#?}"
     );
+    let forced =
+        load(&[directory.path().to_owned()], Some(Format::Heartbeat), &Host { node: "ha1", full_name: "ha1", ..HOST });
+    assert_eq!(forced.cluster, loaded.cluster);
     // The same, of ha.cf alone: what it needs is beside it.
     assert_eq!(at(&directory.path().join("ha.cf"), "ha1").cluster, loaded.cluster);
 }
@@ -192,6 +195,9 @@ fn without_haresources_only_the_usual_ldirectord_cf_is_read() {
     let directory = directory(&files);
     let loaded = at(directory.path(), "ha1");
     assert_eq!(heartbeat(&loaded).groups.len(), 1);
+    let host = Host { node: "ha1", full_name: "ha1", ..HOST };
+    let forced = load(&[directory.path().to_owned()], Some(Format::Heartbeat), &host);
+    assert_eq!(forced.cluster, loaded.cluster);
     let said = said(&directory, &loaded);
     assert!(said.iter().any(|line| line.starts_with("note E0277 - DIR/ldirectord.verbatim.cf")), "{said:#?}");
 }

@@ -4,7 +4,7 @@ use super::{
     options::Options,
     table::{Again, Argument, DIRECTIVES, Directive, Slot, find},
     value,
-    words::{Line, placed, within},
+    words::{Line, placed, split, within},
 };
 use crate::{
     codes,
@@ -85,7 +85,7 @@ fn lines<'a>(
             match (directive(body, open.is_some(), out), open) {
                 (Found::Directive(directive, line), _) => found.push((directive, line)),
                 (Found::Rest, Some((directive, line))) => {
-                    out.push(joined(directive.name, line, body));
+                    out.push(joined(text, directive.name, line, body));
                     line.pieces.push(body);
                 }
                 (Found::Rest, None) | (Found::Nothing, _) => {}
@@ -97,13 +97,18 @@ fn lines<'a>(
 }
 
 /// A line that a highlighter or a word processor broke off the one above.
-fn joined(name: &str, line: &Line<'_>, rest: Spanned<&str>) -> Diagnostic {
+fn joined(text: &str, name: &str, line: &Line<'_>, rest: Spanned<&str>) -> Diagnostic {
     let last = line.arguments().last().map_or(line.name.span, |word| word.span);
     let between = Span::new(rest.span.file, last.end as usize, rest.span.start as usize);
-    Diagnostic::warning(codes::BROKEN_LINE, rest.span, format!("this is read as the rest of `{name}` above"))
-        .label(line.name.span, "the directive")
-        .note("heartbeat takes each line for a directive and refuses to start, with exit status 6")
-        .replace("join the lines", between, " ")
+    let message = format!("this is read as the rest of `{name}` above");
+    let d = Diagnostic::warning(codes::BROKEN_LINE, rest.span, message).label(line.name.span, "the directive");
+    let d = d.note("heartbeat takes each line for a directive and refuses to start, with exit status 6");
+    // A comment between them must not get lost.
+    if text.get(between.range()).is_none_or(|between| between.contains('#')) {
+        d.help("join the lines")
+    } else {
+        d.replace("join the lines", between, " ")
+    }
 }
 
 enum Found<'a> {
@@ -133,9 +138,13 @@ fn directive<'a>(body: Spanned<&'a str>, open: bool, out: &mut Vec<Diagnostic>) 
     }
     let (code, meant) = match find(&word.to_ascii_lowercase()) {
         Some(directive) => (codes::CASE, Some(directive)),
-        None if open => return Found::Rest,
         None => (codes::NEAR_MISS, nearest(word, DIRECTIVES.iter().map(|d| d.name)).and_then(find)),
     };
+    // `node1` behind a `node` that has no value is that value; `keeplive 2` is none.
+    let is_whole = |directive: &Directive| split(rest, is_blank).len() >= directive.argument.least();
+    if open && code == codes::NEAR_MISS && !meant.is_some_and(is_whole) {
+        return Found::Rest;
+    }
     let refused = format!("heartbeat refuses to start, with exit status 6: Illegal directive [{}]", shown(word));
     if let Some(meant) = meant {
         let message = format!("`{}` is read as `{}`", shown(word), meant.name);

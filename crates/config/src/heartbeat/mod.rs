@@ -91,14 +91,14 @@ pub(crate) struct Named {
 
 impl Files {
     /// Takes one of the files. A second of its kind is an error.
-    /// `text` is the true one: in the sources the secrets of an authkeys are stars.
-    pub(crate) fn take(&mut self, kind: Kind, file: FileId, text: &str, latin_1: bool, out: &mut Vec<Diagnostic>) {
+    /// `secrets` is the true text of an authkeys: in the sources the keys are stars.
+    pub(crate) fn take(&mut self, kind: Kind, file: FileId, secrets: &str, latin_1: bool, out: &mut Vec<Diagnostic>) {
         self.first.get_or_insert(file);
         let before = match kind {
             Kind::HaCf => self.ha.replace(file),
             Kind::Haresources => self.resources.replace(file),
             Kind::Authkeys => {
-                let keys = authkeys::read(text, latin_1, file, out);
+                let keys = authkeys::read(secrets, latin_1, file, out);
                 self.keys.replace((file, keys)).map(|(before, _)| before)
             }
         };
