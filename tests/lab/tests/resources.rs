@@ -140,3 +140,27 @@ fn a_dead_node_is_fenced_by_the_stonith_of_cluster_glue_and_its_group_taken() {
     let log = duo.log(1);
     assert!(log.contains("node ha1 was fenced by null"), "{log}");
 }
+
+#[test]
+fn scripts_of_rc_d_are_told_of_messages_and_programs_are_kept_running() {
+    if !can_run() {
+        return;
+    }
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kept-{}", std::process::id()));
+    let read = |name: &str| fs::read_to_string(directory.join(name)).unwrap_or_default();
+    let kept = directory.join("kept");
+    program(&kept, &format!("echo $HA_color >> {}/lives.$HA_CURHOST\nexit 3", directory.display()));
+    let lines = format!("respawn root {}\nenv color=blue\n", kept.display());
+    let mut duo = Duo::new(BOTH, Files::quick(200, 2000).with(&lines));
+    let told = format!("echo $HA_t $HA_src >> {}/heard.$HA_CURHOST", directory.display());
+    program(&duo.etc(0).join("rc.d/starting"), &told);
+    duo.start(0);
+    duo.start(1);
+    duo.wait("the script was told", PATIENCE, || read("heard.ha1").contains("starting ha2\n"));
+    duo.wait("the program lived twice on both", PATIENCE, || {
+        ["lives.ha1", "lives.ha2"].iter().all(|lives| read(lives).starts_with("blue\nblue\n"))
+    });
+    duo.wait_log(0, "has ended: exit status 3; it is started again in 1 s");
+    drop(duo);
+    fs::remove_dir_all(&directory).expect("it is removed");
+}
