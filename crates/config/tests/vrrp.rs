@@ -5,7 +5,7 @@
 mod common;
 
 use common::{brief, errors, golden, native, rendered};
-use evenkeel_config::to_toml;
+use evenkeel_config::{Loaded, to_toml};
 use evenkeel_model::vrrp::{Authentication, Preempt, Reach, Version};
 use std::time::Duration;
 
@@ -136,4 +136,35 @@ addresses = ["10.0.0.1", "10.0.0.2"]
     assert!(loaded.cluster.is_none());
     assert!(errors(&loaded).len() >= 15, "{:?}", errors(&loaded));
     golden("tests/golden/vrrp-mistakes.txt", &rendered(&loaded));
+}
+
+/// A file with these pauses and an instance.
+fn paced(pauses: &str) -> Loaded {
+    let instance = "[vrrp.web]\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"192.168.1.150\"]\n";
+    native(&format!("[settings]\nannounce_pauses = [{pauses}]\n{instance}"))
+}
+
+#[test]
+fn an_interface_has_one_pause_and_all_others_have_another() {
+    let loaded = paced(
+        "{ interfaces = [\"eth0\", \"eth1\"], arp = \"1ms\" }, { interfaces = [\"eth1\", \"eth2\"], arp = \"2ms\" }, { neighbour = \
+         \"3ms\" }",
+    );
+    assert_eq!(brief(&loaded), ["warning E0235 2:68 announcements on eth1 are paced already"]);
+    let pauses = loaded.cluster.unwrap().vrrp.pauses;
+    let named: Vec<Vec<String>> = pauses.iter().map(|pause| pause.interfaces.clone()).collect();
+    assert_eq!(named, [vec!["eth0".to_owned(), "eth1".into()], vec!["eth2".into()], vec![]]);
+    assert_eq!(pauses[2].neighbour, Duration::from_millis(3));
+}
+
+#[test]
+fn mistakes_in_pauses_are_told() {
+    for (pauses, told) in [
+        ("\"eth0\"", "error E0503 2:20 a pause is a table"),
+        ("{ interfaces = [], arp = \"1ms\" }", "error E0121 2:20 interfaces is empty"),
+        ("{ interfaces = [\"eth0\"] }", "warning E0130 2:20 a pause of no time has no effect"),
+        ("{ arp = \"1ms\" }, { arp = \"2ms\" }", "error E0215 2:37 announcements on all interfaces are paced twice"),
+    ] {
+        assert_eq!(brief(&paced(pauses)), [told], "{pauses}");
+    }
 }
