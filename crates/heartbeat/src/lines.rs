@@ -30,8 +30,8 @@ impl Lines {
     fn end_line(&mut self, heard: &mut impl FnMut(&[u8])) {
         let line = std::mem::take(&mut self.line);
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
-        // A cable that was pulled leaves half of a message before the next one.
-        if line.ends_with(START) {
+        // Noise may stand before the first line of a message; half of one before the next, where a cable was pulled.
+        if line == START || self.message.is_empty() && line.ends_with(START) {
             self.message.clear();
             self.message.extend_from_slice(START);
         } else if self.message.is_empty() {
@@ -73,9 +73,15 @@ mod tests {
     #[test]
     fn noise_and_halves_are_skipped() {
         assert_eq!(
-            heard(&[b"\0\xff~\nt=x\n<<<\n>>>\nt=half\nsr>>>\r\nt=whole\r\n<<<\r\n<<<\n"]),
+            heard(&[b"\0\xff~\nt=x\n<<<\n\xff>>>\nt=half\n>>>\r\nt=whole\r\n<<<\r\n<<<\n"]),
             [">>>\nt=whole\n<<<\n"]
         );
+    }
+
+    #[test]
+    fn a_value_may_look_like_the_beginning() {
+        let message = ">>>\nt=x\ninfo=a>>>\n<<<\n";
+        assert_eq!(heard(&[message.as_bytes()]), [message]);
     }
 
     #[test]

@@ -134,16 +134,11 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// One more.
-    pub fn count(&mut self, reason: Reason) {
+    /// So many more.
+    pub fn count(&mut self, reason: Reason, more: u64) {
         if let Some(count) = self.counts.get_mut(reason as usize) {
-            *count += 1;
+            *count = count.saturating_add(more);
         }
-    }
-
-    /// How many were dropped for this reason.
-    pub fn of(&self, reason: Reason) -> u64 {
-        self.counts.get(reason as usize).copied().unwrap_or(0)
     }
 
     /// What was met, in the order of [`Reason::ALL`].
@@ -163,8 +158,8 @@ mod tests {
             let same = |other: &Reason| other.name() == reason.name() || other.to_string() == reason.to_string();
             assert_eq!(Reason::ALL.iter().filter(|other| same(other)).count(), 1, "{reason:?}");
             let mut drops = Drops::default();
-            drops.count(reason);
-            assert_eq!(drops.iter().collect::<Vec<_>>(), [(reason, 1)]);
+            drops.count(reason, 3);
+            assert_eq!(drops.iter().collect::<Vec<_>>(), [(reason, 3)]);
         }
     }
 }

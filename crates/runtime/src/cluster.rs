@@ -217,7 +217,10 @@ impl Cluster {
                 };
                 Some(Told::Answer(token, reply))
             }
-            News::Dropped { reason, source, count } => Some(line(words::dropped(reason, source, count))),
+            News::Dropped { reason, source, count } => {
+                member.picture.count(reason, count);
+                Some(line(words::dropped(reason, source, count)))
+            }
             News::Report(report) => {
                 member.picture.report(*report);
                 None

@@ -1,6 +1,7 @@
 //! A heartbeat cluster in the status, as this node sees it.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct ClusterStatus {
     /// Fence devices; left out where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fencing: Vec<FenceStatus>,
+    /// Messages that were not heard, by reason (`signature`, `unknown-node`, `replay`); left out where there are none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// A node, or a ping node.

@@ -3,7 +3,7 @@
 use super::words;
 use evenkeel_api::{ClusterStatus, Event, FenceStatus, GroupStatus, HaStatus, LinkStatus, NodeStatus, ResourceStatus};
 use evenkeel_cluster::Report;
-use evenkeel_heartbeat::{News, NodeState, Share};
+use evenkeel_heartbeat::{Drops, News, NodeState, Reason, Share, Unheard};
 use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::{Agent, FenceAgent, Group, Heartbeat, Medium, NodeName, Resource};
 use evenkeel_resource::{GroupReport, Running, Standing, Trouble};
@@ -35,6 +35,7 @@ pub(super) struct Picture {
     groups: Vec<Seen>,
     fences: Vec<Fence>,
     report: Option<Report>,
+    dropped: Drops,
 }
 
 #[derive(Debug)]
@@ -80,6 +81,7 @@ impl Picture {
             groups: wanted.groups.iter().map(seen).collect(),
             fences: vec![Fence::Ready; wanted.nodes.len()],
             report: None,
+            dropped: Drops::default(),
         }
     }
 
@@ -112,6 +114,7 @@ impl Picture {
                 self.fence(*node, if *last { Fence::Waits } else { Fence::Failed });
             }
             News::Restarted { node } => self.fence(*node, Fence::Ready),
+            News::Dropped { reason: Unheard::OldGeneration, .. } => self.count(Reason::Replay, 1),
             _ => {}
         }
     }
@@ -155,6 +158,11 @@ impl Picture {
         })
     }
 
+    /// So many messages were not heard.
+    pub(super) fn count(&mut self, reason: Reason, more: u64) {
+        self.dropped.count(reason, more);
+    }
+
     pub(super) fn report(&mut self, report: Report) {
         self.report = Some(report);
     }
@@ -175,6 +183,7 @@ impl Picture {
             pings: self.pings(wanted, now),
             groups: (0..wanted.groups.len()).filter_map(|group| self.group_status(wanted, group, now)).collect(),
             fencing: self.fencing(wanted),
+            dropped: self.dropped.iter().map(|(reason, count)| (reason.name().to_owned(), count)).collect(),
         }
     }
 
