@@ -135,10 +135,13 @@ impl Side {
                 other => other.map_err(|e| words(&e))?,
             }
         }
-        if !self.wanted && self.of.is_empty() && self.left.is_empty() {
-            return self.delete(tables);
-        }
-        Ok(())
+        self.settle(tables)
+    }
+
+    /// Deletes a table that nobody needs.
+    fn settle(&mut self, tables: &mut NfTables) -> Result<(), String> {
+        let needed = self.wanted || !self.of.is_empty() || !self.left.is_empty();
+        if needed { Ok(()) } else { self.delete(tables) }
     }
 
     /// Opens what was left and whose address is not on the host any more.
@@ -219,6 +222,8 @@ impl Closed {
             if fresh {
                 // A kernel without nf_tables has none to take over.
                 let _ = side.adopt(tables);
+            } else {
+                side.settle(tables)?;
             }
         }
         if self.sides.iter().all(|side| !side.made) {

@@ -263,9 +263,9 @@ const FOREIGN: [&str; 7] = [
     "   Password = ",
 ];
 
-/// Without the mark of nftables, and as if keepalived had been able to add the address whose scope is the link.
+/// As if keepalived had been able to add the address whose scope is the link.
 fn recorded(text: &str) -> String {
-    text.replace("scope link nftable_set", "scope link set").replace(" nftable_set", "")
+    text.replace("scope link nftable_set", "scope link set nftable_set")
 }
 
 fn comparable(text: &str) -> String {

@@ -46,11 +46,12 @@ impl<'a> Facts<'a> {
                 defaults.skip_address_check.map(|yes| yes.value),
             ),
             strict,
-            higher_send_advert: said(
-                written.and_then(|w| w.higher_send_advert).map(|yes| yes.value),
-                defaults.higher_send_advert.map(|yes| yes.value),
-            ),
-            accepts: written.and_then(|w| w.accept).map_or(!strict, |accept| accept.value),
+            higher_send_advert: !strict
+                && said(
+                    written.and_then(|w| w.higher_send_advert).map(|yes| yes.value),
+                    defaults.higher_send_advert.map(|yes| yes.value),
+                ),
+            accepts: instance.accept,
             mails: said(written.and_then(|w| w.smtp_alert).map(|yes| yes.value), mails),
             master: standing.statistics.last.filter(|_| standing.state == State::Backup),
             virtual_interface: virtual_interface(instance, written),
@@ -100,7 +101,7 @@ impl<'a> Facts<'a> {
             Some(written) => {
                 let six = self.instance.is_ipv6();
                 let lines = written.addresses.iter().filter(|address| address.address.value.is_ipv6() == six);
-                lines.map(|address| written_address(address, self.speaks_on(), self.standing.holds)).collect()
+                lines.map(|address| self.address(address)).collect()
             }
             None => self.instance.addresses.iter().map(|vip| self.vip(vip)).collect(),
         }
@@ -111,10 +112,19 @@ impl<'a> Facts<'a> {
         match self.written {
             Some(written) => {
                 let lines = written.excluded.iter();
-                lines.map(|address| written_address(address, self.speaks_on(), self.standing.holds)).collect()
+                lines.map(|address| self.address(address)).collect()
             }
             None => self.instance.excluded.iter().map(|vip| self.vip(vip)).collect(),
         }
+    }
+
+    fn address(&self, written: &VrrpAddress) -> String {
+        written_address(written, self.speaks_on(), self.standing.holds) + self.closed()
+    }
+
+    /// Behind an address whose packets are dropped now.
+    fn closed(&self) -> &'static str {
+        if self.standing.holds && self.instance.is_closed() { " nftable_set" } else { "" }
     }
 
     fn vip(&self, vip: &Vip) -> String {
@@ -122,7 +132,8 @@ impl<'a> Facts<'a> {
         let label = vip.label.as_ref().map(|label| format!(" label {label}")).unwrap_or_default();
         let life = if vip.address.is_ipv6() { " preferred_lft forever" } else { "" };
         let set = if self.standing.holds { " set" } else { "" };
-        format!("{} dev {interface} scope global{label}{life}{set}", with_prefix(vip.address, vip.prefix))
+        let address = with_prefix(vip.address, vip.prefix);
+        format!("{address} dev {interface} scope global{label}{life}{set}{}", self.closed())
     }
 
     /// The lines of `virtual_routes`.
@@ -320,7 +331,7 @@ fn write_way(f: &mut Formatter<'_>, dump: &Dump<'_>, facts: &Facts<'_>) -> fmt::
     if let Some(name) = &facts.virtual_interface {
         let is_ipvlan = facts.written.is_some_and(|written| written.vmac.is_none());
         let up = dump.links.iter().any(|link| link.name == *name && link.running);
-        let base = facts.switch("vmac_xmit_base");
+        let base = facts.switch("vmac_xmit_base") && !facts.strict;
         match is_ipvlan {
             true => writeln!(f, "   Use IPVLAN, i/f {name}, is_up = {up}, type bridge")?,
             false => writeln!(f, "   Use VMAC, i/f name {name}, is_up = {up}, xmit_base = {base}")?,

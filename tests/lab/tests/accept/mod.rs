@@ -141,6 +141,13 @@ fn who_takes_over_closes_and_who_leaves_leaves_nothing() {
     assert!(!answers_ping(&pair, VIP));
     let elements = format!("elements = {{ {VIP} }}");
     assert!(!rules(&pair, "d2").contains(&elements));
+    // A backup's table is there as long as it may have to close something.
+    pair.rewrite(1, |text| text);
+    pair.reload(1);
+    pair.wait_told("d2", RULES, str::is_empty);
+    pair.rewrite(1, closed);
+    pair.reload(1);
+    pair.wait_told("d2", RULES, |told| told.contains("table ip evenkeel {"));
     pair.stop(0);
     pair.wait_owners(&[1]);
     assert_eq!(rules(&pair, "d1"), "");
