@@ -2,9 +2,10 @@
 
 mod pair;
 
-use evenkeel_heartbeat::{Input, News, Refusal, Request, Share, Why};
+use evenkeel_heartbeat::{Identity, Input, Message, News, Node, Output, Path, Refusal, Request, Share, Why};
+use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::heartbeat::{Failback, Heartbeat};
-use pair::{MILLI, SECOND, World, cluster, fence, timing};
+use pair::{MILLI, SECOND, World, cluster, fence, name, serial, timing};
 use std::time::Duration;
 
 fn pair(failback: Failback, prefer: &[&str]) -> Heartbeat {
@@ -150,14 +151,34 @@ fn a_node_frozen_alone_listens_before_it_serves_again() {
 
 #[test]
 fn a_node_that_was_late_itself_takes_nothing_over() {
-    let mut world = settled(&pair(Failback::On, &["ha1"]));
-    // Its peer speaks all the time, but it reads nothing for nearly the dead time, and wakes by its timer first.
-    for _ in 0..20 {
-        world.freeze(1);
-        world.run(SECOND * 9 + MILLI * 900);
-        world.thaw(1);
-        only(&mut world, SECOND * 5, &[&[0]]);
-    }
+    let mut world = World::new(1, &pair(Failback::On, &["ha1"]), &[false, false]);
+    world.start(0);
+    world.run(MILLI * 900);
+    world.start(1);
+    // The other one spoke most of a second ago, this one itself just now.
+    world.wait(SECOND * 90, |world| world.both_stable() && world.holders(0) == [0]);
+    world.run(SECOND * 60);
+    world.wait(SECOND * 2, |world| world.hosts[1].said.last().is_some_and(|(at, _)| *at == world.now));
+    let heard = world.node(1).view().nodes[0].heard.unwrap();
+    assert!(world.now - heard > MILLI * 600, "{:?}", world.now - heard);
+    // For the dead time it reads nothing, and then its timer comes first.
+    world.freeze(1);
+    world.run(SECOND * 9 + MILLI * 950);
+    world.thaw_by_timer(1);
+    only(&mut world, SECOND * 30, &[&[0]]);
+    assert!(world.hosts[1].news.iter().any(|news| matches!(news, News::SelfLate { .. })));
+}
+
+#[test]
+fn a_hand_over_whose_answer_was_lost_leaves_both_stable() {
+    let mut world = settled(&cluster(timing(SECOND, SECOND * 30), Failback::On, &["ha1"]));
+    world.open.insert((1, 0, 0), false);
+    world.ask(0, 1, Request::Standby(Share::All));
+    world.run(SECOND * 11);
+    assert_eq!(world.hosts[0].answers, [(1, Err(Refusal::NoAnswer))]);
+    world.open.clear();
+    world.run(SECOND * 5);
+    assert!(world.both_stable() && world.holders(0) == [0], "{}", world.state());
 }
 
 #[test]
@@ -262,4 +283,30 @@ fn by_the_old_protocol_a_node_asks_for_its_own_groups() {
     let answered = "ip-request-resp dest=ha1 ipaddr=10.168.0.160/24/eth0 weown=yes ok=OK".to_owned();
     assert!(world.lines(1).contains(&answered), "{:?}", world.lines(1));
     assert!(!world.lines(0).iter().any(|line| line.starts_with("resource") || line.starts_with("starting")));
+}
+
+#[test]
+fn on_serial_lines_a_node_passes_on_what_is_not_its_own() {
+    let mut cluster = pair(Failback::On, &["ha1"]);
+    cluster.nodes.push(name("ha3"));
+    cluster.media = vec![serial(), serial(), cluster.media[0].clone()];
+    let identity = Identity { uuid: [1; 16], generation: 1, version: String::new(), configuration: 0, seed: 1 };
+    let mut node = Node::new(&cluster, identity);
+    let mut out = Outbox::new();
+    node.handle(Instant::START, Input::Start, &mut out);
+    let mut passed = |path: usize, ttl: &str, src: &str| {
+        let message = Message::new("status").with("st", "up").with("src", src).with("seq", ttl).with("ttl", ttl);
+        let mut out = Outbox::new();
+        node.handle(Instant::START, Input::Heard { path: Path::Medium(path), message }, &mut out);
+        let media = out.drain().filter_map(|output| match output {
+            Output::Transmit { medium: Some(medium), message } => Some((medium, message.text("ttl")?.to_owned())),
+            _ => None,
+        });
+        media.collect::<Vec<_>>()
+    };
+    assert_eq!(passed(0, "4", "ha2"), [(1, "3".to_owned())]);
+    assert_eq!(passed(1, "3", "ha2"), [(0, "2".to_owned())]);
+    assert_eq!(passed(0, "1", "ha2"), [], "it has come far enough");
+    assert_eq!(passed(0, "4", "ha1"), [], "it has come around");
+    assert_eq!(passed(2, "4", "ha2"), [], "everybody hears a broadcast");
 }

@@ -260,6 +260,15 @@ impl World {
         self.wake(host);
     }
 
+    /// It runs again, and its timer comes before it has read anything.
+    pub(crate) fn thaw_by_timer(&mut self, host: usize) {
+        self.hosts[host].frozen = false;
+        self.wake(host);
+        for input in std::mem::take(&mut self.hosts[host].backlog) {
+            self.tell(host, input);
+        }
+    }
+
     pub(crate) fn ask(&mut self, host: usize, id: u64, what: Request) {
         self.tell(host, Input::Request { id, what });
     }
