@@ -87,10 +87,16 @@ impl Group {
     /// An operator says that what could not be stopped has stopped.
     pub(crate) fn confirm(&mut self, hand: &mut Hand<'_>) {
         if let Phase::Stuck(_) = self.phase {
-            self.members.iter_mut().for_each(|member| member.state = State::Down);
+            self.rest();
             self.turn(Phase::Stopped);
             self.advance(hand);
         }
+    }
+
+    /// Nothing of it runs: what was to go is gone.
+    fn rest(&mut self) {
+        self.members.retain(|member| !member.leaving);
+        self.members.iter_mut().for_each(Member::stopped);
     }
 
     /// Takes on what is configured now. A resource whose agent is the same goes on as it is.
@@ -168,11 +174,7 @@ impl Group {
             member.lower(&self.key, hand);
             return true;
         }
-        self.members.retain(|member| !member.leaving);
-        for member in &mut self.members {
-            member.state = State::Down;
-            member.renew = false;
-        }
+        self.rest();
         let failed = match &mut self.phase {
             Phase::Stopping(failed) => failed.take(),
             Phase::Stopped | Phase::Failed(_) | Phase::Stuck(_) | Phase::Starting | Phase::Running => None,

@@ -400,6 +400,16 @@ fn a_group_that_is_gone_and_stuck_stays_in_sight_until_it_is_confirmed() {
 }
 
 #[test]
+fn a_resource_that_is_gone_and_stuck_goes_when_it_is_confirmed() {
+    let mut world = running("10.0.0.1 disk");
+    world.tell(Input::Configure(vec![group("web: 10.0.0.1")]));
+    stop_fails_for_good(&mut world, "stop disk");
+    assert_eq!((world.standing(0), world.groups.report()[0].resources.len()), (Standing::Stuck, 2));
+    world.tell(Input::Confirm("web".into()));
+    assert_eq!((world.standing(0), world.groups.report()[0].resources.len()), (Standing::Stopped, 1));
+}
+
+#[test]
 fn at_the_end_everything_is_given_up_once() {
     let mut world = World::new(&["a: disk", "b: 10.0.0.1"]);
     world.tell(Input::Acquire(0));
