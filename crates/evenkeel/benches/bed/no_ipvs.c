@@ -11,7 +11,7 @@
 
 static int is_for_ipvs(int level, int option)
 {
-	return level == IPPROTO_IP && option >= IP_VS_BASE_CTL && option <= IP_VS_SO_GET_MAX;
+	return level == IPPROTO_IP && option >= IP_VS_BASE_CTL && option <= IP_VS_SO_SET_MAX;
 }
 
 int setsockopt(int socket, int level, int option, const void *value, socklen_t length)
