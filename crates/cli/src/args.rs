@@ -63,6 +63,8 @@ pub(crate) enum Command {
         /// Name of the node, or key of the group
         what: String,
     },
+    /// Move resource groups to another node
+    Failover(FailoverArgs),
     /// Prepare this host as a real server of direct routing or tunnels: VIP on lo, silent to ARP; undoable
     Realserver(RealserverArgs),
     /// Build a whole cluster in network namespaces and serve traffic through it
@@ -473,6 +475,17 @@ fn weight(text: &str) -> Result<NewWeight, String> {
         Ok(number) if number <= 0x7fff_ffff => Ok(NewWeight::Number(number)),
         Ok(_) | Err(_) => Err("a weight is a number from 0 to 2147483647, or the word file".to_owned()),
     }
+}
+
+/// What moves where.
+#[derive(Debug, Args)]
+pub(crate) struct FailoverArgs {
+    /// Only this group
+    #[arg(value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+    /// To this node; without it, away from this one
+    #[arg(long, value_name = "NODE")]
+    pub(crate) to: Option<String>,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod conns;
 mod exit;
+mod heartbeat;
 mod ipvsadm;
 mod keepalived;
 mod ldirectord;
@@ -34,9 +35,6 @@ use std::{
 /// Version of the program.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Personalities that later releases have.
-const LATER: [&str; 4] = ["heartbeat", "cl_status", "hb_standby", "hb_takeover"];
-
 /// Runs the program with these arguments, the first of which is the name it was called by.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = typography::mended(arguments.into_iter().collect());
@@ -44,9 +42,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Personality::Ldirectord(rest) => ldirectord::main(rest),
         Personality::Ipvsadm(program, called, rest) => ipvsadm::main(program, &called, rest),
         Personality::Keepalived(called, rest) => keepalived::main(&called, rest),
-        Personality::Later(name) => {
-            Trouble::failed(format!("the command line of {name} is not in this release")).tell()
-        }
+        Personality::Heartbeat(program, called, rest) => heartbeat::main(program, &called, rest),
         Personality::Evenkeel => match Cli::try_parse_from(&arguments) {
             Ok(cli) => dispatch(cli).unwrap_or_else(|trouble| trouble.tell()),
             Err(e) => {
@@ -66,7 +62,8 @@ enum Personality<'a> {
     Ipvsadm(ipvsadm::Program, String, &'a [OsString]),
     /// How it was called.
     Keepalived(String, &'a [OsString]),
-    Later(String),
+    /// Which of them, and how it was called.
+    Heartbeat(heartbeat::Program, String, &'a [OsString]),
 }
 
 fn personality(arguments: &[OsString]) -> Personality<'_> {
@@ -79,13 +76,17 @@ fn personality(arguments: &[OsString]) -> Personality<'_> {
     if let (Some(program), "evenkeel") = (ipvsadm::Program::named(&word), called.as_str()) {
         return Personality::Ipvsadm(program, word, rest.get(1..).unwrap_or_default());
     }
+    if let Some(program) = heartbeat::Program::named(&called) {
+        return Personality::Heartbeat(program, path.to_string_lossy().into_owned(), rest);
+    }
+    if let (Some(program), "evenkeel") = (heartbeat::Program::named(&word), called.as_str()) {
+        return Personality::Heartbeat(program, word, rest.get(1..).unwrap_or_default());
+    }
     match (called.as_str(), word.as_str()) {
         ("ldirectord", _) => Personality::Ldirectord(rest),
         ("keepalived", _) => Personality::Keepalived(path.to_string_lossy().into_owned(), rest),
-        (name, _) if LATER.contains(&name) => Personality::Later(called),
         (_, "ldirectord") => Personality::Ldirectord(rest.get(1..).unwrap_or_default()),
         (_, "keepalived") => Personality::Keepalived(word, rest.get(1..).unwrap_or_default()),
-        (_, name) if LATER.contains(&name) => Personality::Later(word),
         _ => Personality::Evenkeel,
     }
 }
@@ -109,6 +110,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Trouble> {
         Command::Standby(arguments) => operate::standby(&runtime_dir, arguments),
         Command::Takeover(arguments) => operate::takeover(&runtime_dir, arguments),
         Command::Confirm { what } => operate::confirm(&runtime_dir, what),
+        Command::Failover(arguments) => operate::failover(&runtime_dir, arguments),
         Command::Realserver(arguments) => realserver::realserver(&runtime_dir, arguments),
         Command::Lab(arguments) => Ok(evenkeel_lab::run(arguments)),
         Command::LabServer(arguments) => Ok(evenkeel_lab::serve(arguments)),
@@ -157,7 +159,7 @@ mod tests {
             Personality::Ldirectord(rest) => format!("ldirectord {}", rest.len()),
             Personality::Ipvsadm(program, called, rest) => format!("{program:?} {called} {}", rest.len()),
             Personality::Keepalived(called, rest) => format!("keepalived {called} {}", rest.len()),
-            Personality::Later(name) => format!("later {name}"),
+            Personality::Heartbeat(program, called, rest) => format!("{program:?} {called} {}", rest.len()),
         }
     }
 
@@ -173,7 +175,8 @@ mod tests {
         assert_eq!(of("ipvsadm ldirectord start"), "Ipvsadm ipvsadm 2");
         assert_eq!(of("/usr/sbin/keepalived -n -f x"), "keepalived /usr/sbin/keepalived 3");
         assert_eq!(of("evenkeel keepalived -t"), "keepalived keepalived 1");
-        assert_eq!(of("evenkeel cl_status"), "later cl_status");
+        assert_eq!(of("evenkeel cl_status listnodes"), "ClStatus cl_status 1");
+        assert_eq!(of("/usr/share/heartbeat/hb_standby"), "Standby /usr/share/heartbeat/hb_standby 0");
         assert_eq!(personality(&[]), Personality::Evenkeel);
     }
 }

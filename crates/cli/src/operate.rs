@@ -1,7 +1,7 @@
 //! The commands that are one request each.
 
 use crate::{
-    args::{DrainArgs, MoveArgs, NewWeight, ServerArg, TargetArg, TargetArgs, WeightArgs},
+    args::{DrainArgs, FailoverArgs, MoveArgs, NewWeight, ServerArg, TargetArg, TargetArgs, WeightArgs},
     client::Client,
     exit::Trouble,
 };
@@ -57,6 +57,27 @@ pub(crate) fn takeover(runtime_dir: &Path, arguments: MoveArgs) -> Result<ExitCo
 
 pub(crate) fn confirm(runtime_dir: &Path, node: String) -> Result<ExitCode, Trouble> {
     carry_out(runtime_dir, &Request::Confirm { node }, false)
+}
+
+/// To another node it is standby, to this one takeover.
+pub(crate) fn failover(runtime_dir: &Path, arguments: FailoverArgs) -> Result<ExitCode, Trouble> {
+    let FailoverArgs { group, to } = arguments;
+    let share = Share::All;
+    let here = match to {
+        None => false,
+        Some(to) => is_here(runtime_dir, &to)?,
+    };
+    let request = if here { Request::Takeover { share, group } } else { Request::Standby { share, group } };
+    carry_out(runtime_dir, &request, true)
+}
+
+fn is_here(runtime_dir: &Path, node: &str) -> Result<bool, Trouble> {
+    let status = crate::heartbeat::status(runtime_dir)?;
+    let nodes = status.cluster.iter().flat_map(|cluster| &cluster.nodes);
+    let nodes: Vec<&str> = nodes.map(|node| node.name.as_str()).collect();
+    let known = nodes.iter().any(|known| known.eq_ignore_ascii_case(node));
+    let unknown = || Trouble::usage(format!("there is no node {node}; there are {}", nodes.join(", ")));
+    known.then(|| status.node.eq_ignore_ascii_case(node)).ok_or_else(unknown)
 }
 
 /// The words of hb_standby and hb_takeover, or a group.

@@ -1,6 +1,7 @@
 //! `status`: is it serving, what is down and why, since when.
 
 mod bfd;
+mod cluster;
 mod table;
 #[cfg(test)]
 mod tests;

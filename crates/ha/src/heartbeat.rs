@@ -14,6 +14,7 @@ mod station;
 use crate::teller::Teller;
 use evenkeel_cluster::Report;
 use evenkeel_heartbeat::{Identity, Message, Reason, Refusal, Request};
+use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::{Heartbeat, Keys};
 use evenkeel_resource::{Order, Outcome, Remark, Standing, Task, Trouble};
 use std::{
@@ -108,8 +109,8 @@ pub enum News {
         /// How many of them since it was last told.
         count: u64,
     },
-    /// How everything stands.
-    Report(Box<Report>),
+    /// How everything stands, and when that is by the clock of its instants.
+    Report(Box<Report>, Instant),
     /// Something did not work; the text is a sentence fragment that reads well after "heartbeat: ".
     Trouble(String),
 }

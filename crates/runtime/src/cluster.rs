@@ -221,8 +221,8 @@ impl Cluster {
                 member.picture.count(reason, count);
                 Some(line(words::dropped(reason, source, count)))
             }
-            News::Report(report) => {
-                member.picture.report(*report);
+            News::Report(report, at) => {
+                member.picture.report(*report, at, now);
                 None
             }
             News::Trouble(text) => Some(line((Severity::Warning, format!("heartbeat: {text}")))),

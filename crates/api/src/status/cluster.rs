@@ -10,6 +10,9 @@ pub struct ClusterStatus {
     pub name: String,
     /// What this node holds of what it would share: `none`, `local`, `foreign` or `all`.
     pub holds: String,
+    /// What was configured, by heartbeat's names: `keepalive`, `deadtime`, ….
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
     /// Nothing is being moved.
     pub stable: bool,
     /// All nodes in the order of the files, this one too.

@@ -1,6 +1,6 @@
 //! The status as a table for people.
 
-use super::{Health, bfd, health};
+use super::{Health, bfd, cluster, health};
 use crate::terminal::{Tone, paint};
 use evenkeel_api::{HaCounters, HaFault, HaStatus, RealServerStatus, ServerState, ServiceStatus, Status, lasting};
 use evenkeel_source::Colour;
@@ -72,7 +72,11 @@ fn head(status: &Status, colour: Colour) -> String {
         let _ = writeln!(text, "  packets not forwarded: {}", drops.join(", "));
     }
     text.push('\n');
-    for group in &status.ha {
+    if let Some(cluster) = &status.cluster {
+        text.push_str(&cluster::render(cluster, colour));
+    }
+    let drawn = |group: &&HaStatus| group.protocol != "heartbeat";
+    for group in status.ha.iter().filter(drawn) {
         text.push_str(&failover(group, colour));
     }
     for session in &status.bfd {

@@ -182,7 +182,7 @@ impl Station {
                 Command::ConfirmStopped(group) => self.handle(Input::ConfirmStopped(group)),
                 Command::Report => {
                     let report = self.node.report();
-                    (self.tell)(News::Report(Box::new(report)));
+                    (self.tell)(News::Report(Box::new(report), self.events.now()));
                 }
                 Command::Keys(keys) => {
                     self.receiver.change_keys((*keys).clone());

@@ -34,7 +34,8 @@ pub(super) struct Picture {
     pings: Vec<Since<bool>>,
     groups: Vec<Seen>,
     fences: Vec<Fence>,
-    report: Option<Report>,
+    /// How the thread stood, when that was by its clock, and by this one.
+    report: Option<(Report, Instant, Instant)>,
     dropped: Drops,
 }
 
@@ -163,8 +164,8 @@ impl Picture {
         self.dropped.count(reason, more);
     }
 
-    pub(super) fn report(&mut self, report: Report) {
-        self.report = Some(report);
+    pub(super) fn report(&mut self, report: Report, at: Instant, now: Instant) {
+        self.report = Some((report, at, now));
     }
 
     /// For clients.
@@ -173,12 +174,14 @@ impl Picture {
         ClusterStatus {
             name: wanted.cluster.clone(),
             holds: self.holds(wanted, own).to_owned(),
+            parameters: words::parameters(wanted),
             stable: own.and_then(|own| self.nodes.get(own)).is_some_and(|own| own.stable),
             nodes: wanted
                 .nodes
                 .iter()
                 .zip(&self.nodes)
-                .map(|(name, node)| node_status(wanted, name, node, now))
+                .enumerate()
+                .map(|(place, (name, node))| self.node_status(wanted, (place, name, node), now))
                 .collect(),
             pings: self.pings(wanted, now),
             groups: (0..wanted.groups.len()).filter_map(|group| self.group_status(wanted, group, now)).collect(),
@@ -204,6 +207,44 @@ impl Picture {
         wanted.groups.iter().zip(&self.groups).map(of).collect()
     }
 
+    fn node_status(
+        &self,
+        wanted: &Heartbeat,
+        (place, name, node): (usize, &NodeName, &Node),
+        now: Instant,
+    ) -> NodeStatus {
+        let heard = |(place, link): (usize, &Option<Since<bool>>)| {
+            let link = link.as_ref()?;
+            Some(link_status(medium(wanted, place), link.state, link.seconds(now)))
+        };
+        let view =
+            self.report.as_ref().and_then(|(report, at, came)| Some((report.view.nodes.get(place)?, *at, *came)));
+        let links = match view {
+            // Of this node: what it can send by.
+            Some((view, ..)) if *name == wanted.node => {
+                let up = view.links.iter().enumerate();
+                up.map(|(place, up)| link_status(medium(wanted, place), *up, 0)).collect()
+            }
+            _ => node.links.iter().enumerate().filter_map(heard).collect(),
+        };
+        let ago = view.and_then(|(view, at, came)| Some((at - view.heard?) + (now - came)));
+        NodeStatus {
+            name: name.to_string(),
+            state: match node.state.state {
+                NodeState::Unknown => "init",
+                NodeState::Up => "up",
+                NodeState::Active => "active",
+                NodeState::Dead | NodeState::Left => "dead",
+            }
+            .to_owned(),
+            since_s: node.state.seconds(now),
+            reason: words::state(node.state.state).to_owned(),
+            version: node.version.clone(),
+            heard_ms: ago.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+            links,
+        }
+    }
+
     fn holds(&self, wanted: &Heartbeat, own: Option<usize>) -> &'static str {
         let held = |local: bool| {
             wanted.groups.iter().zip(&self.groups).any(|(group, seen)| {
@@ -227,7 +268,7 @@ impl Picture {
     fn group_status(&self, wanted: &Heartbeat, place: usize, now: Instant) -> Option<GroupStatus> {
         let (group, seen) = (wanted.groups.get(place)?, self.groups.get(place)?);
         let report =
-            self.report.as_ref().and_then(|report| report.groups.iter().find(|known| *known.key == *group.key));
+            self.report.as_ref().and_then(|(report, ..)| report.groups.iter().find(|known| *known.key == *group.key));
         let owner = seen.owner.state.and_then(|owner| wanted.nodes.get(owner));
         Some(GroupStatus {
             name: group.key.clone(),
@@ -264,27 +305,8 @@ impl Picture {
     }
 }
 
-fn node_status(wanted: &Heartbeat, name: &NodeName, node: &Node, now: Instant) -> NodeStatus {
-    let link = |(place, link): (usize, &Option<Since<bool>>)| {
-        let link = link.as_ref()?;
-        let state = if link.state { "up" } else { "dead" };
-        Some(LinkStatus { name: medium(wanted, place), state: state.to_owned(), since_s: link.seconds(now) })
-    };
-    NodeStatus {
-        name: name.to_string(),
-        state: match node.state.state {
-            NodeState::Unknown => "init",
-            NodeState::Up => "up",
-            NodeState::Active => "active",
-            NodeState::Dead | NodeState::Left => "dead",
-        }
-        .to_owned(),
-        since_s: node.state.seconds(now),
-        reason: words::state(node.state.state).to_owned(),
-        version: node.version.clone(),
-        heard_ms: None,
-        links: node.links.iter().enumerate().filter_map(link).collect(),
-    }
+fn link_status(name: String, up: bool, since_s: u64) -> LinkStatus {
+    LinkStatus { name, state: if up { "up" } else { "dead" }.to_owned(), since_s }
 }
 
 /// A medium as it was written.

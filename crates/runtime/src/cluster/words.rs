@@ -2,9 +2,9 @@
 
 use evenkeel_api::{Request, Severity, Share};
 use evenkeel_heartbeat::{self as protocol, News, NodeState, Reason, Unheard, Why};
-use evenkeel_model::heartbeat::{Heartbeat, NodeName};
+use evenkeel_model::heartbeat::{Failback, Form, Heartbeat, NodeName};
 use evenkeel_resource::{Remark, Trouble};
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 /// A sentence.
 pub(super) struct Said {
@@ -247,4 +247,35 @@ pub(super) fn said(wanted: &Heartbeat, news: &News) -> Option<Said> {
             goes_on(format!("dropped {name} {reason:?}"), Severity::Warning, text)
         }
     }
+}
+
+/// What was configured, by heartbeat's names, as `cl_status hbparameter` has it.
+pub(super) fn parameters(wanted: &Heartbeat) -> BTreeMap<String, String> {
+    let time = |time: Duration| match time.subsec_millis() {
+        0 => time.as_secs().to_string(),
+        _ => format!("{}ms", time.as_millis()),
+    };
+    let timing = &wanted.timing;
+    let failback = match wanted.failback {
+        Failback::On => "on",
+        Failback::Off => "off",
+        Failback::Legacy => "legacy",
+    };
+    let form = match wanted.form {
+        Form::Classic => "classic",
+        Form::Netstring => "netstring",
+    };
+    let all = [
+        ("auto_failback", failback.to_owned()),
+        ("deadping", time(timing.deadping)),
+        ("deadtime", time(timing.deadtime)),
+        ("hopfudge", wanted.hop_fudge.to_string()),
+        ("initdead", time(timing.initdead)),
+        ("keepalive", time(timing.keepalive)),
+        ("msgfmt", form.to_owned()),
+        ("node", names(&wanted.nodes).replace(", ", " ")),
+        ("warntime", time(timing.warntime)),
+    ];
+    let watchdog = wanted.watchdog.as_ref().map(|device| ("watchdog", device.display().to_string()));
+    all.into_iter().chain(watchdog).map(|(name, value)| (name.to_owned(), value)).collect()
 }
