@@ -3,6 +3,9 @@
 use evenkeel_machine::Instant;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// What is due within so long is done together: for thousands of checks a second the loop would wake up for each.
+const TOGETHER: Duration = Duration::from_millis(10);
+
 /// Time since the daemon started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(tokio::time::Instant);
@@ -18,9 +21,13 @@ impl Clock {
         Instant::at(self.0.elapsed())
     }
 
-    /// A machine's instant as the timer of the loop wants it.
+    /// A machine's instant as the timer of the loop wants it: not before, and less than [`TOGETHER`] after.
     pub(crate) fn timer(self, at: Instant) -> tokio::time::Instant {
-        self.0 + at.since_start()
+        let at = at.since_start();
+        let beyond = at.as_nanos() % TOGETHER.as_nanos();
+        let beyond = Duration::from_nanos(u64::try_from(beyond).unwrap_or(0));
+        let rest = if beyond.is_zero() { Duration::ZERO } else { TOGETHER - beyond };
+        self.0 + at + rest
     }
 }
 
@@ -59,6 +66,16 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_due_at_nearly_the_same_time_has_one_timer_and_none_is_early() {
+        let clock = Clock::start();
+        let timer = |micros| clock.timer(Instant::at(Duration::from_micros(micros))) - clock.0;
+        assert_eq!(timer(0), Duration::ZERO);
+        for micros in [20_001, 23_000, 29_999, 30_000] {
+            assert_eq!(timer(micros), Duration::from_millis(30));
+        }
+    }
 
     #[test]
     fn times_are_written_as_rfc_3339_has_them() {
