@@ -34,6 +34,8 @@ pub(crate) struct Addresses {
     announcer: Announcer,
     renewals: Renewals,
     lease: Duration,
+    /// When all were renewed last.
+    renewed: Instant,
     holdings: BTreeMap<IpAddr, Holding>,
 }
 
@@ -45,11 +47,11 @@ struct Holding {
 }
 
 impl Addresses {
-    pub(crate) fn open(deadtime: Duration) -> Result<Addresses, String> {
+    pub(crate) fn open(deadtime: Duration, now: Instant) -> Result<Addresses, String> {
         let opened = || Ok((Netlink::open()?, Announcer::open()?));
         let (netlink, announcer) = opened().map_err(|e: Error| e.to_string())?;
         let renewals = Renewals::start()?;
-        Ok(Addresses { netlink, announcer, renewals, lease: lease(deadtime), holdings: BTreeMap::new() })
+        Ok(Addresses { netlink, announcer, renewals, lease: lease(deadtime), renewed: now, holdings: BTreeMap::new() })
     }
 
     /// Everything there is.
@@ -103,8 +105,24 @@ impl Addresses {
         links.addresses.iter().any(|address| address.address == ip.address && !address.duplicate)
     }
 
+    /// Whether this host stood still for so long that the kernel may have removed what was not renewed.
+    pub(crate) fn have_lapsed(&self, now: Instant) -> bool {
+        now - self.renewed >= self.lease
+    }
+
+    /// Only these are held still.
+    pub(crate) fn keep<'a>(&mut self, kept: impl Iterator<Item = &'a IpResource>) {
+        let kept: Vec<IpAddr> = kept.map(|ip| ip.address).collect();
+        let gone: Vec<IpAddr> = self.holdings.keys().filter(|address| !kept.contains(address)).copied().collect();
+        for address in gone {
+            self.let_go(address);
+            self.holdings.remove(&address);
+        }
+    }
+
     /// The addresses held are kept for another lease.
-    pub(crate) fn renew(&self) {
+    pub(crate) fn renew(&mut self, now: Instant) {
+        self.renewed = now;
         for holding in self.holdings.values() {
             // Where the queue is full, the next status renews it: a lease lasts for several.
             let _ = self.renewals.renew(&holding.held);

@@ -63,7 +63,7 @@ impl Station {
         let events = Events::open()?;
         // Listening before looking: nothing that changes in between is missed.
         let monitor = Monitor::open().map_err(|e| e.to_string())?;
-        let mut addresses = Addresses::open(wanted.timing.deadtime)?;
+        let mut addresses = Addresses::open(wanted.timing.deadtime, events.now())?;
         let links = addresses.look().map_err(|e| e.to_string())?;
         events.add(&*orders.wake, WAKE)?;
         events.add(&monitor, MONITOR)?;
@@ -165,10 +165,21 @@ impl Station {
 
     /// A node that was frozen has heard by now what became of its groups, and given up what it has to.
     fn renew(&mut self, now: Instant) {
-        self.addresses.renew();
+        if self.addresses.have_lapsed(now) {
+            self.let_lapse();
+        }
+        self.addresses.renew(now);
         self.renew_at = now + self.addresses.renewal();
         let refused: Vec<String> = self.addresses.refusals().collect();
         refused.into_iter().for_each(|why| self.complain(why));
+    }
+
+    /// Addresses of groups that this node gives up are not put back on the way.
+    fn let_lapse(&mut self) {
+        let report = self.node.report();
+        let stays = |standing: Standing| matches!(standing, Standing::Starting | Standing::Running);
+        let groups = self.wanted.groups.iter().zip(&report.groups);
+        self.addresses.keep(groups.filter(|(_, group)| stays(group.standing)).flat_map(|(group, _)| ips(group)));
     }
 
     fn take_commands(&mut self) {
@@ -228,8 +239,11 @@ impl Station {
             };
         }
         if changed {
-            let refused = self.addresses.restore(&self.links);
-            refused.into_iter().for_each(|why| self.complain(why));
+            // What the kernel took from a host that stood still comes back when the cluster has had its say, if at all.
+            if !self.addresses.have_lapsed(self.events.now()) {
+                let refused = self.addresses.restore(&self.links);
+                refused.into_iter().for_each(|why| self.complain(why));
+            }
             self.open_media();
         }
     }

@@ -7,6 +7,7 @@ use evenkeel_lab::{
     topology::{self, Interface, Kind, Topology},
 };
 use evenkeel_lab_tests::{LIMIT, alone, heartbeat::RealHeartbeat, pings::Probe, program, setup, unique_name};
+use rustix::process::Signal;
 use std::{
     fs,
     net::IpAddr,
@@ -222,6 +223,12 @@ impl Duo {
             }
             Seat::Heartbeat(host) => host.kill(),
         }
+    }
+
+    /// Stops the process of an evenkeel, or has it go on.
+    pub(crate) fn freeze(&mut self, at: usize, frozen: bool) {
+        let Seat::Evenkeel(director) = &mut self.seats[at] else { unreachable!("only evenkeels are frozen") };
+        director.signal(if frozen { Signal::STOP } else { Signal::CONT }).expect("it is told");
     }
 
     /// Ends who plays a node; from now on it is played by `player`, who is not started yet.
