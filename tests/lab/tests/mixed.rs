@@ -5,8 +5,11 @@
 mod duo;
 
 use duo::{Duo, Files, Player};
-use evenkeel_lab_tests::{can_run, heartbeat::has_heartbeat};
-use std::time::{Duration, Instant};
+use evenkeel_lab_tests::{alone, can_run, heartbeat::has_heartbeat};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 const MIXED: [[Player; 2]; 2] = [[Player::Evenkeel, Player::Heartbeat], [Player::Heartbeat, Player::Evenkeel]];
 /// Heartbeat waits for 10 s at a cold start, and its scripts take their time.
@@ -16,16 +19,31 @@ fn ready() -> bool {
     can_run() && has_heartbeat()
 }
 
+/// Two pairs at a time, both started, and the address on the first node.
+fn in_both_orders(test: fn(Duo, [Player; 2])) {
+    let _alone = alone();
+    thread::scope(|scope| {
+        let running = MIXED.map(|players| {
+            scope.spawn(move || {
+                let mut duo = Duo::beside_others(players, Files::quick(200, 2000));
+                duo.start(0);
+                duo.start(1);
+                duo.wait_owners_within(&[0], PATIENCE);
+                test(duo, players);
+            })
+        });
+        for (players, pair) in MIXED.iter().zip(running) {
+            assert!(pair.join().is_ok(), "{players:?}");
+        }
+    });
+}
+
 #[test]
 fn a_pair_with_a_heartbeat_joins_and_each_takes_over_from_the_other() {
     if !ready() {
         return;
     }
-    for players in MIXED {
-        let mut duo = Duo::new(players, Files::quick(200, 2000));
-        duo.start(0);
-        duo.start(1);
-        duo.wait_owners_within(&[0], PATIENCE);
+    in_both_orders(|mut duo, players| {
         duo.wait("nginx ran on the first", PATIENCE, || duo.serves(0) && !duo.serves(1));
         duo.stop(0);
         duo.wait_owners_within(&[1], PATIENCE);
@@ -35,7 +53,7 @@ fn a_pair_with_a_heartbeat_joins_and_each_takes_over_from_the_other() {
         let seen = duo.watch_owners_until(&[0], PATIENCE);
         assert!(!seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
         duo.wait("nginx ran on the first again", PATIENCE, || duo.serves(0) && !duo.serves(1));
-    }
+    });
 }
 
 /// hb_standby and hb_takeover of the real one, `standby` and `takeover` of ours, each answered by the other.
@@ -44,13 +62,9 @@ fn each_gives_and_takes_when_its_operator_asks() {
     if !ready() {
         return;
     }
-    for players in MIXED {
+    in_both_orders(|duo, players| {
         let ours = usize::from(players[1] == Player::Evenkeel);
         let theirs = 1 - ours;
-        let mut duo = Duo::new(players, Files::quick(200, 2000));
-        duo.start(0);
-        duo.start(1);
-        duo.wait_owners_within(&[0], PATIENCE);
         duo.wait_status(ours, "\"stable\":true");
         let give = |at: usize| {
             if at == ours {
@@ -72,7 +86,7 @@ fn each_gives_and_takes_when_its_operator_asks() {
                 ask();
                 let until = Instant::now() + Duration::from_secs(5);
                 while duo.owners() != [to] && Instant::now() < until {
-                    std::thread::park_timeout(Duration::from_millis(20));
+                    thread::park_timeout(Duration::from_millis(20));
                 }
                 duo.owners() == [to]
             });
@@ -82,7 +96,7 @@ fn each_gives_and_takes_when_its_operator_asks() {
         moved(&|| take(0), 0);
         moved(&|| take(1), 1);
         moved(&|| give(1), 0);
-    }
+    });
 }
 
 /// A pair of heartbeats is replaced node by node, and serves all the while.
