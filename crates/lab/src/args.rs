@@ -9,14 +9,14 @@ use std::path::PathBuf;
     about = "Build a whole cluster in network namespaces and serve traffic through it",
     long_about = "Build a whole cluster in network namespaces and serve traffic through it.\n\n\
         Nothing outside the namespaces is changed. On a terminal the cluster stays up, shows its state and takes \
-        keys; otherwise, or with `--script tour`, it tells a tour, one line an event. Everything is removed at the \
+        keys; otherwise, or with `--script`, it tells a tour, one line an event. Everything is removed at the \
         end; what a killed lab left is removed by the next start or by `evenkeel lab clean`."
 )]
 pub struct LabArgs {
-    /// What to do: `dr` builds the direct-routing cluster, `clean` removes what killed labs left.
+    /// What to do: `dr` builds the direct-routing cluster, `heartbeat` the pair, `clean` removes what killed labs left.
     #[arg(value_enum, default_value_t)]
     pub action: Action,
-    /// Run this script instead of the live view.
+    /// Run this script instead of the live view: `tour` for `dr`, `failover` for `heartbeat`, which has no live view.
     #[arg(long, value_enum, value_name = "SCRIPT")]
     pub script: Option<Script>,
     /// Print the script's events as JSON lines on standard output.
@@ -25,12 +25,22 @@ pub struct LabArgs {
     /// Size of the director's connection table.
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     pub connections: u32,
-    /// Requests a second that the client makes in the live view and under `kill -9`.
+    /// Requests a second that the client makes in the live view, under `kill -9` and while the pair fails over.
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub rate: u32,
-    /// Name of this lab: labs of different names run side by side.
-    #[arg(long, value_name = "NAME", default_value = "dr")]
-    pub name: String,
+    /// Name of this lab: labs of different names run side by side. Without it, what the lab is.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+impl LabArgs {
+    /// The name of the lab.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(match self.action {
+            Action::Heartbeat => "heartbeat",
+            Action::Dr | Action::Clean => "dr",
+        })
+    }
 }
 
 /// What `evenkeel lab` is asked to do.
@@ -39,6 +49,8 @@ pub enum Action {
     /// Direct routing: client, router, director, two real servers.
     #[default]
     Dr,
+    /// A pair of nodes with an address that moves, from ha.cf, authkeys and haresources.
+    Heartbeat,
     /// Remove every namespace, process, mount and directory of labs that no longer run.
     Clean,
 }
@@ -48,6 +60,8 @@ pub enum Action {
 pub enum Script {
     /// Alternation, a dying real server, the fallback, recovery, a crash of the director, the end.
     Tour,
+    /// Hand-over and fail-back, pulled cables, a split and its healing, `kill -9`, power off, the end.
+    Failover,
 }
 
 /// Arguments of the hidden `evenkeel lab-server`: the small web server of the lab's real servers.

@@ -10,10 +10,13 @@ mod build;
 mod client;
 mod director;
 mod error;
+mod failover;
 mod interrupt;
 mod lab;
 mod live;
+mod narrator;
 mod node;
+mod pair;
 mod process;
 mod real_server;
 mod record;
@@ -47,6 +50,18 @@ pub fn run(arguments: LabArgs) -> ExitCode {
     }
     let outcome = match arguments.action {
         Action::Clean => clean(),
+        Action::Heartbeat if arguments.script == Some(Script::Tour) => {
+            Err(Error::new("play the script `tour` with `lab heartbeat`: its script is `failover`"))
+        }
+        Action::Dr if arguments.script == Some(Script::Failover) => {
+            Err(Error::new("play the script `failover` with `lab dr`: it belongs to `lab heartbeat`"))
+        }
+        Action::Heartbeat => {
+            if arguments.script.is_none() && std::io::stdout().is_terminal() {
+                eprintln!("evenkeel lab: `lab heartbeat` has no live view; it plays `--script failover`");
+            }
+            failover::run(&arguments)
+        }
         Action::Dr if arguments.script.is_some() || arguments.json || !std::io::stdout().is_terminal() => {
             tour::run(&arguments)
         }

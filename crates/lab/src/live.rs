@@ -16,8 +16,9 @@ use crate::client::Load;
 use crate::error::{Context, Error};
 use crate::interrupt::Interrupt;
 use crate::lab::{Lab, Options};
+use crate::narrator::text;
 use crate::process::Process;
-use crate::tour::{arguments_of_run, text};
+use crate::tour::arguments_of_run;
 
 /// How often the screen is drawn.
 const FRAME: Duration = Duration::from_millis(100);
@@ -69,7 +70,7 @@ impl View {
 pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
     let interrupt = Interrupt::listen()?;
     let program = std::env::current_exe().context("find this program")?;
-    let mut lab = Lab::dr(Options::new(&arguments.name, program))?;
+    let mut lab = Lab::dr(Options::new(arguments.name(), program))?;
     let run = arguments_of_run(&lab, arguments.connections)?;
     let run: Vec<&str> = run.iter().map(String::as_str).collect();
     let began = lab.director.start(&run)?;

@@ -42,6 +42,11 @@ impl Stage {
         self.nodes.get(name).ok_or_else(|| Error::new(format!("the topology has no node {name}")))
     }
 
+    /// Removes it all; says why where that fails.
+    pub(crate) fn end(mut self) -> Result<(), Error> {
+        self.record.take().map_or(Ok(()), |record| record.end().map(drop))
+    }
+
     /// A directory that goes with it.
     pub fn directory(&self) -> &Path {
         &self.directory

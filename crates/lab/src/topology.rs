@@ -218,6 +218,45 @@ pub fn inside_name(number: usize) -> String {
     format!("inside-{number}")
 }
 
+/// The nodes of a [`pair`].
+pub const PAIR: [&str; 2] = ["ha1", "ha2"];
+/// The node of a [`pair`] that is both switches, and the router that it pings.
+pub const SWITCH: &str = "net";
+/// The address that moves between the nodes of a [`pair`].
+pub const PAIR_VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 168, 0, 160));
+
+/// Two nodes with eth0 at a switch that is the router 10.168.0.1 and has the client as well, and eth1 for heartbeats. Ports of the
+/// switches: `ha1`, `ha2` for eth0, `line1`, `line2` for eth1.
+pub fn pair() -> Topology {
+    let v4 = |a, b, c, d| (IpAddr::from([a, b, c, d]), 24);
+    let bridge = |name: &str, addresses| Interface { name: name.into(), kind: Kind::Bridge, addresses };
+    let switch = Node {
+        name: SWITCH.into(),
+        interfaces: vec![bridge("br0", vec![v4(10, 168, 0, 1)]), bridge("br1", Vec::new())],
+        ..Node::default()
+    };
+    let cable = |name: &str, peer: String, bridge: &str, address| Interface {
+        name: name.into(),
+        kind: Kind::Cable { node: SWITCH.into(), peer, bridge: Some(bridge.into()), peer_addresses: Vec::new() },
+        addresses: vec![address],
+    };
+    let node = |name: &str, at: u8| Node {
+        name: name.into(),
+        interfaces: vec![
+            cable("eth0", name.to_owned(), "br0", v4(10, 168, 0, 160 + at)),
+            cable("eth1", format!("line{at}"), "br1", v4(10, 0, 0, at)),
+        ],
+        ..Node::default()
+    };
+    let [first, second] = PAIR;
+    let client = Node {
+        name: "client".into(),
+        interfaces: vec![cable("eth0", "client".into(), "br0", v4(10, 168, 0, 9))],
+        ..Node::default()
+    };
+    Topology { nodes: vec![switch, node(first, 1), node(second, 2), client] }
+}
+
 /// The length of a prefix that holds one address.
 pub fn host_length(address: IpAddr) -> u8 {
     match address {

@@ -1,55 +1,22 @@
 //! The tour: a lab that shows, one line an event, what a director does on a good and on a bad day.
 
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use evenkeel_api::{ServerState, Status};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::args::LabArgs;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::lab::{Lab, Options, configuration};
+use crate::narrator::{Narrator, millis, text};
 use crate::report::{Exchange, alternates};
 
 /// Nothing in the tour takes this long unless it is broken.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Requests that the load makes before and after each event.
 const REQUESTS: usize = 100;
-
-/// Says what happens, to people or to programs.
-#[derive(Clone, Copy)]
-struct Narrator {
-    json: bool,
-    begun: Instant,
-}
-
-impl Narrator {
-    /// One event that went well; `facts` are numbers for programs.
-    fn tell(&self, step: &str, event: &str, facts: Value) {
-        self.line(step, event, true, facts);
-    }
-
-    fn line(&self, step: &str, event: &str, ok: bool, facts: Value) {
-        let milliseconds = millis(self.begun.elapsed());
-        let mut out = std::io::stdout().lock();
-        let written = if self.json {
-            let mut object = Map::new();
-            object.insert("t_ms".into(), milliseconds.into());
-            object.insert("step".into(), step.into());
-            object.insert("event".into(), event.into());
-            object.insert("ok".into(), ok.into());
-            object.extend(facts.as_object().cloned().unwrap_or_default());
-            writeln!(out, "{}", Value::Object(object))
-        } else {
-            let seconds = Duration::from_millis(milliseconds).as_secs_f64();
-            writeln!(out, "{seconds:8.3} s  {step:<10}  {}{event}", if ok { "" } else { "FAILED: " })
-        };
-        // Whoever reads the tour may stop reading; the lab is removed all the same.
-        drop(written.and_then(|()| out.flush()));
-    }
-}
 
 /// A step of the tour: its name, and what it does.
 type Step = (&'static str, fn(&mut Tour) -> Result<(), Error>);
@@ -73,19 +40,14 @@ struct Tour {
 
 /// Builds a lab, plays the tour and removes the lab.
 pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
-    let narrator = Narrator { json: arguments.json, begun: Instant::now() };
-    let outcome = play(arguments, narrator);
-    match &outcome {
-        Ok(()) => narrator.tell("done", "every step went as it should", json!({})),
-        Err((step, error)) => narrator.line(step, &error.to_string(), false, json!({})),
-    }
-    outcome.map_err(|(step, _)| Error::new(format!("go on after the failed step `{step}`")))
+    let narrator = Narrator::new(arguments.json);
+    narrator.conclude(play(arguments, narrator))
 }
 
 fn play(arguments: &LabArgs, narrator: Narrator) -> Result<(), (&'static str, Error)> {
     let interrupt = Interrupt::listen().map_err(|error| ("build", error))?;
     let program = std::env::current_exe().map_err(|e| ("build", Error::because("find this program", e)))?;
-    let lab = Lab::dr(Options::new(&arguments.name, program)).map_err(|error| ("build", error))?;
+    let lab = Lab::dr(Options::new(arguments.name(), program)).map_err(|error| ("build", error))?;
     let run = arguments_of_run(&lab, arguments.connections).map_err(|error| ("build", error))?;
     let names: Vec<&str> =
         ["client", "router", "director"].into_iter().chain(lab.real_servers.iter().map(|s| s.name())).collect();
@@ -287,29 +249,4 @@ pub(crate) fn all_up(status: &Status) -> bool {
 
 fn join(addresses: &[IpAddr]) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" and ")
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A duration for people.
-pub(crate) fn text(duration: Duration) -> String {
-    match duration.as_millis() {
-        0..10 => format!("{:.1} ms", duration.as_secs_f64() * 1000.0),
-        10..10_000 => format!("{} ms", duration.as_millis()),
-        _ => format!("{:.1} s", duration.as_secs_f64()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_short_to_read() {
-        assert_eq!(text(Duration::from_micros(1234)), "1.2 ms");
-        assert_eq!(text(Duration::from_millis(345)), "345 ms");
-        assert_eq!(text(Duration::from_millis(12_345)), "12.3 s");
-    }
 }

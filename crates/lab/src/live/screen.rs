@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 
 use super::View;
-use crate::tour::text;
+use crate::narrator::text;
 
 /// The window of the rates and times on screen.
 const RECENT: Duration = Duration::from_secs(10);

@@ -4,13 +4,12 @@
 
 use evenkeel_lab::{
     Director, Node, Stage,
-    topology::{self, Interface, Kind, Topology},
+    topology::{self, PAIR as NAMES, PAIR_VIP as VIP, SWITCH as NET},
 };
 use evenkeel_lab_tests::{LIMIT, alone, heartbeat::RealHeartbeat, pings::Probe, program, setup, unique_name};
 use rustix::process::Signal;
 use std::{
     fs,
-    net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -24,12 +23,6 @@ pub(crate) enum Player {
     Evenkeel,
     Heartbeat,
 }
-
-/// The names of the nodes, and of the node that is both switches and the router.
-pub(crate) const NAMES: [&str; 2] = ["ha1", "ha2"];
-const NET: &str = "net";
-/// The address that moves.
-pub(crate) const VIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 168, 0, 160));
 
 enum Seat {
     Evenkeel(Box<Director>),
@@ -91,35 +84,6 @@ impl Files {
     }
 }
 
-fn topology() -> Topology {
-    let v4 = |a, b, c, d| (IpAddr::from([a, b, c, d]), 24);
-    let bridge = |name: &str, addresses| Interface { name: name.into(), kind: Kind::Bridge, addresses };
-    let net = topology::Node {
-        name: NET.into(),
-        interfaces: vec![bridge("br0", vec![v4(10, 168, 0, 1)]), bridge("br1", Vec::new())],
-        ..topology::Node::default()
-    };
-    let cable = |name: &str, peer: String, bridge: &str, address| Interface {
-        name: name.into(),
-        kind: Kind::Cable { node: NET.into(), peer, bridge: Some(bridge.into()), peer_addresses: Vec::new() },
-        addresses: vec![address],
-    };
-    let node = |at: u8| topology::Node {
-        name: NAMES[usize::from(at - 1)].into(),
-        interfaces: vec![
-            cable("eth0", format!("ha{at}"), "br0", v4(10, 168, 0, 160 + at)),
-            cable("eth1", format!("line{at}"), "br1", v4(10, 0, 0, at)),
-        ],
-        ..topology::Node::default()
-    };
-    let client = topology::Node {
-        name: "client".into(),
-        interfaces: vec![cable("eth0", "client".into(), "br0", v4(10, 168, 0, 9))],
-        ..topology::Node::default()
-    };
-    Topology { nodes: vec![net, node(1), node(2), client] }
-}
-
 fn seat(stage: &Stage, at: usize, player: Player) -> Seat {
     let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
     let directory = stage.directory().join(NAMES[at]);
@@ -138,7 +102,7 @@ impl Duo {
 
     /// One of several that a test has at a time.
     pub(crate) fn beside_others(players: [Player; 2], files: Files) -> Duo {
-        let stage = Stage::raise(&unique_name(), &topology()).expect("the stage is built");
+        let stage = Stage::raise(&unique_name(), &topology::pair()).expect("the stage is built");
         let seats = [0, 1].map(|at| seat(&stage, at, players[at]));
         Duo { stage, seats, files, _alone: None }
     }
