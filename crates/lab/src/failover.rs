@@ -24,6 +24,9 @@ const DEADTIME: Duration = Duration::from_millis(1500);
 /// An orderly move that takes longer is none.
 const MOVE: Duration = Duration::from_secs(1);
 
+/// So long after its start a node asks for 2 s more than `deadtime`, as heartbeat's do: no time to try what happens at `deadtime`.
+const FRESH: Duration = Duration::from_millis(5500);
+
 const FIRST: Owners = [true, false];
 const SECOND: Owners = [false, true];
 const BOTH: Owners = [true, true];
@@ -44,13 +47,14 @@ const STEPS: &[Step] = &[
     ("heal", Tour::heal),
     ("crash", Tour::crash),
     ("power-off", Tour::power_off),
-    ("stop", Tour::stop),
 ];
 
 struct Tour {
     narrator: Narrator,
     load: Load,
     pair: Pair,
+    /// When evenkeel was started on the main node.
+    started: Instant,
 }
 
 /// Builds the pair, plays the tour and removes everything.
@@ -69,15 +73,18 @@ fn play(arguments: &LabArgs, narrator: Narrator) -> Result<(), (&'static str, Er
     narrator.tell("build", &event, json!({ "build_ms": millis(begun.elapsed()) }));
     start(narrator, &mut pair).map_err(|error| ("start", error))?;
     let load = pair.client.load(SocketAddr::new(PAIR_VIP, 80), arguments.rate.max(1));
-    let mut tour = Tour { narrator, load: load.map_err(|error| ("start", error))?, pair };
+    let mut tour = Tour { narrator, load: load.map_err(|error| ("start", error))?, pair, started: Instant::now() };
     for (name, step) in STEPS {
         let done = step(&mut tour);
         // Ctrl-C goes to the nodes as well, so what failed then is no news.
         interrupt.check().and(done).map_err(|error| (*name, error))?;
     }
+    let Tour { load, mut pair, .. } = tour;
+    // The last requests are answered before nobody answers any more.
+    load.stop();
+    stop(narrator, &mut pair).map_err(|error| ("stop", error))?;
     let begun = Instant::now();
-    drop(tour.load);
-    tour.pair.end().map_err(|error| ("clean-up", error))?;
+    pair.end().map_err(|error| ("clean-up", error))?;
     let event = format!("namespaces and processes are gone after {}", text(begun.elapsed()));
     narrator.tell("clean-up", &event, json!({ "clean_up_ms": millis(begun.elapsed()) }));
     Ok(())
@@ -95,6 +102,18 @@ fn start(narrator: Narrator, pair: &mut Pair) -> Result<(), Error> {
     }
     let event = format!("both nodes run and {PAIR_VIP} is on ha1 after {}", text(begun.elapsed()));
     narrator.tell("start", &event, json!({ "owner": "ha1", "start_ms": millis(begun.elapsed()) }));
+    Ok(())
+}
+
+/// Both nodes ended: the one without the address first, so that it moves no more.
+fn stop(narrator: Narrator, pair: &mut Pair) -> Result<(), Error> {
+    let begun = Instant::now();
+    for member in pair.members.iter_mut().rev() {
+        member.stop()?;
+    }
+    pair.wait_owners(NEITHER, LIMIT)?;
+    let event = format!("both nodes ended, and took the address away, after {}", text(begun.elapsed()));
+    narrator.tell("stop", &event, json!({ "stop_ms": millis(begun.elapsed()) }));
     Ok(())
 }
 
@@ -119,18 +138,14 @@ impl Tour {
     }
 
     fn fail_back(&mut self) -> Result<(), Error> {
-        let begun = self.steady()?;
-        self.main().start()?;
-        let seen = self.pair.wait_owners(FIRST, LIMIT)?;
-        self.moved("fail-back", "it is started again", begun, FIRST, &seen, MOVE)?;
-        self.all_settled()
+        self.back("fail-back")
     }
 
     fn service_cable(&mut self) -> Result<(), Error> {
         let begun = self.steady()?;
         self.pair.plug(&[ETH0], false)?;
         let seen = self.pair.wait_owners(SECOND, LIMIT)?;
-        let event = "eth0 of ha1 is pulled: it reaches its ping node no more, ipfail";
+        let event = "eth0 of ha1 is pulled, and its ping node out of reach (ipfail)";
         self.moved("eth0", event, begun, SECOND, &seen, DEADTIME + MOVE)?;
         let begun = self.steady()?;
         self.pair.plug(&[ETH0], true)?;
@@ -165,6 +180,7 @@ impl Tour {
     }
 
     fn split(&mut self) -> Result<(), Error> {
+        self.grown()?;
         let begun = self.steady()?;
         self.pair.plug(&[ETH0, ETH1], false)?;
         let seen = self.pair.wait_owners(BOTH, LIMIT)?;
@@ -184,6 +200,7 @@ impl Tour {
     }
 
     fn crash(&mut self) -> Result<(), Error> {
+        self.grown()?;
         let begun = self.steady()?;
         self.main().evenkeel.kill()?;
         let seen = self.pair.wait_owners(SECOND, LIMIT)?;
@@ -193,6 +210,7 @@ impl Tour {
     }
 
     fn power_off(&mut self) -> Result<(), Error> {
+        self.grown()?;
         let begun = self.steady()?;
         self.pair.plug(&[ETH0, ETH1], false)?;
         self.main().evenkeel.kill()?;
@@ -204,18 +222,6 @@ impl Tour {
         self.back("power-off")
     }
 
-    fn stop(&mut self) -> Result<(), Error> {
-        let begun = Instant::now();
-        // The one without the address first, so that it moves no more.
-        for member in self.pair.members.iter_mut().rev() {
-            member.stop()?;
-        }
-        self.pair.wait_owners(NEITHER, LIMIT)?;
-        let event = format!("both nodes ended, and took the address away, after {}", text(begun.elapsed()));
-        self.narrator.tell("stop", &event, json!({ "stop_ms": millis(begun.elapsed()) }));
-        Ok(())
-    }
-
     fn main(&mut self) -> &mut Member {
         let [main, _] = &mut self.pair.members;
         main
@@ -225,9 +231,18 @@ impl Tour {
     fn back(&mut self, step: &str) -> Result<(), Error> {
         let begun = self.steady()?;
         self.main().start()?;
+        self.started = Instant::now();
         let seen = self.pair.wait_owners(FIRST, LIMIT)?;
         self.moved(step, "ha1 is started again", begun, FIRST, &seen, MOVE)?;
         self.all_settled()
+    }
+
+    /// Waits until the other node gives the main one `deadtime` and no more.
+    fn grown(&self) -> Result<(), Error> {
+        while self.started.elapsed() < FRESH {
+            self.load.wait_for(1, LIMIT)?;
+        }
+        Ok(())
     }
 
     fn all_settled(&mut self) -> Result<(), Error> {
@@ -242,8 +257,8 @@ impl Tour {
         Ok(begun)
     }
 
-    /// Waits until the client is served by who has the address now, and tells how long it was served by nobody, which must not be
-    /// longer than `most`, and whether both had it meanwhile, which is for a split alone.
+    /// Waits until the client is served by who has the address now, and tells for how long nobody served it: the longest time between
+    /// two answers, which must not exceed `most`. Both nodes at once may have it only where they were apart.
     fn moved(
         &self,
         step: &str,
@@ -267,7 +282,7 @@ impl Tour {
         if gap > most {
             return Err(Error::new(format!("{event}; nobody answered for {}", text(gap))));
         }
-        let event = format!("{event}; {} has the address, away for {} at most", names(owners), text(gap));
+        let event = format!("{event}; the address is at {}, was away for {}", names(owners), text(gap));
         let facts = json!({ "owner": names(owners), "away_ms": millis(gap), "failed": report.failed() });
         self.narrator.tell(step, &event, facts);
         Ok(())

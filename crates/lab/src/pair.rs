@@ -82,7 +82,10 @@ impl Pair {
     /// Who has the address.
     pub(crate) fn owners(&mut self) -> Result<Owners, Error> {
         let [first, second] = &mut self.members;
-        Ok([first.has_address()?, second.has_address()?])
+        let had = first.has_address()?;
+        let second = second.has_address()?;
+        // Asked twice, so that an address that moves meanwhile is not seen on both.
+        Ok([had && first.has_address()?, second])
     }
 
     /// Waits until the address is where it is `wanted`; every other state that was seen before, in order.

@@ -74,6 +74,56 @@ fn the_tour_tells_every_step_and_leaves_nothing() {
 }
 
 #[test]
+fn the_pair_goes_through_every_fault_and_leaves_nothing() {
+    if !can_run() {
+        return;
+    }
+    let _alone = alone();
+    let name = unique_name();
+    let mut command = Command::new(program());
+    command.args(["lab", "heartbeat", "--script", "failover", "--json", "--name", &name]);
+    let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().expect("the tour ends");
+    let text = String::from_utf8(done.stdout).expect("text");
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect();
+    assert!(done.status.success() && events.iter().all(|event| event["ok"] == true), "{text}");
+    let moves: Vec<(&str, &str)> =
+        events.iter().filter_map(|event| Some((event["step"].as_str()?, event["owner"].as_str()?))).collect();
+    let expected = [
+        ("start", "ha1"),
+        ("hand-over", "ha2"),
+        ("fail-back", "ha1"),
+        ("eth0", "ha2"),
+        ("eth0", "ha1"),
+        ("eth1", "ha1"),
+        ("split", "ha1 and ha2"),
+        ("heal", "ha1"),
+        ("crash", "ha2"),
+        ("crash", "ha1"),
+        ("power-off", "ha2"),
+        ("power-off", "ha1"),
+    ];
+    assert_eq!(moves, expected);
+    assert!(
+        events.iter().all(|event| event["step"] == "start" || event["owner"].is_null() || event["away_ms"].is_u64()),
+        "{text}"
+    );
+    assert_eq!(events.last().map(|event| &event["step"]), Some(&Value::from("done")));
+    assert_eq!(traces(&name), Vec::<String>::new());
+}
+
+#[test]
+fn a_script_of_the_other_lab_is_refused_by_name() {
+    if !can_run() {
+        return;
+    }
+    for (lab, script, said) in [("dr", "failover", "`lab heartbeat`"), ("heartbeat", "tour", "`failover`")] {
+        let done = Command::new(program()).args(["lab", lab, "--script", script]).output().expect("it ends");
+        let error = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn clean_removes_all_that_a_killed_lab_left_and_the_name_is_free_again() {
     if !can_run() {
         return;
