@@ -336,6 +336,7 @@ impl Holding {
         self.answer_legacy();
         self.fail_back(at);
         self.say_owed();
+        self.tell_holders();
     }
 
     /// The first moment at which something is due.

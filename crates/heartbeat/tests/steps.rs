@@ -37,6 +37,10 @@ fn a_cold_start_of_both_needs_no_ten_seconds() {
     assert!(took < MILLI * 100, "{took:?}");
     world.run(SECOND * 60);
     assert_eq!(world.holders(0), [0]);
+    // The other node says so too, once.
+    let holders = |news: &&News| matches!(news, News::Holder { .. });
+    let told: Vec<_> = world.hosts[1].news.iter().filter(holders).collect();
+    assert_eq!(told, [&News::Holder { group: 0, node: Some(0), why: None }]);
 }
 
 #[test]

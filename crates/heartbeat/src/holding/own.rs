@@ -22,6 +22,8 @@ pub(crate) struct Own {
     pub(crate) asked: Option<Instant>,
     /// The node that asked for it by the old protocol.
     pub(crate) asker: Option<usize>,
+    /// Who had it when that was looked at last.
+    holder: Option<usize>,
 }
 
 impl Own {
@@ -87,6 +89,19 @@ impl Holding {
         own.wanted = false;
         self.deeds.push(Deed::Do(Output::Yield { group }));
         self.tell(News::Holder { group, node: None, why: Some(why) });
+    }
+
+    /// Tells which groups others have gained or lost; what this node takes and gives was told with its reason.
+    pub(crate) fn tell_holders(&mut self) {
+        for group in 0..self.own.len() {
+            let node = self.holder(group);
+            let me = Some(self.plan.me);
+            let Some(own) = self.own.get_mut(group) else { return };
+            let before = std::mem::replace(&mut own.holder, node);
+            if before != node && node != me && (before != me || node.is_some()) {
+                self.tell(News::Holder { group, node, why: None });
+            }
+        }
     }
 
     /// What runs here and is not this node's is stopped.
