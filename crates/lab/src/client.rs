@@ -28,7 +28,8 @@ pub struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(node: Arc<Node>) -> Self {
+    /// One that lives in `node`.
+    pub fn new(node: Arc<Node>) -> Self {
         Self { node }
     }
 

@@ -27,7 +27,9 @@ pub struct WebServer {
 }
 
 impl WebServer {
-    pub(crate) fn new(node: Arc<Node>, program: PathBuf, control: PathBuf, body: &str, addresses: Vec<IpAddr>) -> Self {
+    /// One that is not started yet, of which `evenkeel lab-server` is part of `program`; `control` is the path of its
+    /// control socket.
+    pub fn new(node: Arc<Node>, program: PathBuf, control: PathBuf, body: &str, addresses: Vec<IpAddr>) -> Self {
         Self { node, program, control, body: body.to_owned(), addresses, process: None }
     }
 
