@@ -108,6 +108,8 @@ pub(crate) struct Core {
     /// Connections dropped because of a full table, up to the last complaint, and when that was.
     pub(crate) dropped_full: u64,
     pub(crate) full_told: u64,
+    /// What ends it, once other directors have the addresses.
+    pub(crate) stop: Option<Input>,
     pub(crate) exit: Option<Exit>,
     /// Files that signals ask for.
     pub(crate) dumps: Option<Dumps>,

@@ -199,6 +199,7 @@ impl Running {
             beats: 0,
             dropped_full: 0,
             full_told: 0,
+            stop: None,
             exit: None,
             dumps: options.dumps.map(|files| Dumps::new(files, options.first.written)),
         };
@@ -343,6 +344,11 @@ impl Running {
         // An earlier daemon may have left some: nothing tells of those.
         let mut settle_at = Some(Instant::now());
         while self.core.exit.is_none() {
+            if let Some(stop) = self.core.stop.take() {
+                self.hand_over().await;
+                self.core.tell(stop);
+                continue;
+            }
             let core = &mut self.core;
             let (due, flushes) = (core.due_at(), !core.flushes.is_empty());
             tokio::select! {
@@ -381,23 +387,27 @@ impl Running {
                     Word::Dump(asked) => core.dump(asked),
                     Word::Stop => {
                         notify(&[NotifyState::Stopping]);
-                        core.tell(Input::Stop);
+                        core.stop = Some(Input::Stop);
                     }
                 },
             }
         }
     }
 
-    /// Removes what was added, lets programs and mails end, and answers those who asked for the end.
-    pub(crate) async fn end(self) -> Result<(), Failure> {
-        notify(&[NotifyState::Stopping]);
-        let Running { mut core, workers, clients, mut news, mut cluster_news, mut cluster_deeds, .. } = self;
-        // Before the packet path goes: traffic comes here until a successor has the addresses.
-        core.elections.stop().await;
-        core.leave_cluster(&mut cluster_news, &mut cluster_deeds).await;
-        while let Ok(one) = news.try_recv() {
-            core.hear_election(one);
+    /// Gives all addresses up. Services go later: traffic comes here until a successor has the addresses.
+    async fn hand_over(&mut self) {
+        self.core.elections.stop().await;
+        self.core.leave_cluster(&mut self.cluster_news, &mut self.cluster_deeds).await;
+        while let Ok(one) = self.news.try_recv() {
+            self.core.hear_election(one);
         }
+    }
+
+    /// Removes what was added, lets programs and mails end, and answers those who asked for the end.
+    pub(crate) async fn end(mut self) -> Result<(), Failure> {
+        notify(&[NotifyState::Stopping]);
+        self.hand_over().await;
+        let Running { mut core, workers, clients, .. } = self;
         let errands = core.notifier.end();
         core.run_errands(errands);
         let dropped = core.notifier.close();

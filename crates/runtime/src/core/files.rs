@@ -45,6 +45,7 @@ impl Core {
             Request::Standby { .. } | Request::Takeover { .. } | Request::Confirm { .. } => {
                 self.ask_cluster(token, &request);
             }
+            Request::Stop {} if role >= request.needs() => self.stop = Some(Input::Request { token, role, request }),
             Request::Status { .. }
             | Request::Watch { .. }
             | Request::Stop {}
