@@ -62,3 +62,33 @@ fn an_address_that_somebody_removes_is_put_back() {
     duo.wait_owners(&[0]);
     assert!(duo.serves(0), "nothing else moved");
 }
+
+#[test]
+fn the_old_commands_speak_to_the_running_daemon() {
+    if !can_run() {
+        return;
+    }
+    let duo = settled();
+    let says = |words: &str| duo.old_command(0, words);
+    assert_eq!(says("cl_status hbstatus"), ("Heartbeat is running on this machine.\n".to_owned(), Some(0)));
+    assert_eq!(says("cl_status listnodes"), ("ha2\nha1\n".to_owned(), Some(0)));
+    assert_eq!(says("cl_status listhblinks ha2"), ("\teth0\n\teth1\n".to_owned(), Some(0)));
+    assert_eq!(says("cl_status hbparameter -p deadtime"), ("1500ms\n".to_owned(), Some(0)));
+    assert_eq!(says("cl_status rscstatus"), ("local\n".to_owned(), Some(0)));
+    let (picture, _) = says("crm_mon -1");
+    assert!(picture.contains("Online: [ ha1 ha2 ]"), "{picture}");
+    assert!(picture.contains("(ocf::heartbeat:IPaddr2):\tStarted ha1"), "{picture}");
+    // They return when it has moved.
+    assert_eq!(says("hb_standby").1, Some(0));
+    assert_eq!(duo.owners(), [1]);
+    assert_eq!(says("cl_status rscstatus").0, "none\n");
+    assert_eq!(says("hb_takeover local").1, Some(0));
+    assert_eq!(duo.owners(), [0]);
+    let (done, said) = duo.tell(0, &["failover", "--to", "ha2"]);
+    assert!(done, "{said}");
+    assert_eq!(duo.owners(), [1]);
+    duo.wait("nginx went with it", PATIENCE, || duo.serves(1) && !duo.serves(0));
+    // What the other node has it tells a moment later.
+    let shown = || duo.tell(0, &["status"]).1.contains("10.168.0.160/24/eth0  on ha2  prefers ha1");
+    duo.wait("status showed where it is", PATIENCE, shown);
+}

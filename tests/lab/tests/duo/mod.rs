@@ -209,6 +209,16 @@ impl Duo {
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
+    /// What an old command says that speaks to the evenkeel of a node, as `cl_status listnodes`, and its exit status.
+    pub(crate) fn old_command(&self, at: usize, words: &str) -> (String, Option<i32>) {
+        let Seat::Evenkeel(director) = &self.seats[at] else { unreachable!("only evenkeels are asked") };
+        let mut command = Command::new(program());
+        command.args(words.split(' ')).env("EVENKEEL_RUNTIME_DIR", director.runtime_dir()).stdin(Stdio::null());
+        let output = command.output().expect("it answers");
+        let said = [output.stdout, output.stderr].concat();
+        (String::from_utf8_lossy(&said).into_owned(), output.status.code())
+    }
+
     /// What a command of the real heartbeat says.
     pub(crate) fn ask(&self, at: usize, program: &str, arguments: &[&str]) -> String {
         let Seat::Heartbeat(host) = &self.seats[at] else { unreachable!("only a heartbeat is asked") };
