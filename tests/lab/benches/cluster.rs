@@ -76,9 +76,14 @@ fn owners(duo: &Duo) -> Vec<usize> {
 fn watch(duo: &Duo, begun: Instant, limit: Duration, mut done: impl FnMut(&[usize], Instant) -> bool) -> Watched {
     let mut watched = Watched { after: NEVER, nobody: Duration::ZERO, both: Duration::ZERO };
     let mut last = begun;
+    let mut known = None;
     while last - begun < limit {
         let owners = owners(duo);
         let now = Instant::now();
+        if known.as_ref() != Some(&owners) {
+            eprintln!("cluster:   after {} ms the address is at {owners:?}", (now - begun).as_millis());
+            known = Some(owners.clone());
+        }
         match owners.len() {
             0 => watched.nobody += now - last,
             1 => {}
@@ -224,10 +229,10 @@ fn main() {
     }
     println!("## A heartbeat pair\n");
     println!(
-        "The pair of document 003, an address and nginx that prefer the first node, both nodes of the same program; \
-         heartbeats on both cables, `initdead` 10 s. Milliseconds, medians of {runs} runs (worst), the programs in turn. A \
-         *gap* is the longest time in which a client that pings the address every {} ms had no answer; the rest is who has \
-         the address, asked all the time, to some 20 ms. *no end*: not within the {} s and more that were watched.\n",
+        "The pair of document 003, an address and nginx that prefer the first node, both nodes of the same program; heartbeats\n\
+         on both cables, `initdead` at least 10 s. Milliseconds, medians of {runs} runs (worst), the programs in turn. A *gap* is\n\
+         the longest time in which a client that pings the address every {} ms had no answer; the rest is who has the address,\n\
+         asked all the time, to some 20 ms. *no end*: not within the {} s and more that were watched.\n",
         PACE.as_millis(),
         CALM.as_secs(),
     );
