@@ -8,7 +8,7 @@
 #[path = "../tests/duo/mod.rs"]
 mod duo;
 
-use duo::{Duo, Files, NAMES, Player};
+use duo::{Duo, Files, Player};
 use evenkeel_lab_tests::{
     can_run,
     heartbeat::has_heartbeat,
@@ -193,7 +193,6 @@ fn run(player: Player, (keepalive, deadtime): (u32, u32), results: &mut Results)
     note(Measure::KillGap, finish(probe).longest);
     note(Measure::Kill, taken.unwrap_or(NEVER));
     note(Measure::KillBoth, if stays { NEVER } else { killed.both });
-    eprintln!("cluster: {} was killed", NAMES.get(owner).unwrap_or(&""));
     Ok(())
 }
 
@@ -232,7 +231,8 @@ fn main() {
         "The pair of document 003, an address and nginx that prefer the first node, both nodes of the same program; heartbeats\n\
          on both cables, `initdead` at least 10 s. Milliseconds, medians of {runs} runs (worst), the programs in turn. A *gap* is\n\
          the longest time in which a client that pings the address every {} ms had no answer; the rest is who has the address,\n\
-         asked all the time, to some 20 ms. *no end*: not within the {} s and more that were watched.\n",
+         asked all the time, to some 20 ms. *no end*: not within the {} s and more that were watched;\n\
+         *-*: no run came so far.\n",
         PACE.as_millis(),
         CALM.as_secs(),
     );
