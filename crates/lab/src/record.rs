@@ -9,7 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use evenkeel_os::Namespace;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,6 +21,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use crate::error::{Context, Error};
 
 const ROOT: &str = "/run/evenkeel-lab";
+/// How long another lab may take to look after leavings, and between two looks whether it has.
+const CLEANING: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_millis(20);
 const PREFIX: &str = "ek-";
 /// A process that was killed is gone within this time, unless it hangs in the kernel.
 const KILL_TIME: Duration = Duration::from_secs(5);
@@ -41,11 +45,23 @@ impl Record {
         if !plain {
             return Err(Error::new(format!("a lab's name is 1 to 20 letters and digits, not `{name}`")));
         }
-        let record = Self::lock(name)?
+        let record = Self::lock_in_time(name)?
             .ok_or_else(|| Error::new(format!("a lab named {name} is running; choose another with --name")))?;
         record.remove()?;
         fs::DirBuilder::new().mode(0o700).create(record.directory()).context("make the lab's directory")?;
         Ok(record)
+    }
+
+    /// The same as [`Record::lock`], tried again for a moment: another lab that begins looks after everybody's leavings, and may
+    /// have this one's lock for as long.
+    fn lock_in_time(name: &str) -> Result<Option<Self>, Error> {
+        let until = Instant::now() + CLEANING;
+        loop {
+            match Self::lock(name) {
+                Ok(None) | Err(_) if Instant::now() < until => thread::sleep(AGAIN),
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Takes the lock, or nothing while somebody else has it.
@@ -116,9 +132,10 @@ pub(crate) fn clean() -> Result<(usize, Vec<String>), Error> {
     }
     let (mut removed, mut alive) = (0, Vec::new());
     for name in names {
-        match Record::lock(&name)? {
-            Some(record) => removed += record.end()?,
-            None => alive.push(name),
+        match Record::lock(&name) {
+            Ok(Some(record)) => removed += record.end()?,
+            // It runs, or begins or ends just now.
+            Ok(None) | Err(_) => alive.push(name),
         }
     }
     Ok((removed, alive))
