@@ -259,7 +259,9 @@ impl Duo {
     /// Who has the address.
     pub(crate) fn owners(&self) -> Vec<usize> {
         let has = |at: &usize| !self.run(NAMES[*at], &format!("ip -o addr show to {VIP}")).is_empty();
-        (0..2).filter(has).collect()
+        let owners: Vec<usize> = (0..2).filter(has).collect();
+        // It may have moved between the two looks: only a third one tells that both had it at a time.
+        if owners == [0, 1] && !has(&0) { vec![1] } else { owners }
     }
 
     pub(crate) fn wait_owners(&self, wanted: &[usize]) {
