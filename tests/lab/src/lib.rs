@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use evenkeel_api::{ServerState, Status};
@@ -28,7 +28,7 @@ pub mod vsftpd;
 /// Nothing that works takes this long.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+static MACHINE: RwLock<()> = RwLock::new(());
 
 /// Whether the test can run; says why not.
 pub fn can_run() -> bool {
@@ -88,14 +88,19 @@ pub fn unique_name() -> String {
 }
 
 /// Waits for the other tests of this program to end: two loads at once would disturb each other's times.
-pub fn alone() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for the tests that are [`alone`] to end: for a test of a few hosts that wait for each other most of the time.
+pub fn among_others() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A lab that is alone on the machine, as far as this program goes.
 pub struct Bed {
     lab: Option<Lab>,
-    _alone: MutexGuard<'static, ()>,
+    _alone: RwLockWriteGuard<'static, ()>,
 }
 
 impl Bed {

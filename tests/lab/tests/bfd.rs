@@ -6,7 +6,7 @@
 use evenkeel_api::{BfdStatus, ServerState, Status};
 use evenkeel_lab::{Director, Node, Process, Stage};
 use evenkeel_lab_tests::{
-    LIMIT, alone, can_run,
+    LIMIT, among_others, can_run,
     frr::{Frr, has_frr},
     program, switch, unique_name,
 };
@@ -15,7 +15,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, MutexGuard},
+    sync::{Arc, RwLockReadGuard},
     time::{Duration, Instant},
 };
 
@@ -59,18 +59,18 @@ fn instance(at: usize, track: &str) -> String {
 /// The two hosts.
 struct Two {
     stage: Stage,
-    _alone: MutexGuard<'static, ()>,
+    _turn: RwLockReadGuard<'static, ()>,
 }
 
 impl Two {
     fn new() -> Two {
-        let alone = alone();
+        let turn = among_others();
         let host = |at: usize| (NAMES[at], vec![(v4(at), 24), (v6(at), 64)]);
         let stage = Stage::raise(&unique_name(), &switch::topology([host(0), host(1)])).expect("the stage is built");
         for name in NAMES {
             std::fs::create_dir(stage.directory().join(name)).expect("a directory can be made");
         }
-        Two { stage, _alone: alone }
+        Two { stage, _turn: turn }
     }
 
     fn node(&self, at: usize) -> Arc<Node> {

@@ -4,24 +4,24 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use evenkeel_lab::{Director, Node, Process, Stage};
-use evenkeel_lab_tests::{LIMIT, alone, can_run, program, switch, unique_name};
+use evenkeel_lab_tests::{LIMIT, among_others, can_run, program, switch, unique_name};
 use rustix::process::Signal;
 use std::{
     net::IpAddr,
     process::{Command, Stdio},
-    sync::{Arc, MutexGuard},
+    sync::{Arc, RwLockReadGuard},
     time::Instant,
 };
 
 /// Hosts with a second interface, `e1`, that nobody else is on.
 struct Bed {
     stage: Stage,
-    _alone: MutexGuard<'static, ()>,
+    _turn: RwLockReadGuard<'static, ()>,
 }
 
 impl Bed {
     fn new() -> Bed {
-        let alone = alone();
+        let turn = among_others();
         let host = |name, last: u8| {
             let v4 = IpAddr::from([10, 79, 0, last]);
             let v6: IpAddr = format!("fd79::{last}").parse().expect("an address");
@@ -29,7 +29,7 @@ impl Bed {
         };
         let topology = switch::topology([host("d1", 1), host("d2", 2)]);
         let stage = Stage::raise(&unique_name(), &topology).expect("the stage is built");
-        let bed = Bed { stage, _alone: alone };
+        let bed = Bed { stage, _turn: turn };
         for name in ["d1", "d2"] {
             for words in [
                 "link add e1 type veth peer name e2",

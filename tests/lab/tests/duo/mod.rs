@@ -6,14 +6,14 @@ use evenkeel_lab::{
     Director, Node, Stage,
     topology::{self, PAIR as NAMES, PAIR_VIP as VIP, SWITCH as NET},
 };
-use evenkeel_lab_tests::{LIMIT, alone, heartbeat::RealHeartbeat, pings::Probe, program, setup, unique_name};
+use evenkeel_lab_tests::{LIMIT, among_others, heartbeat::RealHeartbeat, pings::Probe, program, setup, unique_name};
 use rustix::process::Signal;
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, MutexGuard},
+    sync::{Arc, RwLockReadGuard},
     time::{Duration, Instant},
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct Duo {
     stage: Stage,
     seats: [Seat; 2],
     files: Files,
-    _alone: Option<MutexGuard<'static, ()>>,
+    _turn: Option<RwLockReadGuard<'static, ()>>,
 }
 
 /// What the nodes are started with.
@@ -96,15 +96,15 @@ fn seat(stage: &Stage, at: usize, player: Player) -> Seat {
 
 impl Duo {
     pub(crate) fn new(players: [Player; 2], files: Files) -> Duo {
-        let alone = alone();
-        Duo { _alone: Some(alone), ..Duo::beside_others(players, files) }
+        let turn = among_others();
+        Duo { _turn: Some(turn), ..Duo::beside_others(players, files) }
     }
 
     /// One of several that a test has at a time.
     pub(crate) fn beside_others(players: [Player; 2], files: Files) -> Duo {
         let stage = Stage::raise(&unique_name(), &topology::pair()).expect("the stage is built");
         let seats = [0, 1].map(|at| seat(&stage, at, players[at]));
-        Duo { stage, seats, files, _alone: None }
+        Duo { stage, seats, files, _turn: None }
     }
 
     /// Both started, and the address on the first.

@@ -3,13 +3,13 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use evenkeel_lab::{Director, Node, Process, Stage};
-use evenkeel_lab_tests::{LIMIT, alone, pings::Probe, program, switch, unique_name};
+use evenkeel_lab_tests::{LIMIT, among_others, pings::Probe, program, switch, unique_name};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
     path::PathBuf,
     process::{Command, Stdio},
-    sync::{Arc, MutexGuard},
+    sync::{Arc, RwLockReadGuard},
     time::{Duration, Instant},
 };
 
@@ -77,7 +77,7 @@ pub(crate) struct Pair {
     /// Milliseconds between two adverts, where the wire lets one choose.
     interval: u32,
     /// The first of several has it.
-    _alone: Option<MutexGuard<'static, ()>>,
+    _turn: Option<RwLockReadGuard<'static, ()>>,
 }
 
 /// What a director may be started by: an evenkeel by the first, unless there is none.
@@ -106,8 +106,8 @@ fn v6(last: u16) -> IpAddr {
 
 impl Pair {
     pub(crate) fn new(wire: Wire, players: [Player; 2]) -> Pair {
-        let alone = alone();
-        Pair { _alone: Some(alone), ..Pair::raise(wire, players) }
+        let turn = among_others();
+        Pair { _turn: Some(turn), ..Pair::raise(wire, players) }
     }
 
     /// One more at the same time, for who compares.
@@ -123,7 +123,7 @@ impl Pair {
             std::fs::create_dir(stage.directory().join(NAMES[at])).expect("a directory can be made");
             seat(&stage, at, players[at])
         });
-        Pair { stage, seats, wire, interval: 1000, _alone: None }
+        Pair { stage, seats, wire, interval: 1000, _turn: None }
     }
 
     /// With so many milliseconds between two adverts of version 3.
