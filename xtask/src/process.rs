@@ -38,6 +38,17 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", shown(command))) }
 }
 
+/// Shows the command and runs it; what it says is shown only when it fails.
+pub(crate) fn quietly(command: &mut Command) -> Result<(), String> {
+    eprintln!("+ {}", shown(command));
+    let done = command.stdin(Stdio::null()).output().map_err(|e| format!("cannot start {}: {e}", shown(command)))?;
+    if done.status.success() {
+        return Ok(());
+    }
+    eprintln!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    Err(format!("{} ended with {}", shown(command), done.status))
+}
+
 /// What the command prints; its complaints go to our standard error.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let done = command

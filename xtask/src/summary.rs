@@ -2,33 +2,48 @@
 
 use std::fmt;
 
-/// How many tests passed, failed and were skipped.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+/// How many tests passed, failed and were skipped, and which failed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    failures: Vec<String>,
 }
 
 impl Summary {
-    /// Adds the outcome of one check.
-    pub(crate) fn check(&mut self, passed: bool) {
-        if passed {
-            self.passed += 1;
-        } else {
-            self.failed += 1;
+    /// Adds the outcome of one check and says how it went.
+    pub(crate) fn check(&mut self, name: &str, outcome: Result<(), String>) {
+        match outcome {
+            Ok(()) => {
+                println!("test: {name}: ok");
+                self.passed += 1;
+            }
+            Err(message) => self.fail(format!("{name}: {message}")),
         }
+    }
+
+    /// Adds something that failed and has no other outcome.
+    pub(crate) fn fail(&mut self, what: String) {
+        println!("test: FAILED: {what}");
+        self.failed += 1;
+        self.failures.push(what);
     }
 
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.failures.extend(other.failures);
     }
 }
 
+/// What failed by name, for who only reads the last lines, and the sums.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for what in &self.failures {
+            writeln!(f, "failed: {what}")?;
+        }
         write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
     }
 }
@@ -56,6 +71,9 @@ impl Reader {
             self.skipped_in_binary = 0;
             return !line.contains("running 0 tests");
         }
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.total.failures.push(name.to_owned());
+        }
         if let Some(result) = line.strip_prefix("test result: ") {
             self.result(result);
             return !result.contains(" 0 passed; 0 failed; 0 ignored");
@@ -74,7 +92,7 @@ impl Reader {
     /// Called at the end of the output.
     pub(crate) fn finish(&mut self) {
         if std::mem::take(&mut self.running) {
-            self.total.failed += 1;
+            self.total.fail("a test program that ended without a result".to_owned());
         }
     }
 
@@ -118,7 +136,7 @@ mod tests {
             "running 2 tests\ntest a ... ok\ntest b ... ok\n\nsuccesses:\n\n---- a stdout ----\nskipped: needs root\n\n\
              successes:\n    a\n    b\n\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out\n",
         );
-        assert_eq!(total, Summary { passed: 1, failed: 0, skipped: 1 });
+        assert_eq!(total, Summary { passed: 1, failed: 0, skipped: 1, failures: Vec::new() });
         assert!(shown.contains(&"skipped: needs root"));
         assert!(!shown.contains(&"    a"));
     }
@@ -128,18 +146,25 @@ mod tests {
         let ok = "running 3 tests\ntest result: ok. 3 passed; 0 failed; 0 ignored; 0 measured\n";
         let bad = "running 4 tests\ntest result: FAILED. 1 passed; 2 failed; 1 ignored; 0 measured\n";
         let (total, _) = read(&format!("{ok}{bad}"));
-        assert_eq!(total, Summary { passed: 4, failed: 2, skipped: 1 });
+        assert_eq!(total, Summary { passed: 4, failed: 2, skipped: 1, failures: Vec::new() });
     }
 
     #[test]
     fn a_binary_that_dies_without_a_result_has_failed() {
         let (total, _) = read("running 3 tests\ntest a ... ok\n");
-        assert_eq!(total, Summary { passed: 0, failed: 1, skipped: 0 });
+        assert_eq!(
+            total.to_string(),
+            "failed: a test program that ended without a result\n0 passed, 1 failed, 0 skipped"
+        );
     }
 
     #[test]
-    fn output_of_a_failed_test_is_shown() {
-        let (_, shown) = read("running 1 test\ntest a ... FAILED\n\nfailures:\n\n---- a stdout ----\nwhy it failed\n");
+    fn a_failed_test_is_shown_and_named_at_the_end() {
+        let (total, shown) = read(
+            "running 1 test\ntest a ... FAILED\n\nfailures:\n\n---- a stdout ----\nwhy it failed\n\n\
+             test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured\n",
+        );
         assert!(shown.contains(&"why it failed"));
+        assert_eq!(total.to_string(), "failed: a\n0 passed, 1 failed, 0 skipped");
     }
 }

@@ -2,19 +2,19 @@
 
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::bench::host;
 use crate::ebpf::{self, Checked, OBJECT_SETTING};
-use crate::process::{cargo, is_root, probe, root, run as execute};
+use crate::process::{cargo, is_root, probe, quietly, root, run as execute};
 use crate::summary::{Reader, Summary};
 use crate::{install, lab};
 
-/// The whole of `cargo test` on two cores, a build from nothing included; a test that hangs ends here.
-const TEST_LIMIT: Duration = Duration::from_secs(30 * 60);
+/// All tests on two cores, which take half of it; a test that hangs ends here.
+const TEST_LIMIT: Duration = Duration::from_secs(45 * 60);
 /// Every fuzz target runs for this long: it shows that the target works, finding things is for longer runs.
 const FUZZ_SECONDS: u32 = 5;
 /// The coverage instrumentation libFuzzer feeds on; the stable compiler has it without the address sanitizer.
@@ -33,36 +33,29 @@ pub(crate) fn run() -> Result<(), String> {
     let begun = Instant::now();
     install::test_packages()?;
     let mut summary = Summary::default();
-    let mut step = |name: &str, outcome: Result<(), String>| {
-        match &outcome {
-            Ok(()) => println!("test: {name}: ok"),
-            Err(message) => println!("test: {name}: FAILED: {message}"),
-        }
-        summary.check(outcome.is_ok());
-    };
-    step("format", execute(cargo().args(["fmt", "--all", "--check"])));
+    summary.check("format", execute(cargo().args(["fmt", "--all", "--check"])));
     // Outside of the workspace, so that `--all` does not reach it.
     let program = ["fmt", "--manifest-path", "ebpf/program/Cargo.toml", "--check"];
-    step("format of the eBPF program", execute(cargo().args(program)));
-    step(
-        "clippy",
-        execute(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])),
-    );
-    step("eBPF sources", ebpf::check_sources());
+    summary.check("format of the eBPF program", execute(cargo().args(program)));
+    let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    summary.check("clippy", execute(cargo().args(clippy)));
+    summary.check("eBPF sources", ebpf::check_sources());
     let rebuilt = install::bpf_toolchain().and_then(|()| ebpf::rebuild());
-    step("eBPF object", rebuilt.as_ref().map(|_| ()).map_err(Clone::clone));
+    summary.check("eBPF object", rebuilt.as_ref().map(|_| ()).map_err(Clone::clone));
     let object = match rebuilt {
         Ok(Checked::Rebuilt(path)) => Some(path),
         Ok(Checked::Reproduced) | Err(_) => None,
     };
-    match rust_tests(object) {
-        Ok(tests) => summary.add(tests),
-        Err(message) => {
-            println!("test: cargo test: FAILED: {message}");
-            summary.check(false);
+    let built = execute(cargo().args(["test", "--workspace", "--no-run", "--quiet"]));
+    let can_test = built.is_ok();
+    summary.check("build of the tests", built);
+    if can_test {
+        match rust_tests(object) {
+            Ok(tests) => summary.add(tests),
+            Err(message) => summary.fail(format!("cargo test: {message}")),
         }
     }
-    summary.add(fuzz());
+    fuzz(&mut summary);
     println!("test: {} s in all", begun.elapsed().as_secs());
     println!("{summary}");
     if summary.failed == 0 { Ok(()) } else { Err(format!("{} failed", summary.failed)) }
@@ -98,14 +91,13 @@ fn rust_tests(object: Option<PathBuf>) -> Result<Summary, String> {
     let mut reader = Reader::default();
     let in_time = follow(&mut child, &mut reader)?;
     if !in_time {
-        println!("test: cargo test took longer than {} minutes and is ended", TEST_LIMIT.as_secs() / 60);
         end(&mut child, group)?;
+        reader.total.fail(format!("cargo test took longer than {} minutes and was ended", TEST_LIMIT.as_secs() / 60));
     }
     let status = child.wait().map_err(|e| format!("cannot wait for cargo test: {e}"))?;
     reader.finish();
-    // A build that fails, or a limit reached, fails without any test to blame.
     if !status.success() && reader.total.failed == 0 {
-        reader.total.check(false);
+        reader.total.fail(format!("cargo test ended with {status}"));
     }
     Ok(reader.total)
 }
@@ -145,14 +137,8 @@ fn end(child: &mut Child, group: bool) -> Result<(), String> {
 }
 
 /// A short run of every fuzz target.
-fn fuzz() -> Summary {
-    let mut summary = Summary::default();
+fn fuzz(summary: &mut Summary) {
     let manifest = root().join("fuzz/Cargo.toml");
-    if !manifest.is_file() {
-        println!("test: fuzz: FAILED: there is no fuzz/Cargo.toml");
-        summary.check(false);
-        return summary;
-    }
     let folder = lab::target().join("fuzz");
     let mut build = cargo();
     build.args(["build", "--quiet", "--release", "--bins", "--manifest-path"]).arg(&manifest);
@@ -160,30 +146,30 @@ fn fuzz() -> Summary {
     // With the host named as target, build scripts and macros stay free of the instrumentation.
     let host = host_triple();
     build.args(["--target", &host]);
-    if let Err(message) = execute(&mut build) {
-        println!("test: fuzz: FAILED: {message}");
-        summary.check(false);
-        return summary;
+    let built = execute(&mut build);
+    let can_run = built.is_ok();
+    summary.check("build of the fuzz targets", built);
+    if !can_run {
+        return;
     }
     for name in fuzz_targets() {
-        let corpus = folder.join("corpus").join(&name);
-        let begun = std::fs::create_dir_all(&corpus).map_err(|e| format!("cannot make {}: {e}", corpus.display()));
-        let program = folder.join(&host).join("release").join(&name);
-        let mut command = Command::new(program);
-        command.arg(format!("-max_total_time={FUZZ_SECONDS}")).args(["-print_final_stats=0", "-verbosity=0"]);
-        command.arg(format!("-artifact_prefix={}/", folder.display())).arg(&corpus);
-        let seeds = root().join("fuzz/seeds").join(&name);
-        if seeds.is_dir() {
-            command.arg(seeds);
-        }
-        let outcome = begun.and_then(|()| execute(&mut command));
-        println!(
-            "test: fuzz {name}: {}",
-            outcome.as_ref().map_or_else(|message| format!("FAILED: {message}"), |()| "ok".into())
-        );
-        summary.check(outcome.is_ok());
+        summary
+            .check(&format!("fuzz {name}"), fuzz_one(&name, &folder, &folder.join(&host).join("release").join(&name)));
     }
-    summary
+}
+
+/// Runs one target on what it had found before and on its seeds. It talks a lot, which is shown only if it fails.
+fn fuzz_one(name: &str, folder: &Path, program: &Path) -> Result<(), String> {
+    let corpus = folder.join("corpus").join(name);
+    std::fs::create_dir_all(&corpus).map_err(|e| format!("cannot make {}: {e}", corpus.display()))?;
+    let mut command = Command::new(program);
+    command.arg(format!("-max_total_time={FUZZ_SECONDS}")).args(["-print_final_stats=0", "-verbosity=0"]);
+    command.arg(format!("-artifact_prefix={}/", folder.display())).arg(&corpus);
+    let seeds = root().join("fuzz/seeds").join(name);
+    if seeds.is_dir() {
+        command.arg(seeds);
+    }
+    quietly(&mut command)
 }
 
 fn host_triple() -> String {
