@@ -205,6 +205,23 @@ fn a_service_manager_is_told_when_it_serves_reloads_and_stops() {
 }
 
 #[test]
+fn a_service_manager_that_does_not_read_holds_nothing_up() {
+    let bed = Bed::new(&good(64));
+    let path = bed.dir.path().join("notify");
+    let _manager = UnixDatagram::bind(&path).unwrap();
+    let full = UnixDatagram::unbound().unwrap();
+    full.set_nonblocking(true).unwrap();
+    while full.send_to(b"WATCHDOG=1", &path).is_ok() {}
+    let mut command = bed.command(&["run", "--dataplane", "memory"]);
+    let child = command.arg(bed.file()).env("NOTIFY_SOCKET", &path).stderr(Stdio::null()).spawn().unwrap();
+    let mut daemon = Daemon { child };
+    until("answers", || bed.code(&["status"]) == 0);
+    assert_eq!(bed.code(&["reload"]), 0);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.end(), Some(0));
+}
+
+#[test]
 fn operators_commands_have_the_exit_statuses_of_the_manual() {
     let bed = Bed::new(&good(54));
     let _daemon = bed.run();

@@ -39,6 +39,7 @@ mod relay;
 mod remarks;
 mod reports;
 mod running;
+mod service_manager;
 mod sinks;
 mod state;
 mod tracking;

@@ -25,6 +25,7 @@ use crate::{
     path::PacketPath,
     probes::{Probes, Report},
     relay::{self, Relay},
+    service_manager,
     sinks::Sinks,
     state::StateFile,
     tracking::drop_untrusted,
@@ -309,7 +310,7 @@ impl Running {
         self.core.serving = true;
         self.core.elections.hold(&vrrp, self.core.clock.now())?;
         self.core.join_cluster(heartbeat)?;
-        notify(&[NotifyState::Ready]);
+        service_manager::tell(&[NotifyState::Ready]);
         if let Some(ready) = self.ready.take() {
             ready();
         }
@@ -378,15 +379,15 @@ impl Running {
                     settle_at = core.settle_fragments();
                 }
                 _ = self.beat.tick() => core.beat(),
-                () = tick(&mut self.watchdog) => notify(&[NotifyState::Watchdog]),
+                () = tick(&mut self.watchdog) => service_manager::tell(&[NotifyState::Watchdog]),
                 word = self.signals.next() => match word {
                     Word::Reload => {
-                        notify_reloading();
+                        service_manager::reloading();
                         core.read(Purpose::Signal);
                     }
                     Word::Dump(asked) => core.dump(asked),
                     Word::Stop => {
-                        notify(&[NotifyState::Stopping]);
+                        service_manager::tell(&[NotifyState::Stopping]);
                         core.stop = Some(Input::Stop);
                     }
                 },
@@ -405,7 +406,7 @@ impl Running {
 
     /// Removes what was added, lets programs and mails end, and answers those who asked for the end.
     pub(crate) async fn end(mut self) -> Result<(), Failure> {
-        notify(&[NotifyState::Stopping]);
+        service_manager::tell(&[NotifyState::Stopping]);
         self.hand_over().await;
         let Running { mut core, workers, clients, .. } = self;
         let errands = core.notifier.end();
@@ -522,19 +523,6 @@ async fn tick(interval: &mut Option<Interval>) {
         Some(interval) => drop(interval.tick().await),
         None => std::future::pending().await,
     }
-}
-
-/// Tells a service manager that the files are being read, and by systemd's rule since when.
-fn notify_reloading() {
-    if let Ok(now) = NotifyState::monotonic_usec_now() {
-        notify(&[NotifyState::Reloading, now]);
-    }
-}
-
-/// Tells a service manager, where there is one.
-pub(crate) fn notify(states: &[NotifyState<'_>]) {
-    // Without one there is nobody to tell, and nobody to complain to.
-    let _ = sd_notify::notify(states);
 }
 
 /// What a signal asks for.

@@ -190,7 +190,7 @@ impl Bed {
         }
     }
 
-    /// A full socket would hold the program up, and an old message tells nothing of a new start.
+    /// A full socket would lose what it says, and an old message tells nothing of a new start.
     pub(crate) fn forget_messages(&self) {
         self.ready.set_nonblocking(true).unwrap();
         while self.ready.recv(&mut [0; 4096]).is_ok() {}

@@ -9,7 +9,7 @@ use crate::{
     doors::Look,
     follows::Follows,
     network::localise,
-    running::notify,
+    service_manager,
     sinks::Sinks,
     tracking::drop_untrusted,
     watch::{Seen, SourceFile, Watched},
@@ -74,7 +74,7 @@ impl Core {
         self.untidy = true;
         if purpose == Purpose::Signal {
             // Whether it was taken or not: the daemon is as ready as before.
-            notify(&[NotifyState::Ready]);
+            service_manager::tell(&[NotifyState::Ready]);
         }
         let capabilities = self.path.capabilities();
         let result = result.and_then(|read| fits(&capabilities, &read.cluster).map(|()| read));
