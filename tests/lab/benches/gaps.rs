@@ -2,7 +2,8 @@
 //! one switch, and what may become of the master.
 //!
 //! Prints a section of docs/benchmarks.md. Needs root; where keepalived is not installed, evenkeel is measured alone.
-//! `EVENKEEL_RUNS` makes another number of runs, `EVENKEEL_INTERVALS` takes these intervals alone: `10,100`.
+//! `EVENKEEL_RUNS` makes another number of runs, `EVENKEEL_INTERVALS` takes these intervals alone: `10,100`, and
+//! `EVENKEEL_EVENTS` these events: `heal,link down`.
 #![allow(clippy::expect_used, reason = "a benchmark that cannot run says why and ends")]
 
 #[path = "../tests/pair/mod.rs"]
@@ -119,6 +120,7 @@ fn main() {
         || INTERVALS.to_vec(),
         |names| names.split(',').map(|name| name.trim().parse().expect("milliseconds")).collect(),
     );
+    let events = std::env::var("EVENKEEL_EVENTS").unwrap_or_else(|_| EVENTS.map(|(_, name)| name).join(","));
     let mut players = vec![Player::Evenkeel];
     if has_keepalived() {
         players.push(Player::Keepalived);
@@ -133,7 +135,7 @@ fn main() {
         PACE.as_millis()
     );
     println!("| event | adverts every | evenkeel | keepalived |\n|---|---|---|---|");
-    for (happens, name) in EVENTS {
+    for (happens, name) in EVENTS.into_iter().filter(|(_, name)| events.split(',').any(|event| event.trim() == *name)) {
         for &interval in &intervals {
             let mut seen = [Vec::new(), Vec::new()];
             for number in 0..runs {
