@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything a change must pass, and one summed line at the end.
 
-use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ use crate::{install, lab};
 
 /// All tests on two cores, which take half of it; a test that hangs ends here.
 const TEST_LIMIT: Duration = Duration::from_secs(45 * 60);
+/// The package whose tests build networks and play with them.
+const LAB_TESTS: &str = "evenkeel-lab-tests";
 /// Every fuzz target runs for this long: it shows that the target works, finding things is for longer runs.
 const FUZZ_SECONDS: u32 = 5;
 /// The coverage instrumentation libFuzzer feeds on; the stable compiler has it without the address sanitizer.
@@ -50,7 +52,7 @@ pub(crate) fn run() -> Result<(), String> {
     let can_test = built.is_ok();
     summary.check("build of the tests", built);
     if can_test {
-        match rust_tests(object) {
+        match rust_tests(object.as_deref()) {
             Ok(tests) => summary.add(tests),
             Err(message) => summary.fail(format!("cargo test: {message}")),
         }
@@ -61,27 +63,47 @@ pub(crate) fn run() -> Result<(), String> {
     if summary.failed == 0 { Ok(()) } else { Err(format!("{} failed", summary.failed)) }
 }
 
-/// `cargo test` of the whole workspace, with its output streamed and counted.
-fn rust_tests(object: Option<PathBuf>) -> Result<Summary, String> {
+/// `cargo test` of the whole workspace, counted: the tests of the lab, which mostly wait for something to happen, are shown
+/// as they go, and beside them run all others, which give way to them and are shown when they are through.
+fn rust_tests(object: Option<&Path>) -> Result<Summary, String> {
     let evenkeel = lab::build()?;
-    let mut command = cargo();
-    command
-        .args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"])
-        .env("EVENKEEL_PROGRAM", evenkeel)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    if let Some(object) = object {
-        command.env(OBJECT_SETTING, object);
+    let sudo = !is_root() && probe("sudo", &["--version"]).is_some();
+    if sudo {
+        eprintln!("xtask: using sudo: tests with real packets make network namespaces and load eBPF programs");
+        execute(Command::new("sudo").arg("--validate"))?;
+    } else if !is_root() {
+        eprintln!("xtask: not root and no sudo: tests that need root will say that they are skipped");
     }
-    if !is_root() {
-        if probe("sudo", &["--version"]).is_some() {
-            eprintln!("xtask: using sudo: tests with real packets make network namespaces and load eBPF programs");
-            execute(Command::new("sudo").arg("--validate"))?;
-            command.env(format!("CARGO_TARGET_{}_RUNNER", host()?), "sudo --preserve-env --");
-        } else {
-            eprintln!("xtask: not root and no sudo: tests that need root will say that they are skipped");
+    let runner = if sudo { Some(format!("CARGO_TARGET_{}_RUNNER", host()?)) } else { None };
+    let run = |mut command: Command, packages: &[&str], show: &mut dyn FnMut(String)| {
+        command.arg("test").args(packages).args(["--no-fail-fast", "--", "--show-output"]);
+        command.current_dir(root()).env("EVENKEEL_PROGRAM", &evenkeel).stdin(Stdio::null()).stdout(Stdio::piped());
+        if let Some(object) = object {
+            command.env(OBJECT_SETTING, object);
         }
-    }
+        if let Some(runner) = &runner {
+            command.env(runner, "sudo --preserve-env --");
+        }
+        counted(command, show)
+    };
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| {
+            let mut command = Command::new("nice");
+            command.args(["-n", "19"]).arg(cargo().get_program());
+            let mut lines = String::new();
+            let total = run(command, &["--workspace", "--exclude", LAB_TESTS], &mut |line| lines += &(line + "\n"));
+            print!("{lines}");
+            total
+        });
+        let lab = run(cargo(), &["--package", LAB_TESTS], &mut |line| println!("{line}"));
+        let mut total = others.join().map_err(|_| "a thread has panicked")??;
+        total.add(lab?);
+        Ok(total)
+    })
+}
+
+/// Runs it, showing what is worth it, and adds its tests up.
+fn counted(mut command: Command, show: &mut dyn FnMut(String)) -> Result<Summary, String> {
     // A group of its own can be ended as a whole. On a terminal that would cut sudo off from the keyboard.
     let group = !std::io::stdin().is_terminal();
     if group {
@@ -89,7 +111,7 @@ fn rust_tests(object: Option<PathBuf>) -> Result<Summary, String> {
     }
     let mut child = command.spawn().map_err(|e| format!("cannot start cargo test: {e}"))?;
     let mut reader = Reader::default();
-    let in_time = follow(&mut child, &mut reader)?;
+    let in_time = follow(&mut child, &mut reader, show)?;
     if !in_time {
         end(&mut child, group)?;
         reader.total.fail(format!("cargo test took longer than {} minutes and was ended", TEST_LIMIT.as_secs() / 60));
@@ -103,7 +125,7 @@ fn rust_tests(object: Option<PathBuf>) -> Result<Summary, String> {
 }
 
 /// Shows the output as it comes; says whether it ended in time.
-fn follow(child: &mut Child, reader: &mut Reader) -> Result<bool, String> {
+fn follow(child: &mut Child, reader: &mut Reader, show: &mut dyn FnMut(String)) -> Result<bool, String> {
     let stdout = child.stdout.take().ok_or("cargo test has no output")?;
     let (sender, lines) = mpsc::sync_channel(1024);
     std::thread::spawn(move || {
@@ -118,8 +140,7 @@ fn follow(child: &mut Child, reader: &mut Reader) -> Result<bool, String> {
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 if reader.line(&line) {
-                    println!("{line}");
-                    let _ = std::io::stdout().flush();
+                    show(line);
                 }
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(true),
