@@ -12,12 +12,14 @@
 //! every status.
 
 mod both;
+mod devices;
 mod fencing;
 mod handover;
 mod hear;
 mod leaving;
 mod legacy;
 mod orphans;
+mod outlast;
 mod own;
 mod peer;
 mod words;
@@ -84,6 +86,9 @@ pub(crate) struct Holding {
     local: bool,
     foreign: bool,
     peers: Vec<Peer>,
+    /// What this node keeps though another one has it too.
+    contests: Vec<outlast::Contest>,
+    devices: devices::Devices,
     handover: Option<Handover>,
     ready: bool,
     /// How many ping nodes this node reaches.
@@ -105,6 +110,8 @@ impl Holding {
             local: false,
             foreign: false,
             peers: vec![Peer::new(now); plan.names.len()],
+            contests: Vec::new(),
+            devices: devices::Devices::new(plan.fences_within.clone()),
             handover: None,
             ready: true,
             reached: 0,
@@ -328,6 +335,8 @@ impl Holding {
             return;
         }
         self.judge_both();
+        self.outlast(at);
+        self.miss_answers(at);
         self.fence_due(at);
         self.ask_returned(at);
         self.hand_over(at);
@@ -349,7 +358,7 @@ impl Holding {
         };
         let handover = self.handover.as_ref().map(Handover::until);
         let orphans = self.own.iter().filter_map(Own::deadline);
-        let peers = self.peers.iter().filter_map(Peer::deadline);
+        let peers = self.peers.iter().filter_map(Peer::deadline).chain(self.devices.deadline());
         // What was due before was done then, or waits for something to be told.
         orphans.chain(peers).chain(handover).chain(stage).filter(|due| *due > self.settled).min()
     }

@@ -2,6 +2,13 @@
 
 use crate::Share;
 use evenkeel_model::heartbeat::{Failback, Heartbeat, Medium, Timing};
+use std::time::Duration;
+
+/// The most calls of a fence device for one attempt: its parameters, its nodes, the reset.
+const CALLS: u32 = 3;
+
+/// How much later than its time a device is given up by whoever runs it.
+const DYING: Duration = Duration::from_secs(5);
 
 /// What a node knows of its cluster before it hears anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) ipfail: bool,
     /// Which nodes a fence device covers.
     pub(crate) fenced: Vec<bool>,
+    /// How long the devices of each node may take together.
+    pub(crate) fences_within: Vec<Duration>,
     /// How often a message may be passed on.
     pub(crate) ttl: usize,
 }
@@ -38,6 +47,10 @@ impl Plan {
             Place { key: group.key.clone(), prefer }
         });
         let fenced = |node| cluster.fences.iter().any(|fence| fence.nodes.is_empty() || fence.nodes.contains(node));
+        let takes = |node| {
+            let fences = cluster.fences.iter().filter(|fence| fence.nodes.is_empty() || fence.nodes.contains(node));
+            fences.map(|fence| (fence.within + DYING) * CALLS).sum::<Duration>() + DYING
+        };
         Plan {
             me: at(&cluster.node).unwrap_or_default(),
             names: cluster.nodes.iter().map(ToString::to_string).collect(),
@@ -48,6 +61,7 @@ impl Plan {
             failback: cluster.failback,
             ipfail: cluster.ipfail,
             fenced: cluster.nodes.iter().map(fenced).collect(),
+            fences_within: cluster.nodes.iter().map(takes).collect(),
             ttl: cluster.nodes.len() + cluster.pings.len() + usize::from(cluster.hop_fudge),
         }
     }

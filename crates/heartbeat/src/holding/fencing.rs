@@ -78,6 +78,7 @@ impl Holding {
             let Some(peer) = self.peers.get_mut(node) else { continue };
             if let Fence::Due(due, attempts) = peer.fence
                 && at.now >= due
+                && self.devices.begin(at.now, node)
             {
                 peer.fence = Fence::Running(attempts + 1);
                 self.deeds.push(Deed::Do(Output::Fence { node }));
@@ -86,8 +87,9 @@ impl Holding {
         }
     }
 
-    /// An attempt has ended.
+    /// An attempt has ended. Where this node has been heard meanwhile, it says nothing of now.
     pub(crate) fn fenced(&mut self, at: Moment, node: usize, ok: bool) {
+        self.devices.end(node);
         let Some(peer) = self.peers.get_mut(node) else { return };
         let Fence::Running(attempt) = peer.fence else { return };
         if ok {
