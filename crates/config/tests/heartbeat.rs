@@ -217,7 +217,10 @@ fn keys_that_others_can_read_are_refused_and_never_shown() {
     let keys = directory.path().join("authkeys");
     for mode in [0o400, 0o600, 0o620] {
         fs::set_permissions(&keys, fs::Permissions::from_mode(mode)).unwrap();
-        assert!(at(directory.path(), "ha1").cluster.is_some(), "{mode:o}");
+        let loaded = at(directory.path(), "ha1");
+        assert!(loaded.cluster.is_some(), "{mode:o}");
+        let changed = brief(&loaded).iter().any(|line| line.contains("others can change the keys"));
+        assert_eq!(changed, mode == 0o620, "{:#?}", brief(&loaded));
     }
     for mode in [0o640, 0o644, 0o604, 0o660] {
         fs::set_permissions(&keys, fs::Permissions::from_mode(mode)).unwrap();

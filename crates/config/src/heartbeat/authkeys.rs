@@ -54,11 +54,22 @@ fn secret_at(line: &str) -> Option<usize> {
 /// What the host says about the file itself.
 pub(crate) fn report_mode(path: &Path, file: FileId, host: &Host<'_>, out: &mut Vec<Diagnostic>) {
     const READABLE: u32 = 0o044;
-    let Some(mode) = (host.file_mode)(path).filter(|mode| mode & READABLE != 0) else { return };
+    const WRITABLE: u32 = 0o022;
+    let Some(mode) = (host.file_mode)(path) else { return };
+    let fix = format!("chmod 600 {}", path.display());
+    if mode & READABLE == 0 && mode & WRITABLE != 0 {
+        let message = format!("others can change the keys: the mode of the file is {:04o}", mode & 0o7777);
+        let d = Diagnostic::warning(codes::WEAK_KEY, Span::new(file, 0, 0), message);
+        out.push(d.note("heartbeat does not look; who writes his own key can take every resource").help(fix));
+        return;
+    }
+    if mode & READABLE == 0 {
+        return;
+    }
     let message = format!("others can read the keys: the mode of the file is {:04o}", mode & 0o7777);
     let d = Diagnostic::error(codes::KEYS_MODE, Span::new(file, 0, 0), message);
     let d = d.note("heartbeat refuses to start: Bad permissions on keyfile, 600 recommended");
-    out.push(d.help(format!("chmod 600 {}", path.display())));
+    out.push(d.help(fix));
 }
 
 /// One line of a key.
