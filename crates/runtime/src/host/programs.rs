@@ -1,9 +1,17 @@
 //! Whether the programs of a configuration can be run, and who decides what they are.
 
 use crate::notify;
-use evenkeel_model::{Account, Cluster, Probe, vrrp::Tracker};
+use evenkeel_model::{
+    Account, Cluster, Probe,
+    heartbeat::{Agent, Heartbeat},
+    vrrp::Tracker,
+};
 use evenkeel_os::{Ids, trust};
-use std::{collections::BTreeMap, io::ErrorKind, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// What is to be said of one program at the most once.
 type Told = BTreeMap<(String, String), String>;
@@ -34,7 +42,32 @@ pub(super) fn doubts(cluster: &Cluster) -> Vec<String> {
         let whom = format!("the notify script of {whom}");
         look(&whom, "nobody is told", &script.program, || of_script(script.user.as_ref()), strict, &mut told);
     }
+    if let Some(heartbeat) = &cluster.heartbeat {
+        look_at_resources(heartbeat, &mut told);
+    }
     told.into_values().collect()
+}
+
+/// Scripts of resources, and programs that are kept running. heartbeat runs them whoever may change them.
+fn look_at_resources(heartbeat: &Heartbeat, told: &mut Told) {
+    for resource in heartbeat.groups.iter().flat_map(|group| &group.resources) {
+        // One that is nowhere was told when the files were read.
+        if let Agent::Script { name, .. } = &resource.agent
+            && let Some(script) = found(name, &heartbeat.resource_dirs)
+        {
+            let whom = format!("the resource {}", resource.name);
+            look(&whom, "its group fails on this node", &script, || Ok(ROOT), false, told);
+        }
+    }
+    for child in &heartbeat.children {
+        let Some(program) = child.command.first() else { continue };
+        let whom = format!("`{}`", child.command.join(" "));
+        look(&whom, "it is tried again and again", Path::new(program), || Ids::of(&child.account), false, told);
+    }
+}
+
+fn found(script: &str, directories: &[PathBuf]) -> Option<PathBuf> {
+    directories.iter().map(|directory| directory.join(script)).find(|path| path.is_file())
 }
 
 /// As the daemon runs, whoever checks its files.
@@ -108,6 +141,41 @@ mod tests {
         let told = told_of(&program, "");
         assert!(told.len() == 3 && told.iter().all(|one| one.contains("may not be run by user 0")), "{told:?}");
         assert_eq!(told_of(Path::new("/bin/true"), ""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_script_of_a_resource_that_others_can_change_is_told() {
+        if Ids::own() != ROOT {
+            println!("skipped: needs root, to have files that are root's alone");
+            return;
+        }
+        let place = tempfile::tempdir_in("/root").unwrap();
+        let scripts = place.path().join("resource.d");
+        fs::create_dir(&scripts).unwrap();
+        let script = scripts.join("nginx");
+        for (name, text) in [
+            ("ha.cf", "node ha1 ha2\nbcast lo\nauto_failback on\n"),
+            ("authkeys", "auth 1\n1 sha1 a-long-enough-secret\n"),
+            ("haresources", "ha1 192.0.2.10 nginx\n"),
+            ("resource.d/nginx", "#!/bin/sh\n"),
+        ] {
+            fs::write(place.path().join(name), text).unwrap();
+            fs::set_permissions(place.path().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let told = |mode| {
+            fs::set_permissions(&script, fs::Permissions::from_mode(mode)).unwrap();
+            let loaded = files::load(&[place.path().to_owned()], None, Some("ha1"));
+            let mut heartbeat = loaded.cluster.expect("a cluster").heartbeat.expect("a heartbeat");
+            heartbeat.resource_dirs = vec![scripts.clone()];
+            let mut told = Told::new();
+            look_at_resources(&heartbeat, &mut told);
+            told.into_values().collect::<Vec<_>>()
+        };
+        assert_eq!(told(0o755), Vec::<String>::new());
+        let weak = told(0o757);
+        assert!(weak.len() == 1 && weak[0].contains("of the resource nginx runs as root, and "), "{weak:?}");
+        let unfit = told(0o644);
+        assert!(unfit.len() == 1 && unfit[0].contains("so that its group fails on this node"), "{unfit:?}");
     }
 
     #[test]
