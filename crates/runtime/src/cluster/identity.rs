@@ -3,7 +3,13 @@
 
 use evenkeel_heartbeat::Identity;
 use evenkeel_model::heartbeat::Heartbeat;
-use std::{fmt::Write as _, fs, io, path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 /// The 16 bytes that name a host for ever.
 const UUID: &str = "hb_uuid";
@@ -57,8 +63,12 @@ fn made(seed: u64, wall: Duration) -> [u8; 16] {
 
 fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let new = directory.join(format!("{name}.new"));
-    fs::write(&new, bytes)?;
-    fs::rename(&new, directory.join(name))
+    let mut file = fs::File::create(&new)?;
+    file.write_all(bytes)?;
+    // A host that loses power now must not come back with an older generation: the others would take it for a replay.
+    file.sync_all()?;
+    fs::rename(&new, directory.join(name))?;
+    fs::File::open(directory)?.sync_all()
 }
 
 /// A number that is equal on nodes whose files say the same where they have to (FNV-1a of it as text).
