@@ -158,9 +158,9 @@ impl Cluster {
         }
     }
 
-    /// Asks the thread how its groups stand; once a second, for `status`.
+    /// Asks the thread how its groups stand; once a second, for `status`. While it does not read it is not asked again.
     pub(crate) fn refresh(&mut self) {
-        if self.ha.is_some() {
+        if self.ha.is_some() && self.unsaid.is_empty() {
             self.say(Command::Report);
         }
     }
