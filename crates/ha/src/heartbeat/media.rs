@@ -1,7 +1,7 @@
 //! The sockets of media and ping nodes, which come and go with their interfaces.
 
 use crate::{events::Events, links::Links};
-use evenkeel_heartbeat::{Lines, Path};
+use evenkeel_heartbeat::{Lines, Message, Path};
 use evenkeel_model::heartbeat::{Heartbeat, Medium, PingNode};
 use evenkeel_netlink::{MediumSocket, MediumTarget, PingSocket};
 use evenkeel_os::SerialLine;
@@ -187,6 +187,15 @@ impl Media {
             }
             None => Ok(None),
         }
+    }
+
+    /// Which ping node a message is of: several may have the address it came from, so what it names counts.
+    pub(super) fn sender(&self, path: Path, source: Option<IpAddr>, message: &Message) -> Option<Path> {
+        let Path::Ping(_) = path else { return Some(path) };
+        let is_of = |ping: &PingNode| {
+            message.text("src") == Some(ping.name.as_str()) && source.is_some_and(|from| ping.addresses.contains(&from))
+        };
+        self.pings.iter().position(is_of).map(Path::Ping)
     }
 
     fn receive_echo(&self, family: usize, buffer: &mut [u8]) -> Result<Option<Received>, String> {

@@ -214,7 +214,11 @@ impl Station {
             };
             let bytes = self.buffer.get(..length).unwrap_or_default();
             match self.receiver.receive(bytes) {
-                Ok(message) => self.handle(Input::Heard { path, message }),
+                Ok(message) => {
+                    if let Some(path) = self.media.sender(path, source, &message) {
+                        self.handle(Input::Heard { path, message });
+                    }
+                }
                 Err(Reason::Own) => {}
                 Err(reason) => {
                     let now = self.events.now();
