@@ -12,7 +12,7 @@ impl Holding {
             "ask_resources" => self.hear_ask(at, node, message),
             "hb_takeover" => self.hear_takeover(at, node, message),
             "ip-request" => self.hear_request(node, message),
-            "ip-request-resp" => self.hear_response(at, node, message),
+            "ip-request-resp" => self.hear_response(at, message),
             _ => {}
         }
     }

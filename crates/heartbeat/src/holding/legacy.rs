@@ -1,37 +1,39 @@
 //! `auto_failback legacy` (HB-35): a node that comes up asks for each of its own groups by name, and whoever has it gives it.
 //! Nobody says what it has, and there is no standby.
 
-use super::{Holding, Moment, PATIENCE};
-use crate::{Message, NodeState, Share, Why};
+use super::{Holding, Moment, PATIENCE, Peer};
+use crate::{Message, NodeState, Why};
 use evenkeel_machine::Instant;
-use evenkeel_model::heartbeat::Failback;
 
 impl Holding {
-    /// Whether a group has to be asked for before it is taken; asks.
-    pub(crate) fn asks_first(&mut self, at: Moment, group: usize) -> bool {
-        let heartbeat = |node: usize| {
-            self.peers.get(node).is_some_and(|peer| peer.state == NodeState::Active && !peer.is_evenkeel())
-        };
-        if self.plan.failback != Failback::Legacy || !self.plan.others().any(heartbeat) {
-            return false;
-        }
-        self.ask_for(at.now, group)
+    /// Whether a node goes by the old protocol as a heartbeat, which never says what it has: as long as it is active, what
+    /// prefers it.
+    pub(crate) fn is_silent(&self, node: usize) -> bool {
+        let silent = |peer: &Peer| peer.state == NodeState::Active && !peer.is_evenkeel();
+        !self.is_nice() && self.peers.get(node).is_some_and(silent)
     }
 
-    /// Asks once; true while the answer may still come.
-    fn ask_for(&mut self, now: Instant, group: usize) -> bool {
-        let Some(own) = self.own.get_mut(group) else { return false };
-        let asked = own.asked.is_some();
-        let since = *own.asked.get_or_insert(now);
-        if !asked {
+    /// Whether a group has to be asked for before it is taken; asks.
+    pub(crate) fn asks_first(&mut self, at: Moment, group: usize) -> bool {
+        let silent = self.plan.others().any(|node| self.is_silent(node));
+        if silent && self.ready {
+            self.ask_for(at.now, group);
+        }
+        silent
+    }
+
+    /// Asks, and again when no answer has come. Nothing is taken without one: to stop may take that node long.
+    fn ask_for(&mut self, now: Instant, group: usize) {
+        let Some(own) = self.own.get_mut(group) else { return };
+        if own.asked.is_none_or(|asked| now >= asked + PATIENCE) {
+            own.asked = Some(now);
             self.say_request(group);
         }
-        now < since + PATIENCE
     }
 
     /// By the old protocol this node wants its own groups from an evenkeel too.
     pub(crate) fn claim_own(&mut self, at: Moment) {
-        if self.plan.failback != Failback::Legacy || !self.ready {
+        if self.is_nice() || !self.ready {
             return;
         }
         for group in 0..self.own.len() {
@@ -46,7 +48,7 @@ impl Holding {
     /// Another node wants this group.
     pub(crate) fn hear_request(&mut self, node: usize, message: &Message) {
         let Some(group) = message.text("ipaddr").and_then(|key| self.plan.group(key)) else { return };
-        if self.plan.failback != Failback::Legacy {
+        if self.is_nice() {
             return;
         }
         let Some(own) = self.own.get_mut(group) else { return };
@@ -69,14 +71,11 @@ impl Holding {
     }
 
     /// A node has given it.
-    pub(crate) fn hear_response(&mut self, at: Moment, node: usize, message: &Message) {
+    pub(crate) fn hear_response(&mut self, at: Moment, message: &Message) {
         let Some(group) = message.text("ipaddr").and_then(|key| self.plan.group(key)) else { return };
         let me = self.plan.name(self.plan.me);
         let asked = self.own.get(group).is_some_and(|own| own.asked.is_some());
         if message.text("dest") == Some(me) && message.text("ok") == Some("OK") && asked && self.joined {
-            if let Some(peer) = self.peers.get_mut(node) {
-                peer.hold = Share::Local;
-            }
             self.claim(at.wall, group, Why::Given);
         }
     }

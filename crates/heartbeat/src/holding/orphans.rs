@@ -23,9 +23,8 @@ impl Holding {
         }
         let patient = at.now < since + PATIENCE;
         let known = |node: usize| {
-            self.peers
-                .get(node)
-                .is_none_or(|peer| peer.is_known(at.now) || !patient && peer.state != NodeState::Unknown)
+            let judged = |peer: &super::Peer| !patient && peer.state != NodeState::Unknown;
+            self.knows(at.now, node) || self.peers.get(node).is_some_and(judged)
         };
         // A heartbeat gives at once what prefers a node that calls itself stable.
         let premature = |node: usize| {
@@ -61,7 +60,7 @@ impl Holding {
 
     fn take_orphan(&mut self, at: Moment, group: usize) {
         let held = self.holder(group).is_some();
-        let unclear = self.plan.others().any(|node| self.peers.get(node).is_some_and(|peer| !peer.is_known(at.now)));
+        let unclear = self.plan.others().any(|node| !self.knows(at.now, node));
         let Some(own) = self.own.get_mut(group) else { return };
         if held {
             own.orphan = None;

@@ -77,7 +77,7 @@ impl Peer {
     }
 
     /// Whether it is known what it has.
-    pub(crate) fn is_known(&self, now: Instant) -> bool {
+    fn is_known(&self, now: Instant) -> bool {
         match self.state {
             NodeState::Dead | NodeState::Left => true,
             NodeState::Unknown => false,
@@ -115,8 +115,14 @@ impl Holding {
         peer.state == NodeState::Active
             && match &peer.extension {
                 Some(told) => told.holds(group),
+                None if self.is_silent(node) => self.plan.prefers(group, node),
                 None => self.plan.is_of(group, peer.hold, node),
             }
+    }
+
+    /// Whether it is known what a node has.
+    pub(crate) fn knows(&self, now: Instant, node: usize) -> bool {
+        self.peers.get(node).is_none_or(|peer| peer.is_known(now)) || self.is_silent(node)
     }
 
     /// Who has a group.
