@@ -135,6 +135,13 @@ pub enum News {
         /// How far.
         apart: Duration,
     },
+    /// A node is heard and does not seem to hear this one, or does again: whether it acknowledges.
+    Deaf {
+        /// Which.
+        node: usize,
+        /// Whether it does not.
+        deaf: bool,
+    },
     /// A node is an evenkeel, of that version.
     Evenkeel {
         /// Which.

@@ -169,6 +169,12 @@ impl Node {
         self.say(now, self.told.write(&self.plan, message), out);
         self.status_sent = now;
         self.status_at = now + self.plan.timing.keepalive;
+        for node in self.plan.others() {
+            let active = self.membership.state(node) == NodeState::Active;
+            if active && self.heard.get_mut(node).is_some_and(Heard::sent) {
+                out.push(Output::Tell(News::Deaf { node, deaf: true }));
+            }
+        }
         for ping in 0..self.plan.pings.len() {
             let message = Arc::new(self.sender.echo(now, self.plan.pings.get(ping).map_or("", String::as_str)));
             out.push(Output::Ping { ping, message });
@@ -266,6 +272,7 @@ impl Node {
     fn fell_silent(&mut self, now: Instant, node: usize, out: &mut Outbox<Output>) {
         let mut told = Outbox::new();
         if let Some(heard) = self.heard.get_mut(node) {
+            heard.answered();
             heard.stream().fell_silent(&mut told);
         }
         self.follow(now, node, told, out);

@@ -122,6 +122,11 @@ impl Stream {
         self.generation
     }
 
+    /// Whether this node counts acknowledgements, and so gives them.
+    pub fn wants_acknowledgements(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.flow_control)
+    }
+
     /// Takes a message of this node.
     pub fn take(&mut self, now: Instant, message: Message, out: &mut Outbox<Output>) -> Taken {
         // HB-7: a generation only grows; a message without one is of generation 0.

@@ -200,6 +200,30 @@ fn a_step_of_a_clock_moves_nothing_and_is_told() {
     assert_eq!((apart.len(), apart.last()), (2, Some(&Duration::ZERO)), "{apart:?}");
 }
 
+/// A cable or a firewall lets one direction through.
+#[test]
+fn a_node_that_hears_nothing_is_told_by_what_it_does_not_acknowledge() {
+    let mut cluster = pair(Failback::On, &["ha1"]);
+    cluster.timing.deadtime = SECOND * 60;
+    cluster.timing.warntime = SECOND * 50;
+    let mut world = settled(&cluster);
+    world.open.insert((0, 1, 0), false);
+    world.run(SECOND * 19);
+    let deaf = |world: &World, host: usize| {
+        let told = world.hosts[host].news.iter().filter_map(|news| match news {
+            News::Deaf { deaf, .. } => Some(*deaf),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(deaf(&world, 0), [], "it may just be about to");
+    world.run(SECOND * 15);
+    assert_eq!(deaf(&world, 0), [true]);
+    world.open.insert((0, 1, 0), true);
+    world.run(SECOND * 60);
+    assert_eq!((deaf(&world, 0), deaf(&world, 1)), (vec![true, false], vec![]));
+}
+
 #[test]
 fn a_group_that_fails_moves_alone_and_stays_where_it_can_run() {
     let mut world = settled(&pair(Failback::On, &["ha1", "ha1"]));

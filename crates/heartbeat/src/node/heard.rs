@@ -14,6 +14,9 @@ use std::{sync::Arc, time::Duration};
 /// Clocks that are nearer are the same: `ts` counts seconds, and messages travel.
 const CLOCKS_APART: Duration = Duration::from_secs(5);
 
+/// A node that hears this one acknowledges one message in ten; after so many statuses without it does not seem to.
+const UNANSWERED: u32 = 30;
+
 /// What is remembered of one node's messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
@@ -24,6 +27,10 @@ pub(crate) struct Heard {
     apart: bool,
     version: Option<String>,
     paths: Vec<String>,
+    /// Statuses sent since it acknowledged one, as long as it is heard itself.
+    unanswered: u32,
+    /// It was heard since the last of them.
+    spoke: bool,
 }
 
 impl Heard {
@@ -31,7 +38,7 @@ impl Heard {
     pub(crate) fn new(identity: &Identity, node: usize, longest_delay: Duration) -> Heard {
         let seed = identity.seed ^ identity.generation ^ (node as u64) << 32;
         let stream = Stream::new(0, longest_delay, seed);
-        Heard { stream, differs: false, apart: false, version: None, paths: Vec::new() }
+        Heard { stream, differs: false, apart: false, version: None, paths: Vec::new(), unanswered: 0, spoke: false }
     }
 
     pub(crate) fn version(&self) -> Option<&str> {
@@ -42,6 +49,18 @@ impl Heard {
     pub(crate) fn forget(&mut self) {
         self.version = None;
         self.paths.clear();
+    }
+
+    /// A status was sent while it lives; whether it does not seem to hear this node, which is said once.
+    pub(crate) fn sent(&mut self) -> bool {
+        let counts = std::mem::take(&mut self.spoke) && self.stream.wants_acknowledgements();
+        self.unanswered = self.unanswered.saturating_add(u32::from(counts));
+        counts && self.unanswered == UNANSWERED
+    }
+
+    /// It acknowledges, or is gone; whether it did not seem to hear this node.
+    pub(crate) fn answered(&mut self) -> bool {
+        std::mem::take(&mut self.unanswered) >= UNANSWERED
     }
 
     pub(crate) fn stream(&mut self) -> &mut Stream {
@@ -72,6 +91,7 @@ impl Node {
         }
         self.pass_on(medium, &message, out);
         let Some(heard) = self.heard.get_mut(node) else { return };
+        heard.spoke = true;
         if let Some(uuid) = message.binary("srcuuid").and_then(|uuid| uuid.try_into().ok())
             && let Some(name) = self.names.get(node)
         {
@@ -115,7 +135,12 @@ impl Node {
     /// What another node says of this one's messages.
     fn hear_control(&mut self, now: Instant, node: usize, control: Control, out: &mut Outbox<Output>) {
         match control {
-            Control::Acknowledged(sequence) => self.sender.transmitter().history().acknowledged(node, sequence),
+            Control::Acknowledged(sequence) => {
+                self.sender.transmitter().history().acknowledged(node, sequence);
+                if self.heard.get_mut(node).is_some_and(Heard::answered) {
+                    out.push(Output::Tell(News::Deaf { node, deaf: false }));
+                }
+            }
             Control::Asked { first, last } => {
                 let mut answers = Outbox::new();
                 self.sender.transmitter().history().answer(now, node, first, last, &mut answers);

@@ -229,6 +229,12 @@ pub(super) fn said(wanted: &Heartbeat, news: &News) -> Option<Said> {
             );
             goes_on(format!("clock {name}"), Severity::Warning, text)
         }
+        News::Deaf { node: which, deaf: true } => warn(format!(
+            "node {0} is heard and acknowledges nothing.  Next: see whether it hears this node (a firewall there, a \
+             cable that works one way)",
+            node(*which)
+        )),
+        News::Deaf { node: which, deaf: false } => info(format!("node {} acknowledges again", node(*which))),
         News::CutOff { here, there } => warn(match there {
             Some(there) => {
                 format!("this node reaches {here} ping nodes and the other one {there}: it gives its groups up")
