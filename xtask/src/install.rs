@@ -41,6 +41,19 @@ pub(crate) const BPF_LINKER: &str = "0.13.0";
 /// Where Debian keeps LLVM 22.
 pub(crate) const LLVM: &str = "/usr/lib/llvm-22";
 
+/// Installs packages without starting the services they bring: a web server, name server or router that the tests run in
+/// namespaces of their own is none of this machine's business.
+const INSTALL: &str = "
+set -e
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' > $policy
+  chmod 755 $policy
+fi
+DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends \"$@\"
+";
+
 /// Installs the packages of the tests.
 pub(crate) fn test_packages() -> Result<(), String> {
     install(PACKAGES)
@@ -89,9 +102,8 @@ fn install(wanted: &[(&str, &str)]) -> Result<(), String> {
     }
     let reason = "apt-get installs packages for the whole machine";
     run(as_root("apt-get", reason).args(["update", "--quiet=2"]))?;
-    let mut command = as_root("env", reason);
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--quiet=2"]);
-    command.arg("--no-install-recommends").args(&names);
+    let mut command = as_root("sh", reason);
+    command.args(["-c", INSTALL, "install"]).args(&names);
     if !is_root() {
         eprintln!("xtask: the tests need {}", names.join(" "));
     }
