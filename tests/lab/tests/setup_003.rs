@@ -5,8 +5,12 @@
 mod duo;
 
 use duo::{Duo, Files, Player};
-use evenkeel_lab_tests::{alone, can_run};
+use evenkeel_lab::{Client, topology::PAIR_VIP as VIP};
+use evenkeel_lab_tests::{alone, can_run, nginx};
 use std::{
+    fs,
+    path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -119,4 +123,57 @@ fn every_step_of_the_document_ends_as_it_says() {
             assert!(step.join().is_ok(), "step `{name}` of the document failed");
         }
     });
+}
+
+/// What nginx of each node answers.
+const ANSWERS: [&str; 2] = ["ha1", "ha2"];
+
+/// The process of an nginx that runs.
+fn running(pid: &Path) -> Option<u32> {
+    let id = fs::read_to_string(pid).ok()?.trim().parse().ok()?;
+    let name = fs::read_to_string(format!("/proc/{id}/comm")).ok()?;
+    (name.trim() == "nginx").then_some(id)
+}
+
+/// The document has nginx start at boot on both nodes besides: what runs already is taken as it is.
+#[test]
+fn nginx_itself_answers_on_the_node_that_has_the_address() {
+    if !can_run() || !nginx::has_nginx() {
+        return;
+    }
+    let files = Files { private: nginx::PLACES.to_vec(), ..Files::of_the_document() };
+    let mut duo = Duo::new([Player::Evenkeel; 2], files);
+    let pids = [0, 1].map(|at| {
+        let pid = nginx::configure(&duo.private(at, nginx::PLACES[0]), ANSWERS[at]);
+        duo.ask_room(at, &[nginx::SCRIPT, "start"]).expect("nginx starts");
+        pid
+    });
+    let client = Client::new(Arc::clone(duo.node("client")));
+    let answer = || client.get((VIP, 80).into()).ok().and_then(|got| got.outcome.ok());
+    let answers = |duo: &Duo, at: usize| {
+        duo.wait(&format!("nginx of {} answered", ANSWERS[at]), BESIDES, || answer().as_deref() == Some(ANSWERS[at]));
+    };
+    let since_boot = [0, 1].map(|at| running(&pids[at]).expect("it runs"));
+    for at in [0, 1] {
+        duo.start(at);
+    }
+    answers(&duo, 0);
+    for at in [0, 1] {
+        duo.wait_status(at, "\"stable\":true");
+    }
+    assert_eq!([0, 1].map(|at| running(&pids[at])), since_boot.map(Some), "what ran was not taken as it is");
+
+    let load = client.load((VIP, 80).into(), 50).expect("the load starts");
+    duo.stop(0);
+    answers(&duo, 1);
+    assert_eq!((running(&pids[0]), running(&pids[1])), (None, Some(since_boot[1])));
+    duo.start(0);
+    answers(&duo, 0);
+    duo.wait("nginx of ha2 ended", BESIDES, || running(&pids[1]).is_none());
+    assert!(running(&pids[0]).is_some_and(|id| id != since_boot[0]), "it was started anew");
+    let report = load.stop();
+    // The script of Debian waits for a second after nginx has ended, and only then may the address go.
+    assert!(report.longest_gap() < Duration::from_secs(6), "clients were without for {:?}", report.longest_gap());
+    let bodies = report.bodies();
+    assert!(ANSWERS.iter().all(|answer| bodies.contains_key(answer)) && bodies.len() == 2, "{bodies:?}");
 }

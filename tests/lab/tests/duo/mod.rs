@@ -6,7 +6,9 @@ use evenkeel_lab::{
     Director, Node, Stage,
     topology::{self, PAIR as NAMES, PAIR_VIP as VIP, SWITCH as NET},
 };
-use evenkeel_lab_tests::{LIMIT, among_others, heartbeat::RealHeartbeat, pings::Probe, program, setup, unique_name};
+use evenkeel_lab_tests::{
+    LIMIT, among_others, heartbeat::RealHeartbeat, nginx, pings::Probe, program, room::Room, setup, unique_name,
+};
 use rustix::process::Signal;
 use std::{
     fs,
@@ -33,6 +35,7 @@ enum Seat {
 pub(crate) struct Duo {
     stage: Stage,
     seats: [Seat; 2],
+    rooms: [Option<Room>; 2],
     files: Files,
     _turn: Option<RwLockReadGuard<'static, ()>>,
 }
@@ -46,6 +49,8 @@ pub(crate) struct Files {
     pub(crate) media: [String; 2],
     pub(crate) authkeys: String,
     pub(crate) haresources: String,
+    /// Places of the file system that each evenkeel has for itself; it has the contents written to them by the test.
+    pub(crate) private: Vec<&'static str>,
 }
 
 impl Files {
@@ -61,6 +66,7 @@ impl Files {
             media: [2, 1].map(|other| format!("ucast eth1 10.0.0.{other}\nucast eth0 10.168.0.16{other}\n")),
             authkeys: "auth 2\n2 sha1 kfhslkdhfsk\n".to_owned(),
             haresources: "ha1 10.168.0.160/24/eth0 nginx\n".to_owned(),
+            private: Vec::new(),
         }
     }
 
@@ -74,7 +80,20 @@ impl Files {
             media: [read("ha.cf"), read("ha.cf.ha2")],
             authkeys: read("authkeys"),
             haresources: read("haresources"),
+            private: Vec::new(),
         }
+    }
+
+    /// Heard by these lines of ha.cf instead.
+    pub(crate) fn over(mut self, media: &str) -> Files {
+        self.media = [0, 1].map(|_| format!("{media}\n"));
+        self
+    }
+
+    /// With another method of signatures, and its key.
+    pub(crate) fn signed(mut self, key: &str) -> Files {
+        self.authkeys = format!("auth 2\n2 {key}\n");
+        self
     }
 
     /// With other lines of ha.cf besides.
@@ -84,12 +103,41 @@ impl Files {
     }
 }
 
-fn seat(stage: &Stage, at: usize, player: Player) -> Seat {
+/// Gives the addresses of the nodes their broadcast addresses, which a heartbeat asks the interface for.
+fn set_broadcasts(stage: &Stage) {
+    for (at, name) in (1..).zip(NAMES) {
+        for (interface, address) in [("eth0", format!("10.168.0.16{at}/24")), ("eth1", format!("10.0.0.{at}/24"))] {
+            for words in [&["del", &address][..], &["add", &address, "broadcast", "+"]] {
+                let mut command = Command::new("ip");
+                command.arg("address").args(words).args(["dev", interface]);
+                stage.node(name).expect("it is there").output(command).expect("the address is set");
+            }
+        }
+    }
+}
+
+/// The mounts of a node, where it is to have its own.
+fn room(stage: &Stage, at: usize, private: &[&'static str]) -> Option<Room> {
+    let own = |place: &&'static str| (private_place(stage, at, place), *place);
+    let binds: Vec<(PathBuf, &str)> = private.iter().map(own).collect();
+    binds.iter().for_each(|(from, _)| fs::create_dir_all(from).expect("a directory can be made"));
+    let node = || Arc::clone(stage.node(NAMES[at]).expect("it is there"));
+    (!binds.is_empty()).then(|| Room::new(node(), &stage.directory().join(NAMES[at]).join("room"), &binds))
+}
+
+fn private_place(stage: &Stage, at: usize, place: &str) -> PathBuf {
+    stage.directory().join(NAMES[at]).join("private").join(place.trim_start_matches('/'))
+}
+
+fn seat(stage: &Stage, at: usize, player: Player, room: Option<&Room>) -> Seat {
     let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
     let directory = stage.directory().join(NAMES[at]);
     fs::create_dir_all(&directory).expect("a directory can be made");
     match player {
-        Player::Evenkeel => Seat::Evenkeel(Box::new(Director::new(node, program(), &directory))),
+        Player::Evenkeel => {
+            let program = room.map_or_else(program, |room| room.program(&program()));
+            Seat::Evenkeel(Box::new(Director::new(node, program, &directory)))
+        }
         Player::Heartbeat => Seat::Heartbeat(Box::new(RealHeartbeat::new(node, &directory.join("host"), NAMES[at]))),
     }
 }
@@ -103,8 +151,12 @@ impl Duo {
     /// One of several that a test has at a time.
     pub(crate) fn beside_others(players: [Player; 2], files: Files) -> Duo {
         let stage = Stage::raise(&unique_name(), &topology::pair()).expect("the stage is built");
-        let seats = [0, 1].map(|at| seat(&stage, at, players[at]));
-        Duo { stage, seats, files, _turn: None }
+        if files.media.iter().any(|media| media.contains("bcast")) {
+            set_broadcasts(&stage);
+        }
+        let rooms = [0, 1].map(|at| room(&stage, at, &files.private));
+        let seats = [0, 1].map(|at| seat(&stage, at, players[at], rooms[at].as_ref()));
+        Duo { stage, seats, rooms, files, _turn: None }
     }
 
     /// Both started, and the address on the first.
@@ -128,6 +180,21 @@ impl Duo {
         }
     }
 
+    /// Where a place is that a node has for itself.
+    pub(crate) fn private(&self, at: usize, place: &str) -> PathBuf {
+        private_place(&self.stage, at, place)
+    }
+
+    /// What the nodes have as haresources when they are started from now on.
+    pub(crate) fn set_haresources(&mut self, text: &str) {
+        text.clone_into(&mut self.files.haresources);
+    }
+
+    /// What a command says among the mounts of a node; nothing where it fails.
+    pub(crate) fn ask_room(&self, at: usize, words: &[&str]) -> Option<String> {
+        self.rooms[at].as_ref().expect("it has mounts of its own").ask(words)
+    }
+
     /// Whether the script that plays nginx was started last on a node, and not stopped.
     pub(crate) fn serves(&self, at: usize) -> bool {
         self.nginx(at).exists()
@@ -149,6 +216,9 @@ impl Duo {
         write("ha.cf", &ha, 0o644);
         write("authkeys", &self.files.authkeys, 0o600);
         write("haresources", &self.files.haresources, 0o644);
+        if self.files.private.contains(&nginx::PLACES[0]) {
+            return;
+        }
         // Heartbeat sees its directory under another name.
         let state = match &self.seats[at] {
             Seat::Evenkeel(_) => self.nginx(at),
@@ -198,7 +268,7 @@ impl Duo {
     /// Ends who plays a node; from now on it is played by `player`, who is not started yet.
     pub(crate) fn replace(&mut self, at: usize, player: Player) {
         self.stop(at);
-        self.seats[at] = seat(&self.stage, at, player);
+        self.seats[at] = seat(&self.stage, at, player, self.rooms[at].as_ref());
     }
 
     /// A subcommand of evenkeel for a node; whether it went well, and what it said.
