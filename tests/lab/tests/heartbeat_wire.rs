@@ -5,12 +5,12 @@
 use evenkeel_heartbeat::{
     Form, Lines, Message, Receiver, Transmitter, codec,
     control::{self, Control},
-    history::Answer,
+    history::{Answer, KEPT},
     stream::{Output, Stream, Taken},
 };
 use evenkeel_lab::Stage;
 use evenkeel_lab_tests::{
-    LIMIT, alone, can_run,
+    LIMIT, alone, among_others, can_run,
     heartbeat::{RealHeartbeat, has_heartbeat},
     null_modem::NullModem,
     switch, unique_name,
@@ -96,6 +96,8 @@ struct Peer {
     state: &'static str,
     /// Whether numbered messages are kept back.
     mute: bool,
+    /// Whether it acknowledges nothing, as one that hears nothing.
+    deaf: bool,
     /// Every message of the other one in its turn.
     delivered: Vec<Message>,
     /// The number of each that has one, and the bytes it came as.
@@ -119,6 +121,7 @@ impl Peer {
             stream: Stream::new(0, Duration::from_millis(250), 3),
             state: "up",
             mute: false,
+            deaf: false,
             delivered: Vec::new(),
             heard: Vec::new(),
             controls: Vec::new(),
@@ -183,6 +186,7 @@ impl Peer {
             match output {
                 Output::Deliver(message) => self.act(message),
                 Output::Ask { first, last } => self.say(control::ask(&other, first, last)),
+                Output::Acknowledge(_) if self.deaf => {}
                 Output::Acknowledge(sequence) => {
                     self.said_heard = sequence;
                     self.say(control::acknowledge(&other, sequence));
@@ -378,4 +382,29 @@ fn it_asks_for_what_we_leave_out_and_sends_again_what_we_ask_for() {
     peer.say(control::ask(&name("ha1"), number, number));
     let copies = |peer: &Peer| peer.heard.iter().filter(|(_, packet)| *packet == wanted).count();
     peer.until("it sent the same bytes again", &heartbeat, |peer| copies(peer) == 2);
+}
+
+/// HB-8: it goes on as before, and only its clients (ipfail) have to wait. It keeps what it sent last.
+#[test]
+fn it_goes_on_without_acknowledgements_and_keeps_its_last_messages() {
+    if !ready() {
+        return;
+    }
+    let _turn = among_others();
+    let target = MediumTarget::Host([10, 9, 0, 1].into());
+    let (_stage, heartbeat, mut peer) = pair("ucast eth0 10.9.0.2\nkeepalive 20ms", SHA1, sha1(), udp(target));
+    peer.deaf = true;
+    peer.until("both are active", &heartbeat, Peer::is_active);
+    let sent = |peer: &Peer| peer.heard.last().map_or(0, |(number, _)| *number);
+    peer.until("it sent more than it keeps", &heartbeat, |peer| sent(peer) > KEPT as u64 + 20);
+    for said in ["all clients are now paused", "Message hist queue is filling up (376 messages in queue)"] {
+        assert!(heartbeat.log().contains(said), "{}", heartbeat.log());
+    }
+    let (number, wanted) = peer.heard[peer.heard.len() - 50].clone();
+    peer.say(control::ask(&name("ha1"), number, number));
+    let copies = |peer: &Peer| peer.heard.iter().filter(|(_, packet)| *packet == wanted).count();
+    peer.until("it sent the same bytes again", &heartbeat, |peer| copies(peer) == 2);
+    // An acknowledgement lets its clients go on.
+    peer.deaf = false;
+    peer.until("its clients went on", &heartbeat, |_| heartbeat.log().contains("all clients are now resumed"));
 }

@@ -5,7 +5,7 @@
 mod duo;
 
 use duo::{Duo, Files, Player};
-use evenkeel_lab_tests::{alone, can_run, heartbeat::has_heartbeat};
+use evenkeel_lab_tests::{among_others, can_run, heartbeat::has_heartbeat};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -20,12 +20,12 @@ fn ready() -> bool {
 }
 
 /// Two pairs at a time, both started, and the address on the first node.
-fn in_both_orders(test: fn(Duo, [Player; 2])) {
-    let _alone = alone();
+fn in_both_orders(files: &Files, test: fn(Duo, [Player; 2])) {
+    let _turn = among_others();
     thread::scope(|scope| {
         let running = MIXED.map(|players| {
             scope.spawn(move || {
-                let mut duo = Duo::beside_others(players, Files::quick(200, 2000));
+                let mut duo = Duo::beside_others(players, files.clone());
                 duo.start(0);
                 duo.start(1);
                 duo.wait_owners_within(&[0], PATIENCE);
@@ -43,7 +43,7 @@ fn a_pair_with_a_heartbeat_joins_and_each_takes_over_from_the_other() {
     if !ready() {
         return;
     }
-    in_both_orders(|mut duo, players| {
+    in_both_orders(&Files::quick(200, 2000), |mut duo, players| {
         duo.wait("nginx ran on the first", PATIENCE, || duo.serves(0) && !duo.serves(1));
         duo.stop(0);
         duo.wait_owners_within(&[1], PATIENCE);
@@ -62,7 +62,8 @@ fn each_gives_and_takes_when_its_operator_asks() {
     if !ready() {
         return;
     }
-    in_both_orders(|duo, players| {
+    let md5 = Files::quick(200, 2000).over("bcast eth0 eth1").signed("md5 hello!");
+    in_both_orders(&md5, |duo, players| {
         let ours = usize::from(players[1] == Player::Evenkeel);
         let theirs = 1 - ours;
         duo.wait_status(ours, "\"stable\":true");
@@ -96,6 +97,69 @@ fn each_gives_and_takes_when_its_operator_asks() {
         moved(&|| take(0), 0);
         moved(&|| take(1), 1);
         moved(&|| give(1), 0);
+    });
+}
+
+/// ipfail of the real one and ours compare what they reach. A group of ping nodes is reached by any of them.
+#[test]
+fn who_is_cut_off_from_the_ping_nodes_gives_what_it_has_to_the_other() {
+    if !ready() {
+        return;
+    }
+    let crc = Files::quick(200, 2000).over("mcast eth1 239.0.0.42 694 1 0").signed("crc").with(
+        "deadping 2000ms\nping 10.168.0.1\nping_group routers 10.168.0.1 10.168.0.3\n\
+         respawn hacluster /usr/libexec/heartbeat/ipfail\n",
+    );
+    in_both_orders(&crc, |duo, players| {
+        let ours = usize::from(players[1] == Player::Evenkeel);
+        // Its ipfail is started when it has joined.
+        duo.wait("each knew what the other reaches", PATIENCE, || {
+            duo.status(ours).contains("\"stable\":true") && duo.log(1 - ours).contains("Ping node count is balanced")
+        });
+        duo.wait("nginx ran on the first", PATIENCE, || duo.serves(0));
+        duo.port("ha1", "down");
+        let seen = duo.watch_owners_until(&[1], PATIENCE);
+        assert!(!seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
+        duo.wait("nginx went with it", PATIENCE, || duo.serves(1) && !duo.serves(0));
+        // They reach as many again: what prefers the first node goes back.
+        duo.port("ha1", "up");
+        let seen = duo.watch_owners_until(&[0], PATIENCE);
+        assert!(!seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
+        duo.wait("nginx went back with it", PATIENCE, || duo.serves(0) && !duo.serves(1));
+    });
+}
+
+/// Each has its own group; what it had when the other one was gone it gives back, and takes nothing for good.
+#[test]
+fn by_the_old_protocol_each_gets_its_own_from_the_other() {
+    if !ready() {
+        return;
+    }
+    let mut old = Files::quick(200, 2000);
+    old.ha = old.ha.replace("auto_failback on", "auto_failback legacy");
+    old.haresources += "ha2 10.168.0.170/24/eth0\n";
+    in_both_orders(&old, |mut duo, players| {
+        let has = |duo: &Duo, at: usize, address: &str| {
+            !duo.run(["ha1", "ha2"][at], &format!("ip -o addr show to {address}")).is_empty()
+        };
+        // Where the address that prefers the second node is.
+        let second = |duo: &Duo| [0, 1].map(|at| has(duo, at, "10.168.0.170"));
+        duo.wait("each had its own", PATIENCE, || duo.owners() == [0] && second(&duo) == [false, true]);
+        duo.stop(0);
+        duo.wait("the second had all", PATIENCE, || duo.owners() == [1] && second(&duo) == [false, true]);
+        duo.start(0);
+        let seen = duo.watch_owners_until(&[0], PATIENCE);
+        assert!(!seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
+        duo.wait("nginx went with it", PATIENCE, || duo.serves(0) && !duo.serves(1));
+        duo.stop(1);
+        duo.wait("the first had all", PATIENCE, || duo.owners() == [0] && second(&duo) == [true, false]);
+        duo.start(1);
+        duo.wait("each had its own again", PATIENCE, || {
+            // It may have moved between two looks: a third one tells.
+            let both = second(&duo) == [true, true] && has(&duo, 0, "10.168.0.170");
+            assert!(!both, "{players:?}: both had it");
+            duo.owners() == [0] && second(&duo) == [false, true]
+        });
     });
 }
 

@@ -164,3 +164,55 @@ fn scripts_of_rc_d_are_told_of_messages_and_programs_are_kept_running() {
     drop(duo);
     fs::remove_dir_all(&directory).expect("it is removed");
 }
+
+/// A program that is kept running: its process, and lines of `status` of proc.
+fn kept(argument: &str) -> Option<(u32, String)> {
+    let wanted = format!("/bin/sleep\0{argument}\0");
+    let ids = fs::read_dir("/proc").expect("proc is there").flatten();
+    let mut ids = ids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let id = ids.find(|id| fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| line == wanted.as_bytes()))?;
+    Some((id, fs::read_to_string(format!("/proc/{id}/status")).ok()?))
+}
+
+#[test]
+fn a_program_is_kept_running_as_the_user_of_its_line_and_ends_with_the_daemon() {
+    if !can_run() {
+        return;
+    }
+    let users = fs::read_to_string("/etc/passwd").expect("the users are listed");
+    let Some(user) = users.lines().find(|line| line.starts_with("hacluster:")) else {
+        println!("skipped: needs the user hacluster (apt install heartbeat)");
+        return;
+    };
+    let mut numbers = user.split(':').skip(2);
+    let (uid, gid) = (numbers.next().expect("a user"), numbers.next().expect("a group"));
+    let time = format!("86400.{}", std::process::id());
+    let mut duo = Duo::new(
+        [Player::Evenkeel; 2],
+        Files::quick(200, 2000).with(&format!("respawn hacluster /bin/sleep {time}\n")),
+    );
+    duo.start(0);
+    let alive = |duo: &Duo, but: u32| {
+        let mut found = (0, String::new());
+        duo.wait("it ran", PATIENCE, || {
+            found = kept(&time).filter(|(id, _)| *id != but).unwrap_or_default();
+            found.0 != 0
+        });
+        found
+    };
+    let (first, status) = alive(&duo, 0);
+    let words = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("proc tells it");
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!((words("Uid:"), words("Gid:")), (vec![uid.to_owned(); 4], vec![gid.to_owned(); 4]));
+    assert!(words("Groups:").iter().all(|group| group == gid), "a group of root is left: {status}");
+    assert_eq!(words("CapEff:"), ["0000000000000000"]);
+
+    let killed = std::process::Command::new("kill").args(["-9", &first.to_string()]).status();
+    assert!(killed.is_ok_and(|status| status.success()));
+    duo.wait_log(0, "has ended: ended by signal 9; it is started again in 1 s");
+    alive(&duo, first);
+    duo.stop(0);
+    assert_eq!(kept(&time), None, "it outlived the daemon");
+}
