@@ -140,8 +140,9 @@ fn main() {
             let mut seen = [Vec::new(), Vec::new()];
             for number in 0..runs {
                 for (player, seen) in players.iter().zip(&mut seen) {
-                    eprintln!("gaps: {name}, {interval} ms, {player:?}, run {}", number + 1);
-                    seen.push(run(*player, interval, happens));
+                    let one = run(*player, interval, happens);
+                    eprintln!("gaps: {name}, {interval} ms, {player:?}, run {}: {one:?}", number + 1);
+                    seen.push(one);
                 }
             }
             let [ours, theirs] = seen.map(|runs| if runs.is_empty() { String::new() } else { cell(&runs) });
