@@ -71,6 +71,9 @@ pub(crate) enum Command {
     Lab(evenkeel_lab::LabArgs),
     #[command(hide = true)]
     LabServer(evenkeel_lab::ServerArgs),
+    /// Ends the addresses of a daemon of a heartbeat cluster that no longer sends statuses; the daemon starts it
+    #[command(hide = true)]
+    HeartbeatGuard,
     /// Say at length what a code such as E0102 is about
     Explain {
         /// The code

@@ -37,6 +37,11 @@ impl Program {
     }
 }
 
+/// The process beside a daemon that ends its addresses when it is dead.
+pub(crate) fn guard() -> Result<ExitCode, Trouble> {
+    evenkeel_runtime::heartbeat_guard().map(|()| ExitCode::SUCCESS).map_err(Trouble::failed)
+}
+
 /// What is to be written where, and the exit status.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Answer {

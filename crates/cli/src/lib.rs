@@ -114,6 +114,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Trouble> {
         Command::Realserver(arguments) => realserver::realserver(&runtime_dir, arguments),
         Command::Lab(arguments) => Ok(evenkeel_lab::run(arguments)),
         Command::LabServer(arguments) => Ok(evenkeel_lab::serve(arguments)),
+        Command::HeartbeatGuard => heartbeat::guard(),
         Command::Explain { code } => explain(&code),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "evenkeel", &mut std::io::stdout());

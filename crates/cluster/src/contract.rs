@@ -2,7 +2,7 @@
 
 use evenkeel_heartbeat::{Message, News, Path, Refusal, Request};
 use evenkeel_resource::{Order, Outcome, Remark, Standing, Task, Trouble};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What a node is told. Nodes, ping nodes, media and groups are named by their place in the configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,8 +85,13 @@ pub enum Output {
         /// Which.
         node: usize,
     },
-    /// A status is sent in time: leases may be renewed, and the watchdog petted.
-    Pet,
+    /// A status is sent in time: leases may be renewed.
+    Pet {
+        /// The dead time that it tells: so long after it the others may claim what this node has.
+        dead_time: Duration,
+        /// Whether the watchdog may be petted as well.
+        watchdog: bool,
+    },
     /// A message that a script of `rc.d` may want to know of.
     Notify {
         /// What.

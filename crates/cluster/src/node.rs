@@ -78,9 +78,11 @@ impl Node {
             heartbeat::Output::Ping { ping, message } => Output::Ping { ping, message },
             heartbeat::Output::Announce { group } => Output::Announce { group },
             heartbeat::Output::Fence { node } => Output::Fence { node },
-            // What cannot be stopped ends with the host: the watchdog restarts it, as heartbeat would.
-            heartbeat::Output::Pet if self.groups.is_stuck() && self.is_accompanied() => return,
-            heartbeat::Output::Pet => Output::Pet,
+            heartbeat::Output::Pet { dead_time } => {
+                // What cannot be stopped ends with the host: the watchdog restarts it, as heartbeat would.
+                let watchdog = !(self.groups.is_stuck() && self.is_accompanied());
+                Output::Pet { dead_time, watchdog }
+            }
             heartbeat::Output::Notify { message } => Output::Notify { message },
             heartbeat::Output::Answer { id, result } => Output::Answer { id, result },
             heartbeat::Output::Tell(news) => Output::Tell(news),

@@ -40,6 +40,11 @@ impl Events {
         opened().map_err(|e| format!("make a timer: {e}"))
     }
 
+    /// One whose instants count from the start of the host, as [`boottime`] does.
+    pub(crate) fn since_boot() -> Result<Events, String> {
+        Ok(Events { start: Duration::ZERO, ..Events::open()? })
+    }
+
     /// The present instant.
     pub(crate) fn now(&self) -> Instant {
         Instant::at(boottime().saturating_sub(self.start))
@@ -55,6 +60,11 @@ impl Events {
     pub(crate) fn add(&self, descriptor: impl AsFd, key: u64) -> Result<(), String> {
         let data = epoll::EventData::new_u64(key);
         epoll::add(&self.set, descriptor, data, epoll::EventFlags::IN).map_err(|e| format!("wait for a socket: {e}"))
+    }
+
+    /// Waits for `descriptor` no more.
+    pub(crate) fn remove(&self, descriptor: impl AsFd) -> Result<(), String> {
+        epoll::delete(&self.set, descriptor).map_err(|e| format!("wait for a socket: {e}"))
     }
 
     /// Waits until something is readable or `deadline` has come; puts the keys of what is readable into `keys`.
@@ -90,7 +100,8 @@ impl Events {
     }
 }
 
-fn boottime() -> Duration {
+/// CLOCK_BOOTTIME.
+pub(crate) fn boottime() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -6,8 +6,12 @@
 //!  messages, echo replies ───┤                                  ├──► watchdog
 //!  timer (CLOCK_BOOTTIME) ───┘                                  └──► News ──► daemon: other resources, fencing, the log
 //! ```
+//!
+//! Beside the daemon runs a guard, which ends the addresses when it no longer sends statuses.
 
 mod addresses;
+mod guard;
+mod lease;
 mod media;
 mod station;
 
@@ -19,11 +23,13 @@ use evenkeel_model::heartbeat::{Heartbeat, Keys};
 use evenkeel_resource::{Order, Outcome, Remark, Standing, Task, Trouble};
 use std::{
     net::IpAddr,
+    process,
     sync::Arc,
     thread::{self, JoinHandle},
 };
 
 pub use addresses::PROTOCOL;
+pub use guard::watch as guard;
 
 /// What the thread is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,10 +128,16 @@ pub struct Ha {
     thread: JoinHandle<()>,
 }
 
-/// Begins to take part in the cluster in the caller's network namespace. `tell` is called on the thread and must not block.
-pub fn start(wanted: Heartbeat, identity: Identity, tell: impl FnMut(News) + Send + 'static) -> Result<Ha, String> {
+/// Begins to take part in the cluster in the caller's network namespace. `guard` runs [`guard`] on its standard input.
+/// `tell` is called on the thread and must not block.
+pub fn start(
+    wanted: Heartbeat,
+    identity: Identity,
+    guard: process::Command,
+    tell: impl FnMut(News) + Send + 'static,
+) -> Result<Ha, String> {
     let (teller, orders) = Teller::new()?;
-    let station = station::Station::prepare(wanted, identity, orders, Box::new(tell))?;
+    let station = station::Station::prepare(wanted, identity, guard, orders, Box::new(tell))?;
     let thread = thread::Builder::new().name("ha-heartbeat".into()).spawn(move || station.run());
     let thread = thread.map_err(|e| format!("start the thread for heartbeat: {e}"))?;
     Ok(Ha { teller, thread })

@@ -3,7 +3,7 @@
 //! Nodes, ping nodes, media and groups are named by their place in [`evenkeel_model::heartbeat::Heartbeat`].
 
 use crate::{Message, News};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// What a node is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,7 +153,10 @@ pub enum Output {
     },
     /// A status follows: the watchdog may be petted, and the lease of addresses be renewed, for less than the dead time.
     /// At no other moment, for the other nodes count from here too.
-    Pet,
+    Pet {
+        /// The dead time that it tells: so long after it the others may claim what this node has.
+        dead_time: Duration,
+    },
     /// A message was heard, or sent by this node, that a script of `rc.d` may want to know of.
     Notify {
         /// What.

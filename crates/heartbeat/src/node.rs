@@ -165,7 +165,7 @@ impl Node {
             .with("dt", format_args!("{:x}", self.dead_time.as_millis()))
             .with("protocol", 1);
         // A lease is renewed before the others begin to count.
-        out.push(Output::Pet);
+        out.push(Output::Pet { dead_time: self.dead_time });
         self.say(now, self.told.write(&self.plan, message), out);
         self.status_sent = now;
         self.status_at = now + self.plan.timing.keepalive;

@@ -143,6 +143,16 @@ impl Netlink {
         self.dump("read the addresses", libc::RTM_GETADDR, &[0; IFADDR], read_address)
     }
 
+    /// Every address of the namespace, and when it was added or renewed last: in hundredths of a second, by a clock of the
+    /// kernel's.
+    pub fn addresses_with_change(&mut self) -> Result<Vec<(Address, u32)>, Error> {
+        self.dump("read the addresses", libc::RTM_GETADDR, &[0; IFADDR], |message| {
+            let (_, times) = attributes(message.body, IFADDR).find(|(kind, _)| *kind == libc::IFA_CACHEINFO)?;
+            // struct ifa_cacheinfo: two lifetimes, when it was made, when it was changed.
+            Some((read_address(message)?, u32_at(times, 12)?))
+        })
+    }
+
     /// Adds an address. One that is already there is an error ([`Error::is_exists`]).
     pub fn add_address(&mut self, address: &Address) -> Result<(), Error> {
         let request = address.request(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL);

@@ -18,9 +18,14 @@ use evenkeel_model::heartbeat::Heartbeat;
 pub(crate) use hands::Deed;
 use hands::Hands;
 use picture::Picture;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    os::{fd::AsFd, unix::process::CommandExt},
+};
 use tokio::sync::mpsc;
 
+/// The subcommand that runs [`guard`].
+const GUARD: &str = "heartbeat-guard";
 /// News that wait for the core.
 const NEWS: usize = 4096;
 /// Requests whose answers are open.
@@ -69,6 +74,12 @@ pub(crate) enum Order {
     Fence(usize),
     /// Scripts are to be told of a message.
     Notify(std::sync::Arc<protocol::Message>),
+}
+
+/// Guards the addresses of the daemon at the other end of the standard input, until it has given them up or is dead.
+pub fn guard() -> Result<(), String> {
+    let pipe = std::io::stdin().as_fd().try_clone_to_owned().map_err(|e| format!("have the pipe: {e}"))?;
+    heartbeat::guard(&pipe)
 }
 
 impl Cluster {
@@ -126,7 +137,10 @@ impl Cluster {
     ) -> Result<(), String> {
         let identity = identity(&wanted)?;
         let tell = self.tell.clone();
-        let ha = heartbeat::start(wanted.clone(), identity, move |one| drop(tell.try_send(one)));
+        // This very program, even if its file has been replaced.
+        let mut guard = std::process::Command::new("/proc/self/exe");
+        guard.arg0("evenkeel-guard").arg(GUARD);
+        let ha = heartbeat::start(wanted.clone(), identity, guard, move |one| drop(tell.try_send(one)));
         let ha = ha.map_err(|why| format!("cannot take part in the heartbeat cluster: {why}"))?;
         self.teller = Some(ha.teller());
         self.ha = Some(ha);

@@ -45,6 +45,7 @@ mod state;
 mod tracking;
 mod watch;
 
+pub use cluster::guard as heartbeat_guard;
 pub use configuration::{Configuration, Loader, Written};
 pub use daemon::{Failure, Need, Opened, Opener, Options, run};
 pub use dumps::DumpFiles;

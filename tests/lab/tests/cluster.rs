@@ -5,8 +5,11 @@
 mod duo;
 
 use duo::{Duo, Files, Player};
-use evenkeel_lab_tests::can_run;
-use std::time::Duration;
+use evenkeel_lab_tests::{alone, can_run};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 /// What a busy machine may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +38,72 @@ fn a_process_that_stood_still_puts_no_address_back_that_it_has_lost() {
     assert!(!seen.contains(&vec![0, 1]), "both had it: {seen:?} {}", duo.log(0));
     duo.wait_served(0);
     assert!(!duo.serves(1), "nginx was left on the second node");
+}
+
+/// Ends the first daemon of a pair with these times by `end`; gives for how long a client was without the address, and two
+/// had it.
+fn deserted(keepalive: u32, deadtime: u32, end: fn(&mut Duo)) -> (Duration, Duration) {
+    let mut duo = Duo::beside_others([Player::Evenkeel; 2], Files::quick(keepalive, deadtime));
+    duo.start(0);
+    duo.start(1);
+    let begun = Instant::now();
+    duo.wait_served_within(0, PATIENCE);
+    for at in [0, 1] {
+        duo.wait_status(at, "\"stable\":true");
+    }
+    // For its first five seconds a node asks the others for two more.
+    duo.wait("they waited as long as they are to", PATIENCE, || begun.elapsed() > Duration::from_secs(6));
+    let probe = duo.probe();
+    probe.wait_for(50);
+    end(&mut duo);
+    let (mut both, mut last) = (Duration::ZERO, Instant::now());
+    duo.wait("the other node had it alone", PATIENCE, || {
+        let owners = duo.owners();
+        if owners == [0, 1] {
+            both += last.elapsed();
+        }
+        last = Instant::now();
+        owners == [1]
+    });
+    (probe.stop().longest, both)
+}
+
+#[test]
+fn the_address_of_a_dead_daemon_serves_until_just_before_the_other_claims_it() {
+    if !can_run() {
+        return;
+    }
+    let _alone = alone();
+    thread::scope(|scope| {
+        let kill: fn(&mut Duo) = |duo| duo.kill(0);
+        let freeze: fn(&mut Duo) = |duo| duo.freeze(0, true);
+        let ends = [(50, 150, kill), (200, 600, kill), (1000, 3000, kill), (200, 600, freeze)];
+        let running =
+            ends.map(|(keepalive, deadtime, end)| (deadtime, scope.spawn(move || deserted(keepalive, deadtime, end))));
+        for (deadtime, pair) in running {
+            let (without, both) = pair.join().expect("the other node took over");
+            // With the kernel's own timers alone it is half a second and more.
+            let most = Duration::from_millis(300);
+            assert!(without < most && both < most, "at {deadtime} ms: {without:?} without it, {both:?} two had it");
+        }
+    });
+}
+
+#[test]
+fn a_daemon_that_is_back_in_time_keeps_its_address() {
+    if !can_run() {
+        return;
+    }
+    let mut duo = Duo::settled([Player::Evenkeel; 2], Files::quick(200, 1500));
+    duo.wait_served(0);
+    let killed = Instant::now();
+    duo.kill(0);
+    duo.start(0);
+    // The guard of the killed daemon looks at the end of its dead time, which is longer by two seconds at first.
+    duo.wait("that time was over", PATIENCE, || {
+        assert_eq!(duo.owners(), [0], "{}", duo.log(0));
+        killed.elapsed() > Duration::from_millis(3800)
+    });
 }
 
 #[test]

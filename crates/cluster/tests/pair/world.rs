@@ -238,7 +238,8 @@ impl World {
                 self.hosts[host].attempts += 1;
                 self.at(now + SECOND, Event::Fenced { host, generation, node });
             }
-            Output::Pet => self.hosts[host].petted = Some(now),
+            Output::Pet { watchdog: true, .. } => self.hosts[host].petted = Some(now),
+            Output::Pet { watchdog: false, .. } => {}
             Output::Answer { id, result } => self.hosts[host].answers.push((id, result)),
             Output::Tell(news) => self.hosts[host].news.push(news),
             Output::Turned { group, standing, why } => {

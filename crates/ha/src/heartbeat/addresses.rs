@@ -1,5 +1,9 @@
 //! The addresses of resource groups in the kernel: added with a lifetime, renewed, announced, removed.
 
+use super::{
+    guard::{Guard, Key},
+    lease::Lease,
+};
 use crate::{
     links::Links,
     renewals::{Held, Renewals},
@@ -7,35 +11,27 @@ use crate::{
 use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::IpResource;
 use evenkeel_netlink::{Address, Announcer, Error, Link, Netlink};
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, process::Command, sync::Arc, time::Duration};
 
 /// Who put an address there (IFA_PROTO): a resource group. So that leftovers are known, and told from VRRP's.
 pub const PROTOCOL: u8 = 78;
 
-/// How much later than told the kernel may remove an address, however soon that is.
-const KERNEL_LATE: Duration = Duration::from_millis(400);
-/// And by what part of the time: its timers are the coarser the further away they are.
-const KERNEL_COARSE: u32 = 8;
 /// A new owner tells the link so often where the address is, as heartbeat does.
 const ANNOUNCEMENTS: u8 = 20;
 /// And with so much time between.
 const ANNOUNCED_EVERY: Duration = Duration::from_millis(250);
-
-/// How long an address outlives the daemon that holds it: renewed just before each status, it ends before a peer that hears
-/// none for `deadtime` may claim it. The kernel counts whole seconds, so that this cannot be below one.
-pub(crate) fn lease(deadtime: Duration) -> Duration {
-    let exact = deadtime.saturating_sub(KERNEL_LATE) * KERNEL_COARSE / (KERNEL_COARSE + 1);
-    Duration::from_secs(exact.as_secs()).max(Duration::from_secs(1))
-}
 
 /// The kernel's end of the addresses.
 pub(crate) struct Addresses {
     netlink: Netlink,
     announcer: Announcer,
     renewals: Renewals,
-    lease: Duration,
+    lease: Lease,
+    guard: Option<Guard>,
     /// When all were renewed last.
     renewed: Instant,
+    /// When a status was sent last.
+    sent: Instant,
     holdings: BTreeMap<IpAddr, Holding>,
 }
 
@@ -50,8 +46,15 @@ impl Addresses {
     pub(crate) fn open(deadtime: Duration, now: Instant) -> Result<Addresses, String> {
         let opened = || Ok((Netlink::open()?, Announcer::open()?));
         let (netlink, announcer) = opened().map_err(|e: Error| e.to_string())?;
-        let renewals = Renewals::start()?;
-        Ok(Addresses { netlink, announcer, renewals, lease: lease(deadtime), renewed: now, holdings: BTreeMap::new() })
+        let (renewals, lease) = (Renewals::start()?, Lease::within(deadtime));
+        let holdings = BTreeMap::new();
+        Ok(Addresses { netlink, announcer, renewals, lease, guard: None, renewed: now, sent: now, holdings })
+    }
+
+    /// Has addresses end by a process of their own.
+    pub(crate) fn guard(&mut self, command: Command, now: Instant) -> Result<(), String> {
+        self.guard = Some(Guard::start(command, now)?);
+        Ok(())
     }
 
     /// Everything there is.
@@ -72,12 +75,16 @@ impl Addresses {
         let mut address = Address::new(link.index, ip.address, prefix);
         address.label.clone_from(&ip.label);
         address.protocol = Some(PROTOCOL);
-        address.lifetime = Some(self.lease);
+        address.lifetime = Some(self.lease.valid);
+        address.preferred = Some(self.lease.preferred);
         address.broadcast = match (ip.broadcast, ip.address) {
             (Some(IpAddr::V4(broadcast)), _) => Some(broadcast),
             (_, IpAddr::V4(own)) => broadcast(own, prefix),
             _ => None,
         };
+        if let Some(guard) = &mut self.guard {
+            guard.hold(Key { ifindex: link.index, address: ip.address });
+        }
         self.netlink.hold_address(&address).map_err(|e| e.to_string())?;
         self.let_go(ip.address);
         let held = Held::new(vec![address.clone()]);
@@ -96,6 +103,9 @@ impl Addresses {
                 Err(e) if !e.is_missing() => return Err(e.to_string()),
                 Ok(()) | Err(_) => {}
             }
+            if let Some(guard) = &mut self.guard {
+                guard.drop(Key { ifindex: address.ifindex, address: address.address });
+            }
         }
         Ok(())
     }
@@ -105,9 +115,10 @@ impl Addresses {
         links.addresses.iter().any(|address| address.address == ip.address && !address.duplicate)
     }
 
-    /// Whether this host stood still for so long that the kernel may have removed what was not renewed.
+    /// Whether this host stood still for so long that what was not renewed may have been removed.
     pub(crate) fn have_lapsed(&self, now: Instant) -> bool {
-        now - self.renewed >= self.lease
+        let limit = self.guard.as_ref().and_then(Guard::limit);
+        now - self.renewed >= self.lease.valid || limit.is_some_and(|limit| now - self.sent >= limit)
     }
 
     /// Only these are held still.
@@ -127,6 +138,12 @@ impl Addresses {
             // Where the queue is full, the next status renews it: a lease lasts for several.
             let _ = self.renewals.renew(&holding.held);
         }
+    }
+
+    /// A status is about to leave, from which the others count this dead time. Gives what does not work.
+    pub(crate) fn count_from(&mut self, now: Instant, dead_time: Duration) -> Option<String> {
+        self.sent = now;
+        self.guard.as_mut().and_then(|guard| guard.sent(now, dead_time))
     }
 
     /// Whether a group here holds the address.
@@ -153,7 +170,7 @@ impl Addresses {
 
     /// How often leases are renewed at least.
     pub(crate) fn renewal(&self) -> Duration {
-        self.lease / 2
+        self.lease.valid / 2
     }
 
     /// Puts back what somebody has removed.
@@ -306,12 +323,5 @@ mod tests {
         assert_eq!(of("10.168.0.160", 31), None);
         assert_eq!(of("10.168.0.160", 32), None);
         assert_eq!(of("10.168.0.160", 0).as_deref(), Some("255.255.255.255"));
-    }
-
-    #[test]
-    fn a_lease_ends_before_the_peer_may_claim() {
-        for (dead, expected) in [(30_000, 26), (10_000, 8), (3_000, 2), (1_500, 1), (600, 1), (250, 1)] {
-            assert_eq!(lease(Duration::from_millis(dead)).as_secs(), expected, "{dead} ms");
-        }
     }
 }

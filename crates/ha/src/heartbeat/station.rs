@@ -57,14 +57,20 @@ impl Station {
     pub(super) fn prepare(
         wanted: Heartbeat,
         identity: Identity,
+        guard: std::process::Command,
         orders: Orders<Command>,
-        tell: Box<dyn FnMut(News) + Send>,
+        mut tell: Box<dyn FnMut(News) + Send>,
     ) -> Result<Station, String> {
         let events = Events::open()?;
         // Listening before looking: nothing that changes in between is missed.
         let monitor = Monitor::open().map_err(|e| e.to_string())?;
         let mut addresses = Addresses::open(wanted.timing.deadtime, events.now())?;
         let links = addresses.look().map_err(|e| e.to_string())?;
+        if wanted.groups.iter().flat_map(ips).next().is_some()
+            && let Err(why) = addresses.guard(guard, events.now())
+        {
+            tell(News::Trouble(format!("cannot {why}: if this program is killed, addresses end with their lease")));
+        }
         events.add(&*orders.wake, WAKE)?;
         events.add(&monitor, MONITOR)?;
         let others = wanted.nodes.iter().chain(wanted.pings.iter().map(|ping| &ping.name)).cloned();
@@ -158,19 +164,21 @@ impl Station {
         }
         self.addresses.announce_due(&self.links, now);
         if self.renew_at <= now {
-            self.renew(now);
+            self.renew(now, None);
         }
         Ok(())
     }
 
     /// A node that was frozen has heard by now what became of its groups, and given up what it has to.
-    fn renew(&mut self, now: Instant) {
+    /// `counted`: a status leaves now, from which the others count this dead time.
+    fn renew(&mut self, now: Instant, counted: Option<Duration>) {
         if self.addresses.have_lapsed(now) {
             self.let_lapse();
         }
+        let trouble = counted.and_then(|dead_time| self.addresses.count_from(now, dead_time));
         self.addresses.renew(now);
         self.renew_at = now + self.addresses.renewal();
-        let refused: Vec<String> = self.addresses.refusals().collect();
+        let refused: Vec<String> = self.addresses.refusals().chain(trouble).collect();
         refused.into_iter().for_each(|why| self.complain(why));
     }
 
@@ -293,9 +301,11 @@ impl Station {
                     failed.into_iter().for_each(|why| self.complain(why));
                 }
                 // Before the status leaves that others count from.
-                Output::Pet => {
-                    self.renew(self.events.now());
-                    self.pet();
+                Output::Pet { dead_time, watchdog } => {
+                    self.renew(self.events.now(), Some(dead_time));
+                    if watchdog {
+                        self.pet();
+                    }
                 }
                 Output::Run(order) => self.run_order(order),
                 Output::Announce { group } => self.announce(group),

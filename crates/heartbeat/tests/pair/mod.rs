@@ -333,7 +333,7 @@ impl World {
                         self.hosts[host].player = Player::Off;
                     }
                 }
-                Output::Pet => self.renew(host),
+                Output::Pet { .. } => self.renew(host),
                 Output::Notify { .. } => {}
             }
         }
