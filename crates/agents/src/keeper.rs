@@ -164,7 +164,7 @@ async fn live(
     let (program, arguments) = child.command.split_first().ok_or("it has no name")?;
     let ids = Ids::of(&child.account).map_err(|e| e.to_string())?;
     let mut command = std::process::Command::new(program);
-    ids.take_on(&mut command);
+    ids.log_in(&child.account, &mut command).map_err(|e| e.to_string())?;
     command.args(arguments).env_clear().env("PATH", path).current_dir("/");
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

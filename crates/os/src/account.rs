@@ -4,10 +4,17 @@
 
 use crate::error::{Error, Result};
 use evenkeel_model::Account;
+use rustix::{
+    process::{Gid, Uid},
+    thread::{set_thread_gid, set_thread_groups, set_thread_uid},
+};
 use std::{ffi::CString, mem::MaybeUninit, os::unix::process::CommandExt, process::Command, ptr};
 
 /// Room for the texts of one entry; longer ones count as not there.
 const ENTRY: usize = 64 * 1024;
+
+/// Groups of one user.
+const GROUPS: usize = 1024;
 
 /// The user that keepalived runs scripts as where nothing is said.
 const SCRIPTS: &str = "keepalived_script";
@@ -64,6 +71,22 @@ impl Ids {
             command.gid(self.gid).uid(self.uid);
         }
     }
+
+    /// Has `command` run as these, with every group that the user of `account` is in, as after a login.
+    pub fn log_in(self, account: &Account, command: &mut Command) -> Result<()> {
+        if self == Ids::own() {
+            return Ok(());
+        }
+        let groups: Vec<Gid> = groups_of(&account.user, self.gid)?.into_iter().map(Gid::from_raw).collect();
+        let become_user = move || {
+            set_thread_groups(&groups)?;
+            set_thread_gid(Gid::from_raw(self.gid))?;
+            Ok(set_thread_uid(Uid::from_raw(self.uid))?)
+        };
+        // SAFETY: between fork and exec only three system calls are made, and nothing is allocated.
+        unsafe { command.pre_exec(become_user) };
+        Ok(())
+    }
 }
 
 enum Key {
@@ -118,6 +141,23 @@ fn group_of(name: &str) -> Result<Option<u32>> {
     Ok(Some(unsafe { entry.assume_init() }.gr_gid))
 }
 
+/// The groups of a user, `own` among them; a number is in no other.
+fn groups_of(user: &str, own: u32) -> Result<Vec<u32>> {
+    if user.parse::<u32>().is_ok() {
+        return Ok(vec![own]);
+    }
+    let name = CString::new(user).map_err(|_| Error::Refused(format!("{user:?} is no name")))?;
+    let mut groups = vec![own; GROUPS];
+    let mut count = GROUPS as libc::c_int;
+    // SAFETY: the name ends in a zero byte, and there is room for as many groups as `count` says.
+    let found = unsafe { libc::getgrouplist(name.as_ptr(), own, groups.as_mut_ptr(), &raw mut count) };
+    if found < 0 {
+        return Err(Error::Refused(format!("`{user}` is in more than {GROUPS} groups")));
+    }
+    groups.truncate(usize::try_from(count).unwrap_or(0));
+    Ok(groups)
+}
+
 /// Name services say in several ways that a name is not there: getpwnam_r(3).
 fn absent_is_fine(outcome: libc::c_int, what: &str) -> Result<()> {
     match outcome {
@@ -143,6 +183,13 @@ mod tests {
         assert_eq!(Ids::of(&account("root", Some("root"))).expect("there"), root);
         // A number needs no entry.
         assert_eq!(Ids::of(&account("4000000", None)).expect("a number"), Ids { uid: 4_000_000, gid: 4_000_000 });
+    }
+
+    #[test]
+    fn a_user_is_in_its_own_group_and_a_number_in_no_other() {
+        assert!(groups_of("root", 0).expect("there").contains(&0));
+        assert_eq!(groups_of("4000000", 7).expect("a number"), [7]);
+        assert!(groups_of("a\0b", 0).is_err());
     }
 
     #[test]

@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const DATA: &str = "/mnt/data";
 
 fn ready() -> bool {
-    let there = Path::new(AGENT).exists();
+    let there = [AGENT, "/dev/loop-control"].iter().all(|path| Path::new(path).exists());
     if can_run() && !there {
-        println!("skipped: needs OCF agents (apt install resource-agents)");
+        println!("skipped: needs OCF agents (apt install resource-agents) and loop devices");
     }
     can_run() && there
 }
