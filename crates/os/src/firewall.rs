@@ -9,6 +9,8 @@
 //! A rule is left out only when it certainly cannot meet the service's traffic from outside. What an earlier rule
 //! certainly accepts does not reach a later one.
 
+mod awaited;
+mod condition;
 mod host;
 mod iptables;
 mod marks;
@@ -21,8 +23,10 @@ use std::{
     net::IpAddr,
 };
 
+use condition::{ALL_PORTS, ANY, Condition, End, Fit, Packet, Subject, Values, number};
 use evenkeel_model::Protocol;
 
+pub use awaited::{Awaited, Barrier, Cast, barriers};
 pub use host::{HostMarks, HostRules};
 pub use marks::{Marks, Unexpressed};
 
@@ -68,28 +72,15 @@ impl Traffic {
         }
     }
 
-    fn protocol(&self) -> Option<Protocol> {
-        match self {
-            Traffic::Requests(service) => Some(service.protocol),
-            Traffic::Answers(server) => server.protocol,
-        }
-    }
-
-    /// From where and to where, as far as that is known.
-    fn addresses(&self) -> [Range; 2] {
+    fn packet(&self) -> Packet {
         let own = number(self.address());
-        match self {
-            Traffic::Requests(_) => [ANY, (own, own)],
-            Traffic::Answers(_) => [(own, own), ANY],
-        }
-    }
-
-    fn ports(&self) -> [Range; 2] {
         let range = |port: u16| if port == 0 { ALL_PORTS } else { (port.into(), port.into()) };
-        match self {
-            Traffic::Requests(service) => [ALL_PORTS, range(service.port)],
-            Traffic::Answers(server) => [range(server.port), ALL_PORTS],
-        }
+        let (protocol, addresses, ports) = match self {
+            Traffic::Requests(service) => (Some(service.protocol), [ANY, (own, own)], [ALL_PORTS, range(service.port)]),
+            Traffic::Answers(server) => (server.protocol, [(own, own), ANY], [range(server.port), ALL_PORTS]),
+        };
+        let protocol = protocol.map(Protocol::number);
+        Packet { ipv4: self.address().is_ipv4(), protocol, addresses, ports, message: None }
     }
 
     fn enters(&self, entry: Entry) -> bool {
@@ -100,12 +91,6 @@ impl Traffic {
         }
     }
 }
-
-/// First and last.
-type Range = (u128, u128);
-
-const ANY: Range = (0, u128::MAX);
-const ALL_PORTS: Range = (0, 0xffff);
 
 /// A rule, or a chain's policy, that VIP traffic does not meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +163,8 @@ impl Error for RulesError {}
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     chains: BTreeMap<ChainKey, Chain>,
+    /// The command of iptables that they were made with; `None`: nft.
+    command: Option<String>,
 }
 
 /// Family, table, name.
@@ -188,6 +175,8 @@ struct Chain {
     /// Traffic from outside enters here; `None`: only from other chains.
     entry: Option<Entry>,
     drops_by_default: bool,
+    /// Only what comes in by these; empty: by any.
+    devices: Vec<String>,
     rules: Vec<Rule>,
 }
 
@@ -213,115 +202,14 @@ struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Action {
     Drop,
+    /// A program decides; it may drop.
+    Queue,
     Accept,
     Jump(String),
     Goto(String),
     Return,
     /// Counts, logs, marks: the packet goes on.
     Nothing,
-}
-
-/// What a rule asks of a packet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Condition {
-    subject: Subject,
-    negated: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Subject {
-    Address(End, Values),
-    Protocol(Values),
-    /// Of this transport protocol, or of any.
-    Port(Option<u8>, End, Values),
-    /// IPv4 (true) or IPv6.
-    Ipv4(bool),
-    FromLoopback,
-    /// Anything else, of which a packet from outside may be one or not.
-    Unknown,
-}
-
-/// Which end of a packet's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Source,
-    Destination,
-}
-
-impl End {
-    fn of(self, [source, destination]: [Range; 2]) -> Range {
-        match self {
-            End::Source => source,
-            End::Destination => destination,
-        }
-    }
-}
-
-/// Ranges of numbers; addresses count as numbers of their family.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Values {
-    ranges: Vec<Range>,
-    /// More may be meant than is listed.
-    open: bool,
-    /// The family of addresses.
-    ipv4: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fit {
-    No,
-    Maybe,
-    Yes,
-}
-
-impl Values {
-    fn fit(&self, (low, high): Range) -> Fit {
-        if self.ranges.iter().any(|(a, b)| *a <= low && high <= *b) {
-            Fit::Yes
-        } else if self.open || self.ranges.iter().any(|(a, b)| *a <= high && low <= *b) {
-            Fit::Maybe
-        } else {
-            Fit::No
-        }
-    }
-}
-
-impl Condition {
-    fn new(subject: Subject) -> Condition {
-        Condition { subject, negated: false }
-    }
-
-    fn fit(&self, traffic: &Traffic) -> Fit {
-        let ipv4 = traffic.address().is_ipv4();
-        let number = traffic.protocol().map(|protocol| u128::from(protocol.number()));
-        let fit = match &self.subject {
-            Subject::Unknown => return Fit::Maybe,
-            // A header that the packet does not have fits in neither sense.
-            Subject::Port(Some(protocol), ..) if number.is_some_and(|n| n != (*protocol).into()) => return Fit::No,
-            Subject::Port(Some(_), ..) if number.is_none() => return Fit::Maybe,
-            Subject::Address(_, values) if values.ipv4 != ipv4 => return Fit::No,
-            Subject::Port(_, end, values) => values.fit(end.of(traffic.ports())),
-            Subject::Address(end, values) => match (end.of(traffic.addresses()), ipv4) {
-                (ANY, true) => values.fit((0, u32::MAX.into())),
-                (range, _) => values.fit(range),
-            },
-            Subject::Protocol(values) => values.fit(number.map_or((0, 255), |number| (number, number))),
-            Subject::Ipv4(of) if *of == ipv4 => Fit::Yes,
-            Subject::Ipv4(_) | Subject::FromLoopback => Fit::No,
-        };
-        match (self.negated, fit) {
-            (true, Fit::Yes) => Fit::No,
-            (true, Fit::No) => Fit::Yes,
-            (_, fit) => fit,
-        }
-    }
-}
-
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(a) => a.to_bits().into(),
-        IpAddr::V6(a) => a.to_bits(),
-    }
 }
 
 impl Rules {
@@ -333,6 +221,12 @@ impl Rules {
     /// Reads what `iptables-save` (or `ip6tables-save`, with `ipv4` false) writes.
     pub fn from_iptables_save(text: &str, ipv4: bool) -> Rules {
         iptables::read(text, ipv4)
+    }
+
+    /// Takes the place of the same tables in `other`.
+    fn replace_in(&self, other: &mut Rules) {
+        let own = |key: &ChainKey| self.chains.keys().any(|known| known.0 == key.0 && known.1 == key.1);
+        other.chains.retain(|key, _| !own(key));
     }
 
     /// Leaves out the tables of this name.
@@ -347,8 +241,8 @@ pub fn bypassed(rules: &Rules, traffic: &[Traffic]) -> Vec<BypassedRule> {
     let mut found: BTreeMap<(ChainKey, Option<u64>, bool), BypassedRule> = BTreeMap::new();
     for (key, chain) in &rules.chains {
         let Some(entry) = chain.entry else { continue };
-        for one in traffic.iter().filter(|one| one.enters(entry) && belongs(&key.0, one.address())) {
-            let mut walk = Walk { rules, traffic: one, hits: BTreeMap::new(), entered: BTreeSet::new() };
+        for one in traffic.iter().filter(|one| one.enters(entry) && belongs(&key.0, one.address().is_ipv4())) {
+            let mut walk = Walk { rules, packet: one.packet(), hits: BTreeMap::new(), entered: BTreeSet::new() };
             let passes = walk.chain(key, true, 0);
             if passes && chain.drops_by_default {
                 walk.hits.insert((key.clone(), None), ("policy drop".to_owned(), Why::Policy));
@@ -374,10 +268,10 @@ pub fn bypassed(rules: &Rules, traffic: &[Traffic]) -> Vec<BypassedRule> {
     found.into_values().collect()
 }
 
-fn belongs(family: &str, address: IpAddr) -> bool {
+fn belongs(family: &str, ipv4: bool) -> bool {
     match family {
-        "ip" => address.is_ipv4(),
-        "ip6" => address.is_ipv6(),
+        "ip" => ipv4,
+        "ip6" => !ipv4,
         _ => true,
     }
 }
@@ -385,7 +279,7 @@ fn belongs(family: &str, address: IpAddr) -> bool {
 /// The way of some traffic through one base chain.
 struct Walk<'a> {
     rules: &'a Rules,
-    traffic: &'a Traffic,
+    packet: Packet,
     hits: BTreeMap<(ChainKey, Option<u64>), (String, Why)>,
     /// Chains seen, with whether surely and whether they let something pass: each is walked at most twice.
     entered: BTreeSet<(ChainKey, bool)>,
@@ -400,7 +294,7 @@ impl Walk<'_> {
             return true;
         }
         for rule in &chain.rules {
-            let fit = rule.conditions.iter().map(|c| c.fit(self.traffic)).min().unwrap_or(Fit::Yes);
+            let fit = rule.conditions.iter().map(|c| c.fit(&self.packet)).min().unwrap_or(Fit::Yes);
             let all = fit == Fit::Yes;
             if fit == Fit::No {
                 continue;
@@ -408,7 +302,7 @@ impl Walk<'_> {
             let target = |name: &String| (key.0.clone(), key.1.clone(), name.clone());
             let passes = match &rule.action {
                 Action::Nothing => true,
-                Action::Drop => {
+                Action::Drop | Action::Queue => {
                     let why = if all && surely { Why::DropsAll } else { Why::DropsSome };
                     self.hits.insert((key.clone(), Some(rule.number)), (rule.text.clone(), why));
                     false

@@ -2,7 +2,7 @@
 
 use std::{fs, io::ErrorKind, path::Path, process::Command, time::Duration};
 
-use super::{BypassedRule, Marks, Rules, Traffic, bypassed};
+use super::{Awaited, Barrier, BypassedRule, Marks, Rules, Traffic, barriers, bypassed};
 use crate::{child::run_to_end, error::Error};
 
 /// How long a tool may take. A ruleset of 100 000 rules takes nft about a second.
@@ -38,6 +38,15 @@ impl HostRules {
         self.rules.iter().flat_map(|rules| bypassed(rules, traffic)).collect()
     }
 
+    /// What keeps `awaited` out; see [`barriers`].
+    pub fn barriers(&self, awaited: &Awaited) -> Vec<Barrier> {
+        let mut found: Vec<Barrier> = self.rules.iter().flat_map(|rules| barriers(rules, awaited)).collect();
+        if found.iter().any(|barrier| barrier.surely) {
+            found.retain(|barrier| barrier.surely);
+        }
+        found
+    }
+
     fn nft(&mut self, tables: &[String], own: &str) {
         let outcome = run("nft", &["-j", "list", "ruleset"]).and_then(|text| {
             let read = text.map(|text| Rules::from_nft_json(&text).map_err(|e| e.to_string()));
@@ -46,6 +55,7 @@ impl HostRules {
         match outcome {
             Ok(Some(mut rules)) => {
                 rules.forget_table(own);
+                self.iptables_in(tables, &mut rules);
                 self.rules.push(rules);
             }
             Ok(None) => self.unseen.push(format!(
@@ -56,9 +66,29 @@ impl HostRules {
         }
     }
 
+    /// The tables that iptables has in nftables: nft names its extensions and not what they ask for.
+    fn iptables_in(&mut self, tables: &[String], rules: &mut Rules) {
+        for (family, tool, ipv4) in [("ip", "iptables", true), ("ip6", "ip6tables", false)] {
+            let used = |table: &&str| tables.iter().any(|name| *name == format!("{family} {table}"));
+            if !["raw", "mangle", "filter", "security"].iter().any(|table| used(&table)) {
+                continue;
+            }
+            // What it cannot show, nft has shown; the other flavour is asked for itself.
+            if let Ok(Some((text, command))) = saved_in_nftables(tool)
+                && text.contains("(nf_tables)")
+            {
+                let own = Rules { command: Some(command), ..Rules::from_iptables_save(&text, ipv4) };
+                own.replace_in(rules);
+                self.rules.push(own);
+            }
+        }
+    }
+
     fn legacy(&mut self, names: &str, tool: &str, ipv4: bool) {
         match legacy(names, tool) {
-            Ok(Some(text)) => self.rules.push(Rules::from_iptables_save(&text, ipv4)),
+            Ok(Some((text, command))) => {
+                self.rules.push(Rules { command: Some(command), ..Rules::from_iptables_save(&text, ipv4) });
+            }
             Ok(None) => {}
             Err(why) => self.unseen.push(why),
         }
@@ -86,15 +116,10 @@ impl HostMarks {
             let save = |text: String| Marks::from_iptables_save(&text, ipv4);
             let is_there = |table| nf_tables.iter().any(|name| *name == format!("{family} {table}"));
             if is_there("mangle") || is_there("raw") {
-                // Where the plain name is the legacy flavour, the other one has a name of its own.
-                let text = match run(&format!("{tool}-nft-save"), &[]) {
-                    Ok(None) => run(&format!("{tool}-save"), &[]),
-                    text => text,
-                };
-                host.take(tool, text.map(|text| text.map(save)));
+                host.take(tool, saved_in_nftables(tool).map(|text| text.map(|(text, _)| save(text))));
             }
             match legacy(&format!("/proc/thread-self/net/{family}_tables_names"), tool) {
-                Ok(text) => host.marks.join(text.map(save).unwrap_or_default()),
+                Ok(text) => host.marks.join(text.map(|(text, _)| save(text)).unwrap_or_default()),
                 Err(why) => host.unseen.push(why),
             }
         }
@@ -112,8 +137,21 @@ impl HostMarks {
     }
 }
 
+/// What a flavour of iptables saves, and its command.
+type Saved = (String, String);
+
+/// What the flavour of a tool saves whose rules are in nftables.
+fn saved_in_nftables(tool: &str) -> Result<Option<Saved>, String> {
+    // Where the plain name is the legacy flavour, the other one has a name of its own.
+    let own = format!("{tool}-nft");
+    match run(&format!("{own}-save"), &[])? {
+        Some(text) => Ok(Some((text, own))),
+        None => Ok(run(&format!("{tool}-save"), &[])?.map(|text| (text, tool.to_owned()))),
+    }
+}
+
 /// What the legacy flavour of a tool saves; `None` where none of its tables is in use.
-fn legacy(names: &str, tool: &str) -> Result<Option<String>, String> {
+fn legacy(names: &str, tool: &str) -> Result<Option<Saved>, String> {
     // Only the tables that are in use are listed; asking a tool would load the others.
     let tables = match fs::read_to_string(names) {
         Ok(tables) => tables,
@@ -125,10 +163,10 @@ fn legacy(names: &str, tool: &str) -> Result<Option<String>, String> {
         return Ok(None);
     }
     // Where the plain name is the nftables flavour, it shows none of these.
-    for name in [format!("{tool}-legacy-save"), format!("{tool}-save")] {
-        match run(&name, &[]) {
+    for name in [format!("{tool}-legacy"), tool.to_owned()] {
+        match run(&format!("{name}-save"), &[]) {
             Ok(Some(text)) if name.contains("legacy") || !text.contains("(nf_tables)") => {
-                return Ok(Some(text));
+                return Ok(Some((text, name)));
             }
             Ok(_) => {}
             Err(why) => return Err(format!("the {tool} rules cannot be read: {why}")),

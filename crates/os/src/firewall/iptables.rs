@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Action, Chain, Condition, End, Entry, Rule, Rules, Subject, Values, number};
+use super::{
+    Action, Chain, Condition, End, Entry, Rule, Rules, Subject, Values,
+    condition::{cast, number, state},
+};
 
 /// Where traffic from outside comes by. The tables of `nat` do not filter.
 const ENTRIES: [(&str, &str, Entry); 9] = [
@@ -20,7 +23,8 @@ const ENTRIES: [(&str, &str, Entry); 9] = [
 /// Reads the rules; lines that are none are left out.
 pub(super) fn read(text: &str, ipv4: bool) -> Rules {
     let family = if ipv4 { "ip" } else { "ip6" };
-    let mut rules = Rules::default();
+    let command = if ipv4 { "iptables" } else { "ip6tables" };
+    let mut rules = Rules { command: Some(command.to_owned()), ..Rules::default() };
     let mut table = String::new();
     for line in text.lines().map(str::trim) {
         let key = |chain: &str| (family.to_owned(), table.clone(), chain.to_owned());
@@ -32,7 +36,7 @@ pub(super) fn read(text: &str, ipv4: bool) -> Rules {
             let entry =
                 ENTRIES.iter().find(|(of, chain, _)| *of == table && *chain == name).map(|(_, _, entry)| *entry);
             let drops_by_default = policy == Some("DROP");
-            rules.chains.insert(key(name), Chain { entry, drops_by_default, rules: Vec::new() });
+            rules.chains.insert(key(name), Chain { entry, drops_by_default, ..Chain::default() });
         } else if let Some((name, rule)) = read_rule(line, ipv4) {
             let chain = rules.chains.entry(key(&name)).or_default();
             let number = chain.rules.len() as u64 + 1;
@@ -61,12 +65,13 @@ fn read_rule(line: &str, ipv4: bool) -> Option<(String, Rule)> {
             }
             "-m" | "--match" => {
                 // A module by itself asks nothing, but some have no option of their own.
-                let silent = ["tcp", "udp", "multiport", "comment"];
-                let known = rest.next().is_some_and(|module| silent.contains(&module));
-                if known {
-                    continue;
+                match rest.next().unwrap_or_default() {
+                    "tcp" | "udp" | "multiport" | "comment" | "conntrack" | "state" | "addrtype" | "pkttype" => {
+                        continue;
+                    }
+                    "rpfilter" => reverse_path(&mut rest),
+                    _ => Subject::Unknown,
                 }
-                Subject::Unknown
             }
             "--comment" => {
                 rest.next();
@@ -87,6 +92,13 @@ fn read_rule(line: &str, ipv4: bool) -> Option<(String, Rule)> {
                 rest.next();
                 Subject::FromLoopback
             }
+            "-i" => Subject::Interface(vec![rest.next().unwrap_or_default().replace('+', "*")]),
+            "--ctstate" | "--state" => Subject::State(named(rest.next().unwrap_or_default(), state)),
+            "--dst-type" => Subject::Cast(named(rest.next().unwrap_or_default(), cast)),
+            "--pkt-type" => Subject::Cast(named(rest.next().unwrap_or_default(), |name| match name {
+                "unicast" => cast("host"),
+                other => cast(other),
+            })),
             "-p" => {
                 let values = protocols(rest.next().unwrap_or_default());
                 protocol = (!negated).then(|| values.ranges.first().and_then(|(n, _)| u8::try_from(*n).ok())).flatten();
@@ -104,8 +116,8 @@ fn read_rule(line: &str, ipv4: bool) -> Option<(String, Rule)> {
 
 fn target(name: &str, goto: bool) -> Action {
     match name {
-        // A queue's program decides; it may drop.
-        "DROP" | "REJECT" | "QUEUE" | "NFQUEUE" | "TARPIT" => Action::Drop,
+        "DROP" | "REJECT" | "TARPIT" => Action::Drop,
+        "QUEUE" | "NFQUEUE" => Action::Queue,
         "ACCEPT" => Action::Accept,
         "RETURN" => Action::Return,
         name if goto => Action::Goto(name.to_owned()),
@@ -127,6 +139,29 @@ fn addresses(text: &str, ipv4: bool) -> Values {
         // A mask with holes.
         None => Values { ranges: Vec::new(), open: true, ipv4 },
     }
+}
+
+/// Names behind each other with commas; `read` gives their numbers.
+fn named(text: &str, read: impl Fn(&str) -> Option<(u128, u128)>) -> Values {
+    let mut values = Values::default();
+    for name in text.split(',') {
+        match read(name) {
+            Some(range) => values.ranges.push(range),
+            None => values.open = true,
+        }
+    }
+    values
+}
+
+/// What the options of `rpfilter` ask for: inverted, that no route leads back.
+fn reverse_path<'a>(rest: &mut (impl Iterator<Item = &'a str> + Clone)) -> Subject {
+    let mut subject = Subject::Unknown;
+    while let Some("--validmark" | "--loose" | "--accept-local" | "--invert") = rest.clone().next() {
+        if rest.next() == Some("--invert") {
+            subject = Subject::Astray;
+        }
+    }
+    subject
 }
 
 fn protocols(text: &str) -> Values {

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde_json::Value;
 
-use super::{Action, Chain, ChainKey, Condition, End, Entry, Rule, Rules, RulesError, Subject, Values, number};
+use super::{
+    Action, Chain, ChainKey, Condition, End, Entry, Rule, Rules, RulesError, Subject, Values,
+    condition::{cast, number, state},
+};
 
 /// Members of the named sets, by family, table and name.
 type Sets<'a> = BTreeMap<ChainKey, &'a Value>;
@@ -47,7 +50,8 @@ fn chain(object: &Value) -> Chain {
         "forward" => Some(Entry::Forward),
         _ => None,
     };
-    Chain { entry: entry.filter(|_| filters), drops_by_default: text(object, "policy") == "drop", rules: Vec::new() }
+    let drops_by_default = text(object, "policy") == "drop";
+    Chain { entry: entry.filter(|_| filters), drops_by_default, devices: strings(object.get("dev")), rules: Vec::new() }
 }
 
 /// One rule; a verdict map makes one of each of its entries.
@@ -83,14 +87,15 @@ fn rule(object: &Value, key: &ChainKey, sets: &Sets<'_>) -> Vec<Rule> {
 fn action(kind: &str, value: &Value) -> Option<Action> {
     let target = || text(value, "target").to_owned();
     match kind {
-        // A queue's program decides; it may drop.
-        "drop" | "reject" | "queue" => Some(Action::Drop),
+        "drop" | "reject" => Some(Action::Drop),
+        "queue" => Some(Action::Queue),
         "accept" => Some(Action::Accept),
         "return" => Some(Action::Return),
         "jump" => Some(Action::Jump(target())),
         "goto" => Some(Action::Goto(target())),
         "xt" if text(value, "type") == "target" => Some(match text(value, "name") {
-            "REJECT" | "DROP" | "NFQUEUE" | "QUEUE" | "TARPIT" => Action::Drop,
+            "REJECT" | "DROP" | "TARPIT" => Action::Drop,
+            "NFQUEUE" | "QUEUE" => Action::Queue,
             _ => Action::Nothing,
         }),
         _ => None,
@@ -170,6 +175,16 @@ fn subject(left: &Value, right: &Value, key: &ChainKey, sets: &Sets<'_>) -> Subj
             },
         };
     }
+    if let Some(tracked) = left.get("ct") {
+        return match text(tracked, "key") {
+            "state" => Subject::State(values(&|value| state(value.as_str()?))),
+            "status" if right.as_str() == Some("dnat") => Subject::Astray,
+            _ => Subject::Unknown,
+        };
+    }
+    if let Some(fib) = left.get("fib") {
+        return routed(fib, right, &values);
+    }
     let Some(meta) = left.get("meta") else { return Subject::Unknown };
     match text(meta, "key") {
         "l4proto" => Subject::Protocol(values(&protocol)),
@@ -179,8 +194,35 @@ fn subject(left: &Value, right: &Value, key: &ChainKey, sets: &Sets<'_>) -> Subj
             _ => Subject::Unknown,
         },
         "iifname" | "iif" if right.as_str() == Some("lo") => Subject::FromLoopback,
+        "iifname" | "iif" => {
+            let written = right.get("set").unwrap_or(right);
+            let names = strings(Some(written));
+            // A named set may get others at any time.
+            let known =
+                names.len() == written.as_array().map_or(1, Vec::len) && !names.iter().any(|n| n.starts_with('@'));
+            if known { Subject::Interface(names) } else { Subject::Unknown }
+        }
+        "pkttype" => Subject::Cast(values(&|value| cast(value.as_str()?))),
         _ => Subject::Unknown,
     }
+}
+
+/// What the routing table says of an address.
+fn routed(fib: &Value, right: &Value, values: &dyn Fn(&dyn Fn(&Value) -> Option<(u128, u128)>) -> Values) -> Subject {
+    let of = |end: &str| strings(fib.get("flags")).iter().any(|flag| flag == end);
+    let nowhere = right == &Value::Bool(false) || right.as_u64() == Some(0) || right.as_str() == Some("0");
+    match text(fib, "result") {
+        "type" if of("daddr") => Subject::Cast(values(&|value| cast(value.as_str()?))),
+        "oif" | "oifname" if of("saddr") && nowhere => Subject::Astray,
+        _ => Subject::Unknown,
+    }
+}
+
+/// A text, or a list of them; what is no text is left out.
+fn strings(value: Option<&Value>) -> Vec<String> {
+    let single = value.and_then(Value::as_str).map(str::to_owned);
+    let list = value.and_then(Value::as_array).into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned));
+    single.into_iter().chain(list).collect()
 }
 
 impl Subject {

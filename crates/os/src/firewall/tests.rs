@@ -242,7 +242,7 @@ fn chains_that_lead_to_each_other_end() {
 }
 
 /// A namespace with the sample's rules, if there are root and nft.
-fn host() -> Option<(String, Namespace)> {
+pub(super) fn host() -> Option<(String, Namespace)> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: needs root");
         return None;
@@ -251,7 +251,7 @@ fn host() -> Option<(String, Namespace)> {
     Some((name.clone(), Namespace::create(&name).expect("create")))
 }
 
-fn sh(namespace: &Namespace, script: &str) -> bool {
+pub(super) fn sh(namespace: &Namespace, script: &str) -> bool {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", script]).env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
     start_in(&mut command, namespace).expect("arrange");
