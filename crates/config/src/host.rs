@@ -5,7 +5,7 @@ use evenkeel_model::Protocol;
 use evenkeel_source::{Diagnostic, Span};
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     path::Path,
 };
@@ -32,13 +32,28 @@ pub struct Host<'a> {
     pub full_name: &'a str,
     /// Type and permissions (`st_mode`) of what a path leads to; `None` where there is nothing.
     pub file_mode: &'a dyn Fn(&Path) -> Option<u32>,
+    /// What the kernel calls the sort of a device, such as `tty`; `None` where it does not say.
+    pub device_sort: &'a dyn Fn(&Path) -> Option<String>,
+    /// The host's own network.
+    pub network: &'a dyn Fn() -> OwnNetwork,
+}
+
+/// The network of this host, as far as files are compared with it; empty where it is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnNetwork {
+    /// Its addresses.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Interfaces that are down.
+    pub down: BTreeSet<String>,
 }
 
 impl<'a> Host<'a> {
-    /// The same host, called `node` where that is said.
+    /// The same host, called `node` where that is said. As another node it has no network of its own.
     #[must_use]
     pub fn called(&self, node: Option<&'a str>) -> Host<'a> {
-        Host { node: node.unwrap_or(self.node), full_name: node.unwrap_or(self.full_name), ..*self }
+        let own = |name: &str| [self.node, self.full_name].iter().any(|own| own.eq_ignore_ascii_case(name));
+        let network = if node.is_none_or(own) { self.network } else { &OwnNetwork::default };
+        Host { node: node.unwrap_or(self.node), full_name: node.unwrap_or(self.full_name), network, ..*self }
     }
 }
 
@@ -55,6 +70,8 @@ impl Host<'static> {
         node: "",
         full_name: "",
         file_mode: &|_| None,
+        device_sort: &|_| None,
+        network: &OwnNetwork::default,
     };
 }
 

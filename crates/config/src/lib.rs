@@ -32,7 +32,7 @@ pub use fixing::{FixedFile, fixes};
 pub use flags::from_flags;
 pub use format::{Format, UnknownFormat};
 pub use heartbeat::heartbeat_markdown;
-pub use host::Host;
+pub use host::{Host, OwnNetwork};
 pub use keepalived::keepalived_markdown;
 pub use ldirectord::compat_markdown;
 pub use load::{Input, LARGEST_FILE, Loaded, Memory, load, load_again, load_texts, load_texts_again};

@@ -49,6 +49,18 @@ pub fn file_mode(path: &Path) -> Option<u32> {
     fs::metadata(path).ok().map(|meta| meta.mode())
 }
 
+/// What the kernel calls the sort of a device: `tty`, `mem`; `None` where it does not say.
+pub fn device_sort(path: &Path) -> Option<String> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let meta = fs::metadata(path).ok().filter(|meta| meta.file_type().is_char_device())?;
+    let number = meta.rdev();
+    // As makedev(3) puts them together.
+    let major = ((number >> 8) & 0xfff) | ((number >> 32) & !0xfff);
+    let minor = (number & 0xff) | ((number >> 12) & !0xff);
+    let sort = fs::read_link(format!("/sys/dev/char/{major}:{minor}/subsystem")).ok()?;
+    Some(sort.file_name()?.to_string_lossy().into_owned())
+}
+
 /// A variable of the environment.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()

@@ -5,9 +5,11 @@ use crate::{
     configuration::{Configuration, Loader, Written},
     watch::SourceFile,
 };
-use evenkeel_config::{Format, Host, Loaded, Memory, keepalived::vrrp::Vrrp, system};
+use evenkeel_config::{Format, Host, Loaded, Memory, OwnNetwork, keepalived::vrrp::Vrrp, system};
+use evenkeel_netlink::Netlink;
 use evenkeel_source::{Diagnostic, Severity, Sources};
 use std::{
+    cell::OnceCell,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -24,6 +26,7 @@ pub fn with_host<T>(read: impl FnOnce(&Host<'_>) -> T) -> T {
     let full_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     // What `@id` lines of a keepalived.conf are compared with.
     let node = full_name.split('.').next().unwrap_or_default();
+    let network = OnceCell::new();
     read(&Host {
         resolve_host: &system::resolve_host,
         resolve_service: &|name, protocol| services.port(name, protocol),
@@ -35,7 +38,17 @@ pub fn with_host<T>(read: impl FnOnce(&Host<'_>) -> T) -> T {
         node,
         full_name: &full_name,
         file_mode: &system::file_mode,
+        device_sort: &system::device_sort,
+        network: &|| network.get_or_init(own_network).clone(),
     })
+}
+
+/// The network of this host; empty where it cannot be asked.
+fn own_network() -> OwnNetwork {
+    let Ok(mut netlink) = Netlink::open() else { return OwnNetwork::default() };
+    let addresses = netlink.addresses().unwrap_or_default().into_iter().map(|one| one.address).collect();
+    let down = netlink.links().unwrap_or_default().into_iter().filter(|link| !link.up).map(|link| link.name).collect();
+    OwnNetwork { addresses, down }
 }
 
 /// Readings of files that change while they are read.

@@ -1,6 +1,6 @@
 //! What a word of haresources means: an address, a script, an OCF agent, a unit, or services of our own.
 
-use super::media::interface_name;
+use super::{here, media::interface_name};
 use crate::{
     codes,
     host::{Host, is_program, shown},
@@ -167,8 +167,8 @@ pub(super) fn agent(word: &str, span: Span, places: &Places<'_>, out: &mut Vec<D
             let file = arguments.first().copied().unwrap_or("ldirectord.cf");
             Some(Agent::Services { file: services_file(file, places) })
         }
-        _ if name.starts_with("ocf:") => ocf(name, &arguments, span, out),
-        _ if name.starts_with("systemd:") => unit(name, &arguments, span, out),
+        _ if name.starts_with("ocf:") => ocf(name, &arguments, span, places.host, out),
+        _ if name.starts_with("systemd:") => unit(name, &arguments, span, places.host, out),
         _ => script(name.strip_prefix("lsb:").unwrap_or(name), &arguments, span, places, out),
     }
 }
@@ -282,7 +282,7 @@ fn services_file(file: &str, places: &Places<'_>) -> PathBuf {
 }
 
 /// `ocf:heartbeat:Filesystem` with parameters as `name=value`.
-fn ocf(name: &str, arguments: &[&str], span: Span, out: &mut Vec<Diagnostic>) -> Option<Agent> {
+fn ocf(name: &str, arguments: &[&str], span: Span, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Option<Agent> {
     let parts: Vec<&str> = name.split(':').collect();
     let [_, provider, agent] = parts[..] else {
         let d = Diagnostic::error(codes::RESOURCE, span, format!("`{}` names no agent", shown(name)));
@@ -303,16 +303,18 @@ fn ocf(name: &str, arguments: &[&str], span: Span, out: &mut Vec<Diagnostic>) ->
         out.push(Diagnostic::error(codes::RESOURCE, span, format!("`{}` names no agent", shown(name))));
         return None;
     }
+    out.extend(here::agent(provider, agent, span, host));
     Some(Agent::Ocf { provider: provider.to_owned(), name: agent.to_owned(), parameters })
 }
 
-fn unit(name: &str, arguments: &[&str], span: Span, out: &mut Vec<Diagnostic>) -> Option<Agent> {
+fn unit(name: &str, arguments: &[&str], span: Span, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Option<Agent> {
     let unit = unit_name(name.strip_prefix("systemd:").unwrap_or(name));
     if unit.is_none() || !arguments.is_empty() {
         let d = Diagnostic::error(codes::RESOURCE, span, format!("`{}` is no unit of systemd", shown(name)));
         out.push(d.help("write systemd:nginx"));
         return None;
     }
+    out.extend(unit.as_ref().and_then(|unit| here::unit(unit, span, host)));
     unit.map(|unit| Agent::Systemd { unit })
 }
 
@@ -341,12 +343,14 @@ fn script(name: &str, arguments: &[&str], span: Span, places: &Places<'_>, out: 
         return Some(made());
     }
     if let Some(wrapper) = WRAPPERS.iter().find(|one| one.name == name && (!arguments.is_empty() || !of_init)) {
-        return wrapped(wrapper, arguments, span, out);
+        let made = wrapped(wrapper, arguments, span, out)?;
+        out.extend(here::agent("heartbeat", wrapper.name, span, places.host));
+        return Some(made);
     }
     if of_init {
         return Some(made());
     }
-    let known = unit_name(name).filter(|unit| arguments.is_empty() && has_unit(places.host, unit));
+    let known = unit_name(name).filter(|unit| arguments.is_empty() && here::has_unit(places.host, unit));
     if let Some(unit) = known {
         let d =
             Diagnostic::note_at(codes::RESOURCE, span, format!("`{}` is started as {unit} of systemd", shown(name)));
@@ -364,15 +368,15 @@ fn script(name: &str, arguments: &[&str], span: Span, places: &Places<'_>, out: 
     let message = format!("there is no script `{}` on this host", shown(name));
     let d = Diagnostic::warning(codes::RESOURCE, span, message);
     let d = d.note(format!("looked for in {}, and among the units of systemd", directories.join(", ")));
-    out.push(d.note("a group with it cannot start on a node that has no such script"));
+    let d = d.note("a group with it cannot start on a node that has no such script");
+    let wrappers = WRAPPERS.iter().map(|one| one.name).chain(["IPaddr", "IPaddr2", "IPv6addr", "ldirectord"]);
+    out.push(match here::near_script(name, places.scripts, wrappers, places.host) {
+        Some(meant) => {
+            d.suggest(format!("did you mean `{meant}`?"), crate::address::part(span, 0, name.len()), meant.as_str())
+        }
+        None => d,
+    });
     Some(made())
-}
-
-/// Whether systemd has a unit of this name.
-pub(crate) fn has_unit(host: &Host<'_>, unit: &str) -> bool {
-    const PLACES: [&str; 4] =
-        ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-    PLACES.iter().any(|place| (host.file_mode)(&Path::new(place).join(unit)).is_some())
 }
 
 /// The OCF agent behind a wrapper, with its arguments by name.

@@ -1,7 +1,7 @@
 //! What directives mean together: defaults, rules between them, and the model.
 
 use super::{
-    node,
+    here, node,
     options::{FenceLine, Options},
     value::{REFUSED, truth},
 };
@@ -31,7 +31,7 @@ const OWN: &str = "/etc/ha.d";
 
 /// The cluster that an ha.cf and its keys mean, groups left out. `whole` is a span of the file's beginning.
 pub(super) fn lower(
-    options: Options,
+    mut options: Options,
     keys: Option<Keys>,
     directory: &Path,
     whole: Span,
@@ -40,6 +40,9 @@ pub(super) fn lower(
 ) -> ClusterDraft {
     manager(&options, out);
     let node = this_node(&options, whole, host, out);
+    if !here::leave_out_own(&mut options.media, host, out) {
+        options.broken_media += 1;
+    }
     media(&options, whole, out);
     pings(&options, out);
     let timing = timing(&options, out);
@@ -52,7 +55,7 @@ pub(super) fn lower(
     let log_facility = options.logfacility.as_ref().and_then(|word| facility(word, out));
     let fences = fences(&options, node.as_ref(), out);
     if let Some(watchdog) = &options.watchdog {
-        let missing = super::media::no_device(&watchdog.value, watchdog.span, host);
+        let missing = here::device(&watchdog.value, None, watchdog.span, host);
         out.extend(
             missing.map(|d| d.note("heartbeat tells it in its log and goes on without").help("modprobe softdog")),
         );

@@ -2,12 +2,13 @@
 
 use super::{
     ha::Reader,
+    here,
     value::{self, REFUSED},
     words::Line,
 };
 use crate::{
     codes,
-    host::{Family, Host, shown},
+    host::{Family, shown},
 };
 use evenkeel_model::{
     Protocol,
@@ -17,7 +18,7 @@ use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU32,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 /// Heartbeat's own port.
@@ -141,7 +142,7 @@ pub(super) fn serial(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
     }
     for word in reader.arguments(line) {
         if word.value.starts_with('/') {
-            reader.out.extend(no_device(word.value, word.span, reader.resolver.ask()));
+            reader.out.extend(here::device(word.value, Some("tty"), word.span, reader.resolver.ask()));
             push(reader, Medium::Serial { device: PathBuf::from(word.value), baud }, word.span);
         } else {
             let message = format!("`{}` is no absolute path", shown(word.value));
@@ -207,7 +208,7 @@ fn missing(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
 fn interface(reader: &mut Reader<'_, '_>, word: Spanned<&str>) -> Option<String> {
     match interface_name(word.value) {
         Some(name) => {
-            if let Some(d) = not_here(&name, word.span, reader.resolver.ask()) {
+            if let Some(d) = here::interface(&name, word.span, reader.resolver.ask()) {
                 reader.out.push(d.note(REFUSED));
             }
             Some(name)
@@ -219,20 +220,6 @@ fn interface(reader: &mut Reader<'_, '_>, word: Spanned<&str>) -> Option<String>
             None
         }
     }
-}
-
-/// Says when this host has no such device.
-pub(super) fn no_device(device: &str, place: Span, host: &Host<'_>) -> Option<Diagnostic> {
-    let here = (host.file_mode)(Path::new("/dev")).is_none() || (host.file_mode)(Path::new(device)).is_some();
-    (!here).then(|| Diagnostic::warning(codes::DEVICE, place, format!("this host has no {}", shown(device))))
-}
-
-/// Says when this host has no such interface.
-pub(crate) fn not_here(name: &str, place: Span, host: &Host<'_>) -> Option<Diagnostic> {
-    // Unlike /sys/class/net it is of the network namespace of who asks.
-    let all = Path::new("/proc/sys/net/ipv4/conf");
-    let here = (host.file_mode)(all).is_none() || (host.file_mode)(&all.join(name)).is_some();
-    (!here).then(|| Diagnostic::warning(codes::MEDIUM, place, format!("this host has no interface {}", shown(name))))
 }
 
 /// A name of at most 15 bytes without a slash or a colon.

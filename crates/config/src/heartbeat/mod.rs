@@ -6,6 +6,7 @@ pub(crate) mod authkeys;
 mod groups;
 mod ha;
 mod haresources;
+pub(crate) mod here;
 pub(crate) mod lower;
 pub(crate) mod media;
 pub(crate) mod node;

@@ -189,6 +189,7 @@ fn kind_of(reader: &mut Reader<'_, '_>, word: Spanned<&str>) -> Option<String> {
         let d = Diagnostic::warning(codes::FENCE, word.span, message).note(REFUSED);
         reader.out.push(d.replace(format!("write `{kind}`"), word.span, kind.as_str()));
     }
+    reader.out.extend(super::here::plugin(&kind, word.span, reader.resolver.ask()));
     Some(kind)
 }
 

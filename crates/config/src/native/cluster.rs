@@ -15,6 +15,7 @@ use crate::{
     codes,
     draft::{ClusterDraft, HeartbeatDraft},
     heartbeat::{
+        here,
         lower::{self, Places},
         node::this_host,
         other::is_variable,
@@ -150,7 +151,10 @@ fn cluster(
     let name = text("name", out).map_or(lower::NAME, |name| name.value).to_owned();
     let failback = failback(table, out);
     let form = table.word("form", &FORMS, out).map_or(Form::Classic, |word| word.value);
-    let watchdog = path("watchdog", out);
+    let watchdog = text("watchdog", out);
+    let missing = watchdog.as_ref().and_then(|device| here::device(device.value, None, device.span, host));
+    out.extend(missing.map(|d| d.help("modprobe softdog")));
+    let watchdog = watchdog.map(|path| PathBuf::from(path.value));
     let children = children(table, out);
     let environment = environment(table, out);
     let hop_fudge = table.integer("hop_fudge", 0..=255, out).and_then(|n| u8::try_from(n.value).ok()).unwrap_or(1);

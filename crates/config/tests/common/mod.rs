@@ -25,6 +25,8 @@ pub const HOST: Host<'static> = Host {
     node: "director-1",
     full_name: "director-1.example.org",
     file_mode: &evenkeel_config::system::file_mode,
+    device_sort: &|_| None,
+    network: &evenkeel_config::OwnNetwork::default,
 };
 
 fn environment(name: &str) -> Option<String> {

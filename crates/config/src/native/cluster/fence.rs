@@ -4,7 +4,10 @@ use super::resource::{parameters, parameters_text};
 use crate::{
     codes,
     draft::{FenceDraft, HeartbeatDraft},
-    heartbeat::other::{FENCE_WITHIN, plugin},
+    heartbeat::{
+        here,
+        other::{FENCE_WITHIN, plugin},
+    },
     host::{Host, shown},
     native::{
         reader::{Keys, Table, quoted, string_of},
@@ -88,6 +91,7 @@ fn agent(
         if file.is_some() {
             out.push(Diagnostic::error(codes::FENCE, device.span, "a fence agent has params, and no file"));
         }
+        out.extend(here::fence_agent(device.value, device.span, host));
         let parameters = secrets(table, host, out)?;
         return Some(FenceAgent::Agent { program: device.value.to_owned(), parameters });
     }
@@ -97,6 +101,7 @@ fn agent(
         out.push(d.help("write a plugin such as \"external/ipmi\", or an agent such as \"fence_ipmilan\""));
         return None;
     };
+    out.extend(here::plugin(&kind, device.span, host));
     let parameters = match table.get("params") {
         Some(value) if matches!(value.value, DeValue::Array(_)) => {
             let items = table.items(value, out)?;

@@ -4,8 +4,9 @@ use super::Node;
 use crate::{
     codes,
     heartbeat::{
+        here,
         lower::report_single_path,
-        media::{PORT, interface_name, is_nobody, not_here},
+        media::{PORT, interface_name, is_nobody},
     },
     host::{Host, shown},
     native::reader::{Keys, Table, quoted, string_of},
@@ -68,7 +69,9 @@ pub(super) fn read(table: &Table<'_>, about: &About<'_>, out: &mut Vec<Diagnosti
     if media.len() > MOST_MEDIA {
         out.push(Diagnostic::error(codes::MEDIUM, value.span, format!("more than {MOST_MEDIA} heartbeat paths")));
     }
-    report_single_path(&media, out);
+    if here::leave_out_own(&mut media, about.host, out) {
+        report_single_path(&media, out);
+    }
     media.into_iter().map(|medium| medium.value).collect()
 }
 
@@ -99,7 +102,7 @@ fn by_name(text: Spanned<&str>, first: bool, about: &About<'_>, out: &mut Vec<Di
 
 fn interface(text: Spanned<&str>, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Option<String> {
     let name = interface_name(text.value);
-    out.extend(name.as_ref().and_then(|name| not_here(name, text.span, host)));
+    out.extend(name.as_ref().and_then(|name| here::interface(name, text.span, host)));
     if name.is_none() {
         let message = format!("`{}` cannot be the name of an interface", shown(text.value));
         out.push(Diagnostic::error(codes::MEDIUM, text.span, message));
@@ -120,7 +123,7 @@ fn of_table(inner: &Table<'_>, about: &About<'_>, out: &mut Vec<Diagnostic>) -> 
     let port = own_port.unwrap_or(about.port);
     let text = inner.string(kind, out)?;
     if kind == "serial" {
-        return serial(inner, text, out);
+        return serial(inner, text, about.host, out);
     }
     let interface = interface(text, about.host, out)?;
     match kind {
@@ -133,13 +136,14 @@ fn of_table(inner: &Table<'_>, about: &About<'_>, out: &mut Vec<Diagnostic>) -> 
     }
 }
 
-fn serial(inner: &Table<'_>, text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Medium> {
+fn serial(inner: &Table<'_>, text: Spanned<&str>, host: &Host<'_>, out: &mut Vec<Diagnostic>) -> Option<Medium> {
     let baud = inner.integer("baud", 9600..=460_800, out).map_or(19_200, |n| n.value);
     if !text.value.starts_with('/') {
         let message = format!("`{}` is no absolute path", shown(text.value));
         out.push(Diagnostic::error(codes::MEDIUM, text.span, message).help("write serial = \"/dev/ttyS0\""));
         return None;
     }
+    out.extend(here::device(text.value, Some("tty"), text.span, host));
     Some(Medium::Serial { device: PathBuf::from(text.value), baud: NonZeroU32::new(baud)? })
 }
 

@@ -4,6 +4,7 @@ use crate::{
     codes,
     heartbeat::{
         agent::{self, Places, RESTARTS},
+        here,
         media::interface_name,
         other::is_variable,
     },
@@ -66,6 +67,7 @@ pub(super) fn read(
             return None;
         }
         let agent = word(string_of(item, out)?, places, out)?;
+        out.extend(here::resource(&agent, item.span, places));
         return Some(agent::resource(usual_name(&agent), agent));
     };
     inner.only(&KEYS, out);
@@ -92,6 +94,7 @@ pub(super) fn read(
         "systemd" => unit(text, out)?,
         _ => Agent::Services { file: PathBuf::from(text.value) },
     };
+    out.extend(here::resource(&agent, text.span, places));
     let name = inner.string("name", out).map_or_else(|| usual_name(&agent), |name| name.value.to_owned());
     let mut resource = agent::resource(name, agent);
     if let Some(time) = inner.duration("start", LONGEST, out) {
@@ -164,7 +167,7 @@ fn service(name: Spanned<&str>, places: &Places<'_>, out: &mut Vec<Diagnostic>) 
     let made = script(name, Vec::new(), out)?;
     let is_there =
         places.scripts.iter().any(|place| (places.host.file_mode)(&place.join(name.value)).is_some_and(is_program));
-    let unit = agent::unit_name(name.value).filter(|unit| agent::has_unit(places.host, unit));
+    let unit = agent::unit_name(name.value).filter(|unit| here::has_unit(places.host, unit));
     match unit {
         Some(unit) if !is_there => Some(Agent::Systemd { unit }),
         _ => Some(made),
