@@ -128,12 +128,12 @@ pub enum News {
         /// Whether it is another.
         differs: bool,
     },
-    /// The wall clock of a node is so far from this one's, or near it again (zero).
+    /// The wall clock of a node is so far from this one's, by what its messages say, or near it again (zero).
     Clock {
         /// Which.
         node: usize,
-        /// How far.
-        apart: Duration,
+        /// Seconds that it is ahead; negative: behind.
+        ahead: i64,
     },
     /// A node is heard and does not seem to hear this one, or does again: whether it acknowledges.
     Deaf {

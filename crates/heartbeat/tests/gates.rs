@@ -188,16 +188,18 @@ fn a_step_of_a_clock_moves_nothing_and_is_told() {
         world.hosts[1].clock += step;
         only(&mut world, SECOND * 60, &[&[0]]);
     }
-    let apart: Vec<Duration> = world.hosts[0]
-        .news
-        .iter()
-        .filter_map(|news| match news {
-            News::Clock { node: 1, apart } => Some(*apart),
+    let ahead = |host: usize, of: usize| -> Vec<i64> {
+        let told = world.hosts[host].news.iter().filter_map(|news| match news {
+            News::Clock { node, ahead } if *node == of => Some(*ahead),
             _ => None,
-        })
-        .collect();
-    // It was wrong twice, the other way round the second time, and is right again.
-    assert_eq!((apart.len(), apart.last()), (2, Some(&Duration::ZERO)), "{apart:?}");
+        });
+        told.collect()
+    };
+    // Each says it of the other, the other way round.
+    let told = ahead(0, 1);
+    assert!(matches!(told[..], [3595..=3605, -3605..=-3595, 0]), "{told:?}");
+    let told = ahead(1, 0);
+    assert!(matches!(told[..], [-3605..=-3595, 3595..=3605, 0]), "{told:?}");
 }
 
 /// A cable or a firewall lets one direction through.

@@ -14,7 +14,7 @@ use evenkeel_ha::{
 };
 use evenkeel_heartbeat::{self as protocol, Identity};
 use evenkeel_machine::Instant;
-use evenkeel_model::heartbeat::Heartbeat;
+use evenkeel_model::heartbeat::{Heartbeat, Medium};
 pub(crate) use hands::Deed;
 use hands::Hands;
 use picture::Picture;
@@ -248,7 +248,7 @@ impl Cluster {
     }
 
     /// Takes what came of what the thread left to the daemon.
-    pub(crate) fn take_deed(&mut self, deed: Deed) -> Option<Told> {
+    pub(crate) fn take_deed(&mut self, deed: Deed, now: Instant) -> Option<Told> {
         let line = |severity, text| Some(Told::Line(severity, text));
         match deed {
             Deed::Done(task, outcome) => {
@@ -257,7 +257,9 @@ impl Cluster {
             }
             Deed::Fenced(node, result) => {
                 self.say(Command::Fenced { node, ok: result.is_ok() });
-                let name = self.member.as_ref()?.hands.node(node);
+                let member = self.member.as_mut()?;
+                member.picture.fenced(node, &result, now);
+                let name = member.hands.node(node);
                 match result {
                     Ok(by) => line(Severity::Warning, format!("node {name} was fenced by {by}")),
                     Err(why) => line(Severity::Error, format!("node {name} was not fenced: {why}")),
@@ -276,7 +278,15 @@ impl Cluster {
 
     /// What goes on and should not.
     pub(crate) fn warnings(&self, now: Instant) -> impl Iterator<Item = String> {
-        self.remarks.shown(now)
+        let standing = self.member.as_ref().map(|member| member.picture.warnings()).unwrap_or_default();
+        self.remarks.shown(now).chain(standing)
+    }
+
+    /// Whether another node was ever heard by this medium.
+    pub(crate) fn has_heard(&self, medium: &Medium) -> bool {
+        let Some(member) = &self.member else { return false };
+        let place = member.wanted.media.iter().position(|known| known == medium);
+        place.is_some_and(|place| member.picture.has_heard(&member.wanted, place))
     }
 
     /// For clients.

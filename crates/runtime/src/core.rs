@@ -90,6 +90,7 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) warnings: Warnings,
     pub(crate) firewall: mpsc::Sender<firewall::Found>,
+    pub(crate) concerns: Arc<firewall::Concerns>,
     /// What the host's rules give marks to, once that was asked for.
     pub(crate) learned: Option<Learned>,
     pub(crate) marks: mpsc::Sender<Learned>,
@@ -133,6 +134,8 @@ pub(crate) struct Warnings {
     pub(crate) standing: Vec<String>,
     /// Rules of the firewall that are bypassed.
     pub(crate) firewall: Vec<String>,
+    /// Rules that keep out what this node has to hear; shown while nothing was heard.
+    pub(crate) deaf: Vec<firewall::Deaf>,
     /// Rules that set marks and are not followed.
     pub(crate) marks: Vec<String>,
     /// What only a restart changes.
@@ -302,9 +305,11 @@ impl Core {
         sample.cluster = self.cluster.status(self.clock.now());
         sample.next_hops = self.network.next_hops();
         sample.unreachable = self.network.unreachable();
-        let Warnings { standing, firewall, marks, restart, cluster } = &self.warnings;
+        let Warnings { standing, firewall, deaf, marks, restart, cluster } = &self.warnings;
         let standing = standing.iter().chain(firewall).chain(marks).chain(restart).chain(cluster);
         sample.warnings = standing.cloned().collect();
+        let unheard = deaf.iter().filter(|deaf| deaf.listeners.iter().any(|one| !self.has_heard(one, &sample.ha)));
+        sample.warnings.extend(unheard.map(ToString::to_string));
         sample.warnings.extend(self.doors.complaints().chain(self.doors.doubts()));
         sample.warnings.extend(self.path.frailty());
         sample.warnings.extend(self.forwarding.trouble().map(str::to_owned));

@@ -1,4 +1,7 @@
-//! Which rules of the host's firewall the services' traffic goes past: the packet path lies in front of them.
+//! Which rules of the host's firewall the services' traffic goes past, since the packet path lies in front of them; and
+//! which keep out what this node has to hear of its neighbours.
+
+mod deaf;
 
 use evenkeel_api::Event;
 use evenkeel_model::{Cluster, Forwarding};
@@ -7,8 +10,12 @@ use evenkeel_os::firewall::{AnswerEndpoint, BypassedRule, HostRules, ServiceEndp
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 use tokio::sync::mpsc;
+
+pub(crate) use deaf::{Deaf, Listener};
+use deaf::{Listeners, listeners};
 
 /// Services named in one sentence.
 const NAMED: usize = 3;
@@ -18,6 +25,8 @@ const NAMED: usize = 3;
 pub(crate) struct Found {
     /// One for each rule.
     pub bypassed: Vec<Event>,
+    /// One for each kind of message that a rule keeps out.
+    pub deaf: Vec<Deaf>,
     /// What could not be seen, a sentence each.
     pub unseen: Vec<String>,
 }
@@ -25,16 +34,36 @@ pub(crate) struct Found {
 /// What a cluster's packets are to the firewall's rules, and the services each belongs to.
 type Names = BTreeMap<Traffic, BTreeSet<String>>;
 
+/// What a cluster has to do with a firewall.
+#[derive(Debug, Default)]
+pub(crate) struct Concerns {
+    names: Names,
+    listeners: Listeners,
+    /// The table of evenkeel's own rules, which let services through.
+    own: String,
+}
+
+impl Concerns {
+    pub(crate) fn of(cluster: &Cluster) -> Concerns {
+        let own = cluster.vrrp.firewall.table.clone();
+        Concerns { names: names(cluster), listeners: listeners(cluster), own }
+    }
+
+    /// Everybody who wants to hear something.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.values().flatten()
+    }
+}
+
 /// Looks now; waits for the host's tools.
 pub(crate) fn look(cluster: &Cluster) -> Found {
-    look_for(&names(cluster), &cluster.vrrp.firewall.table)
+    look_for(&Concerns::of(cluster))
 }
 
 /// Looks on a thread of its own and tells what was found; a large set of rules takes a second.
-pub(crate) fn look_aside(cluster: &Cluster, tell: mpsc::Sender<Found>) {
-    let (names, own) = (names(cluster), cluster.vrrp.firewall.table.clone());
+pub(crate) fn look_aside(concerns: Arc<Concerns>, tell: mpsc::Sender<Found>) {
     tokio::task::spawn_local(async move {
-        let found = tokio::task::spawn_blocking(move || look_for(&names, &own)).await.unwrap_or_default();
+        let found = tokio::task::spawn_blocking(move || look_for(&concerns)).await.unwrap_or_default();
         // Nobody listens any more when the daemon ends.
         let _ = tell.send(found).await;
     });
@@ -71,8 +100,8 @@ fn is_translated(forwarding: Forwarding, address: IpAddr) -> bool {
     }
 }
 
-/// `own`: the table of evenkeel's own rules, which let services through.
-fn look_for(names: &Names, own: &str) -> Found {
+fn look_for(concerns: &Concerns) -> Found {
+    let Concerns { names, listeners, own } = concerns;
     let is_own = |table: &String| table.split_once(' ').is_some_and(|(_, name)| name == own);
     let (tables, trouble) = match nf_tables() {
         Ok(tables) => (tables.into_iter().filter(|table| !is_own(table)).collect(), None),
@@ -81,7 +110,8 @@ fn look_for(names: &Names, own: &str) -> Found {
     let rules = HostRules::read(&tables, own);
     let traffic: Vec<Traffic> = names.keys().copied().collect();
     let bypassed = rules.bypassed(&traffic).iter().map(|rule| event(rule, names)).collect();
-    Found { bypassed, unseen: trouble.into_iter().chain(rules.unseen).collect() }
+    let deaf = deaf::look(&rules, listeners);
+    Found { bypassed, deaf, unseen: trouble.into_iter().chain(rules.unseen).collect() }
 }
 
 fn event(rule: &BypassedRule, names: &Names) -> Event {

@@ -24,6 +24,9 @@ pub const DOUBTFUL_DOOR: Code = Code("H0603");
 /// A rule of the host that sets marks cannot be followed.
 pub const NOT_FOLLOWED: Code = Code("H0604");
 
+/// A rule of the firewall keeps out what other nodes say.
+pub const DEAF: Code = Code("H0606");
+
 /// A program cannot be run, or others can change it.
 pub const PROGRAM: Code = Code("H0605");
 
@@ -56,6 +59,14 @@ pub fn explain(code: &str) -> Option<&'static str> {
              and a notify script tells nobody. Or it runs as root, and others than root can change it, a part of its path \
              or what a link in it leads to, and so decide what runs as root: enable_script_security (native: strict = true \
              in [notify]) refuses that.",
+        ),
+        "H0606" => Some(
+            "A rule or the policy of a firewall chain on this host drops what the other nodes send: heartbeats (UDP, port \
+             694 unless udpport says otherwise) or VRRP (IP protocol 112; 51 with auth_type AH). Then each node takes the \
+             other for dead, and both hold the addresses. A rule that accepts established connections does not help: \
+             these packets answer nothing. Where it says `may`, a rule asks for something that evenkeel does not read, \
+             such as an ipset or a limit. The command lets them in until the next restart; put the same rule where the \
+             host keeps its rules.",
         ),
         _ => None,
     }
@@ -101,6 +112,10 @@ pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
     let found = firewall::look(cluster);
     for event in found.bypassed {
         diagnostics.push(Diagnostic::without_place(Severity::Warning, BYPASSED, event.to_string()));
+    }
+    for deaf in found.deaf {
+        let severity = if deaf.surely { Severity::Warning } else { Severity::Note };
+        diagnostics.push(Diagnostic::without_place(severity, DEAF, deaf.what).help(deaf.remedy));
     }
     // Without root much cannot be seen: that is no fault of the files.
     for text in found.unseen {

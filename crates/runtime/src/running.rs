@@ -189,6 +189,7 @@ impl Running {
             settings: options.first.cluster.settings,
             warnings: Warnings { standing, ..Warnings::default() },
             firewall: look,
+            concerns: std::sync::Arc::default(),
             learned: None,
             marks: learn,
             callers: Callers::default(),

@@ -141,6 +141,32 @@ fn a_dead_node_is_fenced_by_the_stonith_of_cluster_glue_and_its_group_taken() {
     assert!(log.contains("node ha1 was fenced by null"), "{log}");
 }
 
+/// As the document has it, which starts nginx at boot on both nodes.
+#[test]
+fn what_runs_on_both_nodes_at_their_start_is_left_and_taken_over_as_it_is() {
+    if !can_run() {
+        return;
+    }
+    let mut duo = Duo::new(BOTH, files());
+    for at in 0..2 {
+        last(&duo, at);
+        set(&duo, at, "last.state");
+        // It would fail if it were started.
+        set(&duo, at, "broken");
+    }
+    duo.start(0);
+    duo.start(1);
+    duo.wait_owners(&[0]);
+    duo.wait_log(0, "`last` runs already");
+    duo.wait_status(1, "\"stable\":true");
+    // The other node leaves its own alone, and takes it over as it is.
+    assert_eq!((runs(&duo), duo.log(1).contains("`last`")), (vec![0, 1], false), "{}", duo.log(1));
+    duo.stop(0);
+    duo.wait_owners(&[1]);
+    duo.wait_log(1, "`last` runs already");
+    assert_eq!(runs(&duo), [1], "the first has stopped its own as it left");
+}
+
 #[test]
 fn scripts_of_rc_d_are_told_of_messages_and_programs_are_kept_running() {
     if !can_run() {

@@ -44,10 +44,16 @@ pub struct NodeStatus {
     /// It runs evenkeel of this version; left out where it runs something else, or was not heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Its files say something else than this node's; left out where they do not, or it does not tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub other_configuration: bool,
+    /// Seconds that its clock is ahead of this node's, negative behind; left out while it is near.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_s: Option<i64>,
     /// Milliseconds since it was last heard; left out where that is this node or it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_ms: Option<u64>,
-    /// The ways to it; none to this node.
+    /// The ways to it; of this node, what it can send by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkStatus>,
 }
@@ -71,6 +77,9 @@ pub struct GroupStatus {
     /// Who has it; left out where that is nobody, or is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Seconds that it has been there, as this node knows.
+    #[serde(default)]
+    pub owner_since_s: u64,
     /// The nodes it may be on, best first.
     pub prefer: Vec<String>,
     /// Of this node: `stopped`, `starting`, `running`, `stopping` or `failed`.
@@ -106,6 +115,9 @@ pub struct FenceStatus {
     pub nodes: Vec<String>,
     /// `ready`, `fencing`, `failed` or `waits` for an operator's word.
     pub state: String,
+    /// Seconds in this state.
+    #[serde(default)]
+    pub since_s: u64,
     /// Why, where there is more to say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -29,6 +29,9 @@ fn of_node(node: &NodeStatus, colour: Colour) -> String {
     };
     let word = if node.state == "ping" { "answers" } else { &node.state };
     let mut text = format!("  node {}  {} for {}", node.name, paint(word, tone, colour), lasting(node.since_s));
+    if tone == Tone::Bad && !node.reason.is_empty() {
+        let _ = write!(text, ": {}", node.reason);
+    }
     if let Some(heard) = node.heard_ms {
         let _ = write!(text, "  heard {:.1} s ago", heard as f64 / 1000.0);
     }
@@ -36,8 +39,11 @@ fn of_node(node: &NodeStatus, colour: Colour) -> String {
         .links
         .iter()
         .map(|link| {
-            let tone = if link.state == "up" { Tone::Good } else { Tone::Bad };
-            format!("{} {}", link.name, paint(&link.state, tone, colour))
+            let (tone, since) = match link.state.as_str() {
+                "up" => (Tone::Good, String::new()),
+                _ => (Tone::Bad, format!(" for {}", lasting(link.since_s))),
+            };
+            format!("{} {}{since}", link.name, paint(&link.state, tone, colour))
         })
         .collect();
     if !links.is_empty() {
@@ -46,14 +52,22 @@ fn of_node(node: &NodeStatus, colour: Colour) -> String {
     if let Some(version) = &node.version {
         let _ = write!(text, "  evenkeel {version}");
     }
+    if let Some(ahead) = node.clock_s {
+        let way = if ahead > 0 { "ahead" } else { "behind" };
+        let _ = write!(text, "  {}", paint(&format!("clock {} s {way}", ahead.unsigned_abs()), Tone::Bad, colour));
+    }
+    if node.other_configuration {
+        let _ = write!(text, "  {}", paint("other configuration", Tone::Bad, colour));
+    }
     text.push('\n');
     text
 }
 
 fn of_group(group: &GroupStatus, colour: Colour) -> String {
+    let since = lasting(group.owner_since_s);
     let place = match &group.owner {
-        Some(owner) => format!("on {}", paint(owner, Tone::Good, colour)),
-        None => paint("on no node", Tone::Bad, colour),
+        Some(owner) => format!("on {} for {since}", paint(owner, Tone::Good, colour)),
+        None => format!("{} for {since}", paint("on no node", Tone::Bad, colour)),
     };
     let prefer = group.prefer.join(", ");
     let mut text = format!("  group {}  {place}  prefers {prefer}\n", group.name);
@@ -75,7 +89,13 @@ fn of_group(group: &GroupStatus, colour: Colour) -> String {
 fn of_fence(fence: &FenceStatus, colour: Colour) -> String {
     let tone = if fence.state == "ready" { Tone::Good } else { Tone::Bad };
     let nodes = if fence.nodes.is_empty() { "any node".to_owned() } else { fence.nodes.join(", ") };
-    format!("  fencing {} of {nodes}  {}\n", fence.device, paint(&fence.state, tone, colour))
+    let state = match fence.state.as_str() {
+        "waits" => "waits for an operator",
+        other => other,
+    };
+    let since = if fence.state == "ready" { String::new() } else { format!(" for {}", lasting(fence.since_s)) };
+    let why = if fence.reason.is_empty() { String::new() } else { format!(": {}", fence.reason) };
+    format!("  fencing {} of {nodes}  {}{since}{why}\n", fence.device, paint(state, tone, colour))
 }
 
 #[cfg(test)]
@@ -102,13 +122,16 @@ mod tests {
                     version: Some("0.1.0".to_owned()),
                     heard_ms: Some(340),
                     links: vec![link("eth1", "up"), link("eth0", "dead")],
+                    clock_s: Some(-12),
+                    other_configuration: true,
                     ..node("ha2", "active")
                 },
             ],
-            pings: vec![node("10.168.0.1", "dead")],
+            pings: vec![NodeStatus { reason: "it does not answer".to_owned(), ..node("10.168.0.1", "dead") }],
             groups: vec![GroupStatus {
                 name: "web".to_owned(),
                 owner: Some("ha1".to_owned()),
+                owner_since_s: 70,
                 prefer: vec!["ha1".to_owned()],
                 state: "running".to_owned(),
                 since_s: 9,
@@ -123,20 +146,22 @@ mod tests {
             fencing: vec![FenceStatus {
                 device: "stonith:null".to_owned(),
                 nodes: vec!["ha2".to_owned()],
-                state: "ready".to_owned(),
-                reason: String::new(),
+                state: "failed".to_owned(),
+                since_s: 5,
+                reason: "ha2: null: exit status 1".to_owned(),
             }],
             ..ClusterStatus::default()
         };
         let expected = "\
 CLUSTER  linux-ha  this node has local of the groups
   node ha1  active for 1m05s
-  node ha2  active for 1m05s  heard 0.3 s ago  by eth1 up, eth0 dead  evenkeel 0.1.0
-  node 10.168.0.1  dead for 1m05s
-  group web  on ha1  prefers ha1
+  node ha2  active for 1m05s  heard 0.3 s ago  by eth1 up, eth0 dead for 1s  evenkeel 0.1.0  clock 12 s behind  other \
+configuration
+  node 10.168.0.1  dead for 1m05s: it does not answer
+  group web  on ha1 for 1m10s  prefers ha1
     here running for 9s: nobody had it
       nginx  lsb:nginx  failed: `nginx` did not start: exit status 1
-  fencing stonith:null of ha2  ready
+  fencing stonith:null of ha2  failed for 5s: ha2: null: exit status 1
 ";
         assert_eq!(render(&cluster, Colour::No), expected);
     }

@@ -11,8 +11,8 @@ use crate::{
 use evenkeel_machine::{Instant, Outbox};
 use std::{sync::Arc, time::Duration};
 
-/// Clocks that are nearer are the same: `ts` counts seconds, and messages travel.
-const CLOCKS_APART: Duration = Duration::from_secs(5);
+/// Clocks that are nearer are the same, in seconds: that is what `ts` counts, and messages travel.
+const CLOCKS_APART: u64 = 5;
 
 /// A node that hears this one acknowledges one message in ten; after so many statuses without it does not seem to.
 const UNANSWERED: u32 = 30;
@@ -23,8 +23,8 @@ pub(crate) struct Heard {
     stream: Stream,
     /// The configuration it tells is another.
     differs: bool,
-    /// Its clock is far from this one's.
-    apart: bool,
+    /// Seconds that its clock is ahead, as was told; 0 while it is near.
+    ahead: i64,
     version: Option<String>,
     paths: Vec<String>,
     /// Statuses sent since it acknowledged one, as long as it is heard itself.
@@ -38,7 +38,7 @@ impl Heard {
     pub(crate) fn new(identity: &Identity, node: usize, longest_delay: Duration) -> Heard {
         let seed = identity.seed ^ identity.generation ^ (node as u64) << 32;
         let stream = Stream::new(0, longest_delay, seed);
-        Heard { stream, differs: false, apart: false, version: None, paths: Vec::new(), unanswered: 0, spoke: false }
+        Heard { stream, differs: false, ahead: 0, version: None, paths: Vec::new(), unanswered: 0, spoke: false }
     }
 
     pub(crate) fn version(&self) -> Option<&str> {
@@ -236,11 +236,12 @@ impl Node {
         let here = self.sender.unix(now).as_secs();
         let Some(heard) = self.heard.get_mut(node) else { return };
         if let Some(there) = message.hex("ts") {
-            let apart = Duration::from_secs(here.abs_diff(there));
-            if heard.apart != (apart > CLOCKS_APART) {
-                heard.apart = apart > CLOCKS_APART;
-                let apart = if heard.apart { apart } else { Duration::ZERO };
-                out.push(Output::Tell(News::Clock { node, apart }));
+            let ahead = i64::try_from(there).unwrap_or(i64::MAX).saturating_sub_unsigned(here);
+            let ahead = if ahead.unsigned_abs() > CLOCKS_APART { ahead } else { 0 };
+            // One that drifts is told again when it has gone as far once more.
+            if (ahead == 0) != (heard.ahead == 0) || ahead.abs_diff(heard.ahead) > CLOCKS_APART {
+                heard.ahead = ahead;
+                out.push(Output::Tell(News::Clock { node, ahead }));
             }
         }
         let Some(told) = told else { return };

@@ -1,12 +1,15 @@
 //! How the cluster stands, as this node was told.
 
+mod fencing;
+
 use super::words;
-use evenkeel_api::{ClusterStatus, Event, FenceStatus, GroupStatus, HaStatus, LinkStatus, NodeStatus, ResourceStatus};
+use evenkeel_api::{ClusterStatus, Event, GroupStatus, HaStatus, LinkStatus, NodeStatus, ResourceStatus};
 use evenkeel_cluster::Report;
 use evenkeel_heartbeat::{Drops, News, NodeState, Reason, Share, Unheard};
 use evenkeel_machine::Instant;
-use evenkeel_model::heartbeat::{Agent, FenceAgent, Group, Heartbeat, Medium, NodeName, Resource};
+use evenkeel_model::heartbeat::{Agent, Group, Heartbeat, Medium, NodeName, Resource};
 use evenkeel_resource::{GroupReport, Running, Standing, Trouble};
+use fencing::{Fence, Fencing};
 
 /// Something in a state for a while.
 #[derive(Clone, Debug)]
@@ -30,10 +33,14 @@ impl<T: PartialEq> Since<T> {
 /// Everything that was told.
 #[derive(Debug)]
 pub(super) struct Picture {
+    names: Vec<NodeName>,
+    /// Which of them this node is.
+    own: Option<usize>,
     nodes: Vec<Node>,
     pings: Vec<Since<bool>>,
     groups: Vec<Seen>,
-    fences: Vec<Fence>,
+    /// By node.
+    fences: Vec<Fencing>,
     /// How the thread stood, when that was by its clock, and by this one.
     report: Option<(Report, Instant, Instant)>,
     dropped: Drops,
@@ -44,6 +51,12 @@ struct Node {
     state: Since<NodeState>,
     stable: bool,
     version: Option<String>,
+    /// Its files say something else.
+    differs: bool,
+    /// Seconds that its clock is ahead; 0 while it is near.
+    ahead: i64,
+    /// It is heard although it was fenced, and has not restarted.
+    unfenced: bool,
     /// By medium; `None`: never heard there.
     links: Vec<Option<Since<bool>>>,
 }
@@ -51,16 +64,9 @@ struct Node {
 #[derive(Debug)]
 struct Seen {
     owner: Since<Option<usize>>,
+    /// On this node.
     standing: Since<Standing>,
     why: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fence {
-    Ready,
-    Fencing,
-    Failed,
-    Waits,
 }
 
 impl Picture {
@@ -69,6 +75,9 @@ impl Picture {
             state: Since { state: NodeState::Unknown, at: now },
             stable: false,
             version: None,
+            differs: false,
+            ahead: 0,
+            unfenced: false,
             links: vec![None; wanted.media.len()],
         };
         let seen = |_: &Group| Seen {
@@ -77,10 +86,15 @@ impl Picture {
             why: "this node has begun".to_owned(),
         };
         Picture {
+            names: wanted.nodes.clone(),
+            own: wanted.nodes.iter().position(|node| *node == wanted.node),
             nodes: wanted.nodes.iter().map(node).collect(),
             pings: vec![Since { state: false, at: now }; wanted.pings.len()],
             groups: wanted.groups.iter().map(seen).collect(),
-            fences: vec![Fence::Ready; wanted.nodes.len()],
+            fences: vec![
+                Fencing { state: Since { state: Fence::Ready, at: now }, why: String::new() };
+                wanted.nodes.len()
+            ],
             report: None,
             dropped: Drops::default(),
         }
@@ -89,9 +103,15 @@ impl Picture {
     /// Takes what was told of the cluster.
     pub(super) fn take(&mut self, news: &News, now: Instant) {
         match news {
-            News::Node { node, state } => self.node(*node, |node| node.state.turn(*state, now)),
+            News::Node { node, state } => self.node(*node, |node| {
+                node.state.turn(*state, now);
+                node.unfenced &= state.lives();
+            }),
+            News::FencedButHeard { node } => self.node(*node, |node| node.unfenced = true),
             News::Stable { node, stable } => self.node(*node, |node| node.stable = *stable),
             News::Evenkeel { node, version, .. } => self.node(*node, |node| node.version = Some(version.clone())),
+            News::Configuration { node, differs } => self.node(*node, |node| node.differs = *differs),
+            News::Clock { node, ahead } => self.node(*node, |node| node.ahead = *ahead),
             News::Link { node, medium, up } => self.node(*node, |node| {
                 if let Some(link) = node.links.get_mut(*medium) {
                     link.get_or_insert(Since { state: *up, at: now }).turn(*up, now);
@@ -105,16 +125,22 @@ impl Picture {
             News::Holder { group, node, why } => {
                 if let Some(group) = self.groups.get_mut(*group) {
                     group.owner.turn(*node, now);
-                    if let Some(why) = why {
-                        words::why(*why).clone_into(&mut group.why);
+                    let other = node.filter(|node| Some(*node) != self.own);
+                    match (why, other.and_then(|other| self.names.get(other))) {
+                        (Some(why), _) => words::why(*why).clone_into(&mut group.why),
+                        (None, Some(other)) => group.why = format!("{other} has it"),
+                        (None, None) => {}
                     }
                 }
             }
-            News::Fencing { node, .. } => self.fence(*node, Fence::Fencing),
+            News::Fencing { node, .. } => self.fence(*node, Fence::Fencing, now),
             News::FenceFailed { node, last, .. } => {
-                self.fence(*node, if *last { Fence::Waits } else { Fence::Failed });
+                self.fence(*node, if *last { Fence::Waits } else { Fence::Failed }, now);
             }
-            News::Restarted { node } => self.fence(*node, Fence::Ready),
+            News::Restarted { node } => {
+                self.fence(*node, Fence::Ready, now);
+                self.node(*node, |node| node.unfenced = false);
+            }
             News::Dropped { reason: Unheard::OldGeneration, .. } => self.count(Reason::Replay, 1),
             _ => {}
         }
@@ -126,10 +152,25 @@ impl Picture {
         }
     }
 
-    fn fence(&mut self, node: usize, state: Fence) {
-        if let Some(fence) = self.fences.get_mut(node) {
-            *fence = state;
+    /// What goes on and should not.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for ((name, node), fence) in self.names.iter().zip(&self.nodes).zip(&self.fences) {
+            let lives = node.state.state.lives();
+            if node.differs && lives {
+                warnings.push(words::differs(name.as_str()));
+            }
+            if node.ahead != 0 && lives {
+                warnings.push(words::clock(name.as_str(), node.ahead));
+            }
+            if node.unfenced {
+                warnings.push(words::fenced_but_heard(name.as_str()));
+            }
+            if fence.state.state == Fence::Waits {
+                warnings.push(words::unfenced(name.as_str()));
+            }
         }
+        warnings
     }
 
     /// A group stands otherwise on this node; gives the event where its part in the cluster is another one.
@@ -165,12 +206,28 @@ impl Picture {
     }
 
     pub(super) fn report(&mut self, report: Report, at: Instant, now: Instant) {
+        if report.view.fencing.is_none() {
+            // Done, confirmed by an operator, or heard again.
+            self.fences.iter_mut().for_each(|fence| fence.state.turn(Fence::Ready, now));
+        }
+        let own = self.own.and_then(|own| Some((self.nodes.get_mut(own)?, report.view.nodes.get(own)?)));
+        if let Some((node, view)) = own {
+            for (link, up) in node.links.iter_mut().zip(&view.links) {
+                link.get_or_insert(Since { state: *up, at: now }).turn(*up, now);
+            }
+        }
         self.report = Some((report, at, now));
+    }
+
+    /// Whether another node was ever heard by a medium.
+    pub(super) fn has_heard(&self, wanted: &Heartbeat, medium: usize) -> bool {
+        let others = wanted.nodes.iter().zip(&self.nodes).filter(|(name, _)| **name != wanted.node);
+        others.filter_map(|(_, node)| node.links.get(medium)).any(Option::is_some)
     }
 
     /// For clients.
     pub(super) fn status(&self, wanted: &Heartbeat, now: Instant) -> ClusterStatus {
-        let own = wanted.nodes.iter().position(|node| *node == wanted.node);
+        let own = self.own;
         ClusterStatus {
             name: wanted.cluster.clone(),
             holds: self.holds(wanted, own).to_owned(),
@@ -185,7 +242,7 @@ impl Picture {
                 .collect(),
             pings: self.pings(wanted, now),
             groups: (0..wanted.groups.len()).filter_map(|group| self.group_status(wanted, group, now)).collect(),
-            fencing: self.fencing(wanted),
+            fencing: self.fencing(wanted, now),
             dropped: self.dropped.iter().map(|(reason, count)| (reason.name().to_owned(), count)).collect(),
         }
     }
@@ -219,14 +276,8 @@ impl Picture {
         };
         let view =
             self.report.as_ref().and_then(|(report, at, came)| Some((report.view.nodes.get(place)?, *at, *came)));
-        let links = match view {
-            // Of this node: what it can send by.
-            Some((view, ..)) if *name == wanted.node => {
-                let up = view.links.iter().enumerate();
-                up.map(|(place, up)| link_status(medium(wanted, place), *up, 0)).collect()
-            }
-            _ => node.links.iter().enumerate().filter_map(heard).collect(),
-        };
+        // Of this node: what it can send by.
+        let links = node.links.iter().enumerate().filter_map(heard).collect();
         let ago = view.and_then(|(view, at, came)| Some((at - view.heard?) + (now - came)));
         NodeStatus {
             name: name.to_string(),
@@ -240,6 +291,8 @@ impl Picture {
             since_s: node.state.seconds(now),
             reason: words::state(node.state.state).to_owned(),
             version: node.version.clone(),
+            other_configuration: node.differs,
+            clock_s: Some(node.ahead).filter(|ahead| *ahead != 0),
             heard_ms: ago.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
             links,
         }
@@ -273,35 +326,13 @@ impl Picture {
         Some(GroupStatus {
             name: group.key.clone(),
             owner: owner.map(NodeName::to_string),
+            owner_since_s: seen.owner.seconds(now),
             prefer: group.prefer.iter().map(NodeName::to_string).collect(),
             state: standing(seen.standing.state).to_owned(),
             since_s: seen.standing.seconds(now),
             reason: seen.why.clone(),
             resources: group.resources.iter().enumerate().map(|(at, one)| resource(one, at, report)).collect(),
         })
-    }
-
-    fn fencing(&self, wanted: &Heartbeat) -> Vec<FenceStatus> {
-        let of = |fence: &evenkeel_model::heartbeat::Fence| {
-            let covered = |(name, _): &(&NodeName, &Fence)| fence.nodes.is_empty() || fence.nodes.contains(name);
-            let states = wanted.nodes.iter().zip(&self.fences).filter(covered).map(|(_, state)| *state);
-            FenceStatus {
-                device: match &fence.agent {
-                    FenceAgent::Stonith { kind, .. } => format!("stonith:{kind}"),
-                    FenceAgent::Agent { program, .. } => program.clone(),
-                },
-                nodes: fence.nodes.iter().map(NodeName::to_string).collect(),
-                state: match states.max_by_key(|state| *state as u8) {
-                    None | Some(Fence::Ready) => "ready",
-                    Some(Fence::Fencing) => "fencing",
-                    Some(Fence::Failed) => "failed",
-                    Some(Fence::Waits) => "waits",
-                }
-                .to_owned(),
-                reason: String::new(),
-            }
-        };
-        wanted.fences.iter().map(of).collect()
     }
 }
 

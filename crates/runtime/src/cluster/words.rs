@@ -191,44 +191,25 @@ pub(super) fn said(wanted: &Heartbeat, news: &News) -> Option<Said> {
         News::Fencing { node: which, attempt } => {
             warn(format!("node {} is being fenced (attempt {attempt})", node(*which)))
         }
-        News::FenceFailed { node: which, attempt, last } => {
+        News::FenceFailed { node: which, last: true, .. } => {
+            Some(Said { about: None, severity: Severity::Error, text: unfenced(node(*which)) })
+        }
+        News::FenceFailed { node: which, attempt, last: false } => {
             let name = node(*which);
-            let next = if *last {
-                format!("Next: make sure by hand that it is off, then `evenkeel confirm {name}`")
-            } else {
-                "it is tried again".to_owned()
-            };
-            let text =
-                format!("node {name} could not be fenced (attempt {attempt}); nothing of it is taken over.  {next}");
+            let text = format!(
+                "node {name} could not be fenced (attempt {attempt}); nothing of it is taken over.  it is tried again"
+            );
             goes_on(format!("fence {name}"), Severity::Error, text)
         }
         News::FencedButHeard { node: which } => {
-            let name = node(*which);
-            let text = format!(
-                "node {name} is heard although it was fenced and has not restarted.  Next: see whether its fence device \
-                 is the right one"
-            );
-            goes_on(format!("fenced {name}"), Severity::Error, text)
+            Some(Said { about: None, severity: Severity::Error, text: fenced_but_heard(node(*which)) })
         }
-        News::Configuration { node: which, differs: true } => {
-            let name = node(*which);
-            let text = format!("node {name} has another configuration.  Next: copy ha.cf and haresources to all nodes");
-            goes_on(format!("configuration {name}"), Severity::Warning, text)
-        }
+        News::Configuration { node: which, differs: true } => warn(differs(node(*which))),
         News::Configuration { node: which, differs: false } => {
             info(format!("node {} has the same configuration", node(*which)))
         }
-        News::Clock { node: which, apart } if apart.is_zero() => {
-            info(format!("the clock of node {} is right again", node(*which)))
-        }
-        News::Clock { node: which, apart } => {
-            let name = node(*which);
-            let text = format!(
-                "the clocks of this node and {name} are {} ms apart.  Next: set both by NTP",
-                apart.as_millis()
-            );
-            goes_on(format!("clock {name}"), Severity::Warning, text)
-        }
+        News::Clock { node: which, ahead: 0 } => info(format!("the clock of node {} is right again", node(*which))),
+        News::Clock { node: which, ahead } => warn(clock(node(*which), *ahead)),
         News::Deaf { node: which, deaf: true } => warn(format!(
             "node {0} is heard and acknowledges nothing.  Next: see whether it hears this node (a firewall there, a \
              cable that works one way)",
@@ -253,6 +234,33 @@ pub(super) fn said(wanted: &Heartbeat, news: &News) -> Option<Said> {
             goes_on(format!("dropped {name} {reason:?}"), Severity::Warning, text)
         }
     }
+}
+
+/// Fencing was given up.
+pub(super) fn unfenced(node: &str) -> String {
+    format!(
+        "node {node} could not be fenced, and is not tried again; nothing of it is taken over.  Next: make sure by hand that \
+         it is off, then `evenkeel confirm {node}`"
+    )
+}
+
+/// A fence device did not do what it said.
+pub(super) fn fenced_but_heard(node: &str) -> String {
+    format!(
+        "node {node} is heard although it was fenced and has not restarted.  Next: see whether its fence device is the right \
+         one"
+    )
+}
+
+/// Nodes have different files.
+pub(super) fn differs(node: &str) -> String {
+    format!("node {node} has another configuration.  Next: copy ha.cf and haresources to all nodes")
+}
+
+/// Nodes have different times.
+pub(super) fn clock(node: &str, ahead: i64) -> String {
+    let way = if ahead > 0 { "ahead of" } else { "behind" };
+    format!("the clock of node {node} is {} s {way} this one's.  Next: set both by NTP", ahead.unsigned_abs())
 }
 
 /// What was configured, by heartbeat's names, as `cl_status hbparameter` has it.

@@ -31,7 +31,7 @@ impl Core {
 
     /// Something that the thread had left to the daemon is done.
     pub(crate) fn cluster_deed(&mut self, deed: Deed) {
-        let told = self.cluster.take_deed(deed);
+        let told = self.cluster.take_deed(deed, self.clock.now());
         self.told_of_cluster(told);
     }
 

@@ -4,14 +4,14 @@ use super::Core;
 use crate::{
     doors::Look,
     elections::Told,
-    firewall,
+    firewall::{self, Concerns, Listener},
     marks::{self, Learned},
 };
-use evenkeel_api::{Event, Severity};
+use evenkeel_api::{Event, HaStatus, Severity};
 use evenkeel_engine::Input;
 use evenkeel_ha::News;
 use evenkeel_model::Cluster;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// Seconds between two audits of the data plane's table.
@@ -30,15 +30,43 @@ const READY: u64 = 10;
 const COMPLAINT: u64 = 10;
 
 impl Core {
-    /// Looks which rules of the host's firewall the services' traffic goes past; told by [`Core::firewall_seen`].
+    /// Looks which rules of the host's firewall the services' traffic goes past, and which keep out what other nodes say;
+    /// told by [`Core::firewall_seen`].
     pub(crate) fn look_at_firewall(&mut self, cluster: &Cluster) {
         self.warnings.restart = self.only_a_restart_changes(cluster);
-        firewall::look_aside(cluster, self.firewall.clone());
+        self.concerns = Arc::new(Concerns::of(cluster));
+        firewall::look_aside(Arc::clone(&self.concerns), self.firewall.clone());
+    }
+
+    /// Looks again while somebody has heard nothing.
+    fn listen(&mut self) {
+        if self.concerns.listeners().next().is_none() {
+            return;
+        }
+        let instances = self.elections.status(self.clock.now());
+        if self.concerns.listeners().any(|one| !self.has_heard(one, &instances)) {
+            firewall::look_aside(Arc::clone(&self.concerns), self.firewall.clone());
+        }
+    }
+
+    /// Whether another node was ever heard.
+    pub(crate) fn has_heard(&self, listener: &Listener, instances: &[HaStatus]) -> bool {
+        match listener {
+            Listener::Medium(medium) => self.cluster.has_heard(medium),
+            Listener::Instance(name) => {
+                let counters = instances.iter().find(|one| one.name == *name).and_then(|one| one.counters.as_ref());
+                counters.is_some_and(|counters| counters.received > 0 || !counters.wrong.is_empty())
+            }
+        }
     }
 
     /// The firewall has been looked at.
     pub(crate) fn firewall_seen(&mut self, found: firewall::Found) {
-        let firewall::Found { bypassed, unseen } = found;
+        let firewall::Found { bypassed, deaf, unseen } = found;
+        let before = std::mem::replace(&mut self.warnings.deaf, deaf.clone());
+        for fresh in deaf.iter().filter(|deaf| deaf.surely && !before.contains(deaf)) {
+            self.say(Severity::Warning, &fresh.to_string());
+        }
         let sentences = bypassed.iter().map(ToString::to_string);
         let now: Vec<String> = sentences.chain(unseen.iter().cloned()).collect();
         let before = std::mem::replace(&mut self.warnings.firewall, now);
@@ -215,6 +243,7 @@ impl Core {
             self.look_at_marks();
         }
         if self.beats.is_multiple_of(AUDIT) {
+            self.listen();
             match self.observe() {
                 Ok(table) => self.tell(Input::Observed(table)),
                 Err(e) => self.say(Severity::Error, &format!("the data plane's table could not be read: {e}")),
