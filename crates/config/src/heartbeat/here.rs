@@ -47,9 +47,8 @@ pub(crate) fn interface(name: &str, place: Span, host: &Host<'_>) -> Option<Diag
 pub(crate) fn device(path: &str, sort: Option<&str>, place: Span, host: &Host<'_>) -> Option<Diagnostic> {
     const TYPE: u32 = 0o170_000;
     const CHARACTERS: u32 = 0o020_000;
-    if (host.file_mode)(Path::new("/dev")).is_none() {
-        return None;
-    }
+    // Else nothing is known of devices.
+    (host.file_mode)(Path::new("/dev"))?;
     let message = match (host.file_mode)(Path::new(path)) {
         None => format!("this host has no {}", shown(path)),
         Some(mode) if mode & TYPE != CHARACTERS => format!("{} is no device", shown(path)),
@@ -180,8 +179,8 @@ pub(super) fn near_script<'a>(
 /// Says when cluster-glue has no such plugin.
 pub(crate) fn plugin(kind: &str, place: Span, host: &Host<'_>) -> Option<Diagnostic> {
     let file = if kind.starts_with("external/") { kind.to_owned() } else { format!("stonith2/{kind}.so") };
-    let is_there = |place: &&str| (host.file_mode)(&Path::new(place).join(&file)).is_some();
-    if !is_known(host) || PLUGINS.iter().any(|place| is_there(&place)) {
+    let is_there = |place: &str| (host.file_mode)(&Path::new(place).join(&file)).is_some();
+    if !is_known(host) || PLUGINS.into_iter().any(is_there) {
         return None;
     }
     let d =

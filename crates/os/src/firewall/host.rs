@@ -69,8 +69,8 @@ impl HostRules {
     /// The tables that iptables has in nftables: nft names its extensions and not what they ask for.
     fn iptables_in(&mut self, tables: &[String], rules: &mut Rules) {
         for (family, tool, ipv4) in [("ip", "iptables", true), ("ip6", "ip6tables", false)] {
-            let used = |table: &&str| tables.iter().any(|name| *name == format!("{family} {table}"));
-            if !["raw", "mangle", "filter", "security"].iter().any(|table| used(&table)) {
+            let used = |table: &str| tables.iter().any(|name| *name == format!("{family} {table}"));
+            if !["raw", "mangle", "filter", "security"].into_iter().any(used) {
                 continue;
             }
             // What it cannot show, nft has shown; the other flavour is asked for itself.

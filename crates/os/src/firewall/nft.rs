@@ -183,7 +183,7 @@ fn subject(left: &Value, right: &Value, key: &ChainKey, sets: &Sets<'_>) -> Subj
         };
     }
     if let Some(fib) = left.get("fib") {
-        return routed(fib, right, &values);
+        return routed(fib, right, || values(&|value| cast(value.as_str()?)));
     }
     let Some(meta) = left.get("meta") else { return Subject::Unknown };
     match text(meta, "key") {
@@ -208,11 +208,11 @@ fn subject(left: &Value, right: &Value, key: &ChainKey, sets: &Sets<'_>) -> Subj
 }
 
 /// What the routing table says of an address.
-fn routed(fib: &Value, right: &Value, values: &dyn Fn(&dyn Fn(&Value) -> Option<(u128, u128)>) -> Values) -> Subject {
+fn routed(fib: &Value, right: &Value, casts: impl FnOnce() -> Values) -> Subject {
     let of = |end: &str| strings(fib.get("flags")).iter().any(|flag| flag == end);
     let nowhere = right == &Value::Bool(false) || right.as_u64() == Some(0) || right.as_str() == Some("0");
     match text(fib, "result") {
-        "type" if of("daddr") => Subject::Cast(values(&|value| cast(value.as_str()?))),
+        "type" if of("daddr") => Subject::Cast(casts()),
         "oif" | "oifname" if of("saddr") && nowhere => Subject::Astray,
         _ => Subject::Unknown,
     }
