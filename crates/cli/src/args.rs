@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Convert(ConvertArgs),
     /// Read the files again; wrong ones leave the running state as it is
     Reload,
+    /// Show what a reload would change, and change nothing
+    Diff,
     /// Show what is served, what is down and why
     Status(StatusArgs),
     /// End the running instance; everything it added is removed

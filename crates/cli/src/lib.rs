@@ -98,6 +98,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Trouble> {
         Command::Check(arguments) => check::check(&arguments),
         Command::Convert(arguments) => check::convert(&arguments),
         Command::Reload => operate::reload(&runtime_dir),
+        Command::Diff => operate::diff(&runtime_dir),
         Command::Status(arguments) => status::status(&runtime_dir, &arguments),
         Command::Stop => stop::stop(&runtime_dir),
         Command::Conns(arguments) => conns::conns(&runtime_dir, &arguments),

@@ -4,6 +4,7 @@ use crate::{
     args::{DrainArgs, FailoverArgs, MoveArgs, NewWeight, ServerArg, TargetArg, TargetArgs, WeightArgs},
     client::Client,
     exit::Trouble,
+    print,
 };
 use evenkeel_api::{Reply, Request, Share};
 use std::{path::Path, process::ExitCode};
@@ -11,6 +12,17 @@ use std::{path::Path, process::ExitCode};
 pub(crate) fn reload(runtime_dir: &Path) -> Result<ExitCode, Trouble> {
     // Names are resolved meanwhile, which may take long.
     carry_out(runtime_dir, &Request::Reload {}, true)
+}
+
+/// What a reload would change, one line each.
+pub(crate) fn diff(runtime_dir: &Path) -> Result<ExitCode, Trouble> {
+    let reply = Client::connect(runtime_dir)?.ask_patiently(&Request::Plan {})?;
+    let Reply::Plan { lines } = reply else { return Err(Trouble::other_answer("plan")) };
+    print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
+    if lines.is_empty() {
+        eprintln!("a reload would change nothing");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn drain(runtime_dir: &Path, arguments: DrainArgs) -> Result<ExitCode, Trouble> {

@@ -1,6 +1,7 @@
 //! What a node is told and what it wants done.
 
 use evenkeel_heartbeat::{Message, News, Path, Refusal, Request};
+use evenkeel_model::heartbeat::Heartbeat;
 use evenkeel_resource::{Order, Outcome, Remark, Standing, Task, Trouble};
 use std::{sync::Arc, time::Duration};
 
@@ -50,7 +51,16 @@ pub enum Input {
     Ready(bool),
     /// Where this node can be spoken to beside its resource addresses: `interface address`.
     Paths(Vec<String>),
-    /// Give everything up, tell the others, and end with [`Output::Stopped`].
+    /// The cluster is configured so from now on, which [`crate::refusal`] does not object to.
+    Configure {
+        /// How.
+        wanted: Box<Heartbeat>,
+        /// As in [`evenkeel_heartbeat::Identity::configuration`].
+        configuration: u64,
+    },
+    /// Give everything up, tell the others, and end with [`Output::Stopped`]. While something cannot be stopped it does not
+    /// end before that is confirmed, unless a device would fence it: silent, it would be taken for dead and its groups be
+    /// started elsewhere. Said again, it ends without that.
     Stop,
 }
 

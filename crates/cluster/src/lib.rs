@@ -9,10 +9,12 @@
 
 #![forbid(unsafe_code)]
 
+mod change;
 mod contract;
 mod node;
 mod report;
 
+pub use change::refusal;
 pub use contract::{Input, Output};
 pub use node::Node;
 pub use report::Report;

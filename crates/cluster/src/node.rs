@@ -3,7 +3,7 @@
 use crate::{Input, Output, Report};
 use evenkeel_heartbeat::{self as heartbeat, Identity};
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::heartbeat::Heartbeat;
+use evenkeel_model::heartbeat::{Change, Heartbeat};
 use evenkeel_resource::{self as resource, Groups, Standing};
 use std::time::Duration;
 
@@ -12,10 +12,14 @@ use std::time::Duration;
 pub struct Node {
     heartbeat: heartbeat::Node,
     groups: Groups,
+    configured: Heartbeat,
     /// What the one machine wants that the other does.
     words: Outbox<heartbeat::Output>,
     deeds: Outbox<resource::Output>,
     stopping: bool,
+    leaving: bool,
+    /// An operator has said it twice.
+    insisted: bool,
     stopped: bool,
 }
 
@@ -28,9 +32,12 @@ impl Node {
         Node {
             heartbeat: heartbeat::Node::new(configured, identity),
             groups,
+            configured: configured.clone(),
             words: Outbox::new(),
             deeds,
             stopping: false,
+            leaving: false,
+            insisted: false,
             stopped: false,
         }
     }
@@ -55,6 +62,25 @@ impl Node {
 
     /// Until neither has anything to say to the other. Each group turns a bounded number of times at one instant.
     fn settle(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        self.talk(now, out);
+        if self.stopping && !self.leaving && !self.is_clearing_out() {
+            self.leaving = true;
+            self.tell_heartbeat(now, heartbeat::Input::Stop);
+            self.talk(now, out);
+        }
+        // While it lives nobody takes what cannot be stopped here. Silent, it is fenced first, or it is the operator's word.
+        if self.stopping && !self.stopped && (self.insisted || self.is_fenced()) && self.only_stuck_is_left() {
+            self.stop(out);
+        }
+    }
+
+    /// Whether the others have a device that makes this node harmless.
+    fn is_fenced(&self) -> bool {
+        let Heartbeat { node, fences, .. } = &self.configured;
+        fences.iter().any(|fence| fence.nodes.is_empty() || fence.nodes.contains(node))
+    }
+
+    fn talk(&mut self, now: Instant, out: &mut Outbox<Output>) {
         loop {
             if let Some(word) = self.words.pop() {
                 self.take_word(now, word, out);
@@ -64,9 +90,13 @@ impl Node {
                 break;
             }
         }
-        if self.stopping && !self.stopped && self.only_stuck_is_left() {
-            self.stop(out);
-        }
+    }
+
+    /// What the files do not name any more is being stopped. The others do not know of it: they hear that this node leaves
+    /// when that is done.
+    fn is_clearing_out(&self) -> bool {
+        let going = |standing: Standing| standing.may_run() && standing != Standing::Stuck;
+        self.groups.report().iter().any(|group| !group.configured && going(group.standing))
     }
 
     fn take_word(&mut self, now: Instant, word: heartbeat::Output, out: &mut Outbox<Output>) {
@@ -102,12 +132,21 @@ impl Node {
         });
     }
 
+    fn configure(&mut self, now: Instant, wanted: Box<Heartbeat>, configuration: u64) {
+        let change = Change::between(&self.configured, &wanted);
+        self.configured = (*wanted).clone();
+        let groups = wanted.groups.clone();
+        // Places are those of the new one in whatever either says from now on.
+        self.tell_heartbeat(now, heartbeat::Input::Configure { wanted, change, configuration });
+        self.tell_groups(now, resource::Input::Configure(groups));
+    }
+
     /// Another node is there to take over. Of this node itself no hearing is told.
     fn is_accompanied(&self) -> bool {
         self.heartbeat.view().nodes.iter().any(|node| node.heard.is_some() && node.state.lives())
     }
 
-    /// A group that cannot be stopped keeps this node from telling the others that it has left; it ends all the same.
+    /// A group that cannot be stopped keeps this node from telling the others that it has left.
     fn only_stuck_is_left(&self) -> bool {
         let groups = self.groups.report();
         let stuck = |standing: Standing| standing == Standing::Stuck;
@@ -137,10 +176,8 @@ impl Machine for Node {
             Input::Paths(paths) => self.tell_heartbeat(now, heartbeat::Input::Paths(paths)),
             Input::Done { task, outcome } => self.tell_groups(now, resource::Input::Done { task, outcome }),
             Input::ConfirmStopped(group) => self.tell_groups(now, resource::Input::Confirm(group)),
-            Input::Stop => {
-                self.stopping = true;
-                self.tell_heartbeat(now, heartbeat::Input::Stop);
-            }
+            Input::Configure { wanted, configuration } => self.configure(now, wanted, configuration),
+            Input::Stop => self.insisted = std::mem::replace(&mut self.stopping, true),
         }
         self.settle(now, out);
     }

@@ -4,7 +4,7 @@ use crate::{CheckId, Overrides, Token};
 use evenkeel_api::{BfdStatus, ClusterStatus, DataplaneStatus, HaStatus, Request, Role, table::Edit};
 use evenkeel_dataplane::{Counters, Order, Table};
 use evenkeel_health::Verdict;
-use evenkeel_model::{Cluster, Match, ServiceKey, vrrp};
+use evenkeel_model::{Cluster, Match, ServiceKey, heartbeat::Heartbeat, vrrp};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
@@ -80,8 +80,8 @@ pub enum Input {
     Plan {
         /// The cluster the files hold now.
         cluster: Box<Cluster>,
-        /// The elections that are held.
-        held: Box<vrrp::Elections>,
+        /// What is held beside the services.
+        held: Box<Held>,
         /// Who asked.
         token: Token,
     },
@@ -195,4 +195,13 @@ pub struct ServerSample {
     pub total: Counters,
     /// Of its real servers.
     pub real_servers: BTreeMap<SocketAddr, Counters>,
+}
+
+/// What this node takes part in beside its services, which is held elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Elections.
+    pub vrrp: vrrp::Elections,
+    /// A cluster.
+    pub heartbeat: Option<Heartbeat>,
 }

@@ -40,7 +40,7 @@ pub use balance::Balance;
 pub use edit::kept;
 pub use effect::{Effect, Exit, Followed, Mail, Operation, ProbeOrder, ScriptOrder};
 pub use entry::{key_of, model_key};
-pub use input::{EditOrder, HostMarks, Input, ProgramFailure, Sample, ServerSample, Setup, Start};
+pub use input::{EditOrder, Held, HostMarks, Input, ProgramFailure, Sample, ServerSample, Setup, Start};
 pub use listing::Tally;
 pub use overrides::{DrainEnd, OverrideRecord, Overrides};
 pub use plan::plan;

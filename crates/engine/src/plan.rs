@@ -1,8 +1,9 @@
 //! What would change: the lines of a dry run and of `evenkeel diff`.
 
 mod elections;
+mod heartbeat;
 
-use crate::{balance::Balance, service::place, words};
+use crate::{Held, balance::Balance, service::place, words};
 use evenkeel_api::{PlanAction, PlanLine};
 use evenkeel_dataplane::{ServiceOptions, Table};
 use evenkeel_model::{Check, Cluster, Fallback, Forwarding, RealServer, Service, ServiceKey, Weight, vrrp::Elections};
@@ -41,13 +42,14 @@ pub fn plan(observed: &Table, cluster: &Cluster) -> Vec<PlanLine> {
     };
     let named = named_by(cluster);
     let services = observed.services.iter().filter(|(key, service)| concerns(&service.options, key, &named));
-    let mut lines = elections::compare(&Elections::default(), &cluster.vrrp);
+    let mut lines = heartbeat::compare(None, cluster.heartbeat.as_ref());
+    lines.extend(elections::compare(&Elections::default(), &cluster.vrrp));
     lines.extend(compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster));
     lines
 }
 
-/// What a reload with `cluster` would change, elections included, which are held elsewhere.
-pub(crate) fn against(balance: &Balance, held: &Elections, cluster: &Cluster) -> Vec<PlanLine> {
+/// What a reload with `cluster` would change, of what is held elsewhere too.
+pub(crate) fn against(balance: &Balance, held: &Held, cluster: &Cluster) -> Vec<PlanLine> {
     let server = |server: &crate::service::Server| {
         let check = balance.watches.check(server.watch);
         (server.address, HaveServer { weight: Some(server.weight), forwarding: server.forwarding, check })
@@ -59,7 +61,8 @@ pub(crate) fn against(balance: &Balance, held: &Elections, cluster: &Cluster) ->
     };
     let named = named_by(cluster);
     let services = balance.services.iter().filter(|(key, service)| concerns(&service.options, key, &named));
-    let mut lines = elections::compare(held, &cluster.vrrp);
+    let mut lines = heartbeat::compare(held.heartbeat.as_ref(), cluster.heartbeat.as_ref());
+    lines.extend(elections::compare(&held.vrrp, &cluster.vrrp));
     lines.extend(compare(services.map(|(key, service)| (*key, have(service))).collect(), cluster));
     lines
 }

@@ -19,7 +19,7 @@ use crate::teller::Teller;
 use evenkeel_cluster::Report;
 use evenkeel_heartbeat::{Identity, Message, Reason, Refusal, Request};
 use evenkeel_machine::Instant;
-use evenkeel_model::heartbeat::{Heartbeat, Keys};
+use evenkeel_model::heartbeat::Heartbeat;
 use evenkeel_resource::{Order, Outcome, Remark, Standing, Task, Trouble};
 use std::{
     net::IpAddr,
@@ -61,9 +61,16 @@ pub enum Command {
     ConfirmStopped(Arc<str>),
     /// Tell how everything stands: [`News::Report`].
     Report,
-    /// Sign and judge by these keys from now on.
-    Keys(Box<Keys>),
-    /// Give everything up, tell the others, and end.
+    /// Take part so from now on, which [`evenkeel_cluster::refusal`] does not object to.
+    Configure {
+        /// How.
+        wanted: Box<Heartbeat>,
+        /// As in [`Identity::configuration`].
+        configuration: u64,
+    },
+    /// This host is to be restarted: the watchdog is not petted any more.
+    Restart,
+    /// Give everything up, tell the others, and end; said again, also with what cannot be stopped.
     Stop,
 }
 
@@ -115,6 +122,8 @@ pub enum News {
         /// How many of them since it was last told.
         count: u64,
     },
+    /// It takes part so from now on; in whatever is told after this, places are those of this configuration.
+    Configured(Box<Heartbeat>),
     /// How everything stands, and when that is by the clock of its instants.
     Report(Box<Report>, Instant),
     /// Something did not work; the text is a sentence fragment that reads well after "heartbeat: ".

@@ -3,6 +3,7 @@
 //! Nodes, ping nodes, media and groups are named by their place in [`evenkeel_model::heartbeat::Heartbeat`].
 
 use crate::{Message, News};
+use evenkeel_model::heartbeat::{Change, Heartbeat};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// What a node is told.
@@ -50,6 +51,16 @@ pub enum Input {
     Ready(bool),
     /// The paths of this node's resource addresses, for a peer to send to: `interface address`, told in its statuses.
     Paths(Vec<String>),
+    /// The cluster is configured otherwise, as far as that can change while it runs: from now on places are those of
+    /// `wanted`. A group that is new stands stopped until told.
+    Configure {
+        /// How it is now. This node, all nodes and their order are as before.
+        wanted: Box<Heartbeat>,
+        /// Where everything was before.
+        change: Change,
+        /// As in [`crate::Identity::configuration`].
+        configuration: u64,
+    },
     /// Give everything up, tell the others, and end with [`Output::Stopped`].
     Stop,
 }

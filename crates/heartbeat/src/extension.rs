@@ -5,9 +5,10 @@
 //! | `ek` | 1 |
 //! | `ekversion` | the program's version |
 //! | `ekconfig` | a hash of the configuration, hexadecimal |
-//! | `ekhold` | the groups it has: `KEY@TIME`, by blanks; the time it took them, wall clock in ms, hexadecimal, or `-` for one it is giving up |
+//! | `ekhold` | the groups it has: `KEY@TIME`, by blanks; the time it took them, wall clock in ms, hexadecimal, or `-` for one it is giving up, or has given up because its files name it no more |
 //! | `ekfailed` | the keys of groups that failed there |
 //! | `ekpings` | how many ping nodes it reaches |
+//! | `ekasks` | a hash of the names of its ping nodes, hexadecimal |
 //! | `ekready` | 0 while it takes nothing from a node that lives |
 //! | `ekbusy` | 1 while a hand-over is under way |
 //! | `ekpaths` | `INTERFACE@ADDRESS` of each resource address |
@@ -31,6 +32,10 @@ pub(crate) struct Extension {
     pub(crate) ready: bool,
     pub(crate) busy: bool,
     pub(crate) paths: Vec<String>,
+    /// A hash of the names of its ping nodes: what each reaches can be compared where it is the same.
+    pub(crate) asks: u64,
+    /// As `holds`, of groups that this node's files do not name.
+    pub(crate) others: Vec<(String, Option<u64>)>,
 }
 
 impl Extension {
@@ -49,14 +54,16 @@ impl Extension {
         let key = |group: usize| plan.groups.get(group).map(|place| escape(&place.key)).unwrap_or_default();
         let time = |since: Option<u64>| since.map_or_else(|| "-".to_owned(), |since| format!("{since:x}"));
         let holds = self.holds.iter().map(|(group, since)| format!("{}@{}", key(*group), time(*since)));
+        let others = self.others.iter().map(|(key, since)| format!("{}@{}", escape(key), time(*since)));
         let failed = self.failed.iter().map(|group| key(*group));
         let list_of = |items: Vec<String>| items.join(" ");
         let mut message = message
             .with("ek", 1)
             .with("ekversion", &self.version)
             .with("ekconfig", format_args!("{:x}", self.configuration))
-            .with("ekhold", list_of(holds.collect()))
-            .with("ekpings", self.pings);
+            .with("ekhold", list_of(holds.chain(others).collect()))
+            .with("ekpings", self.pings)
+            .with("ekasks", format_args!("{:x}", self.asks));
         if !self.failed.is_empty() {
             message = message.with("ekfailed", list_of(failed.collect()));
         }
@@ -79,19 +86,56 @@ impl Extension {
         let group = |key: &str| plan.group(&unescape(key));
         let hold = |item: &str| {
             let (key, since) = item.rsplit_once('@')?;
-            Some((group(key)?, u64::from_str_radix(since, 16).ok()))
+            Some((unescape(key), u64::from_str_radix(since, 16).ok()))
         };
+        let (holds, others) = sorted(plan, items("ekhold").filter_map(hold));
         Some(Extension {
             version: message.text("ekversion").unwrap_or_default().to_owned(),
             configuration: message.hex("ekconfig").unwrap_or_default(),
-            holds: items("ekhold").filter_map(hold).collect(),
+            holds,
             failed: items("ekfailed").filter_map(group).collect(),
             pings: message.text("ekpings").and_then(|count| count.parse().ok()).unwrap_or_default(),
             ready: message.text("ekready") != Some("0"),
             busy: message.text("ekbusy") == Some("1"),
             paths: items("ekpaths").map(|path| path.replace('@', " ")).collect(),
+            asks: message.hex("ekasks").unwrap_or_default(),
+            others,
         })
     }
+
+    /// What it told, with the places that groups have now; `before` are those they had.
+    pub(crate) fn replace(&mut self, before: &Plan, now: &Plan) {
+        let key = |group: usize| before.groups.get(group).map(|place| place.key.clone());
+        let known = std::mem::take(&mut self.holds).into_iter().filter_map(|(group, since)| Some((key(group)?, since)));
+        let all: Vec<_> = known.chain(std::mem::take(&mut self.others)).collect();
+        (self.holds, self.others) = sorted(now, all.into_iter());
+        self.failed = self.failed.iter().filter_map(|group| now.group(&key(*group)?)).collect();
+        self.divide(now);
+    }
+
+    /// A node with the old files has all that was split off what it has.
+    pub(crate) fn divide(&mut self, plan: &Plan) {
+        let key = |group: usize| plan.groups.get(group).map_or("", |place| place.key.as_str());
+        let known = self.holds.iter().map(|(group, since)| (key(*group), *since));
+        let all = known.chain(self.others.iter().map(|(key, since)| (key.as_str(), *since)));
+        let parts: Vec<_> = all.flat_map(|(key, since)| plan.parts_of(key).map(move |part| (part, since))).collect();
+        self.holds.extend(parts);
+    }
+}
+
+/// A group, by its place or its key, with the time it was taken.
+type Held<T> = (T, Option<u64>);
+
+/// Groups that this node knows, and others.
+fn sorted(plan: &Plan, all: impl Iterator<Item = Held<String>>) -> (Vec<Held<usize>>, Vec<Held<String>>) {
+    let (mut known, mut others) = (Vec::new(), Vec::new());
+    for (key, since) in all {
+        match plan.group(&key) {
+            Some(group) => known.push((group, since)),
+            None => others.push((key, since)),
+        }
+    }
+    (known, others)
 }
 
 /// The keys of groups in one field.

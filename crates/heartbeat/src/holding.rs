@@ -12,6 +12,7 @@
 //! every status.
 
 mod both;
+mod change;
 mod devices;
 mod fencing;
 mod handover;
@@ -93,6 +94,8 @@ pub(crate) struct Holding {
     ready: bool,
     /// How many ping nodes this node reaches.
     reached: usize,
+    /// Keys of groups that the files do not name any more.
+    former: Vec<change::Former>,
     /// Words that follow when what was taken runs.
     owed: words::Owed,
     deeds: Vec<Deed>,
@@ -115,6 +118,7 @@ impl Holding {
             handover: None,
             ready: true,
             reached: 0,
+            former: Vec::new(),
             owed: words::Owed::default(),
             deeds: Vec::new(),
             settled: now,

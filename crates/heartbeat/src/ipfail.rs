@@ -32,6 +32,8 @@ pub(crate) struct Ipfail {
     told: Option<usize>,
     /// The other nodes' ipfail runs, by node; with how many they reach.
     there: Vec<Option<Option<usize>>>,
+    /// Which nodes have other ping nodes, so that counts cannot be compared.
+    other: Vec<bool>,
     give_up: Option<(Instant, u8)>,
     even: Option<(Instant, usize)>,
     said: Vec<Message>,
@@ -46,6 +48,7 @@ impl Ipfail {
             settled: false,
             told: None,
             there: vec![None; plan.names.len()],
+            other: vec![false; plan.names.len()],
             give_up: None,
             even: None,
             said: Vec::new(),
@@ -55,6 +58,31 @@ impl Ipfail {
     /// What is to be said since the last call.
     pub(crate) fn said(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.said)
+    }
+
+    /// Goes on with another plan; `active` says whether this node has joined.
+    pub(crate) fn configure(&mut self, plan: &Arc<Plan>, active: bool) {
+        let asks_anew = self.plan.pings != plan.pings;
+        self.plan = Arc::clone(plan);
+        if asks_anew {
+            (self.give_up, self.even, self.told) = (None, None, None);
+        }
+        match plan.ipfail {
+            true if active => self.begin(),
+            true => {}
+            false => self.end(),
+        }
+    }
+
+    /// An evenkeel tells which ping nodes it has. While two nodes have others, as between the reloads of one and of the
+    /// other, neither gives anything up for them.
+    pub(crate) fn alike(&mut self, node: usize, asks: Option<u64>) {
+        let other = asks.is_some_and(|asks| asks != self.plan.asks());
+        if let Some(was) = self.other.get_mut(node)
+            && std::mem::replace(was, other) != other
+        {
+            (self.give_up, self.even, self.told) = (None, None, None);
+        }
     }
 
     /// This node has joined.
@@ -122,6 +150,7 @@ impl Ipfail {
                 }
                 return Some(self.here);
             }
+            "you_are_dead" if self.other.get(node) == Some(&true) => {}
             "you_are_dead" => self.give_up = self.give_up.or(Some((soon, 0))),
             _ => {}
         }
@@ -129,7 +158,7 @@ impl Ipfail {
     }
 
     fn compare(&mut self, soon: Instant, node: usize, there: usize) {
-        if !self.settled {
+        if !self.settled || self.other.get(node) == Some(&true) {
             return;
         }
         match self.here.cmp(&there) {
@@ -146,7 +175,9 @@ impl Ipfail {
     /// What has become due. A verdict that could not be carried out comes again.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<Verdict> {
         if self.begun && self.settled && self.told.is_none() {
-            let listening = |node: &usize| self.there.get(*node).is_some_and(Option::is_some);
+            let listening = |node: &usize| {
+                self.there.get(*node).is_some_and(Option::is_some) && self.other.get(*node) == Some(&false)
+            };
             for node in self.plan.others().filter(listening).collect::<Vec<_>>() {
                 self.told = Some(self.here);
                 self.said.push(self.word("num_ping_nodes", node, Some(self.here)));

@@ -6,6 +6,7 @@ mod ping;
 
 use crate::{NodeState, plan::Plan};
 use evenkeel_machine::Instant;
+use evenkeel_model::heartbeat::Change;
 use peer::Peer;
 use ping::Pinged;
 use std::{sync::Arc, time::Duration};
@@ -53,6 +54,18 @@ impl Membership {
             peers: vec![peer; plan.names.len()],
             pings: vec![Pinged::new(now + timing.deadping); plan.pings.len()],
         }
+    }
+
+    /// Goes on with another plan.
+    pub(crate) fn configure(&mut self, now: Instant, plan: &Arc<Plan>, change: &Change) {
+        self.plan = Arc::clone(plan);
+        for peer in &mut self.peers {
+            peer.rewire(&change.media);
+        }
+        let before = std::mem::take(&mut self.pings);
+        let known = |place: &Option<usize>| place.and_then(|place| before.get(place)).cloned();
+        let new = || Pinged::new(now + plan.timing.deadping);
+        self.pings = change.pings.iter().map(|place| known(place).unwrap_or_else(new)).collect();
     }
 
     /// The state of a node.

@@ -9,6 +9,7 @@
 //! It sends messages, not bytes: encoding and signing them is [`crate::encode`]'s, so that keys may change without it.
 //! Wall clock and load are told by [`Node::clock`].
 
+mod change;
 mod heard;
 mod joining;
 mod sender;
@@ -71,6 +72,8 @@ pub struct Node {
     dead_time: Duration,
     /// What the last one told of groups.
     told: Extension,
+    /// After a change statuses come as often as before until then: the others may not know yet how long to wait.
+    brisk: (Instant, Duration),
 }
 
 impl Node {
@@ -94,6 +97,7 @@ impl Node {
             status_sent: now,
             dead_time: plan.timing.deadtime,
             told: Extension::default(),
+            brisk: (now, Duration::MAX),
             plan,
             identity,
         }
@@ -154,6 +158,8 @@ impl Node {
             ready: self.holding.is_ready(),
             busy: !self.holding.is_stable(),
             paths: self.paths.clone(),
+            asks: self.plan.asks(),
+            others: self.holding.told_former(),
         }
     }
 
@@ -168,7 +174,7 @@ impl Node {
         out.push(Output::Pet { dead_time: self.dead_time });
         self.say(now, self.told.write(&self.plan, message), out);
         self.status_sent = now;
-        self.status_at = now + self.plan.timing.keepalive;
+        self.status_at = now + self.keepalive(now);
         for node in self.plan.others() {
             let active = self.membership.state(node) == NodeState::Active;
             if active && self.heard.get_mut(node).is_some_and(Heard::sent) {
@@ -189,15 +195,20 @@ impl Node {
 
     /// Sends what is due by the clock.
     fn status_due(&mut self, now: Instant, out: &mut Outbox<Output>) {
-        let graced = now - self.begun < GRACE;
         if self.stage != Stage::Idle && now >= self.status_at {
             self.send_status(now, self.word(), out);
         }
-        let dead_time = self.plan.timing.deadtime + if graced { GRACE_MORE } else { Duration::ZERO };
+        let dead_time = self.patience(now);
         if self.stage != Stage::Idle && self.dead_time != dead_time {
             self.dead_time = dead_time;
             self.send_status(now, self.word(), out);
         }
+    }
+
+    /// How long the others shall wait for this node.
+    fn patience(&self, now: Instant) -> Duration {
+        let graced = now - self.begun < GRACE;
+        self.plan.timing.deadtime + if graced { GRACE_MORE } else { Duration::ZERO }
     }
 
     /// Lets everything that was told take effect.
@@ -320,6 +331,9 @@ impl Machine for Node {
             Input::Request { id, what } => self.holding.request(self.moment(now), id, &what),
             Input::Ready(ready) => self.holding.set_ready(ready),
             Input::Paths(paths) => self.paths = paths,
+            Input::Configure { wanted, change, configuration } => {
+                self.configure(now, &wanted, &change, configuration, out);
+            }
             Input::Stop => {
                 self.ipfail.end();
                 self.holding.stop(self.moment(now));

@@ -1,7 +1,7 @@
 //! A configuration with names turned into places.
 
 use crate::Share;
-use evenkeel_model::heartbeat::{Failback, Heartbeat, Medium, Timing};
+use evenkeel_model::heartbeat::{Change, Failback, Heartbeat, Medium, Timing};
 use std::time::Duration;
 
 /// The most calls of a fence device for one attempt: its parameters, its nodes, the reset.
@@ -35,7 +35,14 @@ pub(crate) struct Plan {
 pub(crate) struct Place {
     pub(crate) key: String,
     pub(crate) prefer: Vec<usize>,
+    /// What it was called by before, for nodes whose files still say so; the latest last.
+    former: Vec<String>,
+    /// The group it was a part of before, for the same.
+    part_of: Option<String>,
 }
+
+/// The most former keys of a group.
+const FORMER: usize = 4;
 
 impl Plan {
     pub(crate) fn new(cluster: &Heartbeat) -> Plan {
@@ -44,7 +51,7 @@ impl Plan {
             let mut prefer: Vec<usize> = group.prefer.iter().filter_map(at).collect();
             let rest = (0..cluster.nodes.len()).filter(|node| !prefer.contains(node)).collect::<Vec<_>>();
             prefer.extend(rest);
-            Place { key: group.key.clone(), prefer }
+            Place { key: group.key.clone(), prefer, former: Vec::new(), part_of: None }
         });
         let fenced = |node| cluster.fences.iter().any(|fence| fence.nodes.is_empty() || fence.nodes.contains(node));
         let takes = |node| {
@@ -64,6 +71,14 @@ impl Plan {
             fences_within: cluster.nodes.iter().map(takes).collect(),
             ttl: cluster.nodes.len() + cluster.pings.len() + usize::from(cluster.hop_fudge),
         }
+    }
+
+    /// A hash of the ping nodes (FNV-1a), whatever their order.
+    pub(crate) fn asks(&self) -> u64 {
+        let mut names: Vec<&str> = self.pings.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        names.join(" ").bytes().fold(0xcbf2_9ce4_8422_2325, fold)
     }
 
     /// The place of a node by its name on the wire.
@@ -102,8 +117,39 @@ impl Plan {
         (0..self.groups.len()).filter(|group| self.is_of(*group, share, node)).collect()
     }
 
-    /// The group of that key.
+    /// The group of that key, or of that former key.
     pub(crate) fn group(&self, key: &str) -> Option<usize> {
-        self.groups.iter().position(|place| place.key == key)
+        let now = self.groups.iter().position(|place| place.key == key);
+        now.or_else(|| self.groups.iter().position(|place| place.former.iter().any(|former| former == key)))
+    }
+
+    /// The groups that were a part of the group of that key.
+    pub(crate) fn parts_of(&self, key: &str) -> impl Iterator<Item = usize> {
+        self.groups.iter().enumerate().filter(move |(_, place)| place.part_of.as_deref() == Some(key)).map(|(at, _)| at)
+    }
+
+    /// One that comes after `before`; `settled` says that all others knew that one.
+    pub(crate) fn after(cluster: &Heartbeat, before: &Plan, change: &Change, settled: bool) -> Plan {
+        let mut plan = Plan::new(cluster);
+        for (place, origin) in plan.groups.iter_mut().zip(&change.groups) {
+            let Some((old, same)) = origin.and_then(|origin| Some((before.groups.get(origin.place)?, origin.same)))
+            else {
+                continue;
+            };
+            if !same {
+                place.part_of = Some(old.key.clone());
+                continue;
+            }
+            if !settled {
+                place.part_of.clone_from(&old.part_of);
+                place.former.clone_from(&old.former);
+            }
+            if old.key != place.key {
+                place.former.push(old.key.clone());
+            }
+            let over = place.former.len().saturating_sub(FORMER);
+            place.former.drain(..over);
+        }
+        plan
     }
 }

@@ -24,6 +24,11 @@ impl Receiver {
         self.keys = keys;
     }
 
+    /// Listens to these nodes and ping nodes from now on.
+    pub fn listen_to(&mut self, known: impl IntoIterator<Item = NodeName>) {
+        self.known = known.into_iter().collect();
+    }
+
     /// Reads what came as one packet, or as one message of a serial line.
     pub fn receive(&self, bytes: &[u8]) -> Result<Message, Reason> {
         let (message, _) = codec::decode(bytes, &self.keys)?;

@@ -117,6 +117,11 @@ impl Stream {
         Stream { generation, longest_delay, rng, trigger, run: None }
     }
 
+    /// From now on it is asked for what is missing within `longest_delay`.
+    pub fn ask_within(&mut self, longest_delay: Duration) {
+        self.longest_delay = longest_delay;
+    }
+
     /// The highest generation seen, to be remembered over a restart of this node.
     pub fn generation(&self) -> u64 {
         self.generation

@@ -33,6 +33,11 @@ impl Transmitter {
         self.load.push_str(load);
     }
 
+    /// How often a message may be forwarded from now on.
+    pub fn reach(&mut self, hops: usize) {
+        self.hops = hops;
+    }
+
     /// Tells it the uuid of another node, which goes with messages to it.
     pub fn know(&mut self, node: &NodeName, uuid: [u8; 16]) {
         self.uuids.insert(node.as_str().to_owned(), uuid);

@@ -16,7 +16,7 @@ pub struct LabArgs {
     /// What to do: `dr` builds the direct-routing cluster, `heartbeat` the pair, `clean` removes what killed labs left.
     #[arg(value_enum, default_value_t)]
     pub action: Action,
-    /// Run this script instead of the live view: `tour` for `dr`, `failover` for `heartbeat`, which has no live view.
+    /// Run this script instead of the live view: `tour` for `dr`, `failover` for `heartbeat`.
     #[arg(long, value_enum, value_name = "SCRIPT")]
     pub script: Option<Script>,
     /// Print the script's events as JSON lines on standard output.
@@ -25,7 +25,7 @@ pub struct LabArgs {
     /// Size of the director's connection table.
     #[arg(long, value_name = "N", default_value_t = 65_536)]
     pub connections: u32,
-    /// Requests a second that the client makes in the live view, under `kill -9` and while the pair fails over.
+    /// Requests a second that the client makes in the live views, under `kill -9` and while the pair fails over.
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub rate: u32,
     /// Name of this lab: labs of different names run side by side. Without it, what the lab is.

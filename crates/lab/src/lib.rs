@@ -56,15 +56,9 @@ pub fn run(arguments: LabArgs) -> ExitCode {
         Action::Dr if arguments.script == Some(Script::Failover) => {
             Err(Error::new("play the script `failover` with `lab dr`: it belongs to `lab heartbeat`"))
         }
-        Action::Heartbeat => {
-            if arguments.script.is_none() && std::io::stdout().is_terminal() {
-                eprintln!("evenkeel lab: `lab heartbeat` has no live view; it plays `--script failover`");
-            }
-            failover::run(&arguments)
-        }
-        Action::Dr if arguments.script.is_some() || arguments.json || !std::io::stdout().is_terminal() => {
-            tour::run(&arguments)
-        }
+        Action::Heartbeat if is_told(&arguments) => failover::run(&arguments),
+        Action::Heartbeat => live::pair::run(&arguments),
+        Action::Dr if is_told(&arguments) => tour::run(&arguments),
         Action::Dr => live::run(&arguments),
     };
     match outcome {
@@ -74,6 +68,11 @@ pub fn run(arguments: LabArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A script is told, not shown; so is everything where nobody looks.
+fn is_told(arguments: &LabArgs) -> bool {
+    arguments.script.is_some() || arguments.json || !std::io::stdout().is_terminal()
 }
 
 /// Removes what killed labs left, and names those that are alive.

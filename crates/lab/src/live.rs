@@ -1,5 +1,6 @@
 //! The live view: the lab stays up, shows its state and takes keys.
 
+pub(crate) mod pair;
 mod screen;
 
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind};
 
 use crate::args::LabArgs;
 use crate::client::Load;
+use crate::director::Asker;
 use crate::error::{Context, Error};
 use crate::interrupt::Interrupt;
 use crate::lab::{Lab, Options};
@@ -27,11 +29,29 @@ const ASK: Duration = Duration::from_millis(250);
 /// Event lines that are kept.
 const EVENTS: usize = 200;
 
+/// What has happened since the lab was up.
+struct Events {
+    begun: Instant,
+    lines: VecDeque<(Duration, String)>,
+}
+
+impl Events {
+    fn new() -> Events {
+        Events { begun: Instant::now(), lines: VecDeque::new() }
+    }
+
+    fn tell(&mut self, event: impl Into<String>) {
+        if self.lines.len() == EVENTS {
+            self.lines.pop_front();
+        }
+        self.lines.push_back((self.begun.elapsed(), event.into()));
+    }
+}
+
 /// Everything the screen shows.
 struct View {
-    begun: Instant,
     title: String,
-    events: VecDeque<(Duration, String)>,
+    events: Events,
     status: Option<Status>,
     director: bool,
     capturing: bool,
@@ -41,10 +61,7 @@ struct View {
 
 impl View {
     fn tell(&mut self, event: impl Into<String>) {
-        if self.events.len() == EVENTS {
-            self.events.pop_front();
-        }
-        self.events.push_back((self.begun.elapsed(), event.into()));
+        self.events.tell(event);
     }
 }
 
@@ -52,9 +69,8 @@ impl View {
 impl View {
     fn for_tests(status: Option<Status>, events: &[&str]) -> View {
         let mut view = View {
-            begun: Instant::now(),
             title: "evenkeel lab".into(),
-            events: VecDeque::new(),
+            events: Events::new(),
             status,
             director: true,
             capturing: false,
@@ -77,9 +93,8 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
     let target = lab.target().ok_or_else(|| Error::new("show a lab without a virtual address"))?;
     let load = lab.client.load(target, arguments.rate)?;
     let mut view = View {
-        begun: Instant::now(),
         title: format!("evenkeel lab - dr   client -> router -> VIP {target}"),
-        events: VecDeque::new(),
+        events: Events::new(),
         status: None,
         director: true,
         capturing: false,
@@ -118,7 +133,7 @@ struct Hands<'a> {
 
 impl Hands<'_> {
     fn work(mut self, terminal: &mut DefaultTerminal, view: &mut View) -> Result<(), Error> {
-        let (states, asker) = self.ask_in_background();
+        let (states, asker) = ask_in_background(self.lab.director.asker());
         while !self.interrupt.is_asked() {
             while let Ok(status) = states.try_recv() {
                 note_changes(view, status);
@@ -131,23 +146,14 @@ impl Hands<'_> {
             let servers = self.lab.real_servers.iter_mut();
             view.servers = servers.map(|server| (server.name().to_owned(), server.is_running())).collect();
             terminal.draw(|frame| screen::draw(frame, view)).context("draw the screen")?;
-            if !event::poll(FRAME).context("wait for a key")? {
-                continue;
-            }
-            let Event::Key(key) = event::read().context("read a key")? else { continue };
-            if key.kind != KeyEventKind::Press {
-                continue;
-            }
-            let control = key.modifiers.contains(event::KeyModifiers::CONTROL);
-            match key.code {
-                KeyCode::Char('q') => break,
-                KeyCode::Char('c') if control => break,
-                KeyCode::Char(letter) => {
+            match next_key()? {
+                Some('q') => break,
+                Some(letter) => {
                     if let Err(error) = self.press(letter, view) {
                         view.tell(format!("cannot {error}"));
                     }
                 }
-                _ => {}
+                None => {}
             }
         }
         drop(asker);
@@ -220,22 +226,36 @@ impl Hands<'_> {
         view.tell(format!("capture     the director's eth0 goes to {} (c ends it)", file.display()));
         Ok(())
     }
+}
 
-    /// Asks the director for its state, on a thread: a director that is slow must not make the screen slow.
-    fn ask_in_background(&self) -> (mpsc::Receiver<Option<Status>>, mpsc::SyncSender<()>) {
-        let (sender, states) = mpsc::sync_channel(4);
-        let (life, gone) = mpsc::sync_channel::<()>(0);
-        let asker = self.lab.director.asker();
-        std::thread::spawn(move || {
-            // The other end of `gone` is dropped at the end, which ends this thread.
-            while gone.recv_timeout(ASK) == Err(mpsc::RecvTimeoutError::Timeout) {
-                if sender.send(asker.ask().ok()).is_err() {
-                    return;
-                }
-            }
-        });
-        (states, life)
+/// The key that was pressed within a frame; Ctrl-C is `q`.
+fn next_key() -> Result<Option<char>, Error> {
+    if !event::poll(FRAME).context("wait for a key")? {
+        return Ok(None);
     }
+    let Event::Key(key) = event::read().context("read a key")? else { return Ok(None) };
+    let control = key.modifiers.contains(event::KeyModifiers::CONTROL);
+    Ok(match key.code {
+        KeyCode::Char('c') if control => Some('q'),
+        KeyCode::Char(letter) if key.kind == KeyEventKind::Press => Some(letter),
+        _ => None,
+    })
+}
+
+/// Asks for the state of an evenkeel, on a thread: one that is slow must not make the screen slow. It ends with what is given
+/// second.
+fn ask_in_background(asker: Asker) -> (mpsc::Receiver<Option<Status>>, mpsc::SyncSender<()>) {
+    let (sender, states) = mpsc::sync_channel(4);
+    let (life, gone) = mpsc::sync_channel::<()>(0);
+    std::thread::spawn(move || {
+        // The other end of `gone` is dropped at the end, which ends this thread.
+        while gone.recv_timeout(ASK) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if sender.send(asker.ask().ok()).is_err() {
+                return;
+            }
+        }
+    });
+    (states, life)
 }
 
 /// Puts a new state in the place of the old one, and tells what is different.

@@ -132,6 +132,11 @@ impl Member {
         self.evenkeel.start(&[&self.files.to_string_lossy(), "--node", self.name])
     }
 
+    /// Starts evenkeel without waiting for it.
+    pub(crate) fn spawn(&mut self) -> Result<(), Error> {
+        self.evenkeel.spawn(&[&self.files.to_string_lossy(), "--node", self.name])
+    }
+
     /// An orderly end of evenkeel, waited for.
     pub(crate) fn stop(&mut self) -> Result<(), Error> {
         let status = self.evenkeel.terminate()?;

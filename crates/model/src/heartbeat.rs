@@ -1,10 +1,12 @@
 //! A cluster as Linux-HA Heartbeat has it: nodes that hear each other, and resource groups that move between them.
 
+mod change;
 mod fence;
 mod group;
 mod key;
 mod medium;
 
+pub use change::{Change, Origin, origins};
 pub use fence::{Fence, FenceAgent};
 pub use group::{Agent, Group, IpResource, Monitor, Resource};
 pub use key::{Key, Keys, Method, SLOTS};

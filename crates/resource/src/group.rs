@@ -1,7 +1,7 @@
 //! One group: which step comes next, and what becomes of it when a step does not work.
 
 use crate::{
-    groups::{Hand, Output},
+    groups::{Hand, Output, has},
     member::{Member, State},
     order::{Action, Outcome, RETRY_STOP, STOP_TRIES, Task, UNSAID},
     remark::{Remark, Trouble},
@@ -42,12 +42,13 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub(crate) fn new(group: heartbeat::Group, place: usize, now: Instant) -> Group {
+    /// One without resources yet. `going_up`: those that it gets run, and it goes on with them.
+    pub(crate) fn new(key: Arc<str>, going_up: bool, now: Instant) -> Group {
         Group {
-            key: group.key.into(),
-            place: Some(place),
-            members: group.resources.into_iter().map(Member::new).collect(),
-            phase: Phase::Stopped,
+            key,
+            place: None,
+            members: Vec::new(),
+            phase: if going_up { Phase::Starting } else { Phase::Stopped },
             tries: 0,
             again_at: None,
             told: Standing::Stopped,
@@ -99,10 +100,28 @@ impl Group {
         self.members.iter_mut().for_each(Member::stopped);
     }
 
-    /// Takes on what is configured now. A resource whose agent is the same goes on as it is.
-    pub(crate) fn change(&mut self, group: heartbeat::Group, place: usize, hand: &mut Hand<'_>) {
+    /// Lets go of what it is not to have any more and another group of `all` is; with each whether it was going up.
+    pub(crate) fn part_with(
+        &mut self,
+        stays: Option<&heartbeat::Group>,
+        all: &[heartbeat::Group],
+        moved: &mut Vec<(Member, bool)>,
+    ) {
+        let going_up = matches!(self.phase, Phase::Starting | Phase::Running);
+        let goes = |member: &mut Member| {
+            !stays.is_some_and(|group| has(group, member)) && all.iter().any(|group| has(group, member))
+        };
+        moved.extend(self.members.extract_if(.., goes).map(|member| (member, going_up)));
+    }
+
+    /// Takes on what is configured now; `come` are resources that another group had. A resource whose agent is the same
+    /// goes on as it is.
+    pub(crate) fn change(&mut self, group: heartbeat::Group, place: usize, come: Vec<Member>, hand: &mut Hand<'_>) {
+        self.key = group.key.into();
         self.place = Some(place);
         let mut before = std::mem::take(&mut self.members);
+        let same = before.iter().map(|member| &*member.resource).eq(&group.resources);
+        before.extend(come);
         for resource in group.resources {
             let same = before.iter().position(|member| member.resource.agent == resource.agent);
             let mut member = Member::new(resource);
@@ -122,8 +141,13 @@ impl Group {
                 self.members.push(member);
             }
         }
-        if let Phase::Failed(_) = self.phase {
+        if !same && matches!(self.phase, Phase::Failed(_)) {
             self.turn(Phase::Stopped);
+        }
+        // It came from a group that runs here to one that does not.
+        let stray = matches!(self.phase, Phase::Stopped | Phase::Failed(_)) && self.members.iter().any(Member::may_run);
+        if stray {
+            self.turn(Phase::Stopping(None));
         }
         self.advance(hand);
     }

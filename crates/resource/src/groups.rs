@@ -2,6 +2,7 @@
 
 use crate::{
     group::Group,
+    member::Member,
     order::{Order, Outcome, Task},
     remark::{Remark, Trouble},
     report::{GroupReport, Standing},
@@ -64,6 +65,8 @@ pub enum Output {
 pub struct Groups {
     /// Those that are configured in their order, then those that are on their way out.
     groups: Vec<Group>,
+    /// As they are configured.
+    configured: Vec<heartbeat::Group>,
     /// Actions ordered so far.
     tasks: u64,
     life: Life,
@@ -75,6 +78,11 @@ enum Life {
     On,
     Stopping,
     Over,
+}
+
+/// Whether `group` is to have what `member` is.
+pub(crate) fn has(group: &heartbeat::Group, member: &Member) -> bool {
+    group.resources.iter().any(|resource| resource.agent == member.resource.agent)
 }
 
 /// What a group works with.
@@ -124,17 +132,31 @@ impl Groups {
     }
 
     fn configure(&mut self, wanted: Vec<heartbeat::Group>, hand: &mut Hand<'_>) {
+        let origins = heartbeat::origins(&self.configured, &wanted);
         let mut before = std::mem::take(&mut self.groups);
-        for (place, group) in wanted.into_iter().enumerate() {
-            let known = before.iter().position(|known| **known.key() == *group.key);
-            self.groups.push(match known {
-                Some(at) => {
-                    let mut known = before.remove(at);
-                    known.change(group, place, hand);
-                    known
-                }
-                None => Group::new(group, place, hand.now),
+        let mut groups: Vec<Option<Group>> = Vec::new();
+        // What has a group already, or is on its way out under that key, is that group.
+        for (group, origin) in wanted.iter().zip(&origins) {
+            let same = origin.filter(|origin| origin.same).map(|origin| origin.place);
+            let at = before.iter().position(|known| match same {
+                Some(place) => known.place == Some(place),
+                None => known.place.is_none() && **known.key() == *group.key,
             });
+            groups.push(at.map(|at| before.remove(at)));
+        }
+        // A resource that another group has now goes there as it is: no address is stopped after it was started.
+        let mut moved = Vec::new();
+        for (known, stays) in groups.iter_mut().zip(&wanted) {
+            known.iter_mut().for_each(|known| known.part_with(Some(stays), &wanted, &mut moved));
+        }
+        before.iter_mut().for_each(|gone| gone.part_with(None, &wanted, &mut moved));
+        for (place, (group, known)) in wanted.iter().zip(groups).enumerate() {
+            let comes = |(member, _): &mut (Member, bool)| has(group, member);
+            let (come, going_up): (Vec<Member>, Vec<bool>) = moved.extract_if(.., comes).unzip();
+            let going_up = going_up.contains(&true);
+            let mut known = known.unwrap_or_else(|| Group::new(group.key.as_str().into(), going_up, hand.now));
+            known.change(group.clone(), place, come, hand);
+            self.groups.push(known);
         }
         for mut gone in before {
             gone.place = None;
@@ -143,6 +165,7 @@ impl Groups {
                 self.groups.push(gone);
             }
         }
+        self.configured = wanted;
     }
 
     /// Tells what has changed, and forgets groups that are gone.

@@ -19,7 +19,7 @@ pub(crate) use hands::Deed;
 use hands::Hands;
 use picture::Picture;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     os::{fd::AsFd, unix::process::CommandExt},
 };
 use tokio::sync::mpsc;
@@ -52,6 +52,8 @@ struct Member {
     wanted: Heartbeat,
     hands: Hands,
     picture: Picture,
+    /// What the thread was told and has not taken yet, the latest last.
+    coming: VecDeque<Heartbeat>,
 }
 
 /// What is to be made of news.
@@ -102,31 +104,40 @@ impl Cluster {
         (cluster, news, done)
     }
 
-    /// Takes part in `wanted`. Gives what only a restart changes.
+    /// Why it cannot take part in `wanted` from now on.
+    pub(crate) fn refusal(&self, wanted: Option<&Heartbeat>) -> Option<String> {
+        let member = self.member.as_ref()?;
+        match wanted {
+            Some(wanted) => evenkeel_cluster::refusal(member.latest(), wanted, &member.picture.real(&member.wanted)),
+            None => Some(
+                "the files name no heartbeat cluster any more, and this node does not leave one by a reload.  Next: stop \
+                 evenkeel on this node and start it again"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// Takes part in `wanted` from now on, to which there is no [`Cluster::refusal`].
     pub(crate) fn hold(
         &mut self,
         wanted: Option<Heartbeat>,
         identity: impl FnOnce(&Heartbeat) -> Result<Identity, String>,
         now: Instant,
-    ) -> Result<Option<String>, String> {
-        match (self.member.as_mut(), wanted) {
-            (None, None) => Ok(None),
-            (None, Some(wanted)) => self.join(wanted, identity, now).map(|()| None),
-            (Some(member), Some(mut wanted)) => {
-                if wanted.keys != member.wanted.keys {
-                    member.wanted.keys = wanted.keys.clone();
-                    let keys = Box::new(wanted.keys.clone());
-                    self.say(Command::Keys(keys));
-                }
-                let Some(member) = &self.member else { return Ok(None) };
-                wanted.keys = member.wanted.keys.clone();
-                let text = "the cluster goes on as it was read at the start; a restart takes what the files say now";
-                Ok((wanted != member.wanted).then(|| text.to_owned()))
-            }
-            (Some(_), None) => {
-                Ok(Some("the files name no heartbeat cluster any more; this node leaves it with a restart".to_owned()))
-            }
+    ) -> Result<(), String> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        let Some(member) = self.member.as_mut() else { return self.join(wanted, identity, now) };
+        if *member.latest() != wanted {
+            member.hands.configure(&wanted);
+            member.coming.push_back(wanted.clone());
+            let configuration = identity::fingerprint(&wanted);
+            self.say(Command::Configure { wanted: Box::new(wanted), configuration });
         }
+        Ok(())
+    }
+
+    /// What it takes part in, or will in a moment.
+    pub(crate) fn held(&self) -> Option<&Heartbeat> {
+        self.member.as_ref().map(Member::latest)
     }
 
     fn join(
@@ -145,7 +156,8 @@ impl Cluster {
         self.teller = Some(ha.teller());
         self.ha = Some(ha);
         let hands = Hands::new(&wanted, self.deeds.clone());
-        self.member = Some(Member { picture: Picture::new(&wanted, now), hands, wanted });
+        let picture = Picture::new(&wanted, now);
+        self.member = Some(Member { picture, hands, wanted, coming: VecDeque::new() });
         if self.ready {
             self.say(Command::Ready(true));
         }
@@ -188,7 +200,11 @@ impl Cluster {
         if self.asked.len() >= REQUESTS {
             return refuse(RefusalCode::Busy, "too many requests are being carried out");
         }
-        if let Some(group) = words::confirmed(&member.wanted, request) {
+        if !member.coming.is_empty() {
+            return refuse(RefusalCode::Busy, "the files were read again a moment ago; ask once more");
+        }
+        let group = words::confirmed(&member.wanted, request).or_else(|| member.picture.leaving(request));
+        if let Some(group) = group {
             let (key, message) =
                 (group.into(), format!("group {group} counts as stopped here, if it could not be stopped"));
             self.say(Command::ConfirmStopped(key));
@@ -235,6 +251,12 @@ impl Cluster {
                 member.picture.count(reason, count);
                 Some(line(words::dropped(reason, source, count)))
             }
+            News::Configured(wanted) => {
+                member.picture.configure(&member.wanted, &wanted, now);
+                member.coming.pop_front();
+                member.wanted = *wanted;
+                None
+            }
             News::Report(report, at) => {
                 member.picture.report(*report, at, now);
                 None
@@ -269,7 +291,17 @@ impl Cluster {
             Deed::Departed(departed) if departed.vital => {
                 // Nobody waits for the answer.
                 self.say(Command::Request { id: 0, what: protocol::Request::Standby(protocol::Share::All) });
-                let next = "heartbeat would restart this host; here the groups go to the other node";
+                let watched = self.member.as_ref().is_some_and(|member| member.wanted.watchdog.is_some());
+                if watched {
+                    self.say(Command::Restart);
+                }
+                let next = match watched {
+                    true => "its groups go to the other node, and the watchdog restarts this host",
+                    false => {
+                        "its groups go to the other node.  Next: start evenkeel again; heartbeat would restart this host, and \
+                         so does evenkeel where ha.cf names a watchdog"
+                    }
+                };
                 line(Severity::Error, format!("{departed}: {next}"))
             }
             Deed::Departed(departed) => line(Severity::Warning, departed.to_string()),
@@ -307,6 +339,16 @@ impl Cluster {
         }
     }
 
+    /// Says that it ends with what cannot be stopped, too.
+    pub(crate) fn insist(&mut self) {
+        self.say(Command::Stop);
+    }
+
+    /// What keeps it from ending, or may still run here at the end: a sentence for each group that cannot be stopped.
+    pub(crate) fn stuck(&self) -> Vec<String> {
+        self.member.as_ref().map(|member| member.picture.stuck(&member.wanted)).unwrap_or_default()
+    }
+
     /// Tells the thread to give everything up; gives what ends when it has. Its orders go on meanwhile.
     pub(crate) fn stop(&mut self) -> Option<tokio::task::JoinHandle<()>> {
         let ha = self.ha.take()?;
@@ -315,6 +357,10 @@ impl Cluster {
 }
 
 impl Member {
+    fn latest(&self) -> &Heartbeat {
+        self.coming.back().unwrap_or(&self.wanted)
+    }
+
     fn carry_out(&self, order: Order) -> Option<Told> {
         let failed = self.hands.take(order).err()?;
         Some(Told::Line(Severity::Warning, failed))

@@ -140,8 +140,6 @@ pub(crate) struct Warnings {
     pub(crate) marks: Vec<String>,
     /// What only a restart changes.
     pub(crate) restart: Option<String>,
-    /// Likewise, of the cluster.
-    pub(crate) cluster: Option<String>,
 }
 
 impl Core {
@@ -305,8 +303,8 @@ impl Core {
         sample.cluster = self.cluster.status(self.clock.now());
         sample.next_hops = self.network.next_hops();
         sample.unreachable = self.network.unreachable();
-        let Warnings { standing, firewall, deaf, marks, restart, cluster } = &self.warnings;
-        let standing = standing.iter().chain(firewall).chain(marks).chain(restart).chain(cluster);
+        let Warnings { standing, firewall, deaf, marks, restart } = &self.warnings;
+        let standing = standing.iter().chain(firewall).chain(marks).chain(restart);
         sample.warnings = standing.cloned().collect();
         let unheard = deaf.iter().filter(|deaf| deaf.listeners.iter().any(|one| !self.has_heard(one, &sample.ha)));
         sample.warnings.extend(unheard.map(ToString::to_string));

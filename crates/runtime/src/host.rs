@@ -11,7 +11,7 @@ use crate::{
 };
 use evenkeel_api::{PlanAction, PlanLine};
 use evenkeel_dataplane::Table;
-use evenkeel_model::Cluster;
+use evenkeel_model::{Cluster, heartbeat::Agent};
 use evenkeel_source::{Code, Diagnostic, Severity};
 use std::collections::BTreeSet;
 
@@ -83,8 +83,14 @@ pub fn absent_interfaces(cluster: &Cluster) -> BTreeSet<&str> {
 /// What differs between the files and this host.
 pub fn compare(cluster: &Cluster) -> Vec<Diagnostic> {
     let mut diagnostics = Vec::new();
-    // Those of VRRP come and go.
-    let held: BTreeSet<_> = cluster.vrrp.instances.iter().flat_map(|one| one.vips()).map(|vip| vip.address).collect();
+    // Those of VRRP and of resource groups come and go.
+    let vips = cluster.vrrp.instances.iter().flat_map(|one| one.vips()).map(|vip| vip.address);
+    let groups = cluster.heartbeat.iter().flat_map(|heartbeat| &heartbeat.groups);
+    let resources = groups.flat_map(|group| &group.resources).filter_map(|resource| match &resource.agent {
+        Agent::Ip(ip) => Some(ip.address),
+        Agent::Script { .. } | Agent::Ocf { .. } | Agent::Systemd { .. } | Agent::Services { .. } => None,
+    });
+    let held: BTreeSet<_> = vips.chain(resources).collect();
     let missing: BTreeSet<_> = match on_a_runtime(|network| network.own_addresses()) {
         Some(own) => cluster
             .services

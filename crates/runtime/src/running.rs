@@ -1,5 +1,7 @@
 //! The daemon while it runs: how it starts, the loop, how it ends.
 
+mod leaving;
+
 use crate::{
     answered::answered,
     callers::Callers,
@@ -399,7 +401,7 @@ impl Running {
     /// Gives all addresses up. Services go later: traffic comes here until a successor has the addresses.
     async fn hand_over(&mut self) {
         self.core.elections.stop().await;
-        self.core.leave_cluster(&mut self.cluster_news, &mut self.cluster_deeds).await;
+        self.leave_cluster().await;
         while let Ok(one) = self.news.try_recv() {
             self.core.hear_election(one);
         }
@@ -417,6 +419,7 @@ impl Running {
             core.say(Severity::Warning, &format!("{dropped} lines of FIFOs that nobody read were dropped"));
         }
         let shutdown = core.notifier.shutdown();
+        let stuck = core.cluster.stuck();
         let Exit { left, failed } = core.exit.unwrap_or(Exit { left: 0, failed: false });
         let refused = core.instances.stop(&core.commands);
         for why in &refused {
@@ -436,6 +439,7 @@ impl Running {
         };
         let removed = match removed {
             Ok(()) if failed => Err("the data plane refused to let go of services".to_owned()),
+            Ok(()) if !stuck.is_empty() => Err(stuck.join("; ")),
             other => other,
         };
         // The tasks end once nobody can order from them any more.

@@ -5,8 +5,11 @@
 mod duo;
 
 use duo::{Duo, Files, Player};
-use evenkeel_lab_tests::{alone, can_run};
+use evenkeel_lab_tests::{alone, can_run, pings::Probe};
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -160,4 +163,110 @@ fn the_old_commands_speak_to_the_running_daemon() {
     // What the other node has it tells a moment later.
     let shown = || duo.tell(0, &["status"]).1.contains("10.168.0.160/24/eth0  on ha2  prefers ha1");
     duo.wait("status showed where it is", PATIENCE, shown);
+}
+
+/// A script of resource.d that notes what it is told to do, in one file for all.
+fn noting(etc: &Path, name: &str) {
+    let text = format!(
+        "#!/bin/sh\ncd {} || exit 1\nfor last; do :; done\ncase $last in\nstart) echo {name} $* >> did; touch {name}.state;;\n\
+         stop) echo {name} $* >> did; rm -f {name}.state;;\nstatus) [ -e {name}.state ] && echo running && exit 0; echo \
+         stopped; exit 3;;\nesac\nexit 0\n",
+        etc.display()
+    );
+    let path = etc.join("resource.d").join(name);
+    fs::create_dir_all(etc.join("resource.d")).expect("a directory can be made");
+    fs::write(&path, text).expect("a file is written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode is set");
+}
+
+fn did(duo: &Duo, at: usize) -> Vec<String> {
+    let text = fs::read_to_string(duo.etc(at).join("did")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Other lines of haresources, or of ha.cf, on both nodes.
+fn rewrite(duo: &Duo, file: &str, text: impl Fn(&str) -> String) {
+    for at in [0, 1] {
+        let path = duo.etc(at).join(file);
+        let before = fs::read_to_string(&path).expect("it is there");
+        fs::write(&path, text(&before)).expect("a file is written");
+    }
+}
+
+fn reload(duo: &Duo) {
+    for at in [0, 1] {
+        let (done, said) = duo.tell(at, &["reload"]);
+        assert!(done, "{said}");
+    }
+}
+
+#[test]
+fn a_reload_touches_what_has_changed_alone_and_loses_no_ping() {
+    if !can_run() {
+        return;
+    }
+    let mut files = Files::quick(200, 1500);
+    files.haresources += "ha1 10.168.0.170/24/eth0 noted::one\nha1 10.168.0.180/24/eth0 gone\n";
+    let mut duo = Duo::new([Player::Evenkeel; 2], files);
+    for at in [0, 1] {
+        ["noted", "gone", "fresh"].iter().for_each(|name| noting(&duo.etc(at), name));
+        duo.start(at);
+    }
+    duo.wait("all ran on the first", PATIENCE, || did(&duo, 0).len() == 2 && duo.owners() == [0] && duo.serves(0));
+    let probe = Probe::start(duo.node("client"), [10, 168, 0, 170].into());
+    probe.wait_for(200);
+    rewrite(&duo, "haresources", |_| {
+        "ha1 10.168.0.160/24/eth0 nginx\nha1 10.168.0.190/24/eth0 fresh\nha1 10.168.0.170/24/eth0 noted::two\n"
+            .to_owned()
+    });
+    let (differs, said) = duo.tell(0, &["diff"]);
+    for line in [
+        "+ group     10.168.0.190/24/eth0: on ha1, else ha2",
+        "+   script fresh",
+        "~ group     10.168.0.170/24/eth0: on ha1, else ha2",
+        "+   script noted::two",
+        "-   script noted::one",
+        "- group     10.168.0.180/24/eth0",
+    ] {
+        assert!(said.contains(line), "{line} is missing in {differs} {said}");
+    }
+    assert!(!said.contains("10.168.0.160"), "{said}");
+    let before = did(&duo, 0).len();
+    reload(&duo);
+    duo.wait("what changed was done", PATIENCE, || did(&duo, 0).len() == before + 4);
+    duo.wait("the old address went", PATIENCE, || {
+        duo.run("ha1", "ip -o addr show to 10.168.0.180").is_empty()
+            && !duo.run("ha1", "ip -o addr show to 10.168.0.190").is_empty()
+    });
+    let done = did(&duo, 0).split_off(before);
+    let at = |what: &str| done.iter().position(|done| done == what);
+    assert!(at("noted one stop") < at("noted two start") && at("gone stop").is_some(), "{done:?}");
+    assert!(at("noted one stop").is_some() && at("fresh start").is_some(), "{done:?}");
+    assert!(did(&duo, 1).is_empty(), "the second took something: {:?}", did(&duo, 1));
+
+    // How fast, by which ways, and the ping nodes.
+    rewrite(&duo, "ha.cf", |text| {
+        let kept = text.lines().filter(|line| !line.starts_with("ucast eth0")).map(|line| format!("{line}\n"));
+        let text: String = kept.collect();
+        text.replace("keepalive 200ms", "keepalive 100ms").replace("deadtime 1500ms", "deadtime 3000ms")
+            + "bcast eth0\nping 10.168.0.1\n"
+    });
+    reload(&duo);
+    let says = |words: &str| duo.old_command(0, words).0;
+    duo.wait("the new time was in force", PATIENCE, || says("cl_status hbparameter -p keepalive") == "100ms\n");
+    duo.wait("the ping node answered", PATIENCE, || says("cl_status nodestatus 10.168.0.1") == "ping\n");
+    duo.wait("the other was heard by both ways", PATIENCE, || {
+        ["eth0", "eth1"].iter().all(|link| says(&format!("cl_status hblinkstatus ha2 {link}")) == "up\n")
+    });
+
+    // What cannot change is refused, with all that is beside it.
+    rewrite(&duo, "ha.cf", |text| text.replace("keepalive 100ms", "keepalive 300ms") + "node ha3\n");
+    let (done, said) = duo.tell(0, &["reload"]);
+    assert!(!done && said.contains("the nodes of the cluster (ha1, ha2) cannot become ha1, ha2, ha3"), "{said}");
+    assert_eq!(says("cl_status hbparameter -p keepalive"), "100ms\n");
+    assert!(duo.status(0).contains("cannot become ha1, ha2, ha3"), "status tells that the files were not taken");
+
+    let report = probe.stop();
+    assert_eq!(report.lost, 0, "{report:?} {}", duo.log(0));
+    assert_eq!((duo.owners(), did(&duo, 1).len()), (vec![0], 0));
 }

@@ -108,6 +108,72 @@ fn what_cannot_be_stopped_stays_until_an_operator_says_that_it_has_ended() {
 }
 
 #[test]
+fn a_node_that_cannot_stop_something_says_so_and_does_not_end_before_an_operator_confirms() {
+    if !can_run() {
+        return;
+    }
+    let mut duo = settled();
+    set(&duo, 0, "wedged");
+    std::thread::scope(|scope| {
+        let stopped = scope.spawn(|| duo.tell(0, &["stop"]));
+        duo.wait_log(
+            0,
+            "group 10.168.0.160/24/eth0 cannot be stopped: `last` did not stop: exit status 1: device is busy",
+        );
+        duo.wait_log(0, "or end this node without: `evenkeel stop` once more");
+        duo.wait_status(0, "by hand, then `evenkeel confirm 10.168.0.160/24/eth0`");
+        assert_eq!((runs(&duo), duo.owners()), (vec![0], vec![0]), "nobody took it");
+        fs::remove_file(duo.etc(0).join("last.state")).expect("it is ended by hand");
+        let (done, said) = duo.tell(0, &["confirm", "10.168.0.160/24/eth0"]);
+        assert!(done, "{said}");
+        let (done, said) = stopped.join().expect("it answers");
+        assert!(done, "{said}");
+    });
+    duo.wait("it ran on the second", PATIENCE, || runs(&duo) == [1] && duo.owners() == [1]);
+    // Asked twice, it ends all the same, says what it has left, and its exit status tells.
+    set(&duo, 1, "wedged");
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| duo.tell(1, &["stop"]));
+        duo.wait_log(1, "or end this node without: `evenkeel stop` once more");
+        (duo.tell(1, &["stop"]), first.join().expect("it answers"))
+    });
+    assert!(!first.0 && !second.0, "{first:?} {second:?}");
+    assert!(first.1.contains("group 10.168.0.160/24/eth0 cannot be stopped"), "{first:?} {second:?}");
+    assert_eq!(duo.exit(1), Some(1));
+}
+
+#[test]
+fn where_a_failfast_program_dies_the_groups_move_and_the_watchdog_is_left_to_restart_the_host() {
+    if !can_run() {
+        return;
+    }
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("vital-{}", std::process::id()));
+    let vital = directory.join("vital");
+    program(&vital, &format!("while [ ! -e {}/die.$HA_CURHOST ]; do sleep 0.1; done; exit 3", directory.display()));
+    // What is written to a watchdog can be read back from a FIFO: it is petted with zeros, and stopped with a V.
+    let device = directory.join("watchdog");
+    rustix::fs::mknodat(rustix::fs::CWD, &device, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
+    let reader = rustix::fs::open(&device, rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK, 0o600.into());
+    let reader = reader.expect("it opens");
+    let written = || {
+        let mut bytes = [0; 4096];
+        rustix::io::read(&reader, &mut bytes).map_or(Vec::new(), |length| bytes[..length].to_vec())
+    };
+    let mut files = Files::quick(200, 1500).with(&format!("failfast root {}\n", vital.display()));
+    files.media[0] += &format!("watchdog {}\n", device.display());
+    let mut duo = Duo::settled(BOTH, files);
+    duo.wait("the watchdog was petted", PATIENCE, || !written().is_empty());
+    fs::write(directory.join("die.ha1"), "").expect("it dies");
+    duo.wait_log(0, "its groups go to the other node, and the watchdog restarts this host");
+    duo.wait_served(1);
+    written();
+    duo.stop(0);
+    assert_eq!(written(), [0u8; 0], "neither petted nor stopped");
+    drop(duo);
+    fs::remove_dir_all(&directory).expect("it is removed");
+}
+
+#[test]
 fn nothing_of_a_dead_node_is_taken_while_it_cannot_be_fenced() {
     if !can_run() {
         return;

@@ -29,7 +29,10 @@ pub(super) fn render(status: &Status, before: Option<&Status>, details: bool, co
                 .map(|f| Row::sentence(format!("  fallback {} answers: {}", f.address, nobody(service)), Tone::Bad)),
         );
     }
-    text.push_str(&align(&rows, colour));
+    // A cluster may move other things than services.
+    if status.cluster.is_none() || !status.services.is_empty() {
+        text.push_str(&align(&rows, colour));
+    }
     for warning in &status.warnings {
         let _ = writeln!(text, "{} {warning}", paint("warning:", Tone::Doubtful, colour));
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod reload;
 mod world;
 
 use evenkeel_cluster::Input;
@@ -108,6 +109,33 @@ fn a_node_with_something_that_cannot_be_stopped_ends_without_a_word_and_is_fence
     let took = world.wait(SECOND * 20, |world| world.on("nginx") == [1]);
     assert!(took >= SECOND * 5, "{took:?}");
     assert_eq!(world.hosts[1].attempts, 1);
+}
+
+#[test]
+fn a_node_with_something_that_cannot_be_stopped_does_not_end_before_it_is_confirmed_where_nothing_would_fence_it() {
+    let mut world = pair();
+    world.hosts[0].wedged.insert("nginx".into());
+    world.tell(0, Input::Stop);
+    world.run(SECOND * 120);
+    assert!(world.lives(0) && world.hosts[1].did.is_empty(), "{}", world.state());
+    // An operator ends it by hand and says so: from there on it is an orderly end.
+    world.hosts[0].running.clear();
+    world.tell(0, Input::ConfirmStopped("10.0.0.1".into()));
+    let took = world.wait(SECOND * 20, |world| world.on("nginx") == [1]);
+    assert!(took < SECOND, "{took:?}");
+    world.wait(SECOND * 20, |world| !world.lives(0));
+}
+
+#[test]
+fn told_twice_to_stop_a_node_ends_with_something_that_cannot_be_stopped() {
+    let mut world = pair();
+    world.hosts[0].wedged.insert("nginx".into());
+    world.tell(0, Input::Stop);
+    world.tell(0, Input::Stop);
+    world.wait(SECOND * 30, |world| !world.lives(0));
+    // The other one cannot know: that is what it was told.
+    world.exclusive = false;
+    world.wait(SECOND * 20, |world| world.on("nginx") == [0, 1]);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use evenkeel_resource::{Action, Order, Outcome, Standing, Task};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -79,7 +80,7 @@ pub(crate) fn cluster(failback: Failback, groups: &[&str], fenced: bool) -> Hear
 
 pub(crate) struct Host {
     node: Option<Box<Node>>,
-    view: Heartbeat,
+    pub(crate) view: Heartbeat,
     generation: u64,
     timer: u64,
     cancelled: BTreeSet<Task>,
@@ -195,6 +196,17 @@ impl World {
 
     pub(crate) fn tell(&mut self, host: usize, input: Input) {
         self.with(host, |node, now, out| node.handle(now, input, out));
+    }
+
+    /// The files of a host are read again, with these groups.
+    pub(crate) fn reload(&mut self, host: usize, groups: &[&str]) {
+        let groups = cluster(Failback::Off, groups, false).groups;
+        let wanted = Heartbeat { groups, ..self.hosts[host].view.clone() };
+        self.hosts[host].view = wanted.clone();
+        let mut hasher = DefaultHasher::new();
+        format!("{:?} {:?}", wanted.groups, wanted.timing).hash(&mut hasher);
+        let configuration = hasher.finish();
+        self.tell(host, Input::Configure { wanted: Box::new(wanted), configuration });
     }
 
     pub(crate) fn ask(&mut self, host: usize, id: u64, what: Request) {

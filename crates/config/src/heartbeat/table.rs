@@ -156,7 +156,8 @@ pub(crate) const DIRECTIVES: &[Directive] = directives! {
         Partly("ipfail is built in; programs that need heartbeat's library are left out"), "",
         "a program kept running; not after it exits with 100" => "must_reach, children";
     "failfast" Own { least: 2, words: "user command...", read: other::failfast }, Adds,
-        Partly("as respawn"), "", "a program whose end restarts the host" => "children";
+        Partly("the groups go to the other node, and the watchdog restarts the host, where one is named"), "",
+        "a program whose end restarts the host" => "children";
     "apiauth" Own { least: 2, words: "client uid=... gid=...", read: other::apiauth }, Adds, NO_API, "",
         "who may use heartbeat's library" => "nothing";
     "stonith" Own { least: 2, words: "type file", read: other::stonith }, Adds, Supported, "",

@@ -121,6 +121,19 @@ impl Addresses {
         now - self.renewed >= self.lease.valid || limit.is_some_and(|limit| now - self.sent >= limit)
     }
 
+    /// Leases are made for another dead time from the next renewal on.
+    pub(crate) fn last(&mut self, deadtime: Duration) {
+        self.lease = Lease::within(deadtime);
+        for holding in self.holdings.values_mut() {
+            holding.held.let_go();
+            holding.address.lifetime = Some(self.lease.valid);
+            holding.address.preferred = Some(self.lease.preferred);
+            holding.held = Held::new(vec![holding.address.clone()]);
+        }
+        // One that is under way has the old lease: it ends first.
+        self.renewals.pause();
+    }
+
     /// Only these are held still.
     pub(crate) fn keep<'a>(&mut self, kept: impl Iterator<Item = &'a IpResource>) {
         let kept: Vec<IpAddr> = kept.map(|ip| ip.address).collect();

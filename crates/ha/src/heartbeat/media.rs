@@ -2,18 +2,23 @@
 
 use crate::{events::Events, links::Links};
 use evenkeel_heartbeat::{Lines, Message, Path};
+use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::{Heartbeat, Medium, PingNode};
 use evenkeel_netlink::{MediumSocket, MediumTarget, PingSocket};
 use evenkeel_os::SerialLine;
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, Ipv4Addr},
+    time::Duration,
 };
 
-/// Keys of what the loop waits for: media by their place, then those of ping nodes.
+/// Keys of what the loop waits for: media by the numbers they get, then those of ping nodes.
 const PINGS: u64 = 1 << 32;
 /// Heartbeat's port, where no medium has one.
 const PORT: u16 = 694;
+/// The shortest and longest time before a serial line that could not be opened is tried again.
+const SOON: Duration = Duration::from_secs(1);
+const LATER: Duration = Duration::from_secs(60);
 /// Paths taken of one node.
 const MOST_LEARNED: usize = 16;
 
@@ -21,6 +26,8 @@ const MOST_LEARNED: usize = 16;
 pub(super) struct Media {
     /// Those of the files, then those that were learned.
     ways: Vec<Way>,
+    /// Ways there were so far.
+    numbers: u64,
     /// How many are of the files.
     written: usize,
     /// Where the nodes that are evenkeels have resource addresses, besides: interface and address, by node.
@@ -32,7 +39,11 @@ pub(super) struct Media {
 
 /// One medium.
 struct Way {
+    /// The key of what it waits for.
+    number: u64,
     medium: Medium,
+    /// When a serial line is tried again, and how long it waits then.
+    again: Option<(Instant, Duration)>,
     line: Option<Line>,
     /// What the node was told.
     told: Option<bool>,
@@ -49,8 +60,10 @@ pub(super) type Received = (Path, usize, Option<IpAddr>);
 
 impl Media {
     pub(super) fn new(wanted: &Heartbeat) -> Media {
+        let ways = (0..).zip(&wanted.media).map(|(number, medium)| Way::new(number, medium.clone()));
         Media {
-            ways: wanted.media.iter().cloned().map(Way::new).collect(),
+            ways: ways.collect(),
+            numbers: wanted.media.len() as u64,
             written: wanted.media.len(),
             learned: BTreeMap::new(),
             pings: wanted.pings.clone(),
@@ -58,13 +71,43 @@ impl Media {
         }
     }
 
+    /// Has the media and ping nodes of `wanted` from now on. One that is there goes on.
+    pub(super) fn configure(&mut self, wanted: &Heartbeat) {
+        let learned = self.ways.split_off(self.written);
+        let mut before: Vec<Way> = std::mem::take(&mut self.ways);
+        for medium in &wanted.media {
+            let mut way = self.way(&mut before, medium);
+            // Places are other ones.
+            way.told = None;
+            self.ways.push(way);
+        }
+        self.written = wanted.media.len();
+        // Which of these are needed still is seen with the links.
+        self.ways.extend(learned);
+        self.pings.clone_from(&wanted.pings);
+    }
+
+    /// The one of `before`, or a new one.
+    fn way(&mut self, before: &mut Vec<Way>, medium: &Medium) -> Way {
+        let known = before.iter().position(|way| way.medium == *medium);
+        known.map(|at| before.remove(at)).unwrap_or_else(|| {
+            self.numbers += 1;
+            Way::new(self.numbers, medium.clone())
+        })
+    }
+
+    /// When something that could not be opened is tried again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.ways.iter().filter(|way| way.line.is_none()).filter_map(|way| way.again).map(|(at, _)| at).min()
+    }
+
     /// Opens what can be opened and is not, closes what has lost its interface. Gives the media that can be sent on now, or
     /// no longer, and what did not work.
-    pub(super) fn follow(&mut self, links: &Links, events: &Events) -> (Vec<(usize, bool)>, Vec<String>) {
+    pub(super) fn follow(&mut self, links: &Links, events: &Events, now: Instant) -> (Vec<(usize, bool)>, Vec<String>) {
         let (mut turned, mut troubles) = (Vec::new(), Vec::new());
         self.meet(links);
         for (place, way) in self.ways.iter_mut().enumerate() {
-            if let Err(why) = way.follow(place as u64, links, events) {
+            if let Err(why) = way.follow(links, events, now) {
                 troubles.push(why);
             }
             let up = way.is_up(links);
@@ -112,10 +155,10 @@ impl Media {
                 wanted.push(medium);
             }
         }
-        let now = self.ways.iter().skip(self.written).map(|way| &way.medium);
-        if !now.eq(&wanted) {
-            self.ways.truncate(self.written);
-            self.ways.extend(wanted.into_iter().map(Way::new));
+        let mut before = self.ways.split_off(self.written);
+        for medium in &wanted {
+            let way = self.way(&mut before, medium);
+            self.ways.push(way);
         }
     }
 
@@ -155,7 +198,7 @@ impl Media {
         if let Some(family) = key.checked_sub(PINGS) {
             return self.receive_echo(usize::try_from(family).unwrap_or(usize::MAX), buffer);
         }
-        let place = usize::try_from(key).unwrap_or(usize::MAX);
+        let Some(place) = self.ways.iter().position(|way| way.number == key) else { return Ok(None) };
         let line = self.ways.get_mut(place).and_then(|way| way.line.as_mut());
         match line {
             Some(Line::Udp { socket, ifindex }) => {
@@ -170,7 +213,7 @@ impl Media {
                     let length = match line.receive(buffer) {
                         Ok(length) => length,
                         Err(e) => {
-                            // It would be readable for ever. It is opened again when something of the network changes.
+                            // It would be readable for ever.
                             self.ways.get_mut(place).into_iter().for_each(|way| way.line = None);
                             return Err(e.to_string());
                         }
@@ -227,12 +270,13 @@ impl Media {
 }
 
 impl Way {
-    fn new(medium: Medium) -> Way {
-        Way { medium, line: None, told: None }
+    fn new(number: u64, medium: Medium) -> Way {
+        Way { number, medium, again: None, line: None, told: None }
     }
 
-    fn follow(&mut self, key: u64, links: &Links, events: &Events) -> Result<(), String> {
-        let Some(interface) = self.interface() else { return self.open_serial(key, events) };
+    fn follow(&mut self, links: &Links, events: &Events, now: Instant) -> Result<(), String> {
+        let key = self.number;
+        let Some(interface) = self.interface() else { return self.open_serial(events, now) };
         let ifindex = links.named(interface).map(|link| link.index);
         if let Some(Line::Udp { ifindex: open, .. }) = &self.line
             && Some(*open) != ifindex
@@ -247,12 +291,25 @@ impl Way {
         Ok(())
     }
 
-    fn open_serial(&mut self, key: u64, events: &Events) -> Result<(), String> {
+    /// A device that is gone, such as an adapter that was pulled, is tried again, later each time.
+    fn open_serial(&mut self, events: &Events, now: Instant) -> Result<(), String> {
         let (Medium::Serial { device, baud }, None) = (&self.medium, &self.line) else { return Ok(()) };
-        let line = SerialLine::open(device, *baud).map_err(|e| e.to_string())?;
-        events.add(&line, key)?;
-        self.line = Some(Line::Serial { line, lines: Lines::default(), whole: VecDeque::new() });
-        Ok(())
+        if self.again.is_some_and(|(at, _)| now < at) {
+            return Ok(());
+        }
+        let opened = SerialLine::open(device, *baud).map_err(|e| e.to_string());
+        match opened.and_then(|line| events.add(&line, self.number).map(|()| line)) {
+            Ok(line) => {
+                self.again = None;
+                self.line = Some(Line::Serial { line, lines: Lines::default(), whole: VecDeque::new() });
+                Ok(())
+            }
+            Err(why) => {
+                let wait = self.again.map_or(SOON, |(_, wait)| (wait * 2).min(LATER));
+                self.again = Some((now + wait, wait));
+                Err(why)
+            }
+        }
     }
 
     fn interface(&self) -> Option<&str> {

@@ -5,7 +5,7 @@ use crate::{events::Events, links::Links, tally::Tallies, teller::Orders};
 use evenkeel_cluster::{Input, Node, Output};
 use evenkeel_heartbeat::{self as heartbeat, Identity, Reason, Receiver, codec};
 use evenkeel_machine::{Instant, Machine, Outbox};
-use evenkeel_model::heartbeat::{Agent, Group, Heartbeat, IpResource, Keys};
+use evenkeel_model::heartbeat::{Agent, Group, Heartbeat, IpResource, Keys, NodeName};
 use evenkeel_netlink::{Event, Monitor};
 use evenkeel_os::Watchdog;
 use evenkeel_resource::{Action, Order, Outcome, Standing};
@@ -49,6 +49,8 @@ pub(super) struct Station {
     stale: bool,
     /// The paths the node was told.
     paths: Vec<String>,
+    /// The watchdog is to restart this host.
+    condemned: bool,
     ended: bool,
 }
 
@@ -73,8 +75,7 @@ impl Station {
         }
         events.add(&*orders.wake, WAKE)?;
         events.add(&monitor, MONITOR)?;
-        let others = wanted.nodes.iter().chain(wanted.pings.iter().map(|ping| &ping.name)).cloned();
-        let receiver = Receiver::new(wanted.node.clone(), identity.uuid, others, wanted.keys.clone());
+        let receiver = Receiver::new(wanted.node.clone(), identity.uuid, known(&wanted), wanted.keys.clone());
         let renew_at = events.now();
         Ok(Station {
             node: Node::new(&wanted, identity, events.now()),
@@ -98,6 +99,7 @@ impl Station {
             readable: Vec::new(),
             stale: false,
             paths: Vec::new(),
+            condemned: false,
             ended: false,
         })
     }
@@ -143,7 +145,7 @@ impl Station {
     /// One turn of the loop.
     fn turn(&mut self) -> Result<(), String> {
         let mut readable = std::mem::take(&mut self.readable);
-        let deadlines = [self.node.deadline(), self.addresses.deadline(), Some(self.renew_at)];
+        let deadlines = [self.node.deadline(), self.addresses.deadline(), self.media.deadline(), Some(self.renew_at)];
         let waited = self.events.wait(deadlines.into_iter().flatten().min(), &mut readable);
         for &key in &readable {
             match key {
@@ -154,10 +156,10 @@ impl Station {
         }
         self.readable = readable;
         waited?;
-        if std::mem::take(&mut self.stale) {
+        let now = self.look_at_clock();
+        if std::mem::take(&mut self.stale) || self.media.deadline().is_some_and(|due| due <= now) {
             self.open_media();
         }
-        let now = self.look_at_clock();
         if self.node.deadline().is_some_and(|due| due <= now) {
             self.node.handle_timeout(now, &mut self.out);
             self.carry_out();
@@ -203,13 +205,32 @@ impl Station {
                     let report = self.node.report();
                     (self.tell)(News::Report(Box::new(report), self.events.now()));
                 }
-                Command::Keys(keys) => {
-                    self.receiver.change_keys((*keys).clone());
-                    self.keys = *keys;
-                }
+                Command::Configure { wanted, configuration } => self.configure(wanted, configuration),
+                Command::Restart => self.condemned = true,
                 Command::Stop => self.handle(Input::Stop),
             }
         }
+    }
+
+    /// Takes part as `wanted` has it from now on.
+    fn configure(&mut self, wanted: Box<Heartbeat>, configuration: u64) {
+        // In whatever is told from here on places are the new ones.
+        (self.tell)(News::Configured(wanted.clone()));
+        self.receiver.change_keys(wanted.keys.clone());
+        self.receiver.listen_to(known(&wanted));
+        self.keys = wanted.keys.clone();
+        self.media.configure(&wanted);
+        let guarded = |cluster: &Heartbeat| (cluster.watchdog.clone(), cluster.timing.deadtime);
+        let other_guard = guarded(&wanted) != guarded(&self.wanted);
+        // Before the status that tells the others how long to wait.
+        self.addresses.last(wanted.timing.deadtime);
+        self.wanted = (*wanted).clone();
+        if other_guard {
+            self.close_watchdog();
+            self.open_watchdog();
+        }
+        self.handle(Input::Configure { wanted, configuration });
+        self.open_media();
     }
 
     /// Reads what waits on a medium or came from a ping node.
@@ -218,7 +239,10 @@ impl Station {
             let (path, length, source) = match self.media.receive(key, &mut self.buffer) {
                 Ok(Some(received)) => received,
                 Ok(None) => return,
-                Err(why) => return self.complain(why),
+                Err(why) => {
+                    self.stale = true;
+                    return self.complain(why);
+                }
             };
             let bytes = self.buffer.get(..length).unwrap_or_default();
             match self.receiver.receive(bytes) {
@@ -270,7 +294,7 @@ impl Station {
 
     /// Opens the sockets of media whose interfaces are there, and tells the node which can be sent on.
     fn open_media(&mut self) {
-        let (turned, troubles) = self.media.follow(&self.links, &self.events);
+        let (turned, troubles) = self.media.follow(&self.links, &self.events, self.events.now());
         troubles.into_iter().for_each(|why| self.complain(why));
         for (medium, up) in turned {
             self.handle(Input::Medium { medium, up });
@@ -331,7 +355,7 @@ impl Station {
 
     /// Without it the cluster goes on, as with heartbeat.
     fn open_watchdog(&mut self) {
-        let Some(device) = &self.wanted.watchdog else { return };
+        let (Some(device), None) = (&self.wanted.watchdog, &self.watchdog) else { return };
         match Watchdog::open(device, self.wanted.timing.deadtime + WATCHDOG_MORE) {
             Ok(watchdog) => {
                 if watchdog.has_no_way_out() {
@@ -348,15 +372,18 @@ impl Station {
     }
 
     fn pet(&mut self) {
+        if self.condemned {
+            return;
+        }
         if let Some(Err(e)) = self.watchdog.as_ref().map(Watchdog::pet) {
             self.complain(format!("cannot {e}"));
         }
     }
 
-    /// While something of a group cannot be stopped, it goes on counting: the restart of the host is what ends that.
+    /// While something of a group cannot be stopped, or the host is to be restarted, it goes on counting.
     fn close_watchdog(&mut self) {
         let stuck = self.node.report().groups.iter().any(|group| group.standing == Standing::Stuck);
-        if stuck {
+        if stuck || self.condemned {
             return;
         }
         if let Some(Err(e)) = self.watchdog.take().map(Watchdog::close) {
@@ -401,6 +428,11 @@ impl Station {
             (self.tell)(News::Trouble(why));
         }
     }
+}
+
+/// Nodes and ping nodes: who may be heard.
+fn known(wanted: &Heartbeat) -> impl Iterator<Item = NodeName> {
+    wanted.nodes.iter().chain(wanted.pings.iter().map(|ping| &ping.name)).cloned()
 }
 
 /// The addresses of a group.

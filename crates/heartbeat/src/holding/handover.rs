@@ -90,6 +90,11 @@ impl Handover {
         self.groups.contains(&group)
     }
 
+    /// Groups have other places, or none any more.
+    pub(crate) fn regroup(&mut self, now: impl FnMut(usize) -> Option<usize>) {
+        self.groups = std::mem::take(&mut self.groups).into_iter().filter_map(now).collect();
+    }
+
     fn named(&self) -> Option<&[usize]> {
         self.named.then_some(self.groups.as_slice())
     }

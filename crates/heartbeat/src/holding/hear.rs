@@ -72,10 +72,11 @@ impl Holding {
 
     /// What an evenkeel tells in a status; `None`: it is a heartbeat.
     pub(crate) fn hear_extension(&mut self, node: usize, told: Option<Extension>) {
+        let asks = self.plan.asks();
         let Some(peer) = self.peers.get_mut(node) else { return };
         if let Some(told) = &told {
             peer.returned = None;
-            peer.pings = Some(told.pings);
+            peer.pings = (told.asks == asks).then_some(told.pings);
         }
         let idle = told.as_ref().is_some_and(|told| !told.busy);
         peer.extension = told;

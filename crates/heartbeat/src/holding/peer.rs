@@ -73,7 +73,9 @@ impl Peer {
 
     /// Whether it may have a group.
     pub(crate) fn may_hold(&self) -> bool {
-        self.extension.as_ref().map_or(self.hold != Share::None || !self.spoke, |told| !told.holds.is_empty())
+        self.extension
+            .as_ref()
+            .map_or(self.hold != Share::None || !self.spoke, |told| !(told.holds.is_empty() && told.others.is_empty()))
     }
 
     /// Whether it is known what it has.

@@ -42,6 +42,12 @@ impl Peer {
         self.put_off = 0;
     }
 
+    /// Media have other places; `before` is where each was.
+    pub(crate) fn rewire(&mut self, before: &[Option<usize>]) {
+        let link = |place: &Option<usize>| place.and_then(|place| self.links.get(place).copied().flatten());
+        self.links = before.iter().map(link).collect();
+    }
+
     /// Says whether the link has come up.
     pub(crate) fn hear_link(&mut self, now: Instant, medium: usize) -> bool {
         self.links.get_mut(medium).is_some_and(|link| link.replace(now).is_none())

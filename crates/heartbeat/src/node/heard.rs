@@ -21,10 +21,13 @@ const UNANSWERED: u32 = 30;
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     stream: Stream,
-    /// The configuration it tells is another.
+    /// The configuration it tells, and whether that is another.
+    configuration: Option<u64>,
     differs: bool,
     /// Seconds that its clock is ahead, as was told; 0 while it is near.
     ahead: i64,
+    /// The one it had when this node's files were read again.
+    outlived: Option<u64>,
     version: Option<String>,
     paths: Vec<String>,
     /// Statuses sent since it acknowledged one, as long as it is heard itself.
@@ -38,7 +41,27 @@ impl Heard {
     pub(crate) fn new(identity: &Identity, node: usize, longest_delay: Duration) -> Heard {
         let seed = identity.seed ^ identity.generation ^ (node as u64) << 32;
         let stream = Stream::new(0, longest_delay, seed);
-        Heard { stream, differs: false, ahead: 0, version: None, paths: Vec::new(), unanswered: 0, spoke: false }
+        Heard {
+            stream,
+            configuration: None,
+            differs: false,
+            outlived: None,
+            ahead: 0,
+            version: None,
+            paths: Vec::new(),
+            unanswered: 0,
+            spoke: false,
+        }
+    }
+
+    /// This node's files were read again, and say `configuration`; those of that node are the old ones if they say another.
+    pub(crate) fn outlive(&mut self, configuration: u64) {
+        self.outlived = self.configuration.filter(|told| *told != configuration);
+    }
+
+    /// The configuration it told last, as an evenkeel.
+    pub(crate) fn configuration(&self) -> Option<u64> {
+        self.configuration
     }
 
     pub(crate) fn version(&self) -> Option<&str> {
@@ -48,6 +71,7 @@ impl Heard {
     /// Its new run tells all anew.
     pub(crate) fn forget(&mut self) {
         self.version = None;
+        self.configuration = None;
         self.paths.clear();
     }
 
@@ -216,8 +240,13 @@ impl Node {
         let dead_after = message.hex("dt").map(Duration::from_millis);
         self.membership.status(now, node, state, dead_after, &mut self.happened);
         self.spread(now, out);
-        let told = Extension::read(&self.plan, &message);
+        let mut told = Extension::read(&self.plan, &message);
+        let outlived = self.heard.get(node).and_then(|heard| heard.outlived);
+        if let Some(told) = told.as_mut().filter(|told| Some(told.configuration) == outlived) {
+            told.divide(&self.plan);
+        }
         self.compare(now, node, told.as_ref(), &message, out);
+        self.ipfail.alike(node, told.as_ref().map(|told| told.asks));
         self.holding.hear_extension(node, told);
         if before != state {
             out.push(Output::Notify { message: Arc::new(message) });
@@ -245,6 +274,7 @@ impl Node {
             }
         }
         let Some(told) = told else { return };
+        heard.configuration = Some(told.configuration);
         let differs = told.configuration != self.identity.configuration;
         if heard.differs != differs {
             heard.differs = differs;
@@ -255,6 +285,9 @@ impl Node {
             heard.paths.clone_from(&told.paths);
             let (version, paths) = (told.version.clone(), told.paths.clone());
             out.push(Output::Tell(News::Evenkeel { node, version, paths }));
+        }
+        if self.plan.others().all(|node| self.is_alike(node)) {
+            self.holding.forget_former();
         }
     }
 }

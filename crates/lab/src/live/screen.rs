@@ -9,7 +9,8 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 
-use super::View;
+use super::{Events, View};
+use crate::client::Load;
 use crate::narrator::text;
 
 /// The window of the rates and times on screen.
@@ -28,20 +29,25 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
     .areas(frame.area());
     frame.render_widget(header(view), top);
     services(frame, view, table);
-    frame.render_widget(requests(view), client);
-    history(frame, view, events);
+    frame.render_widget(requests(&view.load), client);
+    history(frame, &view.events, events);
     frame.render_widget(footer(view), keys);
 }
 
 fn header(view: &View) -> Paragraph<'static> {
-    let seconds = view.begun.elapsed().as_secs();
-    let clock = format!("   {:02}:{:02}", seconds / 60, seconds % 60);
+    let clock = clock(&view.events);
     let state = if view.director { "director running".green() } else { "director not running".red().bold() };
     let doors = view.status.as_ref().map(doors).unwrap_or_default();
     Paragraph::new(vec![
         Line::from(vec![Span::from(view.title.clone()).bold(), clock.into()]),
         Line::from(vec![state, Span::from(doors).dim()]),
     ])
+}
+
+/// `   01:23`
+pub(super) fn clock(events: &Events) -> String {
+    let seconds = events.begun.elapsed().as_secs();
+    format!("   {:02}:{:02}", seconds / 60, seconds % 60)
 }
 
 fn doors(status: &Status) -> String {
@@ -91,8 +97,8 @@ fn real_server(server: &RealServerStatus) -> Row<'static> {
     .style(Style::new().fg(colour))
 }
 
-fn requests(view: &View) -> Paragraph<'static> {
-    let (recent, total) = view.load.recent(RECENT);
+pub(super) fn requests(load: &Load) -> Paragraph<'static> {
+    let (recent, total) = load.recent(RECENT);
     let failed = recent.failed();
     let answers: Vec<String> = recent.bodies().iter().map(|(body, count)| format!("{body} {count}")).collect();
     let failed = Span::from(format!("failed {failed}"));
@@ -106,10 +112,10 @@ fn requests(view: &View) -> Paragraph<'static> {
     ])
 }
 
-fn history(frame: &mut Frame<'_>, view: &View, area: Rect) {
+pub(super) fn history(frame: &mut Frame<'_>, events: &Events, area: Rect) {
     let height = usize::from(area.height.saturating_sub(1));
-    let first = view.events.len().saturating_sub(height);
-    let lines = view.events.iter().skip(first).map(|(at, event)| {
+    let first = events.lines.len().saturating_sub(height);
+    let lines = events.lines.iter().skip(first).map(|(at, event)| {
         let seconds = at.as_secs_f64();
         Line::from(vec![Span::from(format!("{seconds:9.3}  ")).dim(), Span::from(event.clone())])
     });

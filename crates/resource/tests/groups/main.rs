@@ -371,6 +371,36 @@ fn a_reload_touches_only_what_has_changed() {
 }
 
 #[test]
+fn a_resource_that_another_group_has_now_goes_there_as_it_is() {
+    let mut world = running("10.0.0.1 10.0.0.2 nginx!");
+    world.tell(Input::Configure(vec![group("mail: 10.0.0.2 smtp"), group("web: 10.0.0.1 nginx!")]));
+    assert_eq!(world.told(), [(0, Standing::Starting), (1, Standing::Running)]);
+    assert_eq!(world.all_done(), ["status smtp", "start smtp"]);
+    // And where it goes to does not run here, it is stopped.
+    world.tell(Input::Yield(0));
+    world.all_done();
+    world.tell(Input::Configure(vec![group("mail: smtp nginx!"), group("web: 10.0.0.1")]));
+    assert_eq!(world.all_done(), ["stop nginx"]);
+    assert_eq!((world.standing(0), world.standing(1)), (Standing::Stopped, Standing::Running));
+}
+
+#[test]
+fn a_group_that_failed_is_tried_again_only_where_it_has_changed() {
+    let mut world = running("10.0.0.1 disk");
+    world.tell(Input::Yield(0));
+    world.all_done();
+    world.tell(Input::Acquire(0));
+    world.done("start 10.0.0.1");
+    world.ends("status disk", Outcome::NotRunning);
+    world.fails("start disk", "it is broken");
+    world.all_done();
+    world.tell(Input::Configure(vec![group("web: 10.0.0.1 disk")]));
+    assert_eq!(world.standing(0), Standing::Failed);
+    world.tell(Input::Configure(vec![group("web: 10.0.0.1 disk2")]));
+    assert_eq!(world.standing(0), Standing::Stopped);
+}
+
+#[test]
 fn a_group_that_is_gone_is_stopped_and_told_so() {
     let mut world = running("10.0.0.1 disk");
     world.tell(Input::Configure(vec![group("mail: smtp")]));

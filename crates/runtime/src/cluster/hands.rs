@@ -34,19 +34,26 @@ pub(crate) struct Hands {
 impl Hands {
     /// Begins with programs that are kept running.
     pub(super) fn new(wanted: &Heartbeat, tell: mpsc::UnboundedSender<Deed>) -> Hands {
-        let directory = wanted.notify_dir.as_deref().and_then(Path::parent).unwrap_or(Path::new("/etc/ha.d"));
-        let places = Places::of(wanted, directory);
+        let places = places(wanted);
         // Nobody listens any more at the very end.
         let done = tell.clone();
         let agents = Agents::new(places.clone(), move |task, outcome| drop(done.send(Deed::Done(task, outcome))));
-        let unheard = tell.clone();
-        let notices = wanted.notify_dir.clone();
-        let notices =
-            notices.map(|at| Notices::start(at, &places, move |failed| drop(unheard.send(Deed::Notice(failed)))));
+        let notices = notices(wanted, &places, &tell);
         let gone = tell.clone();
         let mut keeper = Keeper::new(move |departed| drop(gone.send(Deed::Departed(departed))));
         keeper.keep(&wanted.children, &places);
         Hands { agents, notices, keeper, places, wanted: wanted.clone(), tell }
+    }
+
+    /// Works with `wanted` from now on. What is under way goes on as it was begun.
+    pub(super) fn configure(&mut self, wanted: &Heartbeat) {
+        let places = places(wanted);
+        if places != self.places || wanted.notify_dir != self.wanted.notify_dir {
+            self.agents.move_to(places.clone());
+            self.notices = notices(wanted, &places, &self.tell);
+        }
+        self.keeper.keep(&wanted.children, &places);
+        (self.places, self.wanted) = (places, wanted.clone());
     }
 
     /// Begins with `order`; gives what cannot be done at all.
@@ -87,4 +94,15 @@ impl Hands {
     pub(crate) async fn stop(&mut self) {
         self.keeper.stop().await;
     }
+}
+
+fn places(wanted: &Heartbeat) -> Places {
+    let directory = wanted.notify_dir.as_deref().and_then(Path::parent).unwrap_or(Path::new("/etc/ha.d"));
+    Places::of(wanted, directory)
+}
+
+fn notices(wanted: &Heartbeat, places: &Places, tell: &mpsc::UnboundedSender<Deed>) -> Option<Notices> {
+    let (at, tell) = (wanted.notify_dir.clone()?, tell.clone());
+    // Nobody listens any more at the very end.
+    Some(Notices::start(at, places, move |failed| drop(tell.send(Deed::Notice(failed)))))
 }

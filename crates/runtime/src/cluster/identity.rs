@@ -72,7 +72,7 @@ fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A number that is equal on nodes whose files say the same where they have to (FNV-1a of it as text).
-fn fingerprint(wanted: &Heartbeat) -> u64 {
+pub(super) fn fingerprint(wanted: &Heartbeat) -> u64 {
     let Heartbeat { nodes, timing, failback, ipfail, groups, pings, .. } = wanted;
     let mut text = format!("{timing:?} {failback:?} {ipfail}");
     for node in nodes {

@@ -3,12 +3,12 @@
 mod fencing;
 
 use super::words;
-use evenkeel_api::{ClusterStatus, Event, GroupStatus, HaStatus, LinkStatus, NodeStatus, ResourceStatus};
+use evenkeel_api::{ClusterStatus, Event, GroupStatus, HaStatus, LinkStatus, NodeStatus, Request, ResourceStatus};
 use evenkeel_cluster::Report;
 use evenkeel_heartbeat::{Drops, News, NodeState, Reason, Share, Unheard};
 use evenkeel_machine::Instant;
-use evenkeel_model::heartbeat::{Agent, Group, Heartbeat, Medium, NodeName, Resource};
-use evenkeel_resource::{GroupReport, Running, Standing, Trouble};
+use evenkeel_model::heartbeat::{Agent, Change, Group, Heartbeat, Medium, NodeName, Origin, Resource};
+use evenkeel_resource::{GroupReport, ResourceReport, Running, Standing, Trouble};
 use fencing::{Fence, Fencing};
 
 /// Something in a state for a while.
@@ -61,7 +61,7 @@ struct Node {
     links: Vec<Option<Since<bool>>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     owner: Since<Option<usize>>,
     /// On this node.
@@ -98,6 +98,56 @@ impl Picture {
             report: None,
             dropped: Drops::default(),
         }
+    }
+
+    /// The cluster is configured otherwise: everything has other places.
+    pub(super) fn configure(&mut self, before: &Heartbeat, wanted: &Heartbeat, now: Instant) {
+        let change = Change::between(before, wanted);
+        let fresh = Picture::new(wanted, now);
+        let group = |(origin, fresh): (&Option<Origin>, Seen)| {
+            let known = origin.and_then(|origin| self.groups.get(origin.place)).cloned();
+            known.unwrap_or(Seen { why: "the files name it since".to_owned(), ..fresh })
+        };
+        self.groups = change.groups.iter().zip(fresh.groups).map(group).collect();
+        let ping = |(place, fresh): (&Option<usize>, Since<bool>)| {
+            place.and_then(|place| self.pings.get(place)).cloned().unwrap_or(fresh)
+        };
+        self.pings = change.pings.iter().zip(fresh.pings).map(ping).collect();
+        for node in &mut self.nodes {
+            let link = |place: &Option<usize>| place.and_then(|place| node.links.get(place).cloned().flatten());
+            node.links = change.media.iter().map(link).collect();
+        }
+        // Its links are those of before.
+        self.report = None;
+    }
+
+    /// Groups that cannot be stopped, with why and what to do.
+    pub(super) fn stuck(&self, wanted: &Heartbeat) -> Vec<String> {
+        let stays = wanted.groups.iter().zip(&self.groups).filter(|(_, seen)| seen.standing.state == Standing::Stuck);
+        let stays = stays.map(|(group, seen)| format!("group {} cannot be stopped: {}", group.key, seen.why));
+        let goes = self.leavers().filter(|group| group.standing == Standing::Stuck);
+        let goes = goes.map(|group| format!("group {} cannot be stopped: {}", group.key, leaver(wanted, group).reason));
+        stays.chain(goes).collect()
+    }
+
+    /// Nodes that live and are no evenkeels.
+    pub(super) fn real(&self, wanted: &Heartbeat) -> Vec<NodeName> {
+        let real = |(name, node): &(&NodeName, &Node)| {
+            **name != wanted.node && node.version.is_none() && node.state.state.lives()
+        };
+        wanted.nodes.iter().zip(&self.nodes).filter(real).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The key of a group that the files do not name any more, of which a client speaks.
+    pub(super) fn leaving<'a>(&'a self, request: &Request) -> Option<&'a str> {
+        let Request::Confirm { node } = request else { return None };
+        let mut leaving = self.leavers().filter(|group| *group.key == **node);
+        leaving.next().map(|group| &*group.key)
+    }
+
+    fn leavers(&self) -> impl Iterator<Item = &GroupReport> {
+        let groups = self.report.iter().flat_map(|(report, ..)| &report.groups);
+        groups.filter(|group| !group.configured)
     }
 
     /// Takes what was told of the cluster.
@@ -241,7 +291,10 @@ impl Picture {
                 .map(|(place, (name, node))| self.node_status(wanted, (place, name, node), now))
                 .collect(),
             pings: self.pings(wanted, now),
-            groups: (0..wanted.groups.len()).filter_map(|group| self.group_status(wanted, group, now)).collect(),
+            groups: (0..wanted.groups.len())
+                .filter_map(|group| self.group_status(wanted, group, now))
+                .chain(self.leavers().map(|group| leaver(wanted, group)))
+                .collect(),
             fencing: self.fencing(wanted, now),
             dropped: self.dropped.iter().map(|(reason, count)| (reason.name().to_owned(), count)).collect(),
         }
@@ -336,6 +389,27 @@ impl Picture {
     }
 }
 
+/// A group that the files do not name any more, while it is being stopped.
+fn leaver(wanted: &Heartbeat, group: &GroupReport) -> GroupStatus {
+    let why = match (group.standing, &group.why) {
+        (Standing::Stuck, Some(why)) => words::stuck(wanted, &group.key, why),
+        _ => "the files do not name it any more".to_owned(),
+    };
+    let of = |resource: &ResourceReport| ResourceStatus {
+        name: resource.name.to_string(),
+        state: running(Some(resource.running)).to_owned(),
+        ..ResourceStatus::default()
+    };
+    GroupStatus {
+        name: group.key.to_string(),
+        owner: Some(wanted.node.to_string()),
+        state: standing(group.standing).to_owned(),
+        reason: why,
+        resources: group.resources.iter().map(of).collect(),
+        ..GroupStatus::default()
+    }
+}
+
 fn link_status(name: String, up: bool, since_s: u64) -> LinkStatus {
     LinkStatus { name, state: if up { "up" } else { "dead" }.to_owned(), since_s }
 }
@@ -381,6 +455,16 @@ fn standing(standing: Standing) -> &'static str {
     }
 }
 
+fn running(running: Option<Running>) -> &'static str {
+    match running {
+        None | Some(Running::No | Running::Asked) => "stopped",
+        Some(Running::Starting) => "starting",
+        Some(Running::Yes) => "running",
+        Some(Running::Stopping) => "stopping",
+        Some(Running::Unknown) => "failed",
+    }
+}
+
 fn resource(resource: &Resource, place: usize, report: Option<&GroupReport>) -> ResourceStatus {
     let running = report.and_then(|report| report.resources.get(place)).map(|resource| resource.running);
     let trouble = report.and_then(|report| report.why.as_ref()).filter(|why| *why.resource == *resource.name);
@@ -393,14 +477,7 @@ fn resource(resource: &Resource, place: usize, report: Option<&GroupReport>) -> 
             Agent::Systemd { unit } => format!("systemd:{}", unit.trim_end_matches(".service")),
             Agent::Services { .. } => "evenkeel:services".to_owned(),
         },
-        state: match running {
-            None | Some(Running::No | Running::Asked) => "stopped",
-            Some(Running::Starting) => "starting",
-            Some(Running::Yes) => "running",
-            Some(Running::Stopping) => "stopping",
-            Some(Running::Unknown) => "failed",
-        }
-        .to_owned(),
+        state: self::running(running).to_owned(),
         reason: trouble.map(ToString::to_string).unwrap_or_default(),
     }
 }

@@ -5,22 +5,17 @@ use crate::{
     clock,
     cluster::{Deed, Told, identity::identity},
 };
-use evenkeel_api::{Request, Severity};
+use evenkeel_api::Request;
 use evenkeel_engine::Token;
 use evenkeel_ha::heartbeat::News;
 use evenkeel_model::heartbeat::Heartbeat;
-use tokio::sync::mpsc;
 
 impl Core {
-    /// Takes part in `wanted` from now on; what only a restart changes is warned of.
+    /// Takes part in `wanted` from now on.
     pub(crate) fn join_cluster(&mut self, wanted: Option<Heartbeat>) -> Result<(), String> {
         let (directory, version, seed) = (&self.cluster_files, &self.version, self.seed);
         let who = |wanted: &Heartbeat| identity(wanted, directory, version, clock::wall(), seed);
-        self.warnings.cluster = self.cluster.hold(wanted, who, self.clock.now())?;
-        if let Some(text) = self.warnings.cluster.clone() {
-            self.say(Severity::Warning, &text);
-        }
-        Ok(())
+        self.cluster.hold(wanted, who, self.clock.now())
     }
 
     /// The thread has news.
@@ -43,26 +38,6 @@ impl Core {
             None => {}
         }
         self.carry_out();
-    }
-
-    /// Gives everything up; what that takes is carried out meanwhile.
-    pub(crate) async fn leave_cluster(
-        &mut self,
-        news: &mut mpsc::Receiver<News>,
-        deeds: &mut mpsc::UnboundedReceiver<Deed>,
-    ) {
-        let Some(mut left) = self.cluster.stop() else { return };
-        loop {
-            tokio::select! {
-                _ = &mut left => break,
-                Some(one) = news.recv() => self.hear_cluster(one),
-                Some(deed) = deeds.recv() => self.cluster_deed(deed),
-            }
-        }
-        self.cluster.rest().await;
-        while let Ok(one) = news.try_recv() {
-            self.hear_cluster(one);
-        }
     }
 
     /// A client asks.

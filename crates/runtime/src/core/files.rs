@@ -15,7 +15,7 @@ use crate::{
     watch::{Seen, SourceFile, Watched},
 };
 use evenkeel_api::{Refusal, RefusalCode, Reply, Request, Severity};
-use evenkeel_engine::{Input, Token};
+use evenkeel_engine::{Held, Input, Token};
 use evenkeel_model::{Cluster, Timeouts};
 use sd_notify::NotifyState;
 use std::path::Path;
@@ -78,10 +78,15 @@ impl Core {
         }
         let capabilities = self.path.capabilities();
         let result = result.and_then(|read| fits(&capabilities, &read.cluster).map(|()| read));
+        let result = result.and_then(|read| match self.cluster.refusal(read.cluster.heartbeat.as_ref()) {
+            Some(why) => Err(why),
+            None => Ok(read),
+        });
         match (purpose, result) {
             (Purpose::Plan(token), Ok(mut read)) => {
                 localise(&mut read.cluster, &self.network.own_addresses());
-                let held = Box::new(self.elections.held().clone());
+                let held =
+                    Box::new(Held { vrrp: self.elections.held().clone(), heartbeat: self.cluster.held().cloned() });
                 self.tell(Input::Plan { cluster: Box::new(read.cluster), held, token });
             }
             (Purpose::Plan(token), Err(why)) => {

@@ -249,6 +249,12 @@ impl Duo {
         }
     }
 
+    /// The exit status of an evenkeel that ends.
+    pub(crate) fn exit(&mut self, at: usize) -> Option<i32> {
+        let Seat::Evenkeel(director) = &mut self.seats[at] else { unreachable!("only evenkeels are asked") };
+        director.wait_end(LIMIT).expect("it ends").code()
+    }
+
     /// Kills the daemon.
     pub(crate) fn kill(&mut self, at: usize) {
         match &mut self.seats[at] {
