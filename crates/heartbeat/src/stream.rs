@@ -280,8 +280,8 @@ impl Run {
 
     fn take_late(&mut self, sequence: u64, message: Message, out: &mut Outbox<Output>) -> Taken {
         // HB-9: what was so has been said anew.
-        let newer = place(&message).and_then(|place| self.stated.get(place)).is_some_and(|newest| *newest > sequence);
-        if !newer {
+        let stated = place(&message).and_then(|place| self.stated.get_mut(place));
+        if stated.is_none_or(|newest| std::mem::replace(newest, sequence.max(*newest)) < sequence) {
             out.push(Output::Deliver(message));
         }
         Taken::Late

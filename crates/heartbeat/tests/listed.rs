@@ -3,7 +3,7 @@
 
 mod pair;
 
-use evenkeel_heartbeat::{Identity, Input, Message, News, Node, NodeState, Output, Path};
+use evenkeel_heartbeat::{Identity, Input, Message, News, Node, NodeState, Output, Path, Request, Share};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::heartbeat::{Failback, Heartbeat, Medium};
 use pair::{MILLI, SECOND, World, cluster, fence, is_dead, timing};
@@ -119,6 +119,12 @@ fn messages_that_come_twice_and_in_any_order_move_nothing() {
         stays(&mut world, SECOND * 3600);
         let turned = |news: &News| matches!(news, News::Node { .. } | News::Lost { .. } | News::Restarted { .. });
         assert!(!world.hosts.iter().any(|host| host.news.iter().any(turned)), "seed {seed}");
+        // Nor is a word of a hand-over taken for a second one.
+        for (from, to) in [(0, 1), (1, 0)] {
+            world.ask(from, 1, Request::Standby(Share::All));
+            world.run(SECOND * 30);
+            assert_eq!((world.holders(0), world.hosts[from].answers.last()), (vec![to], Some(&(1, Ok(())))));
+        }
     }
 }
 
@@ -162,6 +168,8 @@ fn a_node_that_lives_on_after_it_was_fenced_is_told_and_one_owner_is_left() {
 #[test]
 fn what_a_node_said_before_means_nothing_when_it_is_said_again() {
     let mut world = settled(&files(Failback::On));
+    // Its numbers go further than those of its next run will.
+    world.run(SECOND * 600);
     world.tell(0, Input::Stop);
     world.wait(SECOND * 10, |world| world.hosts[0].stopped);
     let mut recorded: Vec<Arc<Message>> = said(&world);
@@ -169,9 +177,9 @@ fn what_a_node_said_before_means_nothing_when_it_is_said_again() {
     world.start(0);
     world.run(SECOND * 60);
     world.forget();
-    world.ask(0, 1, evenkeel_heartbeat::Request::Standby(evenkeel_heartbeat::Share::All));
+    world.ask(0, 1, Request::Standby(Share::All));
     world.run(SECOND * 20);
-    world.ask(0, 2, evenkeel_heartbeat::Request::Takeover(evenkeel_heartbeat::Share::All));
+    world.ask(0, 2, Request::Takeover(Share::All));
     world.run(SECOND * 60);
     recorded.extend(said(&world));
     assert_eq!(world.holders(0), [0]);

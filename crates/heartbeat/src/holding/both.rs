@@ -24,6 +24,9 @@ impl Holding {
         let Some(peer) = self.peers.get(node).filter(|peer| peer.state == NodeState::Active) else { return };
         let Some(theirs) = peer.extension.as_ref().and_then(|told| told.since(group)) else { return };
         let Some(own) = self.own.get(group).filter(|own| own.wanted) else { return };
+        if own.given.is_some_and(|(from, until)| from == node && self.settled < until) {
+            return;
+        }
         if self.handover.as_ref().is_some_and(|handover| handover.concerns(group)) || peer.rivals.contains(&group) {
             return;
         }

@@ -29,6 +29,9 @@ const FAILBACKS: u8 = 3;
 /// How often a group that failed here is given to a heartbeat, which gives it back when it fails there.
 const FAILURES: u8 = 3;
 
+/// How late a message may be that was lost at first.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 /// Who wants a hand-over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum By {
@@ -271,10 +274,12 @@ impl Holding {
                 for group in groups {
                     self.claim(at.wall, group, Why::Given);
                 }
+                self.trust_move(node);
             }
             Step::Stopping | Step::Given => {
                 let share = handover.share;
                 self.gain(node, share.swapped());
+                self.trust_move(node);
                 self.finish(Ok(()));
             }
             Step::Wanted | Step::Asked | Step::Taking => {}
@@ -299,9 +304,21 @@ impl Holding {
             Step::Given => {
                 let share = handover.share;
                 self.gain(node, share.swapped());
+                self.trust_move(node);
                 self.finish(Ok(()));
             }
             Step::Wanted | Step::Asked | Step::Stopping | Step::Taking => {}
+        }
+    }
+
+    /// What has moved between the two: a status on its way may say otherwise.
+    fn trust_move(&mut self, node: usize) {
+        let until = self.settled + self.plan.timing.keepalive * 2 + ON_ITS_WAY;
+        let groups = self.handover.as_ref().map(|handover| handover.groups.clone()).unwrap_or_default();
+        for group in groups {
+            if let Some(own) = self.own.get_mut(group) {
+                own.given = Some((node, until));
+            }
         }
     }
 

@@ -66,7 +66,7 @@ impl Holding {
             own.orphan = None;
             return;
         }
-        if unclear || self.is_fencing() {
+        if unclear || self.is_fencing() || self.was_given(at.now, group) {
             return;
         }
         let Some(own) = self.own.get_mut(group) else { return };
@@ -86,6 +86,15 @@ impl Holding {
                 (true | false, Chance::No | Chance::Soon | Chance::Now) => {}
             }
         }
+    }
+
+    /// Whether another node has said that it took it, and its status that tells so may still be on the way.
+    fn was_given(&self, now: Instant, group: usize) -> bool {
+        let given = self.own.get(group).and_then(|own| own.given).filter(|(_, until)| now < *until);
+        let took = |(node, _): (usize, Instant)| {
+            self.peers.get(node).is_some_and(|peer| peer.state == NodeState::Active && !peer.has_failed(group))
+        };
+        given.is_some_and(took)
     }
 
     fn why_nobody(&self, group: usize) -> Why {

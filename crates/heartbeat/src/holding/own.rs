@@ -18,6 +18,8 @@ pub(crate) struct Own {
     pub(crate) failures: u8,
     /// Since when nobody has it.
     pub(crate) orphan: Option<Instant>,
+    /// The node that took it from this one, or gave it, and until when a status of that node may be older than its word.
+    pub(crate) given: Option<(usize, Instant)>,
     /// When it was asked for by the old protocol.
     pub(crate) asked: Option<Instant>,
     /// The node that asked for it by the old protocol.
@@ -38,7 +40,7 @@ impl Own {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let orphan = self.orphan.map(|since| since + RESERVE);
         let asked = self.asked.filter(|_| !self.wanted).map(|since| since + PATIENCE);
-        [orphan, asked].into_iter().flatten().min()
+        [orphan, asked, self.given.map(|(_, until)| until)].into_iter().flatten().min()
     }
 }
 
@@ -78,6 +80,7 @@ impl Holding {
         own.since = wall;
         own.failed = false;
         own.orphan = None;
+        own.given = None;
         own.asked = None;
         self.deeds.push(Deed::Do(Output::Acquire { group }));
         self.tell(News::Holder { group, node: Some(self.plan.me), why: Some(why) });
