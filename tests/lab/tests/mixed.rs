@@ -149,7 +149,9 @@ fn by_the_old_protocol_each_gets_its_own_from_the_other() {
         duo.wait("the second had all", PATIENCE, || duo.owners() == [1] && second(&duo) == [false, true]);
         duo.start(0);
         let seen = duo.watch_owners_until(&[0], PATIENCE);
-        assert!(!seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
+        // A heartbeat that is active before it has heard a status of the other node does not ask.
+        let asks = |at: usize| players[at] == Player::Evenkeel;
+        assert!(!asks(0) || !seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
         duo.wait("nginx went with it", PATIENCE, || duo.serves(0) && !duo.serves(1));
         duo.stop(1);
         duo.wait("the first had all", PATIENCE, || duo.owners() == [0] && second(&duo) == [true, false]);
@@ -157,7 +159,7 @@ fn by_the_old_protocol_each_gets_its_own_from_the_other() {
         duo.wait("each had its own again", PATIENCE, || {
             // It may have moved between two looks: a third one tells.
             let both = second(&duo) == [true, true] && has(&duo, 0, "10.168.0.170");
-            assert!(!both, "{players:?}: both had it");
+            assert!(!asks(1) || !both, "{players:?}: both had it: {}\n----\n{}", duo.log(0), duo.log(1));
             duo.owners() == [0] && second(&duo) == [false, true]
         });
     });

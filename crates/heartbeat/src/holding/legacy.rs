@@ -37,6 +37,10 @@ impl Holding {
             return;
         }
         for group in 0..self.own.len() {
+            // One that began anew does not always ask: it has its own, or takes it now.
+            if self.plan.others().any(|node| self.is_silent(node) && self.plan.prefers(group, node)) {
+                self.release(group, Why::Given);
+            }
             let failed = self.own.get(group).is_none_or(|own| own.failed);
             let other = self.plan.others().find(|node| self.has(*node, group));
             if other.is_some() && !failed && !self.wants(group) && self.plan.prefers(group, self.plan.me) {
