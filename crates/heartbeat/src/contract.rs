@@ -253,6 +253,15 @@ pub enum NodeState {
 }
 
 impl NodeState {
+    /// The status that heartbeat has for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            NodeState::Up => "up",
+            NodeState::Active => "active",
+            NodeState::Unknown | NodeState::Dead | NodeState::Left => "dead",
+        }
+    }
+
     /// Whether it is heard.
     pub fn lives(self) -> bool {
         match self {

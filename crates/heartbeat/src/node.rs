@@ -250,8 +250,13 @@ impl Node {
         let at = self.moment(now);
         for happened in std::mem::take(&mut self.happened) {
             let news = match happened {
-                Happened::State { node, state } => {
+                Happened::State { node, before, state } => {
                     self.holding.node(at, node, state);
+                    if state == NodeState::Dead {
+                        out.push(Output::Notify {
+                            message: Arc::new(self.sender.death(now, self.plan.name(node), before)),
+                        });
+                    }
                     if !state.lives() {
                         self.ipfail.lose(node);
                         self.fell_silent(now, node, out);

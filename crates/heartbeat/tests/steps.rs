@@ -51,6 +51,21 @@ fn a_node_alone_waits_for_initdead() {
     assert!(took >= SECOND * 60 && took < SECOND * 60 + MILLI * 50, "{took:?}");
 }
 
+/// Recorded of heartbeat 3.0.6: `rc.d/status` is run for a death too, with what the node was before.
+#[test]
+fn scripts_are_told_of_a_death_and_a_return() {
+    let mut world = settled(&document(), &[false, false]);
+    world.kill(0, true);
+    world.run(SECOND * 40);
+    world.start(0);
+    world.run(SECOND * 40);
+    let statuses = world.hosts[1].noticed.iter().filter(|message| message.kind() == "status");
+    let turns: Vec<_> = statuses.map(|it| ["src", "OSTATUS", "st"].map(|name| it.text(name).unwrap_or("?"))).collect();
+    assert_eq!(turns.first(), Some(&["ha1", "active", "dead"]), "{turns:?}");
+    assert_eq!(turns.last().map(|turn| turn[2]), Some("active"), "{turns:?}");
+    assert!(turns.windows(2).all(|two| two[0][2] == two[1][1]), "{turns:?}");
+}
+
 #[test]
 fn a_restart_of_the_main_node_moves_the_group_there_and_back() {
     let mut world = settled(&document(), &[false, false]);

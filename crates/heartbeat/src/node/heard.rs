@@ -1,6 +1,6 @@
 //! What is heard: sorted by who says it, and told to whom it concerns.
 
-use super::Node;
+use super::{Node, sender::FORMER_STATUS};
 use crate::{
     Identity, Message, News, NodeState, Output, Path, Unheard,
     control::{self, Control},
@@ -249,7 +249,7 @@ impl Node {
         self.ipfail.alike(node, told.as_ref().map(|told| told.asks));
         self.holding.hear_extension(node, told);
         if before != state {
-            out.push(Output::Notify { message: Arc::new(message) });
+            out.push(Output::Notify { message: Arc::new(message.with(FORMER_STATUS, before.word())) });
         }
     }
 

@@ -131,6 +131,8 @@ pub(crate) struct Host {
     pub(crate) said: Vec<(Instant, Arc<Message>)>,
     pub(crate) answers: Vec<(u64, Result<(), Refusal>)>,
     pub(crate) announced: Vec<(Instant, usize)>,
+    /// Messages that scripts are told of.
+    pub(crate) noticed: Vec<Arc<Message>>,
     pub(crate) stopped: bool,
 }
 
@@ -183,6 +185,7 @@ impl World {
             said: Vec::new(),
             answers: Vec::new(),
             announced: Vec::new(),
+            noticed: Vec::new(),
             stopped: false,
         });
         World {
@@ -334,7 +337,7 @@ impl World {
                     }
                 }
                 Output::Pet { .. } => self.renew(host),
-                Output::Notify { .. } => {}
+                Output::Notify { message } => self.hosts[host].noticed.push(message),
             }
         }
         let it = &mut self.hosts[host];
@@ -518,6 +521,7 @@ impl World {
             host.news.clear();
             host.answers.clear();
             host.announced.clear();
+            host.noticed.clear();
         }
     }
 

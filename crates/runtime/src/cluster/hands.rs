@@ -1,6 +1,6 @@
 //! Carries out what the cluster's thread leaves to the daemon: scripts, agents, units, fence devices, programs kept running.
 
-use super::Order;
+use super::{Order, words};
 use evenkeel_agents::{Agents, Departed, Failed, Keeper, Notices, Places, fence};
 use evenkeel_heartbeat::{Message, Value};
 use evenkeel_model::heartbeat::{Heartbeat, NodeName};
@@ -98,7 +98,11 @@ impl Hands {
 
 fn places(wanted: &Heartbeat) -> Places {
     let directory = wanted.notify_dir.as_deref().and_then(Path::parent).unwrap_or(Path::new("/etc/ha.d"));
-    Places::of(wanted, directory)
+    let mut places = Places::of(wanted, directory);
+    // Scripts of heartbeat find every directive. All nodes are too much for one variable.
+    let parameters = words::parameters(wanted).into_iter().filter(|(name, _)| name != "node");
+    places.environment.extend(parameters.map(|(name, value)| (format!("HA_{name}"), value)));
+    places
 }
 
 fn notices(wanted: &Heartbeat, places: &Places, tell: &mpsc::UnboundedSender<Deed>) -> Option<Notices> {
