@@ -132,13 +132,13 @@ fn a_node_that_cannot_stop_something_says_so_and_does_not_end_before_an_operator
     duo.wait("it ran on the second", PATIENCE, || runs(&duo) == [1] && duo.owners() == [1]);
     // Asked twice, it ends all the same, says what it has left, and its exit status tells.
     set(&duo, 1, "wedged");
-    let (second, _) = std::thread::scope(|scope| {
+    let (_, first) = std::thread::scope(|scope| {
         let first = scope.spawn(|| duo.tell(1, &["stop"]));
         duo.wait_log(1, "or end this node without: `evenkeel stop` once more");
         (duo.tell(1, &["stop"]), first.join().expect("it answers"))
     });
-    assert!(!second.0, "{second:?}");
-    assert!(second.1.contains("group 10.168.0.160/24/eth0 cannot be stopped"), "{second:?}");
+    assert!(!first.0, "{first:?}");
+    assert!(first.1.contains("group 10.168.0.160/24/eth0 cannot be stopped"), "{first:?}");
     assert_eq!(duo.exit(1), Some(1));
 }
 
