@@ -147,7 +147,7 @@ pub enum Request {
         #[serde(default)]
         filter: ConnectionFilter,
     },
-    /// Gives resource groups to the other node. Answered with [`crate::Reply::Done`] once they have moved.
+    /// Gives resource groups to other nodes. Answered with [`crate::Reply::Done`] once they have moved.
     Standby {
         /// Which of them.
         #[serde(default)]
@@ -155,8 +155,11 @@ pub enum Request {
         /// Only this group.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
+        /// To this node, wherever they are; without it each goes to the node that suits it best.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
     },
-    /// Takes resource groups from the other node. Answered with [`crate::Reply::Done`] once they have moved.
+    /// Takes resource groups from other nodes. Answered with [`crate::Reply::Done`] once they have moved.
     Takeover {
         /// Which of them.
         #[serde(default)]

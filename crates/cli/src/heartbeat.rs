@@ -76,7 +76,7 @@ pub(crate) fn main(program: Program, called: &str, arguments: &[OsString]) -> Ex
     match program {
         Program::Heartbeat => daemon::main(&words),
         Program::ClStatus => cl_status::main(&words).give(),
-        Program::Standby => hand_over(called, &words, |share| Request::Standby { share, group: None }).give(),
+        Program::Standby => hand_over(called, &words, |share| Request::Standby { share, group: None, to: None }).give(),
         Program::Takeover => hand_over(called, &words, |share| Request::Takeover { share, group: None }).give(),
         Program::CrmMon => crm_mon::main(&words),
     }

@@ -59,7 +59,7 @@ pub(crate) fn enable(runtime_dir: &Path, arguments: TargetArg) -> Result<ExitCod
 
 pub(crate) fn standby(runtime_dir: &Path, arguments: MoveArgs) -> Result<ExitCode, Trouble> {
     let (share, group) = groups(arguments);
-    carry_out(runtime_dir, &Request::Standby { share, group }, true)
+    carry_out(runtime_dir, &Request::Standby { share, group, to: None }, true)
 }
 
 pub(crate) fn takeover(runtime_dir: &Path, arguments: MoveArgs) -> Result<ExitCode, Trouble> {
@@ -75,11 +75,11 @@ pub(crate) fn confirm(runtime_dir: &Path, node: String) -> Result<ExitCode, Trou
 pub(crate) fn failover(runtime_dir: &Path, arguments: FailoverArgs) -> Result<ExitCode, Trouble> {
     let FailoverArgs { group, to } = arguments;
     let share = Share::All;
-    let here = match to {
+    let here = match &to {
         None => false,
-        Some(to) => is_here(runtime_dir, &to)?,
+        Some(to) => is_here(runtime_dir, to)?,
     };
-    let request = if here { Request::Takeover { share, group } } else { Request::Standby { share, group } };
+    let request = if here { Request::Takeover { share, group } } else { Request::Standby { share, group, to } };
     carry_out(runtime_dir, &request, true)
 }
 

@@ -101,6 +101,11 @@ pub enum Request {
     Move {
         /// The group.
         group: usize,
+        /// Where to; `None`: away from this node, to the one that suits it best.
+        to: Option<usize>,
+    },
+    /// All groups shall be on that node; of two, what this node has.
+    MoveAll {
         /// Where to.
         to: usize,
     },
@@ -284,6 +289,9 @@ pub struct Identity {
     pub configuration: u64,
     /// For what is random.
     pub seed: u64,
+    /// The highest generation heard of each node, by its place, as far as it was kept when [`News::Generation`] told it; 0
+    /// or missing: none. What is older is a replay.
+    pub heard: Vec<u64>,
 }
 
 /// What a node knows at a moment, for people.

@@ -13,6 +13,17 @@
 //! | `ekbusy` | 1 while a hand-over is under way |
 //! | `ekpaths` | `INTERFACE@ADDRESS` of each resource address |
 //!
+//! Where there are more than two nodes (HB-62), also:
+//!
+//! | field | |
+//! |---|---|
+//! | `ekhears` | the nodes that live, as it hears them |
+//! | `eksees` | what those have: `NODE@KEY@TIME`, the time as in `ekhold` |
+//! | `ekgives` | groups it gives up, with the node that is to take them: `NODE@KEY` |
+//! | `ekaside` | the keys of groups that an operator took from it |
+//! | `ekoff` | nodes that have nothing any more, fenced or gone in order: `NODE@GENERATION`, hexadecimal |
+//! | `ekfencing` | nodes it is fencing |
+//!
 //! In keys a blank, a comma and a percent sign are written as `%20`, `%2c`, `%25`.
 
 use crate::{Message, plan::Plan};
@@ -36,6 +47,24 @@ pub(crate) struct Extension {
     pub(crate) asks: u64,
     /// As `holds`, of groups that this node's files do not name.
     pub(crate) others: Vec<(String, Option<u64>)>,
+    pub(crate) many: Many,
+}
+
+/// What it tells where there are more than two nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Many {
+    /// The nodes it hears.
+    pub(crate) hears: Vec<usize>,
+    /// What they have: node, group, and when it was taken as in [`Extension::holds`].
+    pub(crate) sees: Vec<(usize, usize, Option<u64>)>,
+    /// Which node is to take which group.
+    pub(crate) gives: Vec<(usize, usize)>,
+    /// Groups that an operator took from it.
+    pub(crate) aside: Vec<usize>,
+    /// Nodes that have nothing any more, with their generation.
+    pub(crate) off: Vec<(usize, u64)>,
+    /// Nodes it is fencing.
+    pub(crate) fencing: Vec<usize>,
 }
 
 impl Extension {
@@ -76,7 +105,7 @@ impl Extension {
         if !self.paths.is_empty() {
             message = message.with("ekpaths", list_of(self.paths.iter().map(|path| path.replace(' ', "@")).collect()));
         }
-        message
+        if plan.is_many() { self.many.write(plan, message) } else { message }
     }
 
     /// Reads the fields; `None` where there is no `ek`. Groups that this node does not know are left out.
@@ -100,6 +129,7 @@ impl Extension {
             paths: items("ekpaths").map(|path| path.replace('@', " ")).collect(),
             asks: message.hex("ekasks").unwrap_or_default(),
             others,
+            many: if plan.is_many() { Many::read(plan, message) } else { Many::default() },
         })
     }
 
@@ -109,7 +139,12 @@ impl Extension {
         let known = std::mem::take(&mut self.holds).into_iter().filter_map(|(group, since)| Some((key(group)?, since)));
         let all: Vec<_> = known.chain(std::mem::take(&mut self.others)).collect();
         (self.holds, self.others) = sorted(now, all.into_iter());
-        self.failed = self.failed.iter().filter_map(|group| now.group(&key(*group)?)).collect();
+        let place = |group: usize| now.group(&key(group)?);
+        self.failed = self.failed.iter().filter_map(|group| place(*group)).collect();
+        let Many { sees, gives, aside, .. } = &mut self.many;
+        *sees = sees.iter().filter_map(|(node, group, since)| Some((*node, place(*group)?, *since))).collect();
+        *gives = gives.iter().filter_map(|(node, group)| Some((*node, place(*group)?))).collect();
+        *aside = aside.iter().filter_map(|group| place(*group)).collect();
         self.divide(now);
     }
 
@@ -136,6 +171,53 @@ fn sorted(plan: &Plan, all: impl Iterator<Item = Held<String>>) -> (Vec<Held<usi
         }
     }
     (known, others)
+}
+
+impl Many {
+    fn write(&self, plan: &Plan, message: Message) -> Message {
+        let name = |node: &usize| plan.name(*node).to_owned();
+        let key = |group: &usize| plan.groups.get(*group).map(|place| escape(&place.key)).unwrap_or_default();
+        let time = |since: &Option<u64>| since.map_or_else(|| "-".to_owned(), |since| format!("{since:x}"));
+        let sees = |(node, group, since): &_| format!("{}@{}@{}", name(node), key(group), time(since));
+        let gives = |(node, group): &_| format!("{}@{}", name(node), key(group));
+        let off = |(node, generation): &_| format!("{}@{generation:x}", name(node));
+        let fields: [(&str, Vec<String>); 6] = [
+            ("ekhears", self.hears.iter().map(name).collect()),
+            ("eksees", self.sees.iter().map(sees).collect()),
+            ("ekgives", self.gives.iter().map(gives).collect()),
+            ("ekaside", self.aside.iter().map(key).collect()),
+            ("ekoff", self.off.iter().map(off).collect()),
+            ("ekfencing", self.fencing.iter().map(name).collect()),
+        ];
+        let said = fields.into_iter().filter(|(_, items)| !items.is_empty());
+        said.fold(message, |message, (field, items)| message.with(field, items.join(" ")))
+    }
+
+    fn read(plan: &Plan, message: &Message) -> Many {
+        let items = |name| message.text(name).unwrap_or_default().split(' ').filter(|item| !item.is_empty()).take(MOST);
+        let group = |key: &str| plan.group(&unescape(key));
+        let seen = |item: &str| {
+            let (node, rest) = item.split_once('@')?;
+            let (key, since) = rest.rsplit_once('@')?;
+            Some((plan.node(node)?, group(key)?, u64::from_str_radix(since, 16).ok()))
+        };
+        let given = |item: &str| {
+            let (node, key) = item.split_once('@')?;
+            Some((plan.node(node)?, group(key)?))
+        };
+        let off = |item: &str| {
+            let (node, generation) = item.split_once('@')?;
+            Some((plan.node(node)?, u64::from_str_radix(generation, 16).ok()?))
+        };
+        Many {
+            hears: items("ekhears").filter_map(|name| plan.node(name)).collect(),
+            sees: items("eksees").filter_map(seen).collect(),
+            gives: items("ekgives").filter_map(given).collect(),
+            aside: items("ekaside").filter_map(group).collect(),
+            off: items("ekoff").filter_map(off).collect(),
+            fencing: items("ekfencing").filter_map(|name| plan.node(name)).collect(),
+        }
+    }
 }
 
 /// The keys of groups in one field.

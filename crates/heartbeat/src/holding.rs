@@ -9,7 +9,7 @@
 //! What nobody has is taken by the first node of the group's order that can ([`orphans`]); everything else is a reason
 //! to give: a hand-over in three words ([`handover`]), a group both have ([`both`]), a group that failed. A heartbeat tells
 //! its groups by two halves, `local` and `foreign`, and only when something changes; an evenkeel tells each group in
-//! every status.
+//! every status. Where there are more than two nodes, all evenkeels, that is what groups move by ([`moves`]).
 
 mod both;
 mod change;
@@ -19,10 +19,12 @@ mod handover;
 mod hear;
 mod leaving;
 mod legacy;
+mod moves;
 mod orphans;
 mod outlast;
 mod own;
 mod peer;
+mod relay;
 mod words;
 
 use crate::{Message, News, NodeState, Output, Refusal, Request, Share, Standing, Why, plan::Plan};
@@ -96,6 +98,10 @@ pub(crate) struct Holding {
     reached: usize,
     /// Keys of groups that the files do not name any more.
     former: Vec<change::Former>,
+    /// Every one of them has answered or been silent for long enough.
+    weighed: bool,
+    /// What is under way where there are more than two nodes.
+    moves: moves::Moves,
     /// Words that follow when what was taken runs.
     owed: words::Owed,
     deeds: Vec<Deed>,
@@ -119,6 +125,8 @@ impl Holding {
             ready: true,
             reached: 0,
             former: Vec::new(),
+            weighed: false,
+            moves: moves::Moves::default(),
             owed: words::Owed::default(),
             deeds: Vec::new(),
             settled: now,
@@ -162,8 +170,8 @@ impl Holding {
         self.ready
     }
 
-    pub(crate) fn set_reached(&mut self, reached: usize) {
-        self.reached = reached;
+    pub(crate) fn set_reached(&mut self, reached: usize, weighed: bool) {
+        (self.reached, self.weighed) = (reached, weighed);
     }
 
     /// Whether a group of resources stands otherwise now.
@@ -189,10 +197,17 @@ impl Holding {
     /// An operator asks.
     pub(crate) fn request(&mut self, at: Moment, id: u64, what: &Request) {
         let result = match *what {
+            Request::Confirm { node } => self.confirm(node).map(|()| true),
+            Request::Standby(_) | Request::Takeover(_) | Request::Move { .. } | Request::MoveAll { .. }
+                if self.plan.is_many() =>
+            {
+                self.ask(at, id, what)
+            }
             Request::Standby(share) => self.give(at, share, None, By::Request(id)).map(|()| false),
             Request::Takeover(share) => self.want(at, share, None, id),
             Request::Move { group, to } => self.relocate(at, group, to, id),
-            Request::Confirm { node } => self.confirm(node).map(|()| true),
+            Request::MoveAll { to } if to == self.plan.me => self.want(at, Share::All, None, id),
+            Request::MoveAll { .. } => self.give(at, Share::All, None, By::Request(id)).map(|()| false),
         };
         match result {
             Ok(true) => self.deeds.push(Deed::Do(Output::Answer { id, result: Ok(()) })),
@@ -201,11 +216,11 @@ impl Holding {
         }
     }
 
-    fn relocate(&mut self, at: Moment, group: usize, to: usize, id: u64) -> Result<bool, Refusal> {
-        if group >= self.own.len() || to >= self.peers.len() {
+    fn relocate(&mut self, at: Moment, group: usize, to: Option<usize>, id: u64) -> Result<bool, Refusal> {
+        if group >= self.own.len() || to.is_some_and(|to| to >= self.peers.len()) {
             return Err(Refusal::Unknown);
         }
-        if to == self.plan.me {
+        if to == Some(self.plan.me) {
             return self.want(at, Share::All, Some(group), id);
         }
         if !self.own.get(group).is_some_and(|own| own.wanted) {
@@ -240,8 +255,20 @@ impl Holding {
         peer.vanish();
         self.need_fence(at, node, held, before);
         self.spread();
-        for own in &mut self.own {
-            own.failed = false;
+        self.forgive();
+    }
+
+    /// What failed here is tried again when a node is gone, where no other one is left to try it.
+    fn forgive(&mut self) {
+        for group in 0..self.own.len() {
+            let able =
+                |node: usize| self.peers.get(node).is_some_and(|peer| peer.state.lives() && !peer.has_failed(group));
+            if self.plan.is_many() && self.plan.others().any(able) {
+                continue;
+            }
+            if let Some(own) = self.own.get_mut(group) {
+                own.failed = false;
+            }
         }
     }
 
@@ -254,10 +281,8 @@ impl Holding {
         let rival = peer.returned.is_some();
         peer.vanish();
         self.spread();
-        for own in &mut self.own {
-            own.failed = false;
-        }
-        if self.stage == Stage::Stable {
+        self.forgive();
+        if self.stage == Stage::Stable && !self.plan.is_many() {
             self.say_ask(Share::All, words::Info::Done, None, false);
             self.owed.held = true;
         }
@@ -306,6 +331,7 @@ impl Holding {
             return;
         }
         self.cancel(Refusal::NotStable);
+        self.drop_moves(Refusal::NotStable);
         for group in 0..self.own.len() {
             self.release(group, Why::Frozen);
         }
@@ -330,8 +356,12 @@ impl Holding {
     pub(crate) fn settle(&mut self, at: Moment) {
         self.settled = at.now;
         match self.stage {
-            Stage::Waiting | Stage::Over => {}
-            Stage::Starting { since, listen } => self.join(at, since, listen),
+            Stage::Over => {}
+            Stage::Waiting => self.drop_taken(),
+            Stage::Starting { since, listen } => {
+                self.drop_taken();
+                self.join(at, since, listen);
+            }
             Stage::Stable => {}
             Stage::Leaving | Stage::Left(_) => self.leave_on(at),
         }
@@ -343,11 +373,17 @@ impl Holding {
         self.miss_answers(at);
         self.fence_due(at);
         self.ask_returned(at);
-        self.hand_over(at);
-        self.take_orphans(at);
-        self.claim_own(at);
-        self.answer_legacy();
-        self.fail_back(at);
+        if self.plan.is_many() {
+            self.follow_gifts(at);
+            self.take_orphans(at);
+            self.move_groups(at);
+        } else {
+            self.hand_over(at);
+            self.take_orphans(at);
+            self.claim_own(at);
+            self.answer_legacy();
+            self.fail_back(at);
+        }
         self.say_owed();
         self.tell_holders();
     }
@@ -364,7 +400,14 @@ impl Holding {
         let orphans = self.own.iter().filter_map(Own::deadline);
         let peers = self.peers.iter().filter_map(Peer::deadline).chain(self.devices.deadline());
         // What was due before was done then, or waits for something to be told.
-        orphans.chain(peers).chain(handover).chain(stage).filter(|due| *due > self.settled).min()
+        orphans
+            .chain(peers)
+            .chain(handover)
+            .chain(stage)
+            .chain(self.moves_due())
+            .chain(self.fences_due())
+            .filter(|due| *due > self.settled)
+            .min()
     }
 
     /// Whether another node lives.

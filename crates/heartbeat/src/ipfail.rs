@@ -87,7 +87,8 @@ impl Ipfail {
 
     /// This node has joined.
     pub(crate) fn begin(&mut self) {
-        if self.plan.ipfail && !self.begun {
+        // Of more than two each tells in its statuses what it reaches.
+        if self.plan.ipfail && !self.plan.is_many() && !self.begun {
             self.begun = true;
             self.said.push(self.client("join", "signon"));
         }

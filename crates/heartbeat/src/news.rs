@@ -46,6 +46,13 @@ pub enum News {
         /// For how long.
         silent: Duration,
     },
+    /// A node is heard in a later run than before: to be kept for [`crate::Identity::heard`].
+    Generation {
+        /// Which.
+        node: usize,
+        /// Of that run.
+        generation: u64,
+    },
     /// A node that was dead is heard again, without having restarted.
     Returned {
         /// Which.

@@ -160,6 +160,7 @@ impl Node {
             paths: self.paths.clone(),
             asks: self.plan.asks(),
             others: self.holding.told_former(),
+            many: self.holding.many(),
         }
     }
 
@@ -297,7 +298,7 @@ impl Node {
     fn weigh_pings(&mut self, now: Instant, out: &mut Outbox<Output>) {
         let here = self.membership.reached();
         let settled = self.membership.pings().iter().all(Option::is_some);
-        self.holding.set_reached(here);
+        self.holding.set_reached(here, settled);
         self.ipfail.reach(here, settled);
         match self.ipfail.tick(now) {
             Some(Verdict::GiveUp { there }) => {

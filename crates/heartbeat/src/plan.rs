@@ -39,6 +39,8 @@ pub(crate) struct Place {
     former: Vec<String>,
     /// The group it was a part of before, for the same.
     part_of: Option<String>,
+    /// How many of them are better than the rest: those that are named, or the first.
+    named: usize,
 }
 
 /// The most former keys of a group.
@@ -50,8 +52,9 @@ impl Plan {
         let groups = cluster.groups.iter().map(|group| {
             let mut prefer: Vec<usize> = group.prefer.iter().filter_map(at).collect();
             let rest = (0..cluster.nodes.len()).filter(|node| !prefer.contains(node)).collect::<Vec<_>>();
+            let named = prefer.len().max(1);
             prefer.extend(rest);
-            Place { key: group.key.clone(), prefer, former: Vec::new(), part_of: None }
+            Place { key: group.key.clone(), prefer, former: Vec::new(), part_of: None, named }
         });
         let fenced = |node| cluster.fences.iter().any(|fence| fence.nodes.is_empty() || fence.nodes.contains(node));
         let takes = |node| {
@@ -95,6 +98,17 @@ impl Plan {
     pub(crate) fn others(&self) -> impl Iterator<Item = usize> + use<> {
         let me = self.me;
         (0..self.names.len()).filter(move |node| *node != me)
+    }
+
+    /// Whether there are more than two nodes, all evenkeels: each group moves by itself (HB-62).
+    pub(crate) fn is_many(&self) -> bool {
+        self.names.len() > 2
+    }
+
+    /// How well a node suits a group, 0 best; all that are not named are alike.
+    pub(crate) fn rank(&self, group: usize, node: usize) -> usize {
+        let Some(place) = self.groups.get(group) else { return 0 };
+        place.prefer.iter().position(|known| *known == node).unwrap_or(place.named).min(place.named)
     }
 
     /// Whether a group is of those that prefer `node`.

@@ -269,7 +269,7 @@ fn what_cannot_be_done_is_refused_with_a_reason() {
     world.run(SECOND * 60);
     world.ask(0, 2, Request::Standby(Share::All));
     world.ask(0, 3, Request::Takeover(Share::All));
-    world.ask(0, 4, Request::Move { group: 7, to: 1 });
+    world.ask(0, 4, Request::Move { group: 7, to: Some(1) });
     world.tell(0, Input::Stop);
     let answers = &world.hosts[0].answers;
     assert_eq!(answers[0], (1, Err(Refusal::NoPeer)));
@@ -316,7 +316,8 @@ fn on_serial_lines_a_node_passes_on_what_is_not_its_own() {
     let mut cluster = pair(Failback::On, &["ha1"]);
     cluster.nodes.push(name("ha3"));
     cluster.media = vec![serial(), serial(), cluster.media[0].clone()];
-    let identity = Identity { uuid: [1; 16], generation: 1, version: String::new(), configuration: 0, seed: 1 };
+    let identity =
+        Identity { uuid: [1; 16], generation: 1, version: String::new(), configuration: 0, seed: 1, heard: Vec::new() };
     let mut node = Node::new(&cluster, identity);
     let mut out = Outbox::new();
     node.handle(Instant::START, Input::Start, &mut out);

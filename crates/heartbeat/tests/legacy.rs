@@ -26,7 +26,8 @@ fn beside(own: &'static str, other: &'static str) -> Beside {
     let mut cluster = cluster(timing(SECOND, SECOND * 10), Failback::Legacy, &["ha1"]);
     cluster.node = name(own);
     cluster.pings.clear();
-    let identity = Identity { uuid: [1; 16], generation: 1, version: String::new(), configuration: 0, seed: 1 };
+    let identity =
+        Identity { uuid: [1; 16], generation: 1, version: String::new(), configuration: 0, seed: 1, heard: Vec::new() };
     let (node, now) = (Node::new(&cluster, identity), Instant::START);
     let mut beside = Beside { node, other, now, sequence: 0, said: Vec::new(), done: Vec::new() };
     beside.input(Input::Start);

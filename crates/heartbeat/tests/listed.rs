@@ -222,7 +222,14 @@ impl Alone {
         let mut cluster = files(Failback::On);
         cluster.fences.push(fence());
         cluster.node = pair::name("ha2");
-        let identity = Identity { uuid: [2; 16], generation: 1, version: String::new(), configuration: 0, seed: 1 };
+        let identity = Identity {
+            uuid: [2; 16],
+            generation: 1,
+            version: String::new(),
+            configuration: 0,
+            seed: 1,
+            heard: Vec::new(),
+        };
         let mut alone = Alone { node: Node::new(&cluster, identity), now: Instant::START, said: 0 };
         alone.tell(Input::Start);
         alone

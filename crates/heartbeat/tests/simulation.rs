@@ -153,7 +153,7 @@ impl Chaos {
             10 if runs && self.seed % 4 % 2 == 1 => {
                 let (group, to) = (self.below(self.owner.len() as u64), self.below(2));
                 self.moved = true;
-                self.world.ask(host, 2, Request::Move { group, to });
+                self.world.ask(host, 2, Request::Move { group, to: Some(to) });
             }
             _ => self.faults -= 1,
         }

@@ -2,9 +2,10 @@
 
 mod pair;
 
-use evenkeel_heartbeat::{Input, News, Request, Share};
+use evenkeel_heartbeat::{Input, Message, News, NodeState, Path, Request, Share, Unheard};
 use evenkeel_model::heartbeat::{Failback, Heartbeat, Medium};
 use pair::{MILLI, SECOND, World, cluster, timing};
+use std::sync::Arc;
 
 /// ha.cf of document 003.
 fn document() -> Heartbeat {
@@ -166,6 +167,27 @@ fn the_address_of_a_killed_daemon_goes_just_before_it_is_claimed() {
 }
 
 #[test]
+fn a_message_of_an_earlier_run_is_a_replay_even_after_a_restart_of_the_node_that_hears_it() {
+    let mut world = settled(&document(), &[false, false]);
+    world.run(SECOND * 5);
+    let of_status = |(_, message): &&(_, Arc<Message>)| message.kind() == "status";
+    let recorded = world.hosts[1].said.iter().rev().find(of_status).unwrap().1.clone();
+    // Its second run is heard; then it is off, and this node begins anew.
+    world.kill(1, true);
+    world.start(1);
+    world.run(SECOND * 90);
+    world.kill(1, true);
+    world.kill(0, true);
+    world.run(SECOND);
+    world.start(0);
+    world.forget();
+    world.tell(0, Input::Heard { path: Path::Medium(0), message: Message::clone(&recorded) });
+    let dropped = News::Dropped { node: 1, reason: Unheard::OldGeneration };
+    assert!(world.hosts[0].news.contains(&dropped), "{:?}", world.hosts[0].news);
+    assert_eq!(world.node(0).view().nodes[1].state, NodeState::Unknown);
+}
+
+#[test]
 fn a_daemon_killed_and_started_again_goes_on() {
     let mut world = settled(&document(), &[false, false]);
     world.kill(0, false);
@@ -190,7 +212,7 @@ fn an_operator_moves_groups_both_ways() {
     world.wait(SECOND, |world| world.holders(0) == [0]);
     world.run(SECOND * 60);
     assert_eq!(world.hosts[0].answers, [(1, Ok(())), (2, Ok(()))]);
-    world.ask(0, 3, Request::Move { group: 0, to: 1 });
+    world.ask(0, 3, Request::Move { group: 0, to: Some(1) });
     world.wait(SECOND, |world| world.holders(0) == [1]);
     world.run(SECOND * 60);
     assert!(world.both_stable(), "{}", world.state());

@@ -53,8 +53,14 @@ struct Player {
 impl Player {
     fn new(cluster: &Heartbeat, me: usize) -> Player {
         let view = Heartbeat { node: cluster.nodes[me].clone(), ..cluster.clone() };
-        let identity =
-            Identity { uuid: [7; 16], generation: 1, version: "0.1.0".to_owned(), configuration: 1, seed: 1 };
+        let identity = Identity {
+            uuid: [7; 16],
+            generation: 1,
+            version: "0.1.0".to_owned(),
+            configuration: 1,
+            seed: 1,
+            heard: Vec::new(),
+        };
         Player { node: Node::new(&view, identity), now: Instant::START, said: Vec::new(), due: Vec::new() }
     }
 

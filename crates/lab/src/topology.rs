@@ -228,6 +228,11 @@ pub const PAIR_VIP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 168, 0, 160));
 /// Two nodes with eth0 at a switch that is the router 10.168.0.1 and has the client as well, and eth1 for heartbeats. Ports of the
 /// switches: `ha1`, `ha2` for eth0, `line1`, `line2` for eth1.
 pub fn pair() -> Topology {
+    cluster(&PAIR)
+}
+
+/// The same with other nodes, 99 at most, whose addresses and `line`s are numbered from 1.
+pub fn cluster(names: &[&str]) -> Topology {
     let v4 = |a, b, c, d| (IpAddr::from([a, b, c, d]), 24);
     let bridge = |name: &str, addresses| Interface { name: name.into(), kind: Kind::Bridge, addresses };
     let switch = Node {
@@ -248,13 +253,13 @@ pub fn pair() -> Topology {
         ],
         ..Node::default()
     };
-    let [first, second] = PAIR;
     let client = Node {
         name: "client".into(),
         interfaces: vec![cable("eth0", "client".into(), "br0", v4(10, 168, 0, 9))],
         ..Node::default()
     };
-    Topology { nodes: vec![switch, node(first, 1), node(second, 2), client] }
+    let nodes = names.iter().zip(1..).map(|(name, at)| node(name, at));
+    Topology { nodes: [switch].into_iter().chain(nodes).chain([client]).collect() }
 }
 
 /// The length of a prefix that holds one address.

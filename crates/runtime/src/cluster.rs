@@ -17,6 +17,7 @@ use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::{Heartbeat, Medium};
 pub(crate) use hands::Deed;
 use hands::Hands;
+use identity::Kept;
 use picture::Picture;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -54,6 +55,7 @@ struct Member {
     picture: Picture,
     /// What the thread was told and has not taken yet, the latest last.
     coming: VecDeque<Heartbeat>,
+    kept: Kept,
 }
 
 /// What is to be made of news.
@@ -121,7 +123,7 @@ impl Cluster {
     pub(crate) fn hold(
         &mut self,
         wanted: Option<Heartbeat>,
-        identity: impl FnOnce(&Heartbeat) -> Result<Identity, String>,
+        identity: impl FnOnce(&Heartbeat) -> Result<(Identity, Kept), String>,
         now: Instant,
     ) -> Result<(), String> {
         let Some(wanted) = wanted else { return Ok(()) };
@@ -143,10 +145,10 @@ impl Cluster {
     fn join(
         &mut self,
         wanted: Heartbeat,
-        identity: impl FnOnce(&Heartbeat) -> Result<Identity, String>,
+        identity: impl FnOnce(&Heartbeat) -> Result<(Identity, Kept), String>,
         now: Instant,
     ) -> Result<(), String> {
-        let identity = identity(&wanted)?;
+        let (identity, kept) = identity(&wanted)?;
         let tell = self.tell.clone();
         // This very program, even if its file has been replaced.
         let mut guard = std::process::Command::new("/proc/self/exe");
@@ -157,7 +159,7 @@ impl Cluster {
         self.ha = Some(ha);
         let hands = Hands::new(&wanted, self.deeds.clone());
         let picture = Picture::new(&wanted, now);
-        self.member = Some(Member { picture, hands, wanted, coming: VecDeque::new() });
+        self.member = Some(Member { picture, hands, kept, wanted, coming: VecDeque::new() });
         if self.ready {
             self.say(Command::Ready(true));
         }
@@ -225,6 +227,10 @@ impl Cluster {
         let member = self.member.as_mut()?;
         let line = |(severity, text)| Told::Line(severity, text);
         match news {
+            News::Told(protocol::News::Generation { node, generation }) => {
+                let failed = member.kept.keep(node, generation).err()?;
+                Some(line((Severity::Warning, failed)))
+            }
             News::Told(news) => {
                 member.picture.take(&news, now);
                 let words::Said { about, severity, text } = words::said(&member.wanted, &news)?;

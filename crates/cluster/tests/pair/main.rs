@@ -1,4 +1,4 @@
-//! What becomes of groups on two nodes when resources, hosts and fence devices fail.
+//! What becomes of groups on two nodes, or three, when resources, hosts and fence devices fail.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -9,7 +9,7 @@ use evenkeel_cluster::Input;
 use evenkeel_heartbeat::{News, Request, Share};
 use evenkeel_model::heartbeat::Failback;
 use evenkeel_resource::Standing;
-use world::{MILLI, SECOND, World, cluster};
+use world::{MILLI, SECOND, World, cluster, with_third};
 
 const WEB: &str = "ha1 10.0.0.1 nginx!";
 
@@ -194,58 +194,94 @@ fn of_several_groups_the_one_that_fails_moves_alone() {
     assert!(world.hosts[0].did.iter().all(|did| !did.contains("smtp")));
 }
 
+#[test]
+fn of_three_a_group_that_fails_goes_on_to_the_next() {
+    let mut world = World::settled(&with_third(cluster(Failback::Off, &[WEB], true)));
+    for host in 0..2 {
+        world.hosts[host].broken.insert("nginx".into());
+    }
+    world.hosts[0].running.remove("nginx");
+    world.wait(SECOND * 30, |world| world.on("nginx") == [2]);
+    assert_eq!(world.on("10.0.0.1"), [2]);
+    assert_eq!(world.hosts[1].did, ["start 10.0.0.1", "start nginx", "stop nginx", "stop 10.0.0.1"]);
+}
+
+#[test]
+fn of_three_the_order_takes_what_one_leaves_and_nothing_of_a_silent_one_before_it_is_fenced() {
+    let mut world = World::settled(&with_third(cluster(Failback::On, &[WEB], true)));
+    world.tell(0, Input::Stop);
+    let gap = world.wait(SECOND * 5, |world| world.on("nginx") == [1]);
+    assert!(gap >= MILLI * 120 && gap < MILLI * 140, "{gap:?}");
+    world.hosts[2].fences = false;
+    world.power_off(1);
+    world.run(SECOND * 60);
+    assert!(world.on("nginx").is_empty() && world.hosts[2].did.is_empty());
+    world.ask(2, 1, Request::Confirm { node: 1 });
+    world.wait(SECOND, |world| world.on("nginx") == [2]);
+}
+
 /// Hosts lose power and come back, the network is cut and heals, resources break and mend, operators ask, for hours.
-/// With fencing nothing ever runs on both, which every start checks; and in the end all is served.
+/// With fencing nothing ever runs on two, which every start checks; and in the end all is served.
+fn goes_through_everything(seed: u64, nodes: usize) {
+    let groups = ["ha1 10.0.0.1 nginx!", "ha2 disk! nfs 10.0.0.2", "ha1 10.0.0.3"];
+    let failback = if seed.is_multiple_of(2) { Failback::On } else { Failback::Off };
+    let pair = cluster(failback, &groups, true);
+    let mut world = World::new(seed, &if nodes == 3 { with_third(pair) } else { pair });
+    for host in 0..nodes {
+        world.start(host);
+    }
+    for _ in 0..25 {
+        let host = usize::try_from(world.rng.below(nodes as u64)).unwrap();
+        let resource = ["nginx", "disk", "nfs", "10.0.0.1"][usize::try_from(world.rng.below(4)).unwrap()];
+        match world.rng.below(9) {
+            0 => world.power_off(host),
+            1 | 2 if !world.lives(host) => world.start(host),
+            1 | 2 => world.ask(host, 1, Request::Standby(Share::All)),
+            3 => world.cut = !world.cut,
+            4 => drop(world.hosts[host].broken.insert(resource.into())),
+            5 => world.hosts[host].broken.clear(),
+            6 => world.hosts[host].die(if host == 0 { "nginx" } else { "disk" }),
+            7 => world.hosts[host].fences = !world.hosts[host].fences,
+            _ => world.tell(host, Input::Stop),
+        }
+        let pause = MILLI * u32::try_from(world.rng.below(20_000)).unwrap();
+        world.run(pause);
+    }
+    world.cut = false;
+    for host in 0..nodes {
+        world.hosts[host].fences = true;
+        world.hosts[host].broken.clear();
+    }
+    world.run(SECOND * 60);
+    for host in 0..nodes {
+        if !world.lives(host) {
+            world.start(host);
+        }
+    }
+    world.run(SECOND * 60);
+    for group in 0..3 {
+        // What failed waits for an operator; it is mended now.
+        if (0..nodes).all(|host| world.node(host).report().view.holders[group].is_none()) {
+            world.ask(0, 2, Request::Takeover(Share::All));
+            world.run(SECOND * 30);
+        }
+    }
+    world.run(SECOND * 120);
+    for resource in ["10.0.0.1", "nginx", "disk", "nfs", "10.0.0.2", "10.0.0.3"] {
+        assert_eq!(world.on(resource).len(), 1, "seed {seed}: {resource}: {}", world.state());
+    }
+}
+
 #[test]
 fn whatever_happens_nothing_runs_twice_and_all_is_served_in_the_end() {
-    const RUNS: u64 = 150;
-    let groups = ["ha1 10.0.0.1 nginx!", "ha2 disk! nfs 10.0.0.2", "ha1 10.0.0.3"];
-    for seed in 0..RUNS {
-        let failback = if seed % 2 == 0 { Failback::On } else { Failback::Off };
-        let mut world = World::new(seed, &cluster(failback, &groups, true));
-        world.start(0);
-        world.start(1);
-        for _ in 0..25 {
-            let host = usize::try_from(world.rng.below(2)).unwrap();
-            let resource = ["nginx", "disk", "nfs", "10.0.0.1"][usize::try_from(world.rng.below(4)).unwrap()];
-            match world.rng.below(9) {
-                0 => world.power_off(host),
-                1 | 2 if !world.lives(host) => world.start(host),
-                1 | 2 => world.ask(host, 1, Request::Standby(Share::All)),
-                3 => world.cut = !world.cut,
-                4 => drop(world.hosts[host].broken.insert(resource.into())),
-                5 => world.hosts[host].broken.clear(),
-                6 => world.hosts[host].die(if host == 0 { "nginx" } else { "disk" }),
-                7 => world.hosts[host].fences = !world.hosts[host].fences,
-                _ => world.tell(host, Input::Stop),
-            }
-            let pause = MILLI * u32::try_from(world.rng.below(20_000)).unwrap();
-            world.run(pause);
-        }
-        world.cut = false;
-        for host in 0..2 {
-            world.hosts[host].fences = true;
-            world.hosts[host].broken.clear();
-        }
-        world.run(SECOND * 60);
-        for host in 0..2 {
-            if !world.lives(host) {
-                world.start(host);
-            }
-        }
-        world.run(SECOND * 60);
-        for group in 0..3 {
-            // What failed waits for an operator; it is mended now.
-            if world.node(0).report().view.holders[group].is_none()
-                && world.node(1).report().view.holders[group].is_none()
-            {
-                world.ask(0, 2, Request::Takeover(Share::All));
-                world.run(SECOND * 30);
-            }
-        }
-        world.run(SECOND * 120);
-        for resource in ["10.0.0.1", "nginx", "disk", "nfs", "10.0.0.2", "10.0.0.3"] {
-            assert_eq!(world.on(resource).len(), 1, "seed {seed}: {resource}: {}", world.state());
-        }
+    for seed in 0..150 {
+        goes_through_everything(seed, 2);
+    }
+}
+
+#[test]
+fn whatever_happens_to_three_nothing_runs_twice_and_all_is_served_in_the_end() {
+    for seed in 0..20 {
+        goes_through_everything(seed, 3);
     }
 }

@@ -38,7 +38,7 @@ fn a_group_that_is_added_starts_where_it_belongs_and_the_others_stay() {
         assert!(here.is_empty(), "read first on {first}: {here:?} {there:?}");
         assert_eq!(there, ["start 10.0.0.2", "start mail"], "read first on {first}");
         // Places are other ones now.
-        world.ask(0, 7, Request::Move { group: 1, to: 1 });
+        world.ask(0, 7, Request::Move { group: 1, to: Some(1) });
         world.wait(SECOND * 20, |world| world.on("nginx") == [1]);
         assert_eq!(world.on("mail"), [1]);
     }
@@ -76,7 +76,7 @@ fn a_line_that_is_split_or_joined_moves_and_stops_nothing() {
     reload_both(&mut world, 1, &[whole]);
     reload_both(&mut world, 0, &parts);
     assert_eq!(did(&mut world), NONE, "split");
-    world.ask(0, 7, Request::Move { group: 1, to: 1 });
+    world.ask(0, 7, Request::Move { group: 1, to: Some(1) });
     world.wait(SECOND * 20, |world| world.on("nginx") == [1]);
     world.run(SECOND * 5);
     assert_eq!(world.on("10.0.0.1"), [0], "they are two groups");

@@ -1,4 +1,4 @@
-//! Two nodes with resources that start, stop, fail and hang, on virtual media. A seed replays a run.
+//! Nodes with resources that start, stop, fail and hang, on virtual media. A seed replays a run.
 
 use evenkeel_cluster::{Input, Node, Output};
 use evenkeel_heartbeat::{Identity, Message, News, Path, Refusal, Request};
@@ -41,6 +41,11 @@ fn resource(text: &str) -> Resource {
         stop_within: SECOND * 20,
         monitor: text.ends_with('!').then_some(monitor),
     }
+}
+
+/// The same with a third node.
+pub(crate) fn with_third(cluster: Heartbeat) -> Heartbeat {
+    Heartbeat { nodes: [cluster.nodes, vec![name("ha3")]].concat(), ..cluster }
 }
 
 /// Keepalive 1 s, deadtime 5 s, two nodes on a network, and groups as `ha1 10.0.0.1 nginx!`.
@@ -153,11 +158,12 @@ impl World {
         }
     }
 
-    /// Both run, and `ha1` has what prefers it.
+    /// All run, and `ha1` has what prefers it.
     pub(crate) fn settled(cluster: &Heartbeat) -> World {
         let mut world = World::new(1, cluster);
-        world.start(0);
-        world.start(1);
+        for host in 0..world.hosts.len() {
+            world.start(host);
+        }
         world.run(SECOND * 30);
         world.hosts.iter_mut().for_each(Host::forget);
         world
@@ -181,7 +187,7 @@ impl World {
         it.told.clear();
         let uuid = [u8::try_from(host).unwrap() + 1; 16];
         let (generation, version) = (it.generation, "0.1.0".to_owned());
-        let identity = Identity { uuid, generation, version, configuration: 1, seed };
+        let identity = Identity { uuid, generation, version, configuration: 1, seed, heard: Vec::new() };
         it.node = Some(Box::new(Node::new(&it.view, identity, self.now)));
         self.tell(host, Input::Start);
     }
@@ -234,9 +240,12 @@ impl World {
         let (now, generation) = (self.now, self.hosts[host].generation);
         match output {
             Output::Transmit { message, .. } => {
-                let late = MILLI / 10 + Duration::from_micros(self.rng.below(900));
-                if !self.cut {
-                    self.at(now + late, Event::Arrive { host: 1 - host, message });
+                for to in (0..self.hosts.len()).filter(|to| *to != host) {
+                    let late = MILLI / 10 + Duration::from_micros(self.rng.below(900));
+                    // The first is cut off from the others.
+                    if !self.cut || host != 0 && to != 0 {
+                        self.at(now + late, Event::Arrive { host: to, message: Arc::clone(&message) });
+                    }
                 }
             }
             Output::Run(order) => {
@@ -274,8 +283,9 @@ impl World {
             Action::Start if it.broken.contains(&name) => failed(),
             Action::Start => {
                 it.running.insert(name.clone());
-                let both = self.exclusive && self.hosts.iter().all(|host| host.running.contains(&name));
-                assert!(!both, "{name} runs on both at {:?}", self.now.since_start());
+                let running = self.hosts.iter().filter(|host| host.running.contains(&name)).count();
+                let both = self.exclusive && running > 1;
+                assert!(!both, "{name} runs twice at {:?}", self.now.since_start());
                 Outcome::Done
             }
             Action::Stop if it.wedged.contains(&name) && it.running.contains(&name) => failed(),
@@ -345,7 +355,7 @@ impl World {
 
     /// Where a resource runs.
     pub(crate) fn on(&self, resource: &str) -> Vec<usize> {
-        (0..2).filter(|host| self.hosts[*host].running.contains(resource)).collect()
+        (0..self.hosts.len()).filter(|host| self.hosts[*host].running.contains(resource)).collect()
     }
 
     pub(crate) fn node(&self, host: usize) -> &Node {
@@ -357,7 +367,8 @@ impl World {
             let node = host.node.as_ref().map(|node| node.report());
             format!("{:?} did {:?} running {:?}", node, host.did, host.running)
         };
-        format!("at {:?}: {} | {}", self.now.since_start(), one(&self.hosts[0]), one(&self.hosts[1]))
+        let all: Vec<String> = self.hosts.iter().map(one).collect();
+        format!("at {:?}: {}", self.now.since_start(), all.join(" | "))
     }
 }
 

@@ -2,7 +2,8 @@
 //! announces the addresses again when it has.
 //!
 //! Between evenkeels both know when each took it, by the wall clock of that moment, and decide alike: the preferred node
-//! keeps it where `auto_failback` is on, else who took it first, else the lower place. A heartbeat that notices gives
+//! keeps it where `auto_failback` is on, else who took it first, else the lower place. Of two that do not hear each other a third one tells
+//! both. A heartbeat that notices gives
 //! everything up by itself, and this node keeps what it has; one that does not notice is asked, and keeps what it says.
 
 use super::{Deed, Holding, Moment};
@@ -21,8 +22,10 @@ impl Holding {
     }
 
     fn judge(&mut self, node: usize, group: usize) {
-        let Some(peer) = self.peers.get(node).filter(|peer| peer.state == NodeState::Active) else { return };
-        let Some(theirs) = peer.extension.as_ref().and_then(|told| told.since(group)) else { return };
+        let Some(peer) = self.peers.get(node) else { return };
+        let told = peer.extension.as_ref().filter(|_| peer.state == NodeState::Active);
+        let relayed = || self.relayed(node, group).flatten();
+        let Some(theirs) = told.map_or_else(relayed, |told| told.since(group)) else { return };
         let Some(own) = self.own.get(group).filter(|own| own.wanted) else { return };
         if own.given.is_some_and(|(from, until)| from == node && self.settled < until) {
             return;
@@ -44,19 +47,18 @@ impl Holding {
     /// The same on both sides.
     fn keeps(&self, node: usize, group: usize, ours: u64, theirs: u64) -> bool {
         let me = self.plan.me;
-        match self.plan.failback {
-            Failback::On | Failback::Legacy if self.plan.prefers(group, me) => true,
-            Failback::On | Failback::Legacy if self.plan.prefers(group, node) => false,
-            Failback::On | Failback::Legacy | Failback::Off => (ours, me) < (theirs, node),
-        }
+        let rank = |node| match self.plan.failback {
+            Failback::On | Failback::Legacy => self.plan.rank(group, node),
+            Failback::Off => 0,
+        };
+        (rank(me), ours, me) < (rank(node), theirs, node)
     }
 
     /// The other one has let go: the network shall hear who has it.
     fn announce_unrivalled(&mut self, node: usize) {
+        let Some(peer) = self.peers.get(node).filter(|peer| !peer.rivals.is_empty()) else { return };
+        let over: Vec<usize> = peer.rivals.iter().copied().filter(|group| !self.has(node, *group)).collect();
         let Some(peer) = self.peers.get_mut(node) else { return };
-        let told = peer.extension.clone();
-        let ended = |group: &usize| !told.as_ref().is_some_and(|told| told.holds(*group));
-        let over: Vec<usize> = peer.rivals.iter().copied().filter(ended).collect();
         peer.rivals.retain(|group| !over.contains(group));
         for group in over.into_iter().filter(|group| self.wants(*group)).collect::<Vec<_>>() {
             self.deeds.push(Deed::Do(Output::Announce { group }));

@@ -43,6 +43,7 @@ impl Holding {
         if let Some(handover) = &mut self.handover {
             handover.regroup(|group| change.group_now(group));
         }
+        self.regroup_asks(|group| change.group_now(group));
         for (group, own) in self.own.iter().enumerate() {
             if own.wanted {
                 self.deeds.push(Deed::Do(Output::Acquire { group }));

@@ -9,7 +9,10 @@ impl Holding {
         match message.kind() {
             "starting" => self.hear_starting(node),
             "resource" => self.hear_resource(node, message),
+            // More than two hand nothing over in words.
+            "ask_resources" if self.plan.is_many() => {}
             "ask_resources" => self.hear_ask(at, node, message),
+            "hb_takeover" if self.plan.is_many() => self.hear_wish(node, message),
             "hb_takeover" => self.hear_takeover(at, node, message),
             "ip-request" => self.hear_request(node, message),
             "ip-request-resp" => self.hear_response(at, message),
@@ -71,9 +74,10 @@ impl Holding {
     }
 
     /// What an evenkeel tells in a status; `None`: it is a heartbeat.
-    pub(crate) fn hear_extension(&mut self, node: usize, told: Option<Extension>) {
+    pub(crate) fn hear_extension(&mut self, node: usize, generation: u64, told: Option<Extension>) {
         let asks = self.plan.asks();
         let Some(peer) = self.peers.get_mut(node) else { return };
+        peer.generation = generation;
         if let Some(told) = &told {
             peer.returned = None;
             peer.pings = (told.asks == asks).then_some(told.pings);

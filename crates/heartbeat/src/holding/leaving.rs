@@ -14,6 +14,7 @@ impl Holding {
             Stage::Waiting | Stage::Starting { .. } | Stage::Stable => {}
         }
         self.cancel(Refusal::Leaving);
+        self.drop_moves(Refusal::Leaving);
         self.say_held(Share::None, false, Some("shutdown"));
         self.stage = Stage::Leaving;
         for group in 0..self.own.len() {

@@ -3,6 +3,7 @@
 use super::{Holding, Moment, PATIENCE, RESERVE, Stage};
 use crate::{News, NodeState, Share, Why};
 use evenkeel_machine::Instant;
+use std::cmp::Reverse;
 
 /// How soon a node takes a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,16 @@ impl Holding {
             own.orphan = None;
             return;
         }
+        if let Some(node) = self.promised(group) {
+            let Some(own) = self.own.get_mut(group) else { return };
+            own.orphan = None;
+            if node == self.plan.me && self.ready {
+                self.owe_better(group);
+                self.claim(at.wall, group, Why::Given);
+                self.owed.held = true;
+            }
+            return;
+        }
         if unclear || self.is_fencing() || self.was_given(at.now, group) {
             return;
         }
@@ -73,7 +84,15 @@ impl Holding {
         let since = *own.orphan.get_or_insert(at.now);
         let patient = at.now < since + RESERVE;
         let Some(place) = self.plan.groups.get(group) else { return };
-        for node in place.prefer.clone() {
+        let mut order = place.prefer.clone();
+        if self.plan.is_many() {
+            // Nodes that start together do not know yet what the others reach. The order stays of those that are alike.
+            let seen = self.own.get(group).is_some_and(|own| own.seen);
+            let unfit =
+                |node| if seen { self.unfit(node, group) } else { (self.stands_aside(node, group), Reverse(0)) };
+            order.sort_by_key(|node| unfit(*node));
+        }
+        for node in order {
             match (node == self.plan.me, self.chance(at.now, node, group)) {
                 (true, Chance::Now) if self.asks_first(at, group) => return,
                 (true, Chance::Now) => {
@@ -100,6 +119,13 @@ impl Holding {
     fn why_nobody(&self, group: usize) -> Why {
         let state = |node: usize| self.peers.get(node).map(|peer| peer.state);
         let alone = !self.is_accompanied();
+        if let Some(last) = self.own.get(group).and_then(|own| own.holder).filter(|_| self.plan.is_many()) {
+            return match state(last) {
+                Some(NodeState::Dead) => Why::Dead,
+                Some(NodeState::Left) => Why::Left,
+                Some(NodeState::Unknown | NodeState::Up | NodeState::Active) | None => Why::Nobody,
+            };
+        }
         match self.plan.others().find_map(state) {
             Some(NodeState::Dead) if alone && self.joined && self.own.get(group).is_some() => Why::Dead,
             Some(NodeState::Left) if alone => Why::Left,
@@ -126,6 +152,9 @@ impl Holding {
 
     /// Who would take a group that failed here.
     pub(crate) fn successor(&self, group: usize) -> Option<usize> {
+        if self.plan.is_many() {
+            return self.heir(group);
+        }
         let place = self.plan.groups.get(group)?;
         let can = |node: &usize| {
             self.peers.get(*node).is_some_and(|peer| peer.is_stable() && !peer.has_failed(group))

@@ -1,6 +1,6 @@
 //! The groups of this node.
 
-use super::{Deed, Holding, PATIENCE, RESERVE};
+use super::{Deed, Holding, PATIENCE, RESERVE, moves::Gift};
 use crate::{News, Output, Share, Standing, Why};
 use evenkeel_machine::Instant;
 
@@ -24,8 +24,14 @@ pub(crate) struct Own {
     pub(crate) asked: Option<Instant>,
     /// The node that asked for it by the old protocol.
     pub(crate) asker: Option<usize>,
+    /// The node that is to take it from this one.
+    pub(crate) gift: Option<Gift>,
+    /// An operator took it from this node.
+    pub(crate) aside: bool,
+    /// Somebody has had it since this node knows of it.
+    pub(crate) seen: bool,
     /// Who had it when that was looked at last.
-    holder: Option<usize>,
+    pub(crate) holder: Option<usize>,
 }
 
 impl Own {
@@ -40,7 +46,9 @@ impl Own {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let orphan = self.orphan.map(|since| since + RESERVE);
         let asked = self.asked.filter(|_| !self.wanted).map(|since| since + PATIENCE);
-        [orphan, asked, self.given.map(|(_, until)| until)].into_iter().flatten().min()
+        let gift = self.gift.and_then(Gift::until);
+        let given = self.given.map(|(_, until)| until);
+        [orphan, asked, given, gift].into_iter().flatten().min()
     }
 }
 
@@ -59,11 +67,12 @@ impl Holding {
         self.own.get(group).is_some_and(|own| own.wanted)
     }
 
-    /// Each group that this node has or still stops, with the time it was taken where it is kept.
+    /// Each group that this node has or still stops, with the time it was taken where it is kept. Of more than two nodes one
+    /// that joins also tells what its run before has left.
     pub(crate) fn told(&self) -> Vec<(usize, Option<u64>)> {
         let told = |(group, own): (usize, &Own)| {
             let since = own.wanted.then_some(own.since);
-            (own.wanted || own.runs() && self.joined).then_some((group, since))
+            (own.wanted || own.runs() && (self.joined || self.plan.is_many())).then_some((group, since))
         };
         self.own.iter().enumerate().filter_map(told).collect()
     }
@@ -79,6 +88,8 @@ impl Holding {
         own.wanted = true;
         own.since = wall;
         own.failed = false;
+        own.aside = false;
+        own.gift = None;
         own.orphan = None;
         own.given = None;
         own.asked = None;
@@ -100,6 +111,7 @@ impl Holding {
             let node = self.holder(group);
             let me = Some(self.plan.me);
             let Some(own) = self.own.get_mut(group) else { return };
+            own.seen |= node.is_some();
             let before = std::mem::replace(&mut own.holder, node);
             if before != node && node != me && (before != me || node.is_some()) {
                 self.tell(News::Holder { group, node, why: None });
@@ -111,6 +123,18 @@ impl Holding {
     pub(crate) fn drop_strays(&mut self) {
         for (group, own) in self.own.iter().enumerate() {
             if !own.wanted && matches!(own.standing, Standing::Running | Standing::Starting) {
+                self.deeds.push(Deed::Do(Output::Yield { group }));
+            }
+        }
+    }
+
+    /// What a former run left here while this node joins, and another one has taken, is stopped at once.
+    pub(crate) fn drop_taken(&mut self) {
+        for group in 0..self.own.len() {
+            let taken = self.plan.others().any(|node| self.keeps_it(node, group));
+            let Some(own) = self.own.get_mut(group).filter(|own| taken && !own.wanted) else { continue };
+            if matches!(own.standing, Standing::Running | Standing::Starting) {
+                own.standing = Standing::Stopping;
                 self.deeds.push(Deed::Do(Output::Yield { group }));
             }
         }

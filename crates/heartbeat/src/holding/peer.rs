@@ -7,6 +7,8 @@ use evenkeel_machine::Instant;
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) state: NodeState,
+    /// Of its run that was heard last.
+    pub(crate) generation: u64,
     /// Since when it lives, or is active.
     pub(crate) since: Instant,
     /// What it tells as an evenkeel.
@@ -41,6 +43,7 @@ impl Peer {
     pub(crate) fn new(now: Instant) -> Peer {
         Peer {
             state: NodeState::Unknown,
+            generation: 0,
             since: now,
             extension: None,
             hold: Share::None,
@@ -67,8 +70,8 @@ impl Peer {
 
     /// It is gone, with all it had.
     pub(crate) fn vanish(&mut self) {
-        let (state, since) = (self.state, self.since);
-        *self = Peer { state, ..Peer::new(since) };
+        let (state, since, generation) = (self.state, self.since, self.generation);
+        *self = Peer { state, generation, ..Peer::new(since) };
     }
 
     /// Whether it may have a group.
@@ -111,15 +114,16 @@ impl Peer {
 }
 
 impl Holding {
-    /// Whether a living node has a group, as far as it tells.
+    /// Whether a living node has a group, as far as it tells, or others do that hear it.
     pub(crate) fn has(&self, node: usize, group: usize) -> bool {
         let Some(peer) = self.peers.get(node) else { return false };
-        peer.state == NodeState::Active
-            && match &peer.extension {
-                Some(told) => told.holds(group),
-                None if self.is_silent(node) => self.plan.prefers(group, node),
-                None => self.plan.is_of(group, peer.hold, node),
-            }
+        let heard = peer.state == NodeState::Active || self.plan.is_many() && peer.state.lives();
+        match &peer.extension {
+            _ if !heard => self.relayed(node, group).is_some(),
+            Some(told) => told.holds(group),
+            None if self.is_silent(node) => self.plan.prefers(group, node),
+            None => self.plan.is_of(group, peer.hold, node),
+        }
     }
 
     /// Whether it is known what a node has.

@@ -85,6 +85,13 @@ impl Holding {
         self.say(self.with_groups(message, groups));
     }
 
+    /// More than two: these groups of that node shall be on `to`.
+    pub(crate) fn say_wish(&mut self, node: usize, groups: &[usize], to: usize) {
+        let message = Message::new("hb_takeover").with("dest", self.plan.name(node)).with("rsc_hold", Share::All);
+        let message = message.with("ekto", self.plan.name(to));
+        self.say(self.with_groups(message, Some(groups)));
+    }
+
     fn with_groups(&self, message: Message, groups: Option<&[usize]>) -> Message {
         let Some(groups) = groups else { return message };
         let keys = groups.iter().filter_map(|group| self.plan.groups.get(*group));

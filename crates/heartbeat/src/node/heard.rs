@@ -40,7 +40,8 @@ impl Heard {
     /// Nothing yet from a node.
     pub(crate) fn new(identity: &Identity, node: usize, longest_delay: Duration) -> Heard {
         let seed = identity.seed ^ identity.generation ^ (node as u64) << 32;
-        let stream = Stream::new(0, longest_delay, seed);
+        let generation = identity.heard.get(node).copied().unwrap_or(0);
+        let stream = Stream::new(generation, longest_delay, seed);
         Heard {
             stream,
             configuration: None,
@@ -123,12 +124,17 @@ impl Node {
         }
         let mut told = Outbox::new();
         let drop = |reason| Output::Tell(News::Dropped { node, reason });
+        let before = heard.stream.generation();
         match heard.stream.take(now, message, &mut told) {
             Taken::Replay => out.push(drop(Unheard::OldGeneration)),
             Taken::Old => out.push(drop(Unheard::Again)),
             Taken::InOrder | Taken::Early | Taken::Late | Taken::Unnumbered | Taken::Duplicate => {
                 self.membership.heard(now, node, medium, &mut self.happened);
             }
+        }
+        let generation = self.heard.get(node).map_or(before, |heard| heard.stream.generation());
+        if generation != before {
+            out.push(Output::Tell(News::Generation { node, generation }));
         }
         self.follow(now, node, told, out);
     }
@@ -247,7 +253,8 @@ impl Node {
         }
         self.compare(now, node, told.as_ref(), &message, out);
         self.ipfail.alike(node, told.as_ref().map(|told| told.asks));
-        self.holding.hear_extension(node, told);
+        let generation = self.heard.get(node).map_or(0, |heard| heard.stream.generation());
+        self.holding.hear_extension(node, generation, told);
         if before != state {
             out.push(Output::Notify { message: Arc::new(message.with(FORMER_STATUS, before.word())) });
         }

@@ -114,6 +114,8 @@ pub(crate) struct Host {
     pub(crate) real: bool,
     pub(crate) frozen: bool,
     pub(crate) generation: u64,
+    /// The generations it heard of others, on its disk.
+    remembered: Vec<u64>,
     /// By how much its clock is wrong, ms.
     pub(crate) clock: i64,
     backlog: Vec<Input>,
@@ -159,6 +161,8 @@ pub(crate) struct World {
     pub(crate) open: BTreeMap<(usize, usize, usize), bool>,
     /// Why hosts are said to be off: fenced.
     pub(crate) fenced: Vec<usize>,
+    /// Who tried to fence whom, and when.
+    pub(crate) attempts: Vec<(Instant, usize, usize)>,
     /// Events at this very moment.
     busy: u32,
 }
@@ -172,6 +176,7 @@ impl World {
             real: *real,
             frozen: false,
             generation: 0x6b00_0331,
+            remembered: vec![0; cluster.nodes.len()],
             clock: 0,
             backlog: Vec::new(),
             timer: 0,
@@ -199,6 +204,7 @@ impl World {
             delay: MILLI,
             open: BTreeMap::new(),
             fenced: Vec::new(),
+            attempts: Vec::new(),
             busy: 0,
         }
     }
@@ -219,8 +225,14 @@ impl World {
         it.backlog.clear();
         let uuid = [u8::try_from(host).unwrap() + 1; 16];
         let seed = self.rng.bits();
-        let identity =
-            Identity { uuid, generation: it.generation, version: "0.1.0".to_owned(), configuration: 1, seed };
+        let identity = Identity {
+            uuid,
+            generation: it.generation,
+            version: "0.1.0".to_owned(),
+            configuration: 1,
+            seed,
+            heard: it.remembered.clone(),
+        };
         it.player = match it.real {
             false => Player::Evenkeel(Box::new(Node::new(&it.view, identity))),
             true => Player::Heartbeat(Box::new(Real::new(&it.view, &identity))),
@@ -326,9 +338,17 @@ impl World {
                 Output::Acquire { group } => self.act(host, group, true),
                 Output::Yield { group } => self.act(host, group, false),
                 Output::Announce { group } => self.hosts[host].announced.push((self.now, group)),
-                Output::Fence { node } => self.at(self.now + SECOND, Event::Fenced { host, node }),
+                Output::Fence { node } => {
+                    self.attempts.push((self.now, host, node));
+                    self.at(self.now + SECOND, Event::Fenced { host, node });
+                }
                 Output::Answer { id, result } => self.hosts[host].answers.push((id, result)),
-                Output::Tell(news) => self.hosts[host].news.push(news),
+                Output::Tell(news) => {
+                    if let News::Generation { node, generation } = news {
+                        self.hosts[host].remembered[node] = generation;
+                    }
+                    self.hosts[host].news.push(news);
+                }
                 Output::Stopped => {
                     self.hosts[host].stopped = true;
                     let real = matches!(self.hosts[host].player, Player::Heartbeat(_));
@@ -531,7 +551,8 @@ impl World {
             Player::Heartbeat(real) => real.brief(),
             Player::Off => "off".to_owned(),
         };
-        format!("at {:?} {} | {}", self.now.since_start(), one(0), one(1))
+        let all: Vec<String> = (0..self.hosts.len()).map(one).collect();
+        format!("at {:?} {}", self.now.since_start(), all.join(" | "))
     }
 }
 

@@ -2,12 +2,12 @@
 //! where the other has ended.
 
 use evenkeel_heartbeat::Identity;
-use evenkeel_model::heartbeat::Heartbeat;
+use evenkeel_model::heartbeat::{Heartbeat, NodeName};
 use std::{
     fmt::Write as _,
     fs,
-    io::{self, Write as _},
-    path::Path,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,6 +15,10 @@ use std::{
 const UUID: &str = "hb_uuid";
 /// Greater at each start, in decimal.
 const GENERATION: &str = "hb_generation";
+/// The highest generation heard of each other node: `NAME GENERATION`, a line for each. Ours.
+const HEARD: &str = "generations";
+/// The longest such file that is read.
+const LONGEST: u64 = 64 * 1024;
 /// Digits and blanks of it, as heartbeat writes them.
 const WIDTH: usize = 16;
 
@@ -25,7 +29,7 @@ pub(crate) fn identity(
     version: &str,
     wall: Duration,
     seed: u64,
-) -> Result<Identity, String> {
+) -> Result<(Identity, Kept), String> {
     let failed = |e: io::Error| format!("cannot keep what names this node in {}: {e}", directory.display());
     fs::create_dir_all(directory).map_err(failed)?;
     let uuid = match fs::read(directory.join(UUID)) {
@@ -46,7 +50,53 @@ pub(crate) fn identity(
     // A file that was lost, or is of no use: the clock is above what was counted from it.
     let generation = before.saturating_add(1).max(if before == 0 { wall.as_secs() } else { 0 });
     replace(directory, GENERATION, format!("{generation:>WIDTH$}\n").as_bytes()).map_err(failed)?;
-    Ok(Identity { uuid, generation, version: version.to_owned(), configuration: fingerprint(wanted), seed })
+    let (kept, version) = (Kept::read(wanted, directory), version.to_owned());
+    let (configuration, heard) = (fingerprint(wanted), kept.generations.clone());
+    Ok((Identity { uuid, generation, version, configuration, seed, heard }, kept))
+}
+
+/// What was heard of other nodes, over restarts of this one: what is of an earlier run of them is a replay.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    directory: PathBuf,
+    nodes: Vec<NodeName>,
+    generations: Vec<u64>,
+}
+
+impl Kept {
+    /// What `directory` keeps. Nodes that it does not know, and lines that say nothing, count as never heard.
+    fn read(wanted: &Heartbeat, directory: &Path) -> Kept {
+        let nodes = wanted.nodes.clone();
+        let mut generations = vec![0; nodes.len()];
+        let mut text = String::new();
+        // Without the file replays are only known from what is heard from now on, as heartbeat has it.
+        if let Ok(file) = fs::File::open(directory.join(HEARD)) {
+            let _ = file.take(LONGEST).read_to_string(&mut text);
+        }
+        for line in text.lines() {
+            let known = line.split_once(' ').and_then(|(name, generation)| {
+                let node = nodes.iter().position(|node| node.as_str() == name)?;
+                Some((generations.get_mut(node)?, generation.parse().ok()?))
+            });
+            if let Some((kept, generation)) = known {
+                *kept = generation;
+            }
+        }
+        Kept { directory: directory.to_owned(), nodes, generations }
+    }
+
+    /// A node is heard in a later run.
+    pub(crate) fn keep(&mut self, node: usize, generation: u64) -> Result<(), String> {
+        match self.generations.get_mut(node) {
+            Some(kept) if *kept < generation => *kept = generation,
+            Some(_) | None => return Ok(()),
+        }
+        let lines = self.nodes.iter().zip(&self.generations).filter(|(_, generation)| **generation > 0);
+        let text: String = lines.map(|(node, generation)| format!("{node} {generation}\n")).collect();
+        let path = self.directory.join(HEARD);
+        replace(&self.directory, HEARD, text.as_bytes())
+            .map_err(|e| format!("cannot keep which run of other nodes was heard in {}: {e}", path.display()))
+    }
 }
 
 /// A random one (RFC 9562 5.4).
@@ -136,7 +186,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("directory");
         let begin = |at: u64| {
             let wall = Duration::from_secs(at);
-            identity(&cluster(&["ha1", "ha2"]), directory.path(), "1.0", wall, at).expect("identity")
+            identity(&cluster(&["ha1", "ha2"]), directory.path(), "1.0", wall, at).expect("identity").0
         };
         let first = begin(1_800_000_000);
         assert_eq!(first.generation, 1_800_000_000);
@@ -156,6 +206,26 @@ mod tests {
         assert_eq!(fingerprint(&here), fingerprint(&there));
         there.timing.deadtime = Duration::from_secs(10);
         assert_ne!(fingerprint(&here), fingerprint(&there));
+    }
+
+    #[test]
+    fn what_was_heard_of_other_nodes_is_known_after_a_restart() {
+        let directory = tempfile::tempdir().expect("directory");
+        let begin = |nodes: &[&str]| {
+            identity(&cluster(nodes), directory.path(), "1.0", Duration::from_secs(1), 1).expect("identity")
+        };
+        let nodes = ["ha1", "ha2", "ha3"];
+        let (before, mut kept) = begin(&nodes);
+        assert_eq!(before.heard, [0, 0, 0]);
+        for (node, generation) in [(1, 1_800_000_000), (2, 7), (1, 5), (9, 1)] {
+            kept.keep(node, generation).expect("kept");
+        }
+        assert_eq!(begin(&nodes).0.heard, [0, 1_800_000_000, 7]);
+        // Other nodes by then, and a file that something went through.
+        let mut text = fs::read_to_string(directory.path().join(HEARD)).expect("file");
+        text.push_str("ha4\nha1 x\n\0\n");
+        fs::write(directory.path().join(HEARD), text).expect("file");
+        assert_eq!(begin(&["ha1", "ha3"]).0.heard, [0, 7]);
     }
 
     #[test]

@@ -18,22 +18,20 @@ pub(super) struct Said {
 
 /// What a client asks for.
 pub(super) fn request(wanted: &Heartbeat, request: &Request) -> Result<protocol::Request, String> {
-    let own = place(wanted, wanted.node.as_str());
-    let other = || (0..wanted.nodes.len()).find(|node| Some(*node) != own);
-    let moved = |group: &str, to: Option<usize>| {
-        let group = find_group(wanted, group)?;
-        let to = to.ok_or("there is no other node")?;
+    let find_node = |node: &str| {
+        place(wanted, node).ok_or_else(|| format!("there is no node `{node}`; there are {}", names(&wanted.nodes)))
+    };
+    let moved = |group: &str, to: Option<&str>| {
+        let (group, to) = (find_group(wanted, group)?, to.map(find_node).transpose()?);
         Ok(protocol::Request::Move { group, to })
     };
     match request {
-        Request::Standby { group: Some(group), .. } => moved(group, other()),
-        Request::Takeover { group: Some(group), .. } => moved(group, own),
-        Request::Standby { share, group: None } => Ok(protocol::Request::Standby(part(*share))),
+        Request::Standby { group: Some(group), to, .. } => moved(group, to.as_deref()),
+        Request::Takeover { group: Some(group), .. } => moved(group, Some(wanted.node.as_str())),
+        Request::Standby { group: None, to: Some(to), .. } => Ok(protocol::Request::MoveAll { to: find_node(to)? }),
+        Request::Standby { share, group: None, to: None } => Ok(protocol::Request::Standby(part(*share))),
         Request::Takeover { share, group: None } => Ok(protocol::Request::Takeover(part(*share))),
-        Request::Confirm { node } => match place(wanted, node) {
-            Some(node) => Ok(protocol::Request::Confirm { node }),
-            None => Err(format!("there is no node `{node}`; there are {}", names(&wanted.nodes))),
-        },
+        Request::Confirm { node } => Ok(protocol::Request::Confirm { node: find_node(node)? }),
         other => Err(format!("{} is not about a cluster", other.name())),
     }
 }
@@ -181,7 +179,7 @@ pub(super) fn said(wanted: &Heartbeat, news: &News) -> Option<Said> {
         News::Lost { node: which, first, last } => {
             warn(format!("messages {first} to {last} of node {} are lost for good", node(*which)))
         }
-        News::Stable { .. } | News::Evenkeel { .. } => None,
+        News::Stable { .. } | News::Evenkeel { .. } | News::Generation { .. } => None,
         News::Failed { group: which, to } => warn(match to {
             Some(to) => format!("{} failed here and goes to {}", group(*which), node(*to)),
             None => format!("{} failed here, and there is no node that it could go to", group(*which)),
