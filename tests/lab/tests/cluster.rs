@@ -161,7 +161,7 @@ fn the_old_commands_speak_to_the_running_daemon() {
     assert_eq!(duo.owners(), [1]);
     duo.wait("nginx went with it", PATIENCE, || duo.serves(1) && !duo.serves(0));
     // What the other node has it tells a moment later.
-    let shown = || duo.tell(0, &["status"]).1.contains("10.168.0.160/24/eth0  on ha2  prefers ha1");
+    let shown = || duo.tell(0, &["status"]).1.contains("10.168.0.160/24/eth0  on ha2 for ");
     duo.wait("status showed where it is", PATIENCE, shown);
 }
 
