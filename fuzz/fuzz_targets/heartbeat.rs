@@ -47,7 +47,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         now: Instant::START,
         node: Node::new(
             &cluster,
-            Identity { uuid: [1; 16], generation: 7, version: "fuzz".into(), configuration: 1, seed: u64::from(mode) },
+            Identity {
+                uuid: [1; 16],
+                generation: 7,
+                version: "fuzz".into(),
+                configuration: 1,
+                seed: u64::from(mode),
+                heard: Vec::new(),
+            },
         ),
         keys,
         waiting: VecDeque::new(),
@@ -169,7 +176,7 @@ fn request(kind: u8) -> Input {
     let what = match kind >> 2 & 7 {
         0 => Request::Standby(share),
         1 => Request::Takeover(share),
-        2 => Request::Move { group: usize::from(kind & 1), to: usize::from(kind >> 1 & 1) },
+        2 => Request::Move { group: usize::from(kind & 1), to: (kind & 32 == 0).then_some(usize::from(kind >> 1 & 1)) },
         3 => Request::Confirm { node: 1 },
         4 => return Input::Ready(kind & 1 != 0),
         5 => return Input::Medium { medium: 0, up: kind & 1 != 0 },
