@@ -210,8 +210,8 @@ fn after_three_were_apart_one_keeps_each_group_and_nobody_else_has_it() {
     assert!(took <= SECOND * 2, "{took:?}");
 }
 
-#[test]
-fn one_survivor_fences_and_the_other_waits_for_its_word() {
+/// Three nodes that have settled and can fence each other.
+fn fenced() -> World {
     let mut cluster = three(SECOND, Failback::On, &GROUPS);
     cluster.fences.push(fence());
     let mut world = World::new(1, &cluster, &[false; 3]);
@@ -219,6 +219,12 @@ fn one_survivor_fences_and_the_other_waits_for_its_word() {
         world.start(host);
     }
     world.run(SECOND * 40);
+    world
+}
+
+#[test]
+fn one_survivor_fences_and_the_other_waits_for_its_word() {
+    let mut world = fenced();
     world.forget();
     // The device fails at first: nobody takes anything, and the other survivor does not try its own.
     world.hosts[1].fences = false;
@@ -236,13 +242,7 @@ fn one_survivor_fences_and_the_other_waits_for_its_word() {
 #[test]
 fn the_larger_part_fences_the_smaller() {
     for alone in 0..3 {
-        let mut cluster = three(SECOND, Failback::On, &GROUPS);
-        cluster.fences.push(fence());
-        let mut world = World::new(1, &cluster, &[false; 3]);
-        for host in 0..3 {
-            world.start(host);
-        }
-        world.run(SECOND * 40);
+        let mut world = fenced();
         world.plug(alone, 0, false);
         world.run(SECOND * 60);
         assert_eq!(world.fenced, [alone], "{:?}", world.attempts);
@@ -252,13 +252,7 @@ fn the_larger_part_fences_the_smaller() {
 
 #[test]
 fn a_node_that_left_is_not_fenced_by_one_that_starts() {
-    let mut cluster = three(SECOND, Failback::On, &GROUPS);
-    cluster.fences.push(fence());
-    let mut world = World::new(1, &cluster, &[false; 3]);
-    for host in 0..3 {
-        world.start(host);
-    }
-    world.run(SECOND * 40);
+    let mut world = fenced();
     world.tell(0, Input::Stop);
     world.run(SECOND * 10);
     world.tell(2, Input::Stop);

@@ -116,6 +116,16 @@ pub enum Form {
     Netstring,
 }
 
+impl Form {
+    /// How ha.cf calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Form::Classic => "classic",
+            Form::Netstring => "netstring",
+        }
+    }
+}
+
 /// Who holds a group when the node it prefers comes back (`auto_failback`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Failback {
@@ -126,6 +136,17 @@ pub enum Failback {
     /// A node takes its own groups whenever it comes up, by the old protocol.
     #[default]
     Legacy,
+}
+
+impl Failback {
+    /// How ha.cf calls it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Failback::On => "on",
+            Failback::Off => "off",
+            Failback::Legacy => "legacy",
+        }
+    }
 }
 
 /// A program kept running (`respawn`).

@@ -3,8 +3,7 @@
 use super::line;
 use evenkeel_api::{PlanAction, PlanLine};
 use evenkeel_model::heartbeat::{
-    Agent, Change, Failback, Fence, FenceAgent, Form, Group, Heartbeat, IpResource, Medium, NodeName, PingNode,
-    Resource,
+    Agent, Change, Fence, FenceAgent, Group, Heartbeat, IpResource, Medium, NodeName, PingNode, Resource,
 };
 use std::time::Duration;
 
@@ -162,15 +161,6 @@ fn fence(fence: &Fence) -> String {
 /// By heartbeat's names.
 fn settings(cluster: &Heartbeat) -> [(&'static str, String); 8] {
     let timing = &cluster.timing;
-    let failback = match cluster.failback {
-        Failback::On => "on",
-        Failback::Off => "off",
-        Failback::Legacy => "legacy",
-    };
-    let form = match cluster.form {
-        Form::Classic => "classic",
-        Form::Netstring => "netstring",
-    };
     let ipfail = if cluster.ipfail { "on" } else { "off" };
     [
         ("keepalive", time(timing.keepalive)),
@@ -178,9 +168,9 @@ fn settings(cluster: &Heartbeat) -> [(&'static str, String); 8] {
         ("warntime", time(timing.warntime)),
         ("initdead", time(timing.initdead)),
         ("deadping", time(timing.deadping)),
-        ("auto_failback", failback.to_owned()),
+        ("auto_failback", cluster.failback.word().to_owned()),
         ("ipfail", ipfail.to_owned()),
-        ("msgfmt", form.to_owned()),
+        ("msgfmt", cluster.form.word().to_owned()),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use evenkeel_api::{Request, Severity, Share};
 use evenkeel_heartbeat::{self as protocol, News, NodeState, Reason, Unheard, Why};
-use evenkeel_model::heartbeat::{Failback, Form, Heartbeat, NodeName};
+use evenkeel_model::heartbeat::{Heartbeat, NodeName};
 use evenkeel_resource::{Remark, Trouble};
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -268,23 +268,14 @@ pub(super) fn parameters(wanted: &Heartbeat) -> BTreeMap<String, String> {
         _ => format!("{}ms", time.as_millis()),
     };
     let timing = &wanted.timing;
-    let failback = match wanted.failback {
-        Failback::On => "on",
-        Failback::Off => "off",
-        Failback::Legacy => "legacy",
-    };
-    let form = match wanted.form {
-        Form::Classic => "classic",
-        Form::Netstring => "netstring",
-    };
     let all = [
-        ("auto_failback", failback.to_owned()),
+        ("auto_failback", wanted.failback.word().to_owned()),
         ("deadping", time(timing.deadping)),
         ("deadtime", time(timing.deadtime)),
         ("hopfudge", wanted.hop_fudge.to_string()),
         ("initdead", time(timing.initdead)),
         ("keepalive", time(timing.keepalive)),
-        ("msgfmt", form.to_owned()),
+        ("msgfmt", wanted.form.word().to_owned()),
         ("node", names(&wanted.nodes).replace(", ", " ")),
         ("warntime", time(timing.warntime)),
     ];

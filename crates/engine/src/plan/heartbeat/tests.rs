@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
-use evenkeel_model::heartbeat::{Key, Keys, Method, Monitor, Timing};
+use evenkeel_model::heartbeat::{Failback, Form, Key, Keys, Method, Monitor, Timing};
 use std::collections::BTreeMap;
 
 fn name(text: &str) -> NodeName {
