@@ -7,7 +7,7 @@ use crate::{
     maps::key_bytes,
     options,
     plane::EbpfDataplane,
-    state::{Entry, abi_key, folded},
+    state::{Entry, abi_key},
 };
 use evenkeel_abi as abi;
 use evenkeel_dataplane::{ApplyError, Change, ServiceOptions};
@@ -156,7 +156,7 @@ impl EbpfDataplane {
     /// Counts the address of a service, draining ones included, in or out of the filter.
     pub(crate) fn filter(&mut self, key: &ServiceKey, add: bool) {
         if let Some(address) = key.address() {
-            self.filter_bit(abi::filter_bit(folded(address)), add);
+            self.filter_bit(abi::filter_bit_of(address), add);
         }
     }
 
@@ -170,7 +170,7 @@ impl EbpfDataplane {
 
     /// The same for a translated real server's address and the filter of answers.
     pub(crate) fn filter_answers(&mut self, address: IpAddr, add: bool) {
-        let bit = abi::filter_bit(folded(address));
+        let bit = abi::filter_bit_of(address);
         let is_set = count(&mut self.state.answers, bit, add);
         let filter = self.maps.filter.at(0);
         // SAFETY: as in `filter`.

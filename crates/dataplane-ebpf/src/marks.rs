@@ -6,7 +6,7 @@ use crate::{
     maps::Maps,
     plane::EbpfDataplane,
     rules::{self, Rules},
-    state::{folded, words},
+    state::words,
 };
 use aya::maps::{MapError, lpm_trie::Key};
 use evenkeel_abi::{
@@ -68,7 +68,7 @@ fn bits(destination: Prefix) -> Option<Vec<u32>> {
         IpAddr::V4(first) => IpAddr::from((u32::from(first) + offset).to_be_bytes()),
         IpAddr::V6(first) => IpAddr::from((u128::from(first) + u128::from(offset)).to_be_bytes()),
     };
-    Some((0..count).map(|offset| abi::filter_bit(folded(at(offset)))).collect())
+    Some((0..count).map(|offset| abi::filter_bit_of(at(offset))).collect())
 }
 
 fn key(prefix: Prefix) -> Key<[u32; 5]> {

@@ -157,7 +157,7 @@ impl State {
             self.entries.insert(index, Entry { live, extent, listed, ..Entry::new(key, options) });
             self.services.insert(key, index);
             if let Some(address) = key.address() {
-                *self.filter.entry(abi::filter_bit(folded(address))).or_default() += 1;
+                *self.filter.entry(abi::filter_bit_of(address)).or_default() += 1;
             }
         }
     }
@@ -178,7 +178,7 @@ impl State {
                 *known = index;
             }
             if servers::translation(info.method).is_some() {
-                *self.answers.entry(abi::filter_bit(folded(address.ip()))).or_default() += 1;
+                *self.answers.entry(abi::filter_bit_of(address.ip())).or_default() += 1;
             }
             self.by_address.entry(address.ip()).or_default().insert(index);
             self.sequence = self.sequence.max(info.sequence);
@@ -293,12 +293,6 @@ pub(crate) fn octets(address: IpAddr) -> [u8; 16] {
 pub(crate) fn words(address: IpAddr) -> [u32; 4] {
     let octets = octets(address);
     std::array::from_fn(|i| u32::from_ne_bytes(std::array::from_fn(|j| octets[4 * i + j])))
-}
-
-/// What the address filter hashes.
-pub(crate) fn folded(address: IpAddr) -> u32 {
-    let words = words(address);
-    if address.is_ipv4() { words[0] } else { abi::fold6(&words) }
 }
 
 fn family(family: Family) -> u8 {

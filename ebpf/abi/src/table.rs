@@ -5,6 +5,7 @@ use crate::{
     hash::Secret,
     state::{is_active, is_connection},
 };
+use core::net::IpAddr;
 
 macro_rules! sized {
     ($($name:ty = $size:literal),*) => { $(const _: () = assert!(size_of::<$name>() == $size);)* };
@@ -447,6 +448,18 @@ pub const fn fold6(address: &[u32; 4]) -> u32 {
 #[inline(always)]
 pub const fn filter_bit(folded: u32) -> u32 {
     folded.wrapping_mul(0x9e37_79b1) >> 16
+}
+
+/// The same of an address that is no part of a packet.
+pub fn filter_bit_of(address: IpAddr) -> u32 {
+    let word = |octets: &[u8]| u32::from_ne_bytes([octets[0], octets[1], octets[2], octets[3]]);
+    match address {
+        IpAddr::V4(address) => filter_bit(word(&address.octets())),
+        IpAddr::V6(address) => {
+            let octets = address.octets();
+            filter_bit(fold6(&core::array::from_fn(|i| word(&octets[4 * i..]))))
+        }
+    }
 }
 
 /// Entries of the prefix trie `ACL`. Its keys are the service's index and an address as four words (IPv4: the first one),

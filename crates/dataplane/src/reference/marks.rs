@@ -1,6 +1,7 @@
 //! Which service a packet is for (PP-4, PP-39).
 
 use super::{Memory, parse::Flow};
+use evenkeel_abi::filter_bit_of;
 use evenkeel_model::{Match, Protocol, ServiceKey};
 use std::net::IpAddr;
 
@@ -21,10 +22,11 @@ impl Memory {
         marks.find(|(_, service)| holds(&service.options.matches)).map(|(key, _)| *key)
     }
 
-    /// Whether packets to this address may be for a service (PP-3).
-    pub(super) fn is_virtual(&self, address: IpAddr) -> bool {
+    /// Whether packets to this address may be for a service, as far as the first look tells (PP-3).
+    pub(super) fn may_be_virtual(&self, address: IpAddr) -> bool {
+        let bit = filter_bit_of(address);
         self.services.iter().any(|(key, service)| {
-            key.address() == Some(address)
+            key.address().is_some_and(|address| filter_bit_of(address) == bit)
                 || service.options.matches.iter().any(|one| one.destination.contains(address))
         })
     }

@@ -7,7 +7,7 @@ use super::{
     state::{Direction, Event},
     table::{Connection, Inside},
 };
-use evenkeel_abi::Reason;
+use evenkeel_abi::{Reason, filter_bit_of};
 use evenkeel_model::{ExpireGone, Forwarding, ServiceKey};
 use std::net::IpAddr;
 
@@ -119,7 +119,7 @@ impl Memory {
     }
 
     fn run(&mut self, door: Door, frame: &[u8], packet: &Packet) -> Result<Outcome, Reason> {
-        let is_ours = self.is_virtual(packet.destination) || self.translates(packet.source);
+        let is_ours = self.may_be_virtual(packet.destination) || self.may_translate(packet.source);
         if is_ours && let (Part::First(name), Content::Transport { .. }) = (packet.part, &packet.content) {
             self.notes.arrived(name, self.clock);
         }
@@ -144,10 +144,12 @@ impl Memory {
         }
     }
 
-    /// Whether answers from this address may be of a translated connection (PP-42).
-    fn translates(&self, address: IpAddr) -> bool {
+    /// Whether answers from this address may be of a translated connection (PP-42), as far as the first look tells (PP-3).
+    fn may_translate(&self, address: IpAddr) -> bool {
+        let bit = filter_bit_of(address);
         let is_translated = |forwarding| matches!(forwarding, Forwarding::Nat | Forwarding::FullNat);
-        self.servers.values().any(|server| server.member.address.ip() == address && is_translated(server.forwarding))
+        let mut servers = self.servers.values().filter(|server| is_translated(server.forwarding));
+        servers.any(|server| filter_bit_of(server.member.address.ip()) == bit)
     }
 
     /// PP-50: a later fragment goes where the first one went.
