@@ -59,7 +59,7 @@ pub fn run(arguments: LabArgs) -> ExitCode {
         Action::Heartbeat if is_told(&arguments) => failover::run(&arguments),
         Action::Heartbeat => live::pair::run(&arguments),
         Action::Dr if is_told(&arguments) => tour::run(&arguments),
-        Action::Dr => live::run(&arguments),
+        Action::Dr => live::director::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,13 +3,12 @@
 mod screen;
 
 use std::net::SocketAddr;
-use std::sync::mpsc;
 
 use evenkeel_api::{ClusterStatus, Status};
-use ratatui::DefaultTerminal;
+use ratatui::Frame;
 use rustix::process::Signal;
 
-use super::{Events, ask_in_background, next_key};
+use super::{Live, Scene, States, show};
 use crate::args::LabArgs;
 use crate::client::Load;
 use crate::error::{Context, Error};
@@ -33,26 +32,19 @@ struct Seen {
 
 /// Everything the screen shows.
 struct View {
-    title: String,
-    events: Events,
+    scene: Scene,
     nodes: [Seen; 2],
     owners: Owners,
-    load: Load,
 }
 
 impl View {
     fn new(load: Load) -> View {
-        View {
-            title: format!("evenkeel lab - heartbeat   client -> {PAIR_VIP} on ha1 or ha2"),
-            events: Events::new(),
-            nodes: [Seen::default(), Seen::default()],
-            owners: [false, false],
-            load,
-        }
+        let title = format!("evenkeel lab - heartbeat   client -> {PAIR_VIP} on ha1 or ha2");
+        View { scene: Scene::new(title, load), nodes: [Seen::default(), Seen::default()], owners: [false, false] }
     }
 
     fn tell(&mut self, event: impl Into<String>) {
-        self.events.tell(event);
+        self.scene.tell(event);
     }
 }
 
@@ -69,11 +61,11 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
     view.tell("both nodes run; statuses every 200 ms, dead after 1.5 s");
     let client = pair.client.node().namespace();
     view.tell(format!("look around: ip netns exec {client} curl http://{target}/"));
-    let mut terminal = ratatui::try_init().context("take over the terminal")?;
-    let outcome = Hands { pair: &mut pair, interrupt }.work(&mut terminal, &mut view);
-    // A terminal that is gone needs no restoring.
-    let _ = ratatui::try_restore();
-    drop(view);
+    let states = pair.members.each_ref().map(|member| States::of(member.evenkeel.asker()));
+    let mut hands = Hands { pair: &mut pair, states, view };
+    let outcome = show(&mut hands, &interrupt);
+    // The client's requests end before the client does.
+    drop(hands);
     // What is frozen cannot be told to end.
     let ended = pair.end();
     outcome?;
@@ -83,115 +75,105 @@ pub(crate) fn run(arguments: &LabArgs) -> Result<(), Error> {
 /// What the keys work on.
 struct Hands<'a> {
     pair: &'a mut Pair,
-    interrupt: Interrupt,
+    states: [States; 2],
+    view: View,
 }
 
-impl Hands<'_> {
-    fn work(mut self, terminal: &mut DefaultTerminal, view: &mut View) -> Result<(), Error> {
-        let askers: Vec<_> =
-            self.pair.members.iter().map(|member| ask_in_background(member.evenkeel.asker())).collect();
-        while !self.interrupt.is_asked() {
-            self.look(&askers, view)?;
-            terminal.draw(|frame| screen::draw(frame, view)).context("draw the screen")?;
-            match next_key()? {
-                Some('q') => break,
-                Some(letter) => {
-                    if let Err(error) = self.press(letter, view) {
-                        view.tell(format!("cannot {error}"));
-                    }
-                }
-                None => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Brings the view up to date.
-    fn look(
-        &mut self,
-        askers: &[(mpsc::Receiver<Option<Status>>, mpsc::SyncSender<()>)],
-        view: &mut View,
-    ) -> Result<(), Error> {
-        for (node, (states, _)) in askers.iter().enumerate() {
-            while let Ok(status) = states.try_recv() {
-                note_changes(view, node, status);
+impl Live for Hands<'_> {
+    fn look(&mut self) -> Result<(), Error> {
+        for (node, states) in self.states.iter().enumerate() {
+            for status in states.since() {
+                note_changes(&mut self.view, node, status);
             }
         }
         for (member, (name, node)) in self.pair.members.iter_mut().zip(PAIR.iter().zip(0..)) {
             let running = member.evenkeel.is_running();
-            if view.nodes[node].running && !running {
-                view.tell(format!("{name}    evenkeel has ended"));
+            if self.view.nodes[node].running && !running {
+                self.view.tell(format!("{name}    evenkeel has ended"));
             }
-            view.nodes[node].running = running;
+            self.view.nodes[node].running = running;
         }
         let owners = self.pair.owners()?;
-        if owners != view.owners {
-            view.tell(format!("address   at {}", names(owners)));
-            view.owners = owners;
+        if owners != self.view.owners {
+            self.view.tell(format!("address   at {}", names(owners)));
+            self.view.owners = owners;
         }
         Ok(())
     }
 
-    fn press(&mut self, letter: char, view: &mut View) -> Result<(), Error> {
-        match letter {
-            '1' | '2' => self.toggle_node(usize::from(letter == '2'), letter, view),
-            '3' | '4' => self.toggle_freeze(usize::from(letter == '4'), letter, view),
-            '5' | '6' => self.toggle_cable((usize::from(letter == '6'), 0), letter, view),
-            '7' | '8' => self.toggle_cable((usize::from(letter == '8'), 1), letter, view),
-            'm' => self.hand_over(view),
-            'h' => self.heal(view),
+    fn draw(&self, frame: &mut Frame<'_>) {
+        screen::draw(frame, &self.view);
+    }
+
+    fn press(&mut self, key: char) -> Result<(), Error> {
+        match key {
+            '1' | '2' => self.toggle_node(usize::from(key == '2'), key),
+            '3' | '4' => self.toggle_freeze(usize::from(key == '4'), key),
+            '5' | '6' => self.toggle_cable((usize::from(key == '6'), 0), key),
+            '7' | '8' => self.toggle_cable((usize::from(key == '8'), 1), key),
+            'm' => self.hand_over(),
+            'h' => self.heal(),
             _ => Ok(()),
         }
     }
 
-    fn toggle_node(&mut self, node: usize, key: char, view: &mut View) -> Result<(), Error> {
+    fn tell(&mut self, event: String) {
+        self.view.tell(event);
+    }
+}
+
+impl Hands<'_> {
+    fn toggle_node(&mut self, node: usize, key: char) -> Result<(), Error> {
         let member = &mut self.pair.members[node];
         if member.evenkeel.is_running() {
             member.evenkeel.kill()?;
-            view.tell(format!("{}    kill -9 of evenkeel (you pressed {key}); its address serves on", member.name));
+            self.view
+                .tell(format!("{}    kill -9 of evenkeel (you pressed {key}); its address serves on", member.name));
         } else {
             member.spawn()?;
-            view.tell(format!("{}    evenkeel started (you pressed {key})", member.name));
+            self.view.tell(format!("{}    evenkeel started (you pressed {key})", member.name));
         }
-        view.nodes[node].frozen = false;
+        self.view.nodes[node].frozen = false;
         Ok(())
     }
 
-    fn toggle_freeze(&mut self, node: usize, key: char, view: &mut View) -> Result<(), Error> {
+    fn toggle_freeze(&mut self, node: usize, key: char) -> Result<(), Error> {
         let member = &mut self.pair.members[node];
         if !member.evenkeel.is_running() {
             return Ok(());
         }
-        let frozen = !view.nodes[node].frozen;
+        let frozen = !self.view.nodes[node].frozen;
         member.evenkeel.signal(if frozen { Signal::STOP } else { Signal::CONT })?;
-        view.nodes[node].frozen = frozen;
+        self.view.nodes[node].frozen = frozen;
         let did = if frozen { "stands still" } else { "goes on" };
-        view.tell(format!("{}    evenkeel {did} (you pressed {key})", member.name));
+        self.view.tell(format!("{}    evenkeel {did} (you pressed {key})", member.name));
         Ok(())
     }
 
-    fn toggle_cable(&mut self, (node, eth): (usize, usize), key: char, view: &mut View) -> Result<(), Error> {
-        let pulled = !view.nodes[node].pulled[eth];
+    fn toggle_cable(&mut self, (node, eth): (usize, usize), key: char) -> Result<(), Error> {
+        let pulled = !self.view.nodes[node].pulled[eth];
         self.pair.plug(&[PORTS[node][eth]], !pulled)?;
-        view.nodes[node].pulled[eth] = pulled;
+        self.view.nodes[node].pulled[eth] = pulled;
         let did = if pulled { "pulled" } else { "put back" };
-        view.tell(format!("{}    the cable of eth{eth} is {did} (you pressed {key})", PAIR[node]));
+        self.view.tell(format!("{}    the cable of eth{eth} is {did} (you pressed {key})", PAIR[node]));
         Ok(())
     }
 
     /// Gives everything to the other node, in order.
-    fn hand_over(&mut self, view: &mut View) -> Result<(), Error> {
-        let Some(node) = (0..2).find(|node| view.owners[*node] && !view.nodes[*node].frozen) else { return Ok(()) };
+    fn hand_over(&mut self) -> Result<(), Error> {
+        let Some(node) = (0..2).find(|node| self.view.owners[*node] && !self.view.nodes[*node].frozen) else {
+            return Ok(());
+        };
         let evenkeel = &self.pair.members[node].evenkeel;
         evenkeel.node().output(evenkeel.command(&["standby", "all"]))?;
-        view.tell(format!("{}    evenkeel standby all (you pressed m)", PAIR[node]));
+        self.view.tell(format!("{}    evenkeel standby all (you pressed m)", PAIR[node]));
         Ok(())
     }
 
     /// All cables in, and both nodes at work.
-    fn heal(&mut self, view: &mut View) -> Result<(), Error> {
+    fn heal(&mut self) -> Result<(), Error> {
         self.pair.plug(PORTS.as_flattened(), true)?;
-        for (member, seen) in self.pair.members.iter_mut().zip(&mut view.nodes) {
+        for (member, seen) in self.pair.members.iter_mut().zip(&mut self.view.nodes) {
             seen.pulled = [false, false];
             if std::mem::take(&mut seen.frozen) {
                 member.evenkeel.signal(Signal::CONT)?;
@@ -200,7 +182,7 @@ impl Hands<'_> {
                 member.spawn()?;
             }
         }
-        view.tell("all cables are in and both nodes run (you pressed h)");
+        self.view.tell("all cables are in and both nodes run (you pressed h)");
         Ok(())
     }
 }

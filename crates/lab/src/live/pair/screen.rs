@@ -2,38 +2,26 @@
 
 use evenkeel_api::{ClusterStatus, NodeStatus};
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Paragraph, Row, Table, Wrap};
+use ratatui::widgets::{Paragraph, Row, Table};
 
-use super::super::screen::{clock, history, requests};
 use super::{Seen, View};
+use crate::live::screen;
 use crate::pair::names;
 use crate::topology::{PAIR, PAIR_VIP};
 
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
-    let groups = shown(view).map_or(1, |cluster| cluster.groups.iter().map(|group| group.resources.len() + 1).sum());
-    let height = u16::try_from(groups).unwrap_or(u16::MAX).saturating_add(1);
-    let [top, nodes, table, client, events, keys] = Layout::vertical([
-        Constraint::Length(2),
-        Constraint::Length(4),
-        Constraint::Length(height),
-        Constraint::Length(2),
-        Constraint::Min(3),
-        Constraint::Length(3),
-    ])
-    .areas(frame.area());
-    frame.render_widget(header(view), top);
+    let groups = told(view).map_or(1, |cluster| cluster.groups.iter().map(|group| group.resources.len() + 1).sum());
+    let tables = [screen::height(PAIR.len()) + 1, screen::height(groups)];
+    let [nodes, table] = screen::draw(frame, &view.scene, state(view), tables, &keys(view));
     members(frame, view, nodes);
     resources(frame, view, table);
-    frame.render_widget(requests(&view.load), client);
-    history(frame, &view.events, events);
-    frame.render_widget(footer(view), keys);
 }
 
 /// The cluster as the first node tells it that answers.
-fn shown(view: &View) -> Option<&ClusterStatus> {
+fn told(view: &View) -> Option<&ClusterStatus> {
     view.nodes.iter().find_map(cluster)
 }
 
@@ -43,14 +31,12 @@ fn cluster(seen: &Seen) -> Option<&ClusterStatus> {
     seen.status.as_ref().filter(|_| speaks).and_then(|status| status.cluster.as_ref())
 }
 
-fn header(view: &View) -> Paragraph<'static> {
+fn state(view: &View) -> Line<'static> {
     let place = Span::from(format!("{PAIR_VIP} is at {}", names(view.owners)));
-    let place = match view.owners.iter().filter(|has| **has).count() {
+    Line::from(match view.owners.iter().filter(|has| **has).count() {
         1 => place.green(),
         _ => place.red().bold(),
-    };
-    let title = Line::from(vec![Span::from(view.title.clone()).bold(), clock(&view.events).into()]);
-    Paragraph::new(vec![title, Line::from(place)])
+    })
 }
 
 fn members(frame: &mut Frame<'_>, view: &View, area: Rect) {
@@ -90,7 +76,7 @@ fn said(own: &str, seen: &Seen) -> String {
 }
 
 fn resources(frame: &mut Frame<'_>, view: &View, area: Rect) {
-    let Some(cluster) = shown(view) else {
+    let Some(cluster) = told(view) else {
         frame.render_widget(Paragraph::new("no answer from either node").dim(), area);
         return;
     };
@@ -107,7 +93,7 @@ fn resources(frame: &mut Frame<'_>, view: &View, area: Rect) {
     frame.render_widget(Table::new(rows, widths).header(heads), area);
 }
 
-fn footer(view: &View) -> Paragraph<'static> {
+fn keys(view: &View) -> Vec<String> {
     let mut keys = Vec::new();
     for (key, (name, seen)) in ["1", "2"].into_iter().zip(PAIR.iter().zip(&view.nodes)) {
         keys.push(format!("{key} {} {name}", if seen.running { "kill -9" } else { "start" }));
@@ -124,14 +110,12 @@ fn footer(view: &View) -> Paragraph<'static> {
     keys.push("m move in order".to_owned());
     keys.push("h heal all".to_owned());
     keys.push("q quit".to_owned());
-    Paragraph::new(keys.join("   ")).wrap(Wrap { trim: true }).block(Block::new().borders(Borders::TOP)).bold()
+    keys
 }
 
 #[cfg(test)]
 mod tests {
     use evenkeel_api::{GroupStatus, LinkStatus, ResourceStatus, Status};
-    use ratatui::Terminal;
-    use ratatui::backend::TestBackend;
 
     use super::*;
     use crate::client::Load;
@@ -159,13 +143,8 @@ mod tests {
         Seen { running: true, status: Some(status), ..Seen::default() }
     }
 
-    fn screen(view: &View) -> String {
-        let mut terminal = Terminal::new(TestBackend::new(130, 24)).unwrap();
-        terminal.draw(|frame| draw(frame, view)).unwrap();
-        let buffer = terminal.backend().buffer().clone();
-        let width = usize::from(buffer.area.width);
-        let symbols: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
-        symbols.chunks(width).map(|row| row.concat().trim_end().to_owned() + "\n").collect()
+    fn shown(view: &View) -> String {
+        screen::shown(|frame| draw(frame, view))
     }
 
     #[test]
@@ -174,7 +153,7 @@ mod tests {
         view.nodes = [running(), Seen { pulled: [true, false], ..Seen::default() }];
         view.owners = [true, false];
         view.tell("ha2    kill -9 of evenkeel");
-        let text = screen(&view);
+        let text = shown(&view);
         for words in [
             "10.168.0.160 is at ha1",
             "ha1    running",
@@ -198,7 +177,7 @@ mod tests {
         let mut view = View::new(Load::idle());
         view.nodes[0] = Seen { frozen: true, ..running() };
         view.owners = [true, true];
-        let text = screen(&view);
+        let text = shown(&view);
         for words in ["is at ha1 and ha2", "no answer from either node", "stands still", "3 wake ha1"] {
             assert!(text.contains(words), "{words} is missing in\n{text}");
         }
