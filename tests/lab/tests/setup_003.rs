@@ -57,7 +57,7 @@ fn service_cable() {
     let seen = duo.watch_owners_until(&[1], DEADTIME + BESIDES);
     assert!(!seen.contains(&vec![0, 1]), "both had it: {seen:?}");
     assert!(begun.elapsed() > DEADTIME / 2, "it moved before the ping node was dead");
-    assert!(duo.log(0).contains("gives its groups up"), "{}", duo.log(0));
+    duo.wait_log(0, "gives its groups up");
     duo.wait_served(1);
 }
 
