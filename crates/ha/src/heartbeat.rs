@@ -13,6 +13,7 @@ mod addresses;
 mod guard;
 mod lease;
 mod media;
+mod silence;
 mod station;
 
 use crate::teller::Teller;

@@ -1,14 +1,16 @@
-//! Telling a link where an address is: gratuitous ARP and unsolicited neighbour advertisements.
+//! Telling a link where an address is: gratuitous ARP and unsolicited neighbour advertisements; and asking it, where the
+//! answer is for the kernel alone.
 
 use std::{io, net::IpAddr, os::fd::OwnedFd};
 
 use crate::{
-    discovery::{ARP, IPV6, codec, is_passing, send_to, sending_socket},
+    discovery::{self, ARP, IPV6, codec, is_passing, send_to, sending_socket},
     error::Error,
     mac::MacAddress,
+    nexthop::Question,
 };
 
-/// A packet socket that announces addresses on any interface. It never blocks.
+/// A packet socket that announces and asks for addresses on any interface. It never blocks, and hears nothing.
 #[derive(Debug)]
 pub struct Announcer {
     socket: OwnedFd,
@@ -40,5 +42,11 @@ impl Announcer {
         };
         let failed = |e: io::Error| Error::new(format!("announce {address} on interface {ifindex}"), e);
         sent.or_else(|e| if is_passing(&e) { Ok(()) } else { Err(failed(e)) })
+    }
+
+    /// Asks who has an address. The kernels at both ends take question and answer for their neighbour tables, where they
+    /// have an entry that is not permanent. What the interface cannot take just now is lost.
+    pub fn ask(&self, question: &Question) -> Result<(), Error> {
+        discovery::ask(&self.socket, &self.socket, question)
     }
 }

@@ -72,24 +72,7 @@ impl NeighbourSocket {
 
     /// Sends a question. One that the interface cannot take just now is lost like one that nobody answers.
     pub fn ask(&self, question: &Question) -> Result<(), Error> {
-        let Question { ifindex, ip, destination, source, source_mac } = *question;
-        let sent = match ip {
-            IpAddr::V4(target) => {
-                let source = source.and_then(|s| if let IpAddr::V4(s) = s { Some(s) } else { None });
-                let packet = codec::arp_request(source_mac, source, target);
-                send_to(&self.arp, ARP, ifindex, destination.unwrap_or(MacAddress::BROADCAST), &packet)
-            }
-            IpAddr::V6(target) => {
-                let source = source.and_then(|s| if let IpAddr::V6(s) = s { Some(s) } else { None });
-                let packet = codec::solicitation(source_mac, source, target, destination.is_some());
-                let to = destination.unwrap_or_else(|| codec::group_mac(codec::solicited_node(target)));
-                send_to(&self.advertisements, IPV6, ifindex, to, &packet)
-            }
-        };
-        match sent {
-            Err(e) if !is_passing(&e) => Err(Error::new(format!("ask for {ip} on interface {ifindex}"), e)),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        ask(&self.arp, &self.advertisements, question)
     }
 
     /// What was heard since the last call, as much as one bounded batch holds.
@@ -108,6 +91,28 @@ impl NeighbourSocket {
             }
         }
         Ok(heard)
+    }
+}
+
+/// Sends a question by the socket of its protocol.
+pub(crate) fn ask(arp: &OwnedFd, discovery: &OwnedFd, question: &Question) -> Result<(), Error> {
+    let Question { ifindex, ip, destination, source, source_mac } = *question;
+    let sent = match ip {
+        IpAddr::V4(target) => {
+            let source = source.and_then(|s| if let IpAddr::V4(s) = s { Some(s) } else { None });
+            let packet = codec::arp_request(source_mac, source, target);
+            send_to(arp, ARP, ifindex, destination.unwrap_or(MacAddress::BROADCAST), &packet)
+        }
+        IpAddr::V6(target) => {
+            let source = source.and_then(|s| if let IpAddr::V6(s) = s { Some(s) } else { None });
+            let packet = codec::solicitation(source_mac, source, target, destination.is_some());
+            let to = destination.unwrap_or_else(|| codec::group_mac(codec::solicited_node(target)));
+            send_to(discovery, IPV6, ifindex, to, &packet)
+        }
+    };
+    match sent {
+        Err(e) if !is_passing(&e) => Err(Error::new(format!("ask for {ip} on interface {ifindex}"), e)),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

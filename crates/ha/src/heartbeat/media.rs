@@ -1,10 +1,11 @@
 //! The sockets of media and ping nodes, which come and go with their interfaces.
 
+use super::silence::{self, Silence};
 use crate::{events::Events, links::Links};
 use evenkeel_heartbeat::{Lines, Message, Path};
 use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::{Heartbeat, Medium, PingNode};
-use evenkeel_netlink::{MediumSocket, MediumTarget, PingSocket};
+use evenkeel_netlink::{Announcer, MediumSocket, MediumTarget, PingSocket};
 use evenkeel_os::SerialLine;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -35,6 +36,9 @@ pub(super) struct Media {
     pings: Vec<PingNode>,
     /// Of IPv4 and IPv6, where there are ping nodes of that family.
     echoes: [Option<PingSocket>; 2],
+    /// Asks for hosts that are silent.
+    asker: Announcer,
+    keepalive: Duration,
 }
 
 /// One medium.
@@ -47,6 +51,8 @@ struct Way {
     line: Option<Line>,
     /// What the node was told.
     told: Option<bool>,
+    /// Of the host at its other end, where it is one.
+    silence: Silence,
 }
 
 /// A medium that is open.
@@ -59,7 +65,8 @@ enum Line {
 pub(super) type Received = (Path, usize, Option<IpAddr>);
 
 impl Media {
-    pub(super) fn new(wanted: &Heartbeat) -> Media {
+    /// `asker` asks for hosts that are silent.
+    pub(super) fn new(wanted: &Heartbeat, asker: Announcer) -> Media {
         let ways = (0..).zip(&wanted.media).map(|(number, medium)| Way::new(number, medium.clone()));
         Media {
             ways: ways.collect(),
@@ -68,6 +75,8 @@ impl Media {
             learned: BTreeMap::new(),
             pings: wanted.pings.clone(),
             echoes: [None, None],
+            asker,
+            keepalive: wanted.timing.keepalive,
         }
     }
 
@@ -85,6 +94,7 @@ impl Media {
         // Which of these are needed still is seen with the links.
         self.ways.extend(learned);
         self.pings.clone_from(&wanted.pings);
+        self.keepalive = wanted.timing.keepalive;
     }
 
     /// The one of `before`, or a new one.
@@ -168,15 +178,24 @@ impl Media {
     }
 
     /// Sends on one medium, or on all; `text` is the same message for serial lines. Gives what did not work.
-    pub(super) fn send(&mut self, medium: Option<usize>, bytes: &[u8], text: &[u8]) -> Vec<String> {
-        let chosen = |(place, _): &(usize, &mut Way)| medium.is_none_or(|medium| medium == *place);
-        let sent = self
-            .ways
-            .iter_mut()
-            .enumerate()
-            .filter(chosen)
-            .filter_map(|(_, way)| way.line.as_mut()?.send(bytes, text).err());
-        sent.collect()
+    pub(super) fn send(
+        &mut self,
+        medium: Option<usize>,
+        (bytes, text): (&[u8], &[u8]),
+        links: &Links,
+        now: Instant,
+    ) -> Vec<String> {
+        let mut troubles = Vec::new();
+        for (place, way) in self.ways.iter_mut().enumerate() {
+            if medium.is_some_and(|medium| medium != place) {
+                continue;
+            }
+            troubles.extend(way.line.as_mut().and_then(|line| line.send(bytes, text).err()));
+            if way.silence.asks(now, self.keepalive) {
+                troubles.extend(way.ask(&self.asker, links));
+            }
+        }
+        troubles
     }
 
     /// Sends to each address of a ping node. Gives what did not work.
@@ -191,6 +210,13 @@ impl Media {
             }
         }
         troubles
+    }
+
+    /// Something came on a medium. Gives what did not work.
+    pub(super) fn heard(&mut self, path: Path, links: &Links, now: Instant) -> Option<String> {
+        let Path::Medium(place) = path else { return None };
+        let way = self.ways.get_mut(place)?;
+        if way.silence.ends(now, self.keepalive) { way.ask(&self.asker, links) } else { None }
     }
 
     /// The next of what waits under `key`.
@@ -271,7 +297,7 @@ impl Media {
 
 impl Way {
     fn new(number: u64, medium: Medium) -> Way {
-        Way { number, medium, again: None, line: None, told: None }
+        Way { number, medium, again: None, line: None, told: None, silence: Silence::default() }
     }
 
     fn follow(&mut self, links: &Links, events: &Events, now: Instant) -> Result<(), String> {
@@ -314,6 +340,15 @@ impl Way {
 
     fn interface(&self) -> Option<&str> {
         interface(&self.medium)
+    }
+
+    /// Asks for the host at its other end, if it is one on the link. Gives what did not work.
+    fn ask(&self, asker: &Announcer, links: &Links) -> Option<String> {
+        let (Medium::Unicast { peer, .. }, Some(Line::Udp { ifindex, .. })) = (&self.medium, &self.line) else {
+            return None;
+        };
+        let question = silence::question(*ifindex, *peer, links)?;
+        asker.ask(&question).err().map(|e| e.to_string())
     }
 
     /// Whether messages leave by it.

@@ -6,7 +6,7 @@ use evenkeel_cluster::{Input, Node, Output};
 use evenkeel_heartbeat::{self as heartbeat, Identity, Reason, Receiver, codec};
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::heartbeat::{Agent, Group, Heartbeat, IpResource, Keys, NodeName};
-use evenkeel_netlink::{Event, Monitor};
+use evenkeel_netlink::{Announcer, Event, Monitor};
 use evenkeel_os::Watchdog;
 use evenkeel_resource::{Action, Order, Outcome, Standing};
 use std::{
@@ -77,11 +77,12 @@ impl Station {
         events.add(&monitor, MONITOR)?;
         let receiver = Receiver::new(wanted.node.clone(), identity.uuid, known(&wanted), wanted.keys.clone());
         let renew_at = events.now();
+        let asker = Announcer::open().map_err(|e| e.to_string())?;
         Ok(Station {
             node: Node::new(&wanted, identity, events.now()),
             receiver,
             keys: wanted.keys.clone(),
-            media: Media::new(&wanted),
+            media: Media::new(&wanted, asker),
             wanted,
             addresses,
             watchdog: None,
@@ -244,6 +245,8 @@ impl Station {
                     return self.complain(why);
                 }
             };
+            let trouble = self.media.heard(path, &self.links, self.events.now());
+            trouble.into_iter().for_each(|why| self.complain(why));
             let bytes = self.buffer.get(..length).unwrap_or_default();
             match self.receiver.receive(bytes) {
                 Ok(message) => {
@@ -316,7 +319,7 @@ impl Station {
                     } else {
                         Vec::new()
                     };
-                    let failed = self.media.send(medium, &bytes, &text);
+                    let failed = self.media.send(medium, (&bytes, &text), &self.links, self.events.now());
                     failed.into_iter().for_each(|why| self.complain(why));
                 }
                 Output::Ping { ping, message } => {
