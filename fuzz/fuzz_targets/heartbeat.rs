@@ -9,11 +9,7 @@ use evenkeel_model::heartbeat::{
     Agent, Failback, Fence, FenceAgent, Group, Heartbeat, Key, Keys, Medium, Method, NodeName, PingNode, Resource,
     Timing,
 };
-use std::{
-    collections::{BTreeMap, VecDeque},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::VecDeque, path::PathBuf, time::Duration};
 
 /// What a peer says first; the fuzzer adds fields, which a real peer might.
 const KINDS: [&str; 16] = [
@@ -39,7 +35,7 @@ const WAKES: usize = 20_000;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&mode, mut rest)) = bytes.split_first() else { return };
-    let keys = Keys::new(1, BTreeMap::from([(1, Key { method: Method::Crc, secret: Vec::new() })])).expect("a key");
+    let keys = Keys::one(Key { method: Method::Crc, secret: Vec::new() });
     let cluster = cluster(mode, keys.clone());
     let known = [name("ha2"), name("10.168.0.1")];
     let receiver = Receiver::new(name("ha1"), [1; 16], known, keys.clone());
@@ -211,33 +207,14 @@ fn cluster(mode: u8, keys: Keys) -> Heartbeat {
     let medium = |interface: &str| Medium::Broadcast { interface: interface.to_owned(), port: 694 };
     let serial = Medium::Serial { device: PathBuf::from("/dev/ttyS0"), baud: 19_200.try_into().expect("not 0") };
     let second = Duration::from_secs(1);
+    let timing = Timing { warntime: second * 2, initdead: second * 10, ..Timing::usual(second, second * 5) };
     Heartbeat {
-        cluster: "linux-ha".to_owned(),
-        node: name("ha1"),
-        nodes: vec![name("ha1"), name("ha2")],
         media: vec![medium("eth0"), medium("eth1"), serial],
         pings: vec![PingNode { name: name("10.168.0.1"), addresses: vec![[10, 168, 0, 1].into()] }],
-        timing: Timing {
-            keepalive: second,
-            deadtime: second * 5,
-            warntime: second * 2,
-            initdead: second * 10,
-            deadping: second * 5,
-        },
-        keys,
-        form: Default::default(),
         failback,
         ipfail: mode & 4 != 0,
         groups: vec![group("nginx", "ha1"), group("apache", "ha2")],
         fences: if mode & 8 != 0 { vec![fence] } else { Vec::new() },
-        watchdog: None,
-        children: Vec::new(),
-        environment: Vec::new(),
-        hop_fudge: 1,
-        rexmit_delay: Duration::from_millis(250),
-        resource_dirs: Vec::new(),
-        notify_dir: None,
-        log_file: None,
-        log_facility: None,
+        ..Heartbeat::new(name("ha1"), vec![name("ha1"), name("ha2")], timing, keys)
     }
 }

@@ -14,7 +14,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((&[kind, priority], mut rest)) = bytes.split_first_chunk() else { return };
     let ipv6 = kind & 1 != 0;
     let version = if kind & 2 != 0 && !ipv6 { Version::Two } else { Version::Three };
-    let address = |last| if ipv6 { IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, last]) } else { IpAddr::from([10, 9, 7, last as u8]) };
+    let address =
+        |last| if ipv6 { IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, last]) } else { IpAddr::from([10, 9, 7, last as u8]) };
     let authentication = match (version, kind & 0xc) {
         (Version::Two, 4) => Authentication::Password(*b"secretpw"),
         (Version::Two, 8) => Authentication::Header(*b"secretpw"),
@@ -61,8 +62,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let message = if ipv6 { 0 } else { 20 };
         if how & 1 != 0 && packet.len() >= message + 8 {
             let group = if ipv6 { GROUP_V6.into() } else { GROUP_V4.into() };
-            let form =
-                if version == Version::Two { checksum::Form::MessageOnly } else { checksum::Form::PseudoHeader };
+            let form = if version == Version::Two { checksum::Form::MessageOnly } else { checksum::Form::PseudoHeader };
             checksum::write(&mut packet[message..], form, address(9), group);
         }
         let read = if ipv6 {

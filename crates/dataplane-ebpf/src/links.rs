@@ -86,21 +86,7 @@ mod tests {
     use evenkeel_netlink::VlanTag;
 
     fn link(index: u32, kind: LinkKind) -> Link {
-        Link {
-            index,
-            name: format!("if{index}"),
-            mac: None,
-            kind,
-            up: true,
-            running: true,
-            noarp: false,
-            mtu: 1500,
-            peer: None,
-            peer_elsewhere: false,
-            vlan: None,
-            master: None,
-            xdp: None,
-        }
+        Link::new(index, format!("if{index}"), kind)
     }
 
     fn vlan(index: u32, lower: u32, id: u16, is_service: bool) -> Link {

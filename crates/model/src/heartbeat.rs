@@ -67,6 +67,42 @@ pub struct Heartbeat {
     pub log_facility: Option<String>,
 }
 
+impl Heartbeat {
+    /// `cluster` where nothing is said.
+    pub const NAME: &str = "linux-ha";
+    /// `hopfudge` where nothing is said.
+    pub const HOP_FUDGE: u8 = 1;
+    /// `max_rexmit_delay` where nothing is said.
+    pub const REXMIT_DELAY: Duration = Duration::from_millis(250);
+
+    /// What heartbeat takes where nothing else is said; `node` is one of `nodes`. There is no medium and no group yet.
+    pub fn new(node: NodeName, nodes: Vec<NodeName>, timing: Timing, keys: Keys) -> Heartbeat {
+        Heartbeat {
+            cluster: Self::NAME.to_owned(),
+            node,
+            nodes,
+            media: Vec::new(),
+            pings: Vec::new(),
+            timing,
+            keys,
+            form: Form::default(),
+            failback: Failback::default(),
+            ipfail: false,
+            groups: Vec::new(),
+            fences: Vec::new(),
+            watchdog: None,
+            children: Vec::new(),
+            environment: Vec::new(),
+            hop_fudge: Self::HOP_FUDGE,
+            rexmit_delay: Self::REXMIT_DELAY,
+            resource_dirs: Vec::new(),
+            notify_dir: None,
+            log_file: None,
+            log_facility: None,
+        }
+    }
+}
+
 /// The name of a node, in lower case as it is on the wire; at most 100 bytes, no blanks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeName(String);
@@ -104,6 +140,22 @@ pub struct Timing {
     pub initdead: Duration,
     /// Silence after which a ping node is dead; above twice `keepalive`.
     pub deadping: Duration,
+}
+
+impl Timing {
+    /// What heartbeat takes where nothing is said of the others.
+    pub fn usual(keepalive: Duration, deadtime: Duration) -> Timing {
+        const SHORT: Duration = Duration::from_secs(6);
+        const LONG: Duration = Duration::from_secs(10);
+        let initdead = if deadtime > LONG {
+            deadtime
+        } else if deadtime < SHORT {
+            Duration::from_secs(12)
+        } else {
+            deadtime * 2
+        };
+        Timing { keepalive, deadtime, warntime: deadtime / 2, initdead, deadping: deadtime }
+    }
 }
 
 /// The form of messages (`msgfmt`).

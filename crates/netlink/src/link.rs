@@ -95,6 +95,27 @@ pub struct Link {
     pub xdp: Option<XdpMode>,
 }
 
+impl Link {
+    /// An interface that is up and running, as large as Ethernet's; no more is known of it.
+    pub fn new(index: u32, name: impl Into<String>, kind: LinkKind) -> Link {
+        Link {
+            index,
+            name: name.into(),
+            mac: None,
+            kind,
+            up: true,
+            running: true,
+            noarp: false,
+            mtu: 1500,
+            peer: None,
+            peer_elsewhere: false,
+            vlan: None,
+            master: None,
+            xdp: None,
+        }
+    }
+}
+
 /// One end of a veth pair to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct VethEnd<'a> {
@@ -271,24 +292,17 @@ pub(crate) fn read_link(body: &[u8]) -> Option<Link> {
     let hardware = u16_at(body, 2)?;
     let flags = u32_at(body, 8)?.cast_signed();
     let ethernet = hardware == libc::ARPHRD_ETHER;
+    let kind = match hardware {
+        libc::ARPHRD_ETHER => LinkKind::Physical,
+        libc::ARPHRD_LOOPBACK => LinkKind::Loopback,
+        _ => LinkKind::Other(String::new()),
+    };
     let mut link = Link {
-        index: u32_at(body, 4)?,
-        name: String::new(),
-        mac: None,
-        kind: match hardware {
-            libc::ARPHRD_ETHER => LinkKind::Physical,
-            libc::ARPHRD_LOOPBACK => LinkKind::Loopback,
-            _ => LinkKind::Other(String::new()),
-        },
         up: flags & libc::IFF_UP != 0,
         running: flags & libc::IFF_UP != 0 && flags & libc::IFF_LOWER_UP != 0,
         noarp: flags & (libc::IFF_NOARP | libc::IFF_LOOPBACK) != 0,
         mtu: 0,
-        peer: None,
-        peer_elsewhere: false,
-        vlan: None,
-        master: None,
-        xdp: None,
+        ..Link::new(u32_at(body, 4)?, "", kind)
     };
     for (kind, value) in attributes(body, IFINFO) {
         match kind {

@@ -4,8 +4,8 @@ use evenkeel_cluster::{Input, Node, Output};
 use evenkeel_heartbeat::{Identity, Message, News, Path, Refusal, Request};
 use evenkeel_machine::{Instant, Machine, Outbox, Rng};
 use evenkeel_model::heartbeat::{
-    Agent, Failback, Fence, FenceAgent, Form, Group, Heartbeat, IpResource, Key, Keys, Medium, Method, Monitor,
-    NodeName, Resource, Timing,
+    Agent, Failback, Fence, FenceAgent, Group, Heartbeat, IpResource, Key, Keys, Medium, Method, Monitor, NodeName,
+    Resource, Timing,
 };
 use evenkeel_resource::{Action, Order, Outcome, Standing, Task};
 use std::{
@@ -57,29 +57,14 @@ pub(crate) fn cluster(failback: Failback, groups: &[&str], fenced: bool) -> Hear
     });
     let agent = FenceAgent::Stonith { kind: "ssh".into(), parameters: vec![], file: None };
     let fence = Fence { nodes: vec![], agent, within: SECOND * 10 };
-    let (keepalive, deadtime) = (SECOND, SECOND * 5);
+    let timing = Timing { warntime: SECOND * 2, initdead: SECOND * 10, ..Timing::usual(SECOND, SECOND * 5) };
+    let keys = Keys::one(Key { method: Method::Sha1, secret: b"HI!".to_vec() });
     Heartbeat {
-        cluster: "linux-ha".into(),
-        node: name("ha1"),
-        nodes: vec![name("ha1"), name("ha2")],
         media: vec![Medium::Broadcast { interface: "eth1".into(), port: 694 }],
-        pings: vec![],
-        timing: Timing { keepalive, deadtime, warntime: SECOND * 2, initdead: SECOND * 10, deadping: deadtime },
-        keys: Keys::new(1, BTreeMap::from([(1, Key { method: Method::Sha1, secret: b"HI!".to_vec() })])).unwrap(),
-        form: Form::Classic,
         failback,
-        ipfail: false,
         groups: groups.collect(),
         fences: if fenced { vec![fence] } else { vec![] },
-        watchdog: None,
-        children: vec![],
-        environment: vec![],
-        hop_fudge: 1,
-        rexmit_delay: MILLI * 250,
-        resource_dirs: vec![],
-        notify_dir: None,
-        log_file: None,
-        log_facility: None,
+        ..Heartbeat::new(name("ha1"), vec![name("ha1"), name("ha2")], timing, keys)
     }
 }
 

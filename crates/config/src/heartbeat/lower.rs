@@ -20,10 +20,6 @@ use std::{
 
 const KEEPALIVE: Duration = Duration::from_secs(1);
 const DEADTIME: Duration = Duration::from_secs(30);
-/// How long a node waits at most before it asks for a message again.
-pub(crate) const REXMIT_DELAY: Duration = Duration::from_millis(250);
-/// The name of a cluster that has none.
-pub(crate) const NAME: &str = "linux-ha";
 /// Where init's scripts are.
 const INIT: &str = "/etc/init.d";
 /// Where heartbeat's own files are.
@@ -61,28 +57,27 @@ pub(super) fn lower(
         );
     }
     let nodes = options.nodes.clone();
+    let names = nodes.iter().map(|node| node.value.clone()).collect();
     let heartbeat = node.zip(keys).zip(timing).map(|((node, keys), timing)| Heartbeat {
-        cluster: options.cluster.map_or_else(|| NAME.to_owned(), |name| name.value),
-        node,
-        nodes: nodes.iter().map(|node| node.value.clone()).collect(),
+        cluster: options.cluster.map_or_else(|| Heartbeat::NAME.to_owned(), |name| name.value),
         media: options.media.into_iter().map(|medium| medium.value).collect(),
         pings: options.pings.into_iter().map(|ping| ping.value).collect(),
-        timing,
-        keys,
         form,
         failback,
         ipfail: options.ipfail.is_some(),
-        groups: Vec::new(),
         fences,
         watchdog: options.watchdog.map(|device| PathBuf::from(device.value)),
         children: options.children,
         environment: options.environment,
-        hop_fudge: options.hopfudge.and_then(|n| u8::try_from(n.value).ok()).unwrap_or(1),
-        rexmit_delay: options.rexmit_delay.map_or(REXMIT_DELAY, |ms| Duration::from_millis(u64::from(ms.value))),
+        hop_fudge: options.hopfudge.and_then(|n| u8::try_from(n.value).ok()).unwrap_or(Heartbeat::HOP_FUDGE),
+        rexmit_delay: options
+            .rexmit_delay
+            .map_or(Heartbeat::REXMIT_DELAY, |ms| Duration::from_millis(u64::from(ms.value))),
         resource_dirs: resource_dirs(directory, host),
         notify_dir: Some(directory.join("rc.d")).filter(|path| (host.file_mode)(path).is_some()),
         log_file: options.logfile.map(|path| PathBuf::from(path.value)),
         log_facility,
+        ..Heartbeat::new(node, names, timing, keys)
     });
     ClusterDraft { heartbeat, nodes, order: Vec::new(), place: whole }
 }
@@ -213,13 +208,12 @@ fn timing(options: &Options, out: &mut Vec<Diagnostic>) -> Option<Timing> {
     let or = |written: Option<Spanned<Duration>>, usual: Duration| written.map_or(usual, |time| time.value);
     let keepalive = or(options.keepalive, KEEPALIVE);
     let deadtime = or(options.deadtime, DEADTIME);
-    let usual_initdead = usual_initdead(deadtime);
+    let usual = Timing::usual(keepalive, deadtime);
     let timing = Timing {
-        keepalive,
-        deadtime,
-        warntime: or(options.warntime, deadtime / 2),
-        initdead: or(options.initdead, usual_initdead),
-        deadping: or(options.deadping, deadtime),
+        warntime: or(options.warntime, usual.warntime),
+        initdead: or(options.initdead, usual.initdead),
+        deadping: or(options.deadping, usual.deadping),
+        ..usual
     };
     let place = |name: Option<Spanned<Duration>>| name.map(|time| time.span);
     let places = Places {
@@ -230,19 +224,6 @@ fn timing(options: &Options, out: &mut Vec<Diagnostic>) -> Option<Timing> {
         deadping: place(options.deadping),
     };
     judge(timing, &places, ["keepalive", "deadtime", "warntime", "initdead", "deadping"], out).then_some(timing)
-}
-
-/// What initdead is where nothing is said.
-pub(crate) fn usual_initdead(deadtime: Duration) -> Duration {
-    const SHORT: Duration = Duration::from_secs(6);
-    const LONG: Duration = Duration::from_secs(10);
-    if deadtime > LONG {
-        deadtime
-    } else if deadtime < SHORT {
-        Duration::from_secs(12)
-    } else {
-        deadtime * 2
-    }
 }
 
 /// Where times were written.

@@ -148,7 +148,7 @@ fn cluster(
     let (pings, ipfail) = pings(table, &names, out);
     let text = |key, out: &mut Vec<Diagnostic>| table.string(key, out).filter(|text| not_empty(key, text, out));
     let path = |key, out: &mut Vec<Diagnostic>| text(key, out).map(|path| PathBuf::from(path.value));
-    let name = text("name", out).map_or(lower::NAME, |name| name.value).to_owned();
+    let name = text("name", out).map_or(Heartbeat::NAME, |name| name.value).to_owned();
     let failback = failback(table, out);
     let form = table.word("form", &FORMS, out).map_or(Form::Classic, |word| word.value);
     let watchdog = text("watchdog", out);
@@ -157,8 +157,8 @@ fn cluster(
     let watchdog = watchdog.map(|path| PathBuf::from(path.value));
     let children = children(table, out);
     let environment = environment(table, out);
-    let hop_fudge = table.integer("hop_fudge", 0..=255, out).and_then(|n| u8::try_from(n.value).ok()).unwrap_or(1);
-    let rexmit_delay = table.duration("rexmit_delay", SHORTEST, out).map_or(lower::REXMIT_DELAY, |time| time.value);
+    let hop_fudge = table.integer("hop_fudge", 0..=255, out).and_then(|n| u8::try_from(n.value).ok());
+    let rexmit_delay = table.duration("rexmit_delay", SHORTEST, out).map_or(Heartbeat::REXMIT_DELAY, |time| time.value);
     let notify_dir = path("notify_dir", out);
     let log_file = path("log_file", out);
     let log_facility = text("log_facility", out).map(|name| {
@@ -172,26 +172,21 @@ fn cluster(
     let heartbeat = node.zip(keys).zip(timing).filter(|_| count_errors(out) == errors);
     let heartbeat = heartbeat.map(|((node, keys), timing)| Heartbeat {
         cluster: name,
-        node,
-        nodes: names.iter().map(|name| name.value.clone()).collect(),
         media,
         pings,
-        timing,
-        keys,
         form,
         failback,
         ipfail,
-        groups: Vec::new(),
-        fences: Vec::new(),
         watchdog,
         children,
         environment,
-        hop_fudge,
+        hop_fudge: hop_fudge.unwrap_or(Heartbeat::HOP_FUDGE),
         rexmit_delay,
         resource_dirs: scripts,
         notify_dir,
         log_file,
         log_facility,
+        ..Heartbeat::new(node, names.iter().map(|name| name.value.clone()).collect(), timing, keys)
     });
     ClusterDraft { heartbeat, nodes: names, order: order(&nodes), place: table.span }
 }
@@ -310,12 +305,12 @@ fn timing(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> (Option<Timing>, u16)
     let keepalive = or(every, EVERY);
     // Ten statuses where only their rhythm is said.
     let deadtime = or(dead, if every.is_some() { keepalive.saturating_mul(10) } else { DEAD });
+    let usual = Timing::usual(keepalive, deadtime);
     let timing = Timing {
-        keepalive,
-        deadtime,
-        warntime: or(warn, deadtime / 2),
-        initdead: or(first, lower::usual_initdead(deadtime)),
-        deadping: or(ping, deadtime),
+        warntime: or(warn, usual.warntime),
+        initdead: or(first, usual.initdead),
+        deadping: or(ping, usual.deadping),
+        ..usual
     };
     let place = |time: Option<Spanned<Duration>>| time.map(|time| time.span);
     let places = Places {

@@ -279,14 +279,6 @@ mod tests {
     use super::*;
     use evenkeel_netlink::LinkKind;
 
-    fn link(index: u32, name: &str) -> Link {
-        let name = name.to_owned();
-        let kind = LinkKind::Dummy;
-        let (up, running, noarp, mtu) = (true, true, false, 1500);
-        let (mac, peer, vlan, master, xdp) = (None, None, None, None, None);
-        Link { index, name, mac, kind, up, running, noarp, mtu, peer, peer_elsewhere: false, vlan, master, xdp }
-    }
-
     fn ip(text: &str, prefix: Option<u8>, interface: Option<&str>) -> IpResource {
         let address = text.parse().expect("address");
         IpResource { address, prefix, interface: interface.map(str::to_owned), label: None, broadcast: None }
@@ -295,7 +287,11 @@ mod tests {
     fn links() -> Links {
         let own = |index, text: &str, prefix| Address::new(index, text.parse().expect("address"), prefix);
         Links {
-            links: vec![link(1, "lo"), link(2, "eth0"), link(3, "eth1")],
+            links: vec![
+                Link::new(1, "lo", LinkKind::Dummy),
+                Link::new(2, "eth0", LinkKind::Dummy),
+                Link::new(3, "eth1", LinkKind::Dummy),
+            ],
             addresses: vec![
                 own(1, "127.0.0.1", 8),
                 own(2, "10.168.0.161", 24),

@@ -13,8 +13,8 @@ pub(crate) mod heartbeat;
 use evenkeel_heartbeat::{Identity, Input, Message, News, Node, NodeState, Output, Path, Refusal, Request, Standing};
 use evenkeel_machine::{Instant, Machine, Outbox, Rng};
 use evenkeel_model::heartbeat::{
-    Agent, Failback, Fence, FenceAgent, Form, Group, Heartbeat, Key, Keys, Medium, Method, NodeName, PingNode,
-    Resource, Timing,
+    Agent, Failback, Fence, FenceAgent, Group, Heartbeat, Key, Keys, Medium, Method, NodeName, PingNode, Resource,
+    Timing,
 };
 use heartbeat::Real;
 use std::{
@@ -57,28 +57,14 @@ pub(crate) fn cluster(timing: Timing, failback: Failback, prefer: &[&str]) -> He
         }],
     });
     let gateway = IpAddr::V4(Ipv4Addr::new(10, 168, 0, 1));
+    let keys = Keys::new(3, BTreeMap::from([(3, key)])).unwrap();
     Heartbeat {
-        cluster: "linux-ha".to_owned(),
-        node: name("ha1"),
-        nodes: vec![name("ha1"), name("ha2")],
         media: vec![Medium::Broadcast { interface: "eth1".to_owned(), port: 694 }],
         pings: vec![PingNode { name: name("10.168.0.1"), addresses: vec![gateway] }],
-        timing,
-        keys: Keys::new(3, BTreeMap::from([(3, key)])).unwrap(),
-        form: Form::Classic,
         failback,
         ipfail: true,
         groups: groups.collect(),
-        fences: Vec::new(),
-        watchdog: None,
-        children: Vec::new(),
-        environment: Vec::new(),
-        hop_fudge: 1,
-        rexmit_delay: MILLI * 250,
-        resource_dirs: Vec::new(),
-        notify_dir: None,
-        log_file: None,
-        log_facility: None,
+        ..Heartbeat::new(name("ha1"), vec![name("ha1"), name("ha2")], timing, keys)
     }
 }
 

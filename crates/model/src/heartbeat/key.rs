@@ -20,6 +20,11 @@ impl Keys {
         slots.keys().all(|number| SLOTS.contains(number)).then_some(Keys { send, signing, slots })
     }
 
+    /// One key, which is number 1.
+    pub fn one(key: Key) -> Keys {
+        Keys { send: 1, slots: BTreeMap::from([(1, key.clone())]), signing: key }
+    }
+
     /// The number and key that sign.
     pub fn signing(&self) -> (u8, &Key) {
         (self.send, &self.signing)

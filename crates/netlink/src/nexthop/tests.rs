@@ -27,21 +27,7 @@ fn prefix(text: &str, length: u8) -> Prefix {
 }
 
 fn link(index: u32, running: bool) -> Link {
-    Link {
-        index,
-        name: format!("eth{index}"),
-        mac: Some(HOST_MAC),
-        kind: LinkKind::Physical,
-        up: true,
-        running,
-        noarp: false,
-        mtu: 1500,
-        peer: None,
-        peer_elsewhere: false,
-        vlan: None,
-        master: None,
-        xdp: None,
-    }
+    Link { mac: Some(HOST_MAC), running, ..Link::new(index, format!("eth{index}"), LinkKind::Physical) }
 }
 
 /// The machine and everything around it.

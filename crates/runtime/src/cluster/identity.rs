@@ -143,42 +143,13 @@ pub(super) fn fingerprint(wanted: &Heartbeat) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evenkeel_model::heartbeat::{Failback, Form, Key, Keys, Method, NodeName, Timing};
-    use std::collections::BTreeMap;
+    use evenkeel_model::heartbeat::{Key, Keys, Method, NodeName, Timing};
 
     fn cluster(nodes: &[&str]) -> Heartbeat {
         let name = |text: &str| NodeName::new(text).expect("name");
-        let seconds = Duration::from_secs;
-        let key = Key { method: Method::Crc, secret: Vec::new() };
-        Heartbeat {
-            cluster: "linux-ha".to_owned(),
-            node: name(nodes[0]),
-            nodes: nodes.iter().map(|node| name(node)).collect(),
-            media: Vec::new(),
-            pings: Vec::new(),
-            timing: Timing {
-                keepalive: seconds(2),
-                deadtime: seconds(30),
-                warntime: seconds(10),
-                initdead: seconds(60),
-                deadping: seconds(30),
-            },
-            keys: Keys::new(1, BTreeMap::from([(1, key)])).expect("keys"),
-            form: Form::Classic,
-            failback: Failback::On,
-            ipfail: false,
-            groups: Vec::new(),
-            fences: Vec::new(),
-            watchdog: None,
-            children: Vec::new(),
-            environment: Vec::new(),
-            hop_fudge: 1,
-            rexmit_delay: Duration::from_millis(250),
-            resource_dirs: Vec::new(),
-            notify_dir: None,
-            log_file: None,
-            log_facility: None,
-        }
+        let timing = Timing::usual(Duration::from_secs(2), Duration::from_secs(30));
+        let keys = Keys::one(Key { method: Method::Crc, secret: Vec::new() });
+        Heartbeat::new(name(nodes[0]), nodes.iter().map(|node| name(node)).collect(), timing, keys)
     }
 
     #[test]

@@ -166,21 +166,7 @@ mod tests {
     use evenkeel_netlink::{LinkKind, VlanTag};
 
     fn link(index: u32, kind: LinkKind) -> Link {
-        Link {
-            index,
-            name: format!("if{index}"),
-            mac: None,
-            kind,
-            up: true,
-            running: true,
-            noarp: false,
-            mtu: 1500,
-            peer: None,
-            peer_elsewhere: false,
-            vlan: None,
-            master: None,
-            xdp: None,
-        }
+        Link::new(index, format!("if{index}"), kind)
     }
 
     fn ip(text: &str) -> IpAddr {

@@ -33,8 +33,7 @@ pub(super) fn read(table: &Table<'_>, host: &Host<'_>, out: &mut Vec<Diagnostic>
         return None;
     };
     if let DeValue::String(_) = value.value {
-        let slot = text(string_of(value, out)?, out)?;
-        return Keys::new(1, BTreeMap::from([(1, slot)]));
+        return Some(Keys::one(text(string_of(value, out)?, out)?));
     }
     let items = match value.value {
         DeValue::Table(_) => vec![value],

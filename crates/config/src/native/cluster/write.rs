@@ -1,13 +1,10 @@
 //! A heartbeat cluster as TOML that reads as the same cluster.
 
 use super::{fence, link, resource, secret, usual_scripts};
-use crate::{
-    heartbeat::lower,
-    native::{
-        reader::quoted,
-        units::duration_text,
-        write::{inline, line, list, table_name},
-    },
+use crate::native::{
+    reader::quoted,
+    units::duration_text,
+    write::{inline, line, list, table_name},
 };
 use evenkeel_model::heartbeat::{Child, Failback, Form, Group, Heartbeat, NodeName, PingNode, Timing};
 use std::path::Path;
@@ -15,7 +12,7 @@ use std::path::Path;
 /// Writes the cluster, its groups and its fence devices.
 pub(crate) fn write(heartbeat: &Heartbeat, text: &mut String) {
     text.push_str("[cluster]\n");
-    if heartbeat.cluster != lower::NAME {
+    if heartbeat.cluster != Heartbeat::NAME {
         line(text, "name", &quoted(&heartbeat.cluster));
     }
     let links: Vec<String> = heartbeat.media.iter().map(link::text).collect();
@@ -54,10 +51,10 @@ pub(crate) fn write(heartbeat: &Heartbeat, text: &mut String) {
     if !heartbeat.environment.is_empty() {
         line(text, "environment", &resource::parameters_text(&heartbeat.environment));
     }
-    if heartbeat.hop_fudge != 1 {
+    if heartbeat.hop_fudge != Heartbeat::HOP_FUDGE {
         line(text, "hop_fudge", &heartbeat.hop_fudge.to_string());
     }
-    if heartbeat.rexmit_delay != lower::REXMIT_DELAY {
+    if heartbeat.rexmit_delay != Heartbeat::REXMIT_DELAY {
         line(text, "rexmit_delay", &quoted(&duration_text(heartbeat.rexmit_delay)));
     }
     if heartbeat.resource_dirs != usual_scripts() {

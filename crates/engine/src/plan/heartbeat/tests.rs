@@ -1,8 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use super::*;
-use evenkeel_model::heartbeat::{Failback, Form, Key, Keys, Method, Monitor, Timing};
-use std::collections::BTreeMap;
+use evenkeel_model::heartbeat::{Failback, Key, Keys, Method, Monitor, Timing};
 
 fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
@@ -29,35 +28,16 @@ fn cluster(lines: &[&str]) -> Heartbeat {
         let resources: Vec<Resource> = resources.split(' ').map(resource).collect();
         Group { key: resources[0].name.clone(), prefer: vec![name(node)], resources }
     };
-    let key = Key { method: Method::Crc, secret: Vec::new() };
+    let keys = Keys::one(Key { method: Method::Crc, secret: Vec::new() });
+    let timing = Timing { warntime: seconds(10), initdead: seconds(60), ..Timing::usual(seconds(2), seconds(30)) };
     Heartbeat {
-        cluster: "linux-ha".to_owned(),
-        node: name("ha1"),
-        nodes: vec![name("ha1"), name("ha2")],
         media: vec![Medium::Unicast { interface: "eth1".to_owned(), peer: [10, 0, 0, 2].into(), port: 694 }],
         pings: vec![PingNode { name: name("10.168.0.1"), addresses: vec![[10, 168, 0, 1].into()] }],
-        timing: Timing {
-            keepalive: seconds(2),
-            deadtime: seconds(30),
-            warntime: seconds(10),
-            initdead: seconds(60),
-            deadping: seconds(30),
-        },
-        keys: Keys::new(1, BTreeMap::from([(1, key)])).unwrap(),
-        form: Form::Classic,
         failback: Failback::On,
         ipfail: true,
         groups: lines.iter().map(group).collect(),
-        fences: Vec::new(),
         watchdog: Some("/dev/watchdog".into()),
-        children: Vec::new(),
-        environment: Vec::new(),
-        hop_fudge: 1,
-        rexmit_delay: Duration::from_millis(250),
-        resource_dirs: Vec::new(),
-        notify_dir: None,
-        log_file: None,
-        log_facility: None,
+        ..Heartbeat::new(name("ha1"), vec![name("ha1"), name("ha2")], timing, keys)
     }
 }
 
