@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../../../tests/conformance/table.rs"]
+mod table;
+
 use evenkeel_bfd::{Arrival, Control, Diagnostic, Input, Output, Sessions, Settings, State};
 use evenkeel_machine::{Instant, Machine, Outbox, Rng};
 use evenkeel_model::bfd::Reach;
@@ -10,16 +13,11 @@ use std::{
     num::{NonZeroU8, NonZeroU32},
     time::Duration,
 };
+use table::{Case, Step, seconds};
 
 const CASES: &str = include_str!("../../../tests/conformance/bfd/rfc5880.txt");
 /// The neighbour's number of the session.
 const THEIRS: u32 = 9;
-
-fn seconds(text: &str) -> Duration {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let nanoseconds: u32 = format!("{part:0<9}").parse().unwrap();
-    Duration::new(whole.parse().unwrap(), nanoseconds)
-}
 
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -34,7 +32,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(line: &str, seed: u64) -> Stage {
+    fn new(words: &[&str], seed: u64) -> Stage {
         let mut settings = Settings {
             transmit: Duration::from_secs(1),
             receive: Duration::from_secs(1),
@@ -43,11 +41,11 @@ impl Stage {
             passive: false,
         };
         let mut reach = Reach { multihop: false, hops: 255, least_hops: 0 };
-        for word in line.split(' ') {
+        for word in words {
             match word.split_once('=') {
                 Some(("hops", least)) => reach.least_hops = least.parse().unwrap(),
-                None if word == "passive" => settings.passive = true,
-                None if word == "multihop" => reach.multihop = true,
+                None if *word == "passive" => settings.passive = true,
+                None if *word == "multihop" => reach.multihop = true,
                 pair => set(&mut settings, pair.unwrap()),
             }
         }
@@ -196,23 +194,10 @@ fn set(settings: &mut Settings, (key, value): (&str, &str)) {
     }
 }
 
-fn play(seed: u64) -> u32 {
-    let mut stage = None;
-    let mut case = "";
-    let mut cases = 0;
-    for line in CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if let Some(name) = line.strip_prefix("case ") {
-            (case, cases, stage) = (name, cases + 1, None);
-            continue;
-        }
-        if let Some(session) = line.strip_prefix("session ") {
-            stage = Some(Stage::new(session, seed));
-            continue;
-        }
-        let stage = stage.as_mut().unwrap_or_else(|| panic!("{case}: no session"));
-        let (input, wanted) = line.split_once('|').map_or((line, ""), |(input, wanted)| (input, wanted.trim()));
-        let words: Vec<&str> = input.split_whitespace().collect();
-        let (&first, rest) = words.split_first().unwrap();
+fn play(Case { name, player, steps }: &Case, seed: u64) {
+    let mut stage = Stage::new(player, seed);
+    for Step { line, input, wanted } in steps {
+        let (&first, rest) = input.split_first().unwrap();
         let said = match (first, rest) {
             ("hear", words) => stage.hear(words),
             ("raw", words) => stage.raw(words),
@@ -226,21 +211,21 @@ fn play(seed: u64) -> u32 {
             ("within", [least, most]) => {
                 let begun = stage.now;
                 let text = stage.run(begun + seconds(most)).unwrap_or_default();
-                assert!(stage.now - begun >= seconds(least), "{case}: {line}: after {:?}", stage.now - begun);
+                assert!(stage.now - begun >= seconds(least), "{name}: {line}: after {:?}", stage.now - begun);
                 text
             }
             ("sends", [least, most, time]) => {
                 let end = stage.now + seconds(time);
                 let mut last = None;
                 while let Some(text) = stage.run(end) {
-                    assert!(text.starts_with("send ") && !text.contains(','), "{case}: {line}: {text}");
+                    assert!(text.starts_with("send ") && !text.contains(','), "{name}: {line}: {text}");
                     if let Some(last) = last {
                         let passed = stage.now - last;
-                        assert!((seconds(least)..=seconds(most)).contains(&passed), "{case}: {line}: {passed:?}");
+                        assert!((seconds(least)..=seconds(most)).contains(&passed), "{name}: {line}: {passed:?}");
                     }
                     last = Some(stage.now);
                 }
-                assert!(last.is_some(), "{case}: {line}");
+                assert!(last.is_some(), "{name}: {line}");
                 String::new()
             }
             ("quiet", [time]) => stage.run(stage.now + seconds(time)).unwrap_or_default(),
@@ -254,14 +239,15 @@ fn play(seed: u64) -> u32 {
             }
             _ => panic!("{line}"),
         };
-        assert_eq!(said, wanted, "{case}: {line}");
+        assert_eq!(said, *wanted, "{name}: {line}");
     }
-    cases
 }
 
 #[test]
 fn every_case_of_the_rfc_is_kept_whatever_the_jitter() {
+    let cases = table::read(CASES, "session");
+    assert!(cases.len() >= 50, "only {}", cases.len());
     for seed in 0..50 {
-        assert!(play(seed) >= 50);
+        cases.iter().for_each(|case| play(case, seed));
     }
 }

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../../../tests/conformance/table.rs"]
+mod table;
+
 use evenkeel_machine::{Instant, Machine, Outbox};
 use evenkeel_model::vrrp::{Preempt, Priority, Rounds};
 use evenkeel_vrrp::{Heard, Input, Instance, Output, Role, Settings};
 use std::{net::IpAddr, time::Duration};
+use table::{Case, Step, seconds};
 
 const CASES: &str = include_str!("../../../tests/conformance/vrrp/rfc9568.txt");
 
@@ -17,14 +21,8 @@ struct Stage {
     found: Option<Duration>,
 }
 
-fn seconds(text: &str) -> Duration {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let nanoseconds: u32 = format!("{part:0<9}").parse().unwrap();
-    Duration::new(whole.parse().unwrap(), nanoseconds)
-}
-
 impl Stage {
-    fn new(line: &str) -> Stage {
+    fn new(words: &[&str]) -> Stage {
         let mut settings = Settings {
             priority: Priority::DEFAULT,
             interval: Duration::from_secs(1),
@@ -34,7 +32,7 @@ impl Stage {
             rounds: Rounds { refresh: Duration::ZERO, ..Rounds::default() },
         };
         let mut address: IpAddr = "10.0.0.2".parse().unwrap();
-        for (key, value) in line.split(' ').map(|word| word.split_once('=').unwrap()) {
+        for (key, value) in words.iter().map(|word| word.split_once('=').unwrap()) {
             match key {
                 "priority" => settings.priority = Priority::new(value.parse().unwrap()).unwrap(),
                 "interval" => settings.interval = seconds(value),
@@ -122,33 +120,19 @@ fn said(mut out: Outbox<Output>, all: bool) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-#[test]
-fn every_case_of_the_rfc_is_kept() {
-    let mut stage = None;
-    let mut case = "";
-    let mut cases = 0;
-    for line in CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if let Some(name) = line.strip_prefix("case ") {
-            (case, cases, stage) = (name, cases + 1, None);
-            continue;
-        }
-        if let Some(router) = line.strip_prefix("router ") {
-            stage = Some(Stage::new(router));
-            continue;
-        }
-        let stage = stage.as_mut().unwrap_or_else(|| panic!("{case}: no router"));
-        let (input, wanted) = line.split_once('|').map_or((line, ""), |(input, wanted)| (input, wanted.trim()));
-        let words: Vec<&str> = input.split_whitespace().collect();
-        match words[..] {
+fn play(Case { name, player, steps }: &Case) {
+    let mut stage = Stage::new(player);
+    for Step { line, input, wanted } in steps {
+        match input[..] {
             ["after", time] => {
                 let due = stage.now + seconds(time);
                 let text = stage.run(due + Duration::from_secs(600));
-                assert_eq!((text.as_deref(), stage.now), (Some(wanted), due), "{case}: {line}");
+                assert_eq!((text.as_deref(), stage.now), (Some(*wanted), due), "{name}: {line}");
             }
             // Time in which it says nothing, or nothing is asked of what it says.
             ["quiet", time] => {
                 let text = stage.run(stage.now + seconds(time));
-                assert_eq!(text, None, "{case}: {line}");
+                assert_eq!(text, None, "{name}: {line}");
             }
             ["pass", time] => {
                 let end = stage.now + seconds(time);
@@ -157,12 +141,18 @@ fn every_case_of_the_rfc_is_kept() {
             // The process does not run.
             ["frozen", time] => stage.now = stage.now + seconds(time),
             ["found", time] => stage.found = Some(seconds(time)),
-            ["wake"] => assert_eq!(stage.wake(), wanted, "{case}: {line}"),
+            ["wake"] => assert_eq!(stage.wake(), *wanted, "{name}: {line}"),
             _ => {
-                let input = stage.input(&words);
-                assert_eq!(stage.tell(input), wanted, "{case}: {line}");
+                let input = stage.input(input);
+                assert_eq!(stage.tell(input), *wanted, "{name}: {line}");
             }
         }
     }
-    assert!(cases >= 30, "only {cases}");
+}
+
+#[test]
+fn every_case_of_the_rfc_is_kept() {
+    let cases = table::read(CASES, "router");
+    assert!(cases.len() >= 30, "only {}", cases.len());
+    cases.iter().for_each(play);
 }

@@ -1,10 +1,15 @@
 //! The cases of RFC 9568, and how each is played.
 
+#[path = "../../../conformance/table.rs"]
+mod table;
+
 use std::{
     fmt::Write as _,
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
+
+use table::seconds;
 
 const CASES: &str = include_str!("../../../conformance/vrrp/rfc9568.txt");
 /// What comes later than this before its time is early, and later than [`LATE`] is late.
@@ -36,10 +41,6 @@ pub(crate) struct Case {
     steps: Vec<Step>,
 }
 
-fn seconds(text: &str) -> Duration {
-    Duration::from_secs_f64(text.parse().expect("a number"))
-}
-
 /// The advertisements among the outputs of a line, at once where `after` is `None`.
 fn said(outputs: &str, after: Option<Duration>, steps: &mut Vec<Step>) {
     let outputs: Vec<&str> = outputs.split(',').map(str::trim).collect();
@@ -57,32 +58,30 @@ fn said(outputs: &str, after: Option<Duration>, steps: &mut Vec<Step>) {
 /// Cases of the RFC that need nothing but packets.
 pub(crate) fn cases() -> Vec<Case> {
     let of_the_rfc = CASES.split("# Beyond the RFC").next().unwrap_or_default();
-    of_the_rfc.split("\ncase ").skip(1).filter_map(read).collect()
+    table::read(of_the_rfc, "router").iter().map(read).collect()
 }
 
-fn read(text: &'static str) -> Option<Case> {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let mut case = Case { title: lines.next()?, router: Vec::new(), steps: Vec::new() };
-    for line in lines {
-        let (left, outputs) = line.split_once('|').unwrap_or((line, ""));
+fn read(written: &table::Case) -> Case {
+    let router = written.player.iter().filter_map(|one| one.split_once('=')).collect();
+    let mut case = Case { title: written.name, router, steps: Vec::new() };
+    for step in &written.steps {
         let mut after = None;
-        match left.split_whitespace().collect::<Vec<_>>().as_slice() {
-            ["router", settings @ ..] => case.router = settings.iter().filter_map(|one| one.split_once('=')).collect(),
+        match step.input[..] {
             ["start"] => case.steps.push(Step::Start),
             ["pass", time] => case.steps.push(Step::Pass(seconds(time))),
             ["after", time] => after = Some(seconds(time)),
-            ["hear", source, priority, interval @ ..] => case.steps.push(Step::Hear {
+            ["hear", source, priority, ref interval @ ..] => case.steps.push(Step::Hear {
                 source: source.parse().expect("an address"),
                 priority: priority.parse().expect("a priority"),
                 interval: interval.first().map_or(Duration::from_secs(1), |interval| seconds(interval)),
             }),
             // One router of a daemon cannot be stopped alone; all of them are, at the end.
             ["stop", ..] | ["quiet", _] => break,
-            other => panic!("{other:?}"),
+            _ => panic!("{}", step.line),
         }
-        said(outputs, after, &mut case.steps);
+        said(step.wanted, after, &mut case.steps);
     }
-    Some(case)
+    case
 }
 
 impl Case {
