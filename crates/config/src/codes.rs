@@ -163,6 +163,8 @@ codes! {
         ldirectord.cf.";
     DEVICE = "E0278": "A serial line or a watchdog that this host has not. Without its serial line nodes hear each other less; \
         without its watchdog a host that hangs keeps what it has.";
+    GUARD = "E0279": "The kernel ends an address that nobody renews in whole seconds. Where a node is dead sooner than that, only the \
+        guard, a process beside the daemon, ends the addresses of a dead daemon in time.";
     WEAK_KEY = "S0202": "The key of heartbeat's messages can be guessed, or is none: who knows it, and reaches the port, can take \
         every resource.";
     CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \

@@ -276,7 +276,32 @@ pub(crate) fn judge(timing: Timing, places: &Places, words: [&str; 5], out: &mut
         let message = format!("{warntime} ({}) is not above {keepalive}: every status is late", text(timing.warntime));
         out.push(Diagnostic::warning(codes::TIMING, place, message).help(format!("write half of {deadtime}")));
     }
+    out.extend((good && timing.deadtime < SHORTEST_LEASE).then(|| short(timing.deadtime, places, deadtime)).flatten());
     good
+}
+
+/// The kernel ends an address whose lease of one second nobody renews by then.
+const SHORTEST_LEASE: Duration = Duration::from_millis(1600);
+
+/// What holds, and what does not, where the dead time is over before a lease can be.
+fn short(time: Duration, places: &Places, deadtime: &str) -> Option<Diagnostic> {
+    let text = crate::native::duration_text;
+    let message = format!(
+        "{deadtime} ({}) is below {}: the addresses of a dead daemon depend on its guard",
+        text(time),
+        text(SHORTEST_LEASE)
+    );
+    let d = Diagnostic::note_at(codes::GUARD, places.deadtime.or(places.keepalive)?, message);
+    let d = d.note(
+        "when evenkeel is killed or hangs, the process ha-guard beside it ends its addresses just before the other node claims them",
+    );
+    let d = d.note(
+        "when that is killed with it, the kernel ends them 1 s to 1.6 s after the last status: until then both nodes answer for them",
+    );
+    Some(d.help(format!(
+        "write `KillMode=process` in its systemd unit, else systemd kills both; or a {deadtime} of {} or more",
+        text(SHORTEST_LEASE)
+    )))
 }
 
 fn failback(options: &Options, out: &mut Vec<Diagnostic>) -> Failback {

@@ -156,7 +156,7 @@ impl Addresses {
     /// A status is about to leave, from which the others count this dead time. Gives what does not work.
     pub(crate) fn count_from(&mut self, now: Instant, dead_time: Duration) -> Option<String> {
         self.sent = now;
-        self.guard.as_mut().and_then(|guard| guard.sent(now, dead_time))
+        self.guard.as_mut().and_then(|guard| guard.sent(now, dead_time, self.lease.valid))
     }
 
     /// Whether a group here holds the address.

@@ -2,8 +2,8 @@
 //!
 //! The lease of an address is in whole seconds and ends when the kernel gets round to it. The guard hears of each status
 //! over a pipe. Where none has been sent for nearly a dead time, because the daemon was killed, hangs or stands still, it
-//! removes the addresses; the lease is the net below it, should the guard be killed as well. What a daemon that was
-//! started anew has taken over by then stays.
+//! removes the addresses; the lease is the net below it, should the guard be killed as well, and is lengthened where it would
+//! end before that. What a daemon that was started anew has taken over by then stays.
 
 mod book;
 mod watch;
@@ -32,6 +32,8 @@ pub use watch::watch;
 const BEFORE: Duration = Duration::from_millis(10);
 /// See [`BEFORE`].
 const DRIFT: u32 = 1000;
+/// So long before a lease can end it is lengthened.
+const RENEWED: Duration = Duration::from_millis(300);
 /// One that has ended is not started again before.
 const AGAIN: Duration = Duration::from_mins(1);
 
@@ -82,8 +84,9 @@ impl Guard {
         self.running.is_some().then_some(self.limit)
     }
 
-    /// A status is about to leave that tells this dead time. Gives why there is no guard any more, once.
-    pub(super) fn sent(&mut self, now: Instant, dead_time: Duration) -> Option<String> {
+    /// A status is about to leave that tells this dead time, and addresses are renewed for `lease`. Gives why there is no
+    /// guard any more, once.
+    pub(super) fn sent(&mut self, now: Instant, dead_time: Duration, lease: Duration) -> Option<String> {
         self.limit = limit(dead_time);
         let was_there = self.running.is_some();
         if self.running.as_mut().is_some_and(|(child, _)| !matches!(child.try_wait(), Ok(None))) {
@@ -95,7 +98,8 @@ impl Guard {
                 return Some(format!("cannot {why}"));
             }
         }
-        self.say(&Line::Until(boottime() + self.limit));
+        let at = boottime();
+        self.say(&Line::Until { end: at + self.limit, renew: at + lease.saturating_sub(RENEWED) });
         (was_there && self.running.is_none()).then(|| {
             "the guard of the addresses has ended: until it is started again, they end with their lease".to_owned()
         })

@@ -62,8 +62,16 @@ pub fn watch(pipe: impl AsFd) -> Result<(), String> {
         if ear.is_over && left.is_none() {
             left = Some(take_charge(&mut netlink, &book, due).map_err(|e| e.to_string())?);
         }
-        if due > boottime() {
-            events.wait(Some(Instant::at(due)), &mut Vec::new())?;
+        let renewal = book.renewal().filter(|_| !ear.is_over);
+        let next = renewal.unwrap_or(due);
+        if next > boottime() {
+            events.wait(Some(Instant::at(next)), &mut Vec::new())?;
+            continue;
+        }
+        if renewal.is_some() {
+            // The daemon stands still, or its statuses are further apart than its leases are long.
+            let _ = lengthen(&mut netlink, &book, due);
+            book.is_renewed();
             continue;
         }
         // What the kernel refuses ends with its lease.
@@ -104,9 +112,14 @@ impl Ear<'_> {
     }
 }
 
-/// The daemon is dead: its addresses get a lifetime that reaches to their end, where their lease does not. Gives when each
-/// was changed last, which another daemon that takes it over changes.
+/// The daemon is dead. Gives when each address was changed last, which another daemon that takes it over changes.
 fn take_charge(netlink: &mut Netlink, book: &Book, due: Duration) -> Result<BTreeMap<Key, u32>, Error> {
+    lengthen(netlink, book, due)?;
+    Ok(guarded(netlink, book)?.map(|(address, changed)| (key(&address), changed)).collect())
+}
+
+/// The addresses get a lifetime that reaches to their end, where their lease does not.
+fn lengthen(netlink: &mut Netlink, book: &Book, due: Duration) -> Result<(), Error> {
     let left = due.saturating_sub(boottime());
     for (address, _) in guarded(netlink, book)? {
         // Seconds that have begun count as whole ones.
@@ -116,7 +129,7 @@ fn take_charge(netlink: &mut Netlink, book: &Book, due: Duration) -> Result<BTre
             let _ = netlink.hold_address(&Address { lifetime: longer, preferred: longer, ..address });
         }
     }
-    Ok(guarded(netlink, book)?.map(|(address, changed)| (key(&address), changed)).collect())
+    Ok(())
 }
 
 /// Removes what is held; of a dead daemon only what is as it was `left`.
