@@ -13,6 +13,8 @@ use std::{net::IpAddr, time::Duration};
 
 /// Between two questions there is at least so much, however short the keepalive is.
 const LEAST: Duration = Duration::from_millis(25);
+/// And not more where statuses are sent in a hurry.
+const MOST: Duration = Duration::from_millis(90);
 
 /// When the other end of a path was heard and asked for last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,7 +27,7 @@ impl Silence {
     /// Whether to ask with what is sent now: once for each status while nothing has come for two of them.
     pub(super) fn asks(&mut self, now: Instant, keepalive: Duration) -> bool {
         // A status that leaves a little early counts too.
-        let pace = (keepalive / 2).max(LEAST);
+        let pace = (keepalive / 2).clamp(LEAST, MOST);
         let due = self.lasts(now, keepalive) && self.asked.is_none_or(|asked| now - asked >= pace);
         if due {
             self.asked = Some(now);
@@ -78,7 +80,7 @@ mod tests {
             let asked = times.iter().filter(|time| silence.asks(at(**time), KEEPALIVE));
             asked.copied().collect::<Vec<u64>>()
         };
-        assert_eq!(asked(&mut silence, &[0, 10, 20, 199, 200, 400]), [0, 199, 400], "once a status");
+        assert_eq!(asked(&mut silence, &[0, 10, 20, 199, 200, 400, 500]), [0, 199, 400, 500], "once a status");
         assert!(silence.ends(at(410), KEEPALIVE), "the way back may not be known");
         assert!(!silence.ends(at(500), KEEPALIVE));
         assert_eq!(asked(&mut silence, &[600, 800, 900]), Vec::<u64>::new(), "two statuses may be late");
