@@ -117,22 +117,8 @@ fn run_daemon(
 ) -> Result<ExitCode, Trouble> {
     let pid_files = place.pid_files(&first.cluster);
     let dumps = DumpFiles { directory: place.dumps.clone(), umask: call.umask };
-    let options = |ready| Options {
-        runtime_dir: place.runtime_dir.clone(),
-        node: run::node_name(),
-        version: VERSION.to_owned(),
-        first,
-        loader: loader(file, memory, call),
-        interfaces: Vec::new(),
-        door: None,
-        connections: None,
-        operators: Vec::new(),
-        program: run::own_program(),
-        pid_files,
-        dumps: Some(dumps),
-        keep_all: false,
-        ready,
-    };
+    let options = run::options(place.runtime_dir.clone(), first, loader(file, memory, call));
+    let options = Options { pid_files, dumps: Some(dumps), ..options };
     match run::heralded(herald, run::opener(dataplane), options) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(failure) => Err(failed(format!("cannot serve: {failure}"))),

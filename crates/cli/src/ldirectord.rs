@@ -305,21 +305,10 @@ fn serve(
     open: Opener,
 ) -> Result<ExitCode, Trouble> {
     let in_background = herald.is_some();
-    let options = |ready| Options {
-        runtime_dir: instance.runtime_dir.clone(),
-        node: run::node_name(),
-        version: VERSION.to_owned(),
-        first: logged(first, in_background),
-        loader: loader(file, in_background),
-        interfaces: Vec::new(),
-        door: None,
-        connections: None,
-        operators: Vec::new(),
-        program: run::own_program(),
+    let first = logged(first, in_background);
+    let options = Options {
         pid_files: vec![instance.pid_file.clone()],
-        dumps: None,
-        keep_all: false,
-        ready,
+        ..run::options(instance.runtime_dir.clone(), first, loader(file, in_background))
     };
     match run::heralded(herald, open, options) {
         Ok(()) => Ok(ExitCode::SUCCESS),

@@ -41,20 +41,12 @@ pub(crate) fn run(runtime_dir: PathBuf, arguments: RunArgs) -> Result<ExitCode, 
     }
     let open = opener(arguments.dataplane);
     let options = Options {
-        runtime_dir,
         node: arguments.node.unwrap_or_else(node_name),
-        version: VERSION.to_owned(),
-        first,
-        loader,
         interfaces: arguments.interface,
         door: arguments.attach.map(Door::from),
         connections: arguments.connections,
-        operators: Vec::new(),
-        program: own_program(),
-        pid_files: Vec::new(),
-        dumps: None,
         keep_all: arguments.empty,
-        ready: Box::new(|| {}),
+        ..options(runtime_dir, first, loader)
     };
     match evenkeel_runtime::run(options, open) {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -142,32 +134,48 @@ fn dry_run(first: &Configuration, arguments: &RunArgs) -> Result<ExitCode, Troub
 }
 
 /// Runs the daemon. Where there is a herald, it tells the caller that the daemon serves, or why it does not.
-pub(crate) fn heralded(
-    herald: Option<Herald>,
-    open: Opener,
-    options: impl FnOnce(Box<dyn FnOnce()>) -> Options,
-) -> Result<(), Failure> {
+pub(crate) fn heralded(herald: Option<Herald>, open: Opener, options: Options) -> Result<(), Failure> {
     // Shared by the one who tells that it serves and the one who tells that it cannot.
     let herald = Rc::new(RefCell::new(herald));
     let ready = herald.clone();
-    let options = options(Box::new(move || {
+    let ready = Box::new(move || {
         if let Some(herald) = ready.borrow_mut().take() {
             herald.ready();
         }
-    }));
-    let served = evenkeel_runtime::run(options, open);
+    });
+    let served = evenkeel_runtime::run(Options { ready, ..options }, open);
     if let (Err(failure), Some(herald)) = (&served, herald.borrow_mut().take()) {
         herald.failed(&failure.to_string());
     }
     served
 }
 
+/// This program on this host, where nothing is said but what it is to run.
+pub(crate) fn options(runtime_dir: PathBuf, first: Configuration, loader: Loader) -> Options {
+    Options {
+        runtime_dir,
+        node: node_name(),
+        version: VERSION.to_owned(),
+        first,
+        loader,
+        interfaces: Vec::new(),
+        door: None,
+        connections: None,
+        operators: Vec::new(),
+        program: own_program(),
+        pid_files: Vec::new(),
+        dumps: None,
+        keep_all: false,
+        ready: Box::new(|| {}),
+    }
+}
+
 /// `uname -n`
-pub(crate) fn node_name() -> String {
+fn node_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// This program's file, to run it again.
-pub(crate) fn own_program() -> PathBuf {
+fn own_program() -> PathBuf {
     std::env::current_exe().unwrap_or_else(|_| PathBuf::from("evenkeel"))
 }

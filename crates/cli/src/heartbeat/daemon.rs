@@ -4,7 +4,7 @@ use super::Answer;
 use crate::{VERSION, exit::Trouble, ldirectord::dataplane, load, run, stop};
 use evenkeel_config::{Format, Memory};
 use evenkeel_os::{Herald, Side, detach};
-use evenkeel_runtime::{Configuration, Options, files};
+use evenkeel_runtime::{Configuration, files};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// Of a configuration that cannot be carried out, as there.
@@ -133,22 +133,7 @@ fn serve(
     first: Configuration,
     herald: Option<Herald>,
 ) -> Result<(), Trouble> {
-    let options = |ready| Options {
-        runtime_dir,
-        node: run::node_name(),
-        version: VERSION.to_owned(),
-        first,
-        loader: files::loader(files, Some(Format::Heartbeat), memory),
-        interfaces: Vec::new(),
-        door: None,
-        connections: None,
-        operators: Vec::new(),
-        program: run::own_program(),
-        pid_files: Vec::new(),
-        dumps: None,
-        keep_all: false,
-        ready,
-    };
+    let options = run::options(runtime_dir, first, files::loader(files, Some(Format::Heartbeat), memory));
     run::heralded(herald, run::opener(dataplane()), options)
         .map_err(|failure| Trouble { status: FAILED, text: format!("cannot serve: {failure}") })
 }

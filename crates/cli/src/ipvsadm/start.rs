@@ -1,7 +1,6 @@
 //! Starting an instance with an empty table.
 
 use crate::{
-    VERSION,
     client::Client,
     exit::{FAILED, Trouble},
     ldirectord, run,
@@ -77,22 +76,8 @@ fn failed(e: evenkeel_os::Error) -> Trouble {
 }
 
 fn serve(runtime_dir: PathBuf, herald: Herald) -> u8 {
-    let options = |ready| Options {
-        runtime_dir,
-        node: run::node_name(),
-        version: VERSION.to_owned(),
-        first: nothing(),
-        loader: Arc::new(|| Ok(nothing())),
-        interfaces: Vec::new(),
-        door: None,
-        connections: None,
-        operators: Vec::new(),
-        program: run::own_program(),
-        pid_files: Vec::new(),
-        dumps: None,
-        keep_all: true,
-        ready,
-    };
+    let options = run::options(runtime_dir, nothing(), Arc::new(|| Ok(nothing())));
+    let options = Options { keep_all: true, ..options };
     u8::from(run::heralded(Some(herald), run::opener(ldirectord::dataplane()), options).is_err())
 }
 
