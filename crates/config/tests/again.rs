@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod dice;
+
+use dice::Dice;
 use evenkeel_config::{Format, Host, Input, Loaded, Memory, load_texts, load_texts_again};
 use evenkeel_source::{Colour, render_all};
 use std::{cell::Cell, net::IpAddr};
@@ -50,18 +53,6 @@ const LINES: [&str; 38] = [
     "    monitorfile=/run/a\r",
     "\u{a0}   scheduler=wrr",
 ];
-
-/// xorshift64*: small, seeded, good enough to choose lines.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % sides.max(1)
-    }
-}
 
 /// Names are of another address each time the clock has gone on.
 fn with_host<T>(clock: &Cell<u8>, read: impl FnOnce(&Host<'_>) -> T) -> T {

@@ -3,25 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+mod dice;
 
+use dice::Dice;
 use evenkeel_config::fuzzing;
 use proptest::prelude::*;
 use std::{fs, path::PathBuf};
 
 /// Runs of a target.
 const RUNS: u32 = 10_000;
-
-/// xorshift64*: small, seeded, good enough to choose bytes.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % sides.max(1)
-    }
-}
 
 /// Pieces that make a difference to a parser.
 const PIECES: [&str; 89] = [

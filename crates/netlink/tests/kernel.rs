@@ -2,45 +2,15 @@
 
 #![allow(clippy::expect_used, reason = "a test")]
 
-use std::{
-    net::IpAddr,
-    os::fd::AsFd,
-    process::{self, Command},
-};
+mod bed;
 
+use std::{net::IpAddr, os::fd::AsFd, process::Command};
+
+use bed::Bed;
 use evenkeel_model::Prefix;
 use evenkeel_netlink::{
     Address, Event, Link, LinkKind, MacAddress, Monitor, NeighbourState, Netlink, RouteEntry, RouteKind, VethEnd,
 };
-use evenkeel_os::Namespace;
-
-/// A namespace that is gone when the test is, whatever its outcome.
-struct Bed {
-    name: String,
-    namespace: Namespace,
-}
-
-impl Bed {
-    fn new(purpose: &str) -> Option<Bed> {
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: needs root");
-            return None;
-        }
-        let name = format!("ek-nl-{}-{purpose}", process::id());
-        let namespace = Namespace::create(&name).expect("create a namespace");
-        Some(Bed { name, namespace })
-    }
-
-    fn netlink(&self) -> Netlink {
-        Netlink::open_in(self.namespace.as_fd()).expect("open netlink")
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        let _ = Namespace::delete(&self.name);
-    }
-}
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")

@@ -2,10 +2,12 @@
 
 #![allow(clippy::expect_used, reason = "a test")]
 
-use std::process::{self, Command};
+mod bed;
 
+use std::process::Command;
+
+use bed::Bed;
 use evenkeel_netlink::{NfBatch, NfEnd, NfFamily, NfMonitor, NfRegister, NfRule, NfTable, NfTables, NfVerdict};
-use evenkeel_os::Namespace;
 
 const TABLE: NfTable<'static> = NfTable { family: NfFamily::Ipv4, name: "ek-test" };
 /// nft(8)'s number of IPv4 addresses.
@@ -13,43 +15,19 @@ const ADDRESSES: u32 = 7;
 const FIRST: [u8; 4] = [192, 0, 2, 1];
 const SECOND: [u8; 4] = [192, 0, 2, 2];
 
-/// A namespace that is gone when the test is, whatever its outcome.
-struct Bed {
-    name: String,
-    namespace: Namespace,
-}
-
-impl Bed {
-    fn new(purpose: &str) -> Option<Bed> {
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: needs root");
-            return None;
-        }
-        let name = format!("ek-nf-{}-{purpose}", process::id());
-        let namespace = Namespace::create(&name).expect("create a namespace");
-        Some(Bed { name, namespace })
-    }
-
-    /// Runs `work` in the namespace; says that it was skipped where the kernel has no nf_tables.
-    fn run(&self, work: impl FnOnce(NfTables) + Send + 'static) {
-        let outcome = self.namespace.run(move || {
-            let mut tables = NfTables::open().expect("open nf_tables");
-            match tables.comment(TABLE) {
-                Err(e) if e.lacks_nf_tables() => println!("skipped: needs nf_tables"),
-                other => {
-                    assert_eq!(other.expect("ask"), None);
-                    work(tables);
-                }
+/// Runs `work` in the namespace; says that it was skipped where the kernel has no nf_tables.
+fn run(bed: &Bed, work: impl FnOnce(NfTables) + Send + 'static) {
+    let outcome = bed.namespace.run(move || {
+        let mut tables = NfTables::open().expect("open nf_tables");
+        match tables.comment(TABLE) {
+            Err(e) if e.lacks_nf_tables() => println!("skipped: needs nf_tables"),
+            other => {
+                assert_eq!(other.expect("ask"), None);
+                work(tables);
             }
-        });
-        outcome.expect("the namespace can be entered");
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        let _ = Namespace::delete(&self.name);
-    }
+        }
+    });
+    outcome.expect("the namespace can be entered");
 }
 
 fn table() -> NfBatch {
@@ -72,7 +50,7 @@ fn sorted(mut keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 #[test]
 fn a_table_is_made_read_changed_and_deleted() {
     let Some(bed) = Bed::new("whole") else { return };
-    bed.run(|mut tables| {
+    run(&bed, |mut tables| {
         tables.commit("make it", table()).expect("it is made");
         assert_eq!(tables.comment(TABLE).expect("ask").as_deref(), Some("made by a test"));
         assert_eq!(tables.comment(NfTable { family: NfFamily::Ipv6, ..TABLE }).expect("ask"), None);
@@ -101,7 +79,7 @@ fn a_table_is_made_read_changed_and_deleted() {
 #[test]
 fn a_batch_with_a_mistake_changes_nothing() {
     let Some(bed) = Bed::new("mistake") else { return };
-    bed.run(|mut tables| {
+    run(&bed, |mut tables| {
         let mut batch = table();
         batch.delete_elements(TABLE, "vips", [[192, 0, 2, 9]].iter().map(|key| key.as_slice()));
         let refused = tables.commit("make it", batch).expect_err("there is no such element");
@@ -115,7 +93,7 @@ fn a_batch_with_a_mistake_changes_nothing() {
 #[test]
 fn what_somebody_takes_from_a_table_is_heard_and_what_others_do_is_not() {
     let Some(bed) = Bed::new("heard") else { return };
-    bed.run(|mut tables| {
+    run(&bed, |mut tables| {
         let mut monitor = NfMonitor::open().expect("listen");
         let ours = |name: &str| name == TABLE.name;
         tables.commit("make it", table()).expect("it is made");

@@ -2,49 +2,39 @@
 
 #![allow(clippy::expect_used, reason = "a test")]
 
-use std::{
-    os::fd::AsFd,
-    process::{self, Command},
-};
+mod bed;
 
+use std::{os::fd::AsFd, process::Command};
+
+use bed::Bed;
 use evenkeel_model::{
     Family, Prefix,
     vrrp::{Action, Hop, Metric, MetricValue, Placement, Route, RouteKind, Rule},
 };
 use evenkeel_netlink::{Event, Monitor, Netlink, Order, RouteEntry};
-use evenkeel_os::Namespace;
 
-/// A namespace with a cable in it, gone when the test is.
-struct Bed {
-    name: String,
-    namespace: Namespace,
-}
+/// A namespace with a cable in it.
+struct Host(Bed);
 
-impl Bed {
-    fn new(purpose: &str) -> Option<Bed> {
-        if !rustix::process::geteuid().is_root() {
-            println!("skipped: needs root");
-            return None;
-        }
-        let name = format!("ek-or-{}-{purpose}", process::id());
-        let namespace = Namespace::create(&name).expect("create a namespace");
-        let bed = Bed { name, namespace };
-        bed.ip("link add d0 type veth peer name d1");
-        bed.ip("link set d1 up");
-        bed.ip("addr add 10.9.0.1/24 dev d0");
-        bed.ip("addr add fd09::1/64 dev d0 nodad");
-        bed.ip("link set lo up");
-        bed.ip("link set d0 up");
-        Some(bed)
+impl Host {
+    fn new(purpose: &str) -> Option<Host> {
+        let host = Host(Bed::new(purpose)?);
+        host.ip("link add d0 type veth peer name d1");
+        host.ip("link set d1 up");
+        host.ip("addr add 10.9.0.1/24 dev d0");
+        host.ip("addr add fd09::1/64 dev d0 nodad");
+        host.ip("link set lo up");
+        host.ip("link set d0 up");
+        Some(host)
     }
 
     fn netlink(&self) -> Netlink {
-        Netlink::open_in(self.namespace.as_fd()).expect("open netlink")
+        self.0.netlink()
     }
 
     fn ip(&self, words: &str) -> String {
         let mut command = Command::new("ip");
-        let output = command.args(["-n", &self.name]).args(words.split(' ')).output().expect("ip runs");
+        let output = command.args(["-n", &self.0.name]).args(words.split(' ')).output().expect("ip runs");
         assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -59,12 +49,6 @@ impl Bed {
     }
 }
 
-impl Drop for Bed {
-    fn drop(&mut self) {
-        let _ = Namespace::delete(&self.name);
-    }
-}
-
 fn prefix(text: &str) -> Prefix {
     text.parse().expect("a prefix")
 }
@@ -75,7 +59,7 @@ fn by(via: &str) -> Hop {
 
 #[test]
 fn a_route_is_there_as_it_was_written_and_goes_again() {
-    let Some(bed) = Bed::new("route") else { return };
+    let Some(bed) = Host::new("route") else { return };
     let mut netlink = bed.netlink();
     let to = |text| Route::new(prefix(text));
     let metric = |metric, value, locked| MetricValue { metric, value, locked };
@@ -137,7 +121,7 @@ fn show(route: &Route) -> String {
 
 #[test]
 fn a_rule_is_there_as_it_was_written_and_goes_again() {
-    let Some(bed) = Bed::new("rule") else { return };
+    let Some(bed) = Host::new("rule") else { return };
     let mut netlink = bed.netlink();
     let v4 = |action| Rule::new(Family::V4, 1234, action);
     let rules = [
@@ -182,7 +166,7 @@ fn a_rule_is_there_as_it_was_written_and_goes_again() {
 
 #[test]
 fn what_somebody_else_made_is_not_deleted() {
-    let Some(bed) = Bed::new("else") else { return };
+    let Some(bed) = Host::new("else") else { return };
     let mut netlink = bed.netlink();
     let route = Route { hops: vec![by("10.9.0.9")], ..Route::new(prefix("10.30.0.0/16")) };
     bed.ip("route add 10.30.0.0/16 via 10.9.0.9 dev d0");
@@ -202,7 +186,7 @@ fn what_somebody_else_made_is_not_deleted() {
 
 #[test]
 fn a_refusal_names_the_route_and_the_kernels_reason() {
-    let Some(bed) = Bed::new("refused") else { return };
+    let Some(bed) = Host::new("refused") else { return };
     let mut netlink = bed.netlink();
     let route = Route { hops: vec![by("192.0.2.1")], placement: Placement::Only, ..Route::new(prefix("10.40.0.0/16")) };
     let error = netlink.add(&mut bed.order(&route)).expect_err("the router is nowhere").to_string();
@@ -214,8 +198,8 @@ fn a_refusal_names_the_route_and_the_kernels_reason() {
 
 #[test]
 fn the_monitor_tells_whose_routes_and_rules_go() {
-    let Some(bed) = Bed::new("monitor") else { return };
-    let (mut netlink, mut monitor) = (bed.netlink(), Monitor::open_in(bed.namespace.as_fd()).expect("it listens"));
+    let Some(bed) = Host::new("monitor") else { return };
+    let (mut netlink, mut monitor) = (bed.netlink(), Monitor::open_in(bed.0.namespace.as_fd()).expect("it listens"));
     let route = Route { hops: vec![by("10.9.0.9")], ..Route::new(prefix("10.50.0.0/16")) };
     let (mut route, mut rule) = (bed.order(&route), Order::rule(&Rule::new(Family::V6, 77, Action::Nop)));
     for order in [&mut route, &mut rule] {
