@@ -9,8 +9,7 @@ use evenkeel_model::heartbeat::{
 };
 use evenkeel_resource::{Action, Order, Outcome, Standing, Task};
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
@@ -102,8 +101,8 @@ enum Event {
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
-    queue: BinaryHeap<Reverse<(Instant, u64)>>,
-    events: BTreeMap<u64, Event>,
+    /// What is to happen, in order.
+    events: BTreeMap<(Instant, u64), Event>,
     count: u64,
     pub(crate) rng: Rng,
     pub(crate) cut: bool,
@@ -134,7 +133,6 @@ impl World {
         World {
             now: Instant::START,
             hosts: hosts.collect(),
-            queue: BinaryHeap::new(),
             events: BTreeMap::new(),
             count: 0,
             rng: Rng::new(seed),
@@ -156,8 +154,7 @@ impl World {
 
     fn at(&mut self, when: Instant, event: Event) {
         self.count += 1;
-        self.queue.push(Reverse((when, self.count)));
-        self.events.insert(self.count, event);
+        self.events.insert((when, self.count), event);
     }
 
     pub(crate) fn lives(&self, host: usize) -> bool {
@@ -287,14 +284,13 @@ impl World {
     }
 
     fn step(&mut self, until: Instant) -> bool {
-        let next = self.queue.peek().copied().filter(|Reverse((when, _))| *when <= until);
-        let Some(Reverse((when, number))) = next else {
+        let Some(next) = self.events.first_entry().filter(|next| next.key().0 <= until) else {
             self.now = until;
             return false;
         };
-        self.queue.pop();
+        let ((when, _), event) = next.remove_entry();
         self.now = self.now.max(when);
-        match self.events.remove(&number).unwrap() {
+        match event {
             Event::Timer { host, number } => {
                 if self.hosts[host].timer == number {
                     self.with(host, |node, now, out| node.handle_timeout(now, out));

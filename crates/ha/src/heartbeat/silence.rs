@@ -98,21 +98,7 @@ mod tests {
     #[test]
     fn only_a_host_on_the_link_is_asked_for_from_an_address_that_stays() {
         let mac = Some(MacAddress([2, 0, 0, 0, 0, 1]));
-        let link = Link {
-            index: 2,
-            name: "eth0".to_owned(),
-            mac,
-            kind: LinkKind::Dummy,
-            up: true,
-            running: true,
-            noarp: false,
-            mtu: 1500,
-            peer: None,
-            peer_elsewhere: false,
-            vlan: None,
-            master: None,
-            xdp: None,
-        };
+        let link = Link { mac, ..Link::new(2, "eth0", LinkKind::Dummy) };
         let own = |text: &str, prefix, protocol| {
             let mut own = Address::new(2, text.parse().expect("address"), prefix);
             own.protocol = protocol;

@@ -18,8 +18,7 @@ use evenkeel_model::heartbeat::{
 };
 use heartbeat::Real;
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU32,
     path::PathBuf,
@@ -135,8 +134,8 @@ enum Event {
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) hosts: Vec<Host>,
-    queue: BinaryHeap<Reverse<(Instant, u64)>>,
-    events: BTreeMap<u64, Event>,
+    /// What is to happen, in order.
+    events: BTreeMap<(Instant, u64), Event>,
     count: u64,
     pub(crate) rng: Rng,
     /// Percent of messages that are lost.
@@ -182,7 +181,6 @@ impl World {
         World {
             now: Instant::START,
             hosts: hosts.collect(),
-            queue: BinaryHeap::new(),
             events: BTreeMap::new(),
             count: 0,
             rng: Rng::new(seed),
@@ -197,8 +195,7 @@ impl World {
 
     fn at(&mut self, when: Instant, event: Event) {
         self.count += 1;
-        self.queue.push(Reverse((when, self.count)));
-        self.events.insert(self.count, event);
+        self.events.insert((when, self.count), event);
     }
 
     /// Starts the daemon of a host.
@@ -418,16 +415,15 @@ impl World {
 
     /// Lets time pass up to the next event, which happens.
     pub(crate) fn step(&mut self, until: Instant) -> bool {
-        let Some(Reverse((when, number))) = self.queue.peek().copied().filter(|Reverse((when, _))| *when <= until)
-        else {
+        let Some(next) = self.events.first_entry().filter(|next| next.key().0 <= until) else {
             self.now = until;
             return false;
         };
-        self.queue.pop();
+        let ((when, _), event) = next.remove_entry();
         self.busy = if when > self.now { 0 } else { self.busy + 1 };
         assert!(self.busy < 10_000, "it spins: {}", self.state());
         self.now = self.now.max(when);
-        match self.events.remove(&number).unwrap() {
+        match event {
             Event::Timer { host, number } => {
                 if self.hosts[host].timer == number && !self.hosts[host].frozen {
                     self.wake(host);
