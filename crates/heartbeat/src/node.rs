@@ -36,6 +36,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How much more.
 const GRACE_MORE: Duration = Duration::from_secs(2);
 
+/// A status that is hurried leaves this part of a keepalive after the last one, so that a cable that comes and goes makes few.
+const HASTE: u32 = 4;
+
 /// Where this node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -194,6 +197,13 @@ impl Node {
         out.push(Output::Transmit { medium: None, message });
     }
 
+    /// Has the next status come soon: somebody may hear this node again who had given it up. Until he does both may own what
+    /// one of them is to give up.
+    fn hurry(&mut self, now: Instant) {
+        let soon = (self.status_sent + self.keepalive(now) / HASTE).max(now);
+        self.status_at = self.status_at.min(soon);
+    }
+
     /// Sends what is due by the clock.
     fn status_due(&mut self, now: Instant, out: &mut Outbox<Output>) {
         if self.stage != Stage::Idle && now >= self.status_at {
@@ -328,8 +338,9 @@ impl Machine for Node {
             Input::Heard { .. } if matches!(self.stage, Stage::Idle | Stage::Stopped) => {}
             Input::Heard { path, message } => self.hear(now, path, message, out),
             Input::Medium { medium, up } => {
-                if let Some(state) = self.media.get_mut(medium) {
-                    *state = up;
+                let before = self.media.get_mut(medium).map(|state| std::mem::replace(state, up));
+                if up && before == Some(false) {
+                    self.hurry(now);
                 }
             }
             Input::Group { group, standing } => self.holding.group(group, standing),

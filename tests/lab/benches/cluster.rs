@@ -1,8 +1,8 @@
 //! What the pair of document 003 does when something happens to its first node, under evenkeel and under heartbeat 3.0.6.
 //!
 //! Prints a section of docs/benchmarks.md. Needs root; where heartbeat is not installed, evenkeel is measured alone.
-//! `EVENKEEL_RUNS` makes another number of runs, `EVENKEEL_TIMES` takes these keepalives and dead times alone, the
-//! document's for example: `2000/30000,200/600`.
+//! `EVENKEEL_RUNS` makes another number of runs, `EVENKEEL_AT_ONCE` so many of one program beside each other, `EVENKEEL_TIMES`
+//! takes these keepalives and dead times alone, the document's for example: `2000/30000,200/600`.
 #![allow(clippy::expect_used, reason = "a benchmark that cannot run says why and ends")]
 
 #[path = "../tests/duo/mod.rs"]
@@ -20,9 +20,11 @@ use std::{
 };
 
 /// Of each player at each pace; the players in turn.
-const RUNS: usize = 5;
-/// Keepalive and dead time in ms.
-const TIMES: [(u32, u32); 3] = [(1000, 3000), (200, 600), (50, 150)];
+const RUNS: usize = 10;
+/// Pairs of one player beside each other: most of a run is waiting.
+const AT_ONCE: usize = 10;
+/// Keepalive and dead time in ms; the first are the document's.
+const TIMES: [(u32, u32); 4] = [(2000, 30_000), (1000, 3000), (200, 600), (50, 150)];
 /// What a step may take besides some dead times.
 const BESIDES: Duration = Duration::from_secs(60);
 /// How long an owner stays alone, besides two dead times, to be taken for the last one.
@@ -81,7 +83,11 @@ fn watch(duo: &Duo, begun: Instant, limit: Duration, mut done: impl FnMut(&[usiz
         let owners = owners(duo);
         let now = Instant::now();
         if known.as_ref() != Some(&owners) {
-            eprintln!("cluster:   after {} ms the address is at {owners:?}", (now - begun).as_millis());
+            eprintln!(
+                "cluster:   {:?} after {} ms the address is at {owners:?}",
+                std::thread::current().id(),
+                (now - begun).as_millis()
+            );
             known = Some(owners.clone());
         }
         match owners.len() {
@@ -131,8 +137,16 @@ fn finish(probe: Probe) -> Report {
 
 type Results = BTreeMap<Measure, Vec<Duration>>;
 
-/// One life of a pair. Says where it came to an end before its time.
-fn run(player: Player, (keepalive, deadtime): (u32, u32), results: &mut Results) -> Result<(), &'static str> {
+/// One life of a pair: what was measured, also where it came to an end before its time.
+fn run(player: Player, time: (u32, u32)) -> Results {
+    let mut results = Results::new();
+    if let Err(end) = live(player, time, &mut results) {
+        eprintln!("cluster: a run of {player:?} ended early: {end}");
+    }
+    results
+}
+
+fn live(player: Player, (keepalive, deadtime): (u32, u32), results: &mut Results) -> Result<(), &'static str> {
     let mut duo = Duo::new([player; 2], Files::quick(keepalive, deadtime));
     let deadtime = Duration::from_millis(deadtime.into());
     let limit = 6 * deadtime + BESIDES;
@@ -217,11 +231,15 @@ fn times() -> Vec<(u32, u32)> {
     names.split(',').map(|name| pair(name).expect("EVENKEEL_TIMES is keepalive/deadtime in milliseconds")).collect()
 }
 
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default).max(1)
+}
+
 fn main() {
     if !can_run() {
         return;
     }
-    let runs = std::env::var("EVENKEEL_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(RUNS);
+    let (runs, at_once) = (setting("EVENKEEL_RUNS", RUNS), setting("EVENKEEL_AT_ONCE", AT_ONCE));
     let mut players = vec![Player::Evenkeel];
     if has_heartbeat() {
         players.push(Player::Heartbeat);
@@ -229,10 +247,10 @@ fn main() {
     println!("## A heartbeat pair\n");
     println!(
         "The pair of document 003, an address and nginx that prefer the first node, both nodes of the same program; heartbeats\n\
-         on both cables, `initdead` at least 10 s. Milliseconds, medians of {runs} runs (worst), the programs in turn. A *gap* is\n\
-         the longest time in which a client that pings the address every {} ms had no answer; the rest is who has the address,\n\
-         asked all the time, to some 20 ms. *no end*: not within the {} s and more that were watched;\n\
-         *-*: no run came so far.\n",
+         on both cables, `initdead` at least 10 s. Milliseconds, medians of {runs} runs (worst), the programs in turn, {at_once} pairs\n\
+         beside each other. A *gap* is the longest time in which a client that pings the address every {} ms had no answer; the\n\
+         rest is who has the address, asked every 2 ms. *no end*: not within the {} s and more that were watched; *-*: no run\n\
+         came so far.\n",
         PACE.as_millis(),
         CALM.as_secs(),
     );
@@ -241,11 +259,22 @@ fn main() {
     let mut all = Vec::new();
     for &time in &times {
         let mut seen = [Results::new(), Results::new()];
-        for number in 1..=runs {
+        for first in (0..runs).step_by(at_once) {
             for (player, results) in players.iter().zip(&mut seen) {
-                eprintln!("cluster: {time:?} ms, {player:?}, run {number}");
-                if let Err(end) = run(*player, time, results) {
-                    eprintln!("cluster: this run ended early: {end}");
+                let count = at_once.min(runs - first);
+                eprintln!("cluster: {time:?} ms, {player:?}, {count} runs from {} on", first + 1);
+                let lives: Vec<_> = (0..count)
+                    .map(|_| {
+                        std::thread::spawn({
+                            let player = *player;
+                            move || run(player, time)
+                        })
+                    })
+                    .collect();
+                for life in lives {
+                    for (measure, values) in life.join().expect("a run ends") {
+                        results.entry(measure).or_default().extend(values);
+                    }
                 }
             }
         }

@@ -38,6 +38,7 @@ impl Holding {
         if keeps {
             if let Some(peer) = self.peers.get_mut(node) {
                 peer.rivals.push(group);
+                peer.doubted.insert(group);
             }
         } else {
             self.release(group, Why::Both);
@@ -54,11 +55,12 @@ impl Holding {
         (rank(me), ours, me) < (rank(node), theirs, node)
     }
 
-    /// The other one has let go: the network shall hear who has it.
+    /// The other one has let go, perhaps before it was heard: the network shall hear who has it.
     fn announce_unrivalled(&mut self, node: usize) {
-        let Some(peer) = self.peers.get(node).filter(|peer| !peer.rivals.is_empty()) else { return };
-        let over: Vec<usize> = peer.rivals.iter().copied().filter(|group| !self.has(node, *group)).collect();
+        let Some(peer) = self.peers.get(node).filter(|peer| !peer.doubted.is_empty()) else { return };
+        let over: Vec<usize> = peer.doubted.iter().copied().filter(|group| !self.has(node, *group)).collect();
         let Some(peer) = self.peers.get_mut(node) else { return };
+        peer.doubted.retain(|group| !over.contains(group));
         peer.rivals.retain(|group| !over.contains(group));
         for group in over.into_iter().filter(|group| self.wants(*group)).collect::<Vec<_>>() {
             self.deeds.push(Deed::Do(Output::Announce { group }));

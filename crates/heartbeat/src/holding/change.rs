@@ -37,6 +37,7 @@ impl Holding {
                 peer.pings = peer.pings.filter(|_| told.asks == plan.asks());
             }
             peer.rivals = peer.rivals.iter().filter_map(|group| change.group_now(*group)).collect();
+            peer.doubted = peer.doubted.iter().filter_map(|group| change.group_now(*group)).collect();
             // What is elsewhere stays there until its node comes anew.
             peer.owed &= !turned_on;
         }

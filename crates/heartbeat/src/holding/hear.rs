@@ -79,7 +79,9 @@ impl Holding {
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.generation = generation;
         if let Some(told) = &told {
-            peer.returned = None;
+            if peer.returned.take().is_some() {
+                peer.doubted.extend(0..self.own.len());
+            }
             peer.pings = (told.asks == asks).then_some(told.pings);
         }
         let idle = told.as_ref().is_some_and(|told| !told.busy);

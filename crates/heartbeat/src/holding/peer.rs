@@ -3,6 +3,7 @@
 use super::{Holding, PATIENCE, fencing::Fence};
 use crate::{NodeState, Share, extension::Extension};
 use evenkeel_machine::Instant;
+use std::collections::BTreeSet;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -36,6 +37,8 @@ pub(crate) struct Peer {
     pub(crate) pings: Option<usize>,
     /// Groups that both had and this node keeps.
     pub(crate) rivals: Vec<usize>,
+    /// Groups that the network may look for there once it has let go: these, and all when it came back.
+    pub(crate) doubted: BTreeSet<usize>,
     pub(crate) fence: Fence,
 }
 
@@ -58,6 +61,7 @@ impl Peer {
             tries: 0,
             pings: None,
             rivals: Vec::new(),
+            doubted: BTreeSet::new(),
             fence: Fence::Not,
         }
     }

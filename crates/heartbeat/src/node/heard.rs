@@ -245,6 +245,9 @@ impl Node {
         let before = self.membership.state(node);
         let dead_after = message.hex("dt").map(Duration::from_millis);
         self.membership.status(now, node, state, dead_after, &mut self.happened);
+        if before == NodeState::Dead {
+            self.hurry(now);
+        }
         self.spread(now, out);
         let mut told = Extension::read(&self.plan, &message);
         let outlived = self.heard.get(node).and_then(|heard| heard.outlived);

@@ -9,13 +9,14 @@ use evenkeel_lab::{
 use evenkeel_lab_tests::{
     LIMIT, among_others, heartbeat::RealHeartbeat, nginx, pings::Probe, program, room::Room, setup, unique_name,
 };
+use evenkeel_netlink::Netlink;
 use rustix::process::Signal;
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Arc, RwLockReadGuard},
+    sync::{Arc, Mutex, PoisonError, RwLockReadGuard},
     time::{Duration, Instant},
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Duo {
     seats: [Seat; 2],
     rooms: [Option<Room>; 2],
     files: Files,
+    /// Asks the nodes' kernels, without a process for each question.
+    kernels: [Mutex<Netlink>; 2],
     _turn: Option<RwLockReadGuard<'static, ()>>,
 }
 
@@ -156,7 +159,9 @@ impl Duo {
         }
         let rooms = [0, 1].map(|at| room(&stage, at, &files.private));
         let seats = [0, 1].map(|at| seat(&stage, at, players[at], rooms[at].as_ref()));
-        Duo { stage, seats, rooms, files, _turn: None }
+        let kernel = |name| stage.node(name).expect("it is there").run(Netlink::open).expect("the node lives");
+        let kernels = NAMES.map(|name| Mutex::new(kernel(name).expect("the kernel listens")));
+        Duo { stage, seats, rooms, files, kernels, _turn: None }
     }
 
     /// Both started, and the address on the first.
@@ -334,7 +339,10 @@ impl Duo {
 
     /// Who has the address.
     pub(crate) fn owners(&self) -> Vec<usize> {
-        let has = |at: &usize| !self.run(NAMES[*at], &format!("ip -o addr show to {VIP}")).is_empty();
+        let has = |at: &usize| {
+            let mut kernel = self.kernels[*at].lock().unwrap_or_else(PoisonError::into_inner);
+            kernel.addresses().expect("the kernel answers").iter().any(|held| held.address == VIP)
+        };
         let owners: Vec<usize> = (0..2).filter(has).collect();
         // It may have moved between the two looks: only a third one tells that both had it at a time.
         if owners == [0, 1] && !has(&0) { vec![1] } else { owners }
