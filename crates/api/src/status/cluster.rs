@@ -15,6 +15,9 @@ pub struct ClusterStatus {
     pub parameters: BTreeMap<String, String>,
     /// Nothing is being moved.
     pub stable: bool,
+    /// What a node reaches of the ping nodes decides who serves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ipfail: bool,
     /// All nodes in the order of the files, this one too.
     pub nodes: Vec<NodeStatus>,
     /// Hosts that tell a node whether it is cut off.

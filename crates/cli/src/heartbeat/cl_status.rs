@@ -46,42 +46,56 @@ hbparameter -p <parameter-name>
 	As for the valid parameter names, please refer to the man page.
 ";
 
+/// Each sub-command, the letters of its options, and what is said where a parameter is missing.
+const COMMANDS: [(&str, &str, &str); 11] = [
+    ("clientstatus", "m", NO_PARAMETER),
+    ("hblinkstatus", "m", NO_PARAMETER),
+    ("hbparameter", "mp:", ""),
+    ("hbstatus", "mv", ""),
+    ("listhblinks", "mv", NO_PARAMETER),
+    ("listnodes", "mnpv", ""),
+    ("nodesite", "m", NO_PARAMETERS),
+    ("nodestatus", "m", NO_PARAMETERS),
+    ("nodetype", "m", NO_PARAMETER),
+    ("nodeweight", "m", NO_PARAMETERS),
+    ("rscstatus", "m", ""),
+];
+const NO_PARAMETER: &str = "No enough parameter.\n";
+const NO_PARAMETERS: &str = "Not enough parameters.\n";
+
 /// Carries out the words after the name.
 pub(super) fn main(words: &[&str]) -> Answer {
-    if words.is_empty() {
-        return Answer::says(USAGE);
-    }
     let status = super::status(&super::runtime_dir());
     answer(words, status.as_deref().ok())
 }
 
-/// The options before the parameters.
+/// The options of a sub-command.
 #[derive(Default)]
-struct Flags {
+struct Flags<'a> {
     human: bool,
     verbose: bool,
     pings: bool,
     normal: bool,
+    /// What `-p` of hbparameter names.
+    parameter: Option<&'a str>,
 }
 
 /// What is said of `status`, which is `None` where no daemon answers.
 fn answer(words: &[&str], status: Option<&Status>) -> Answer {
-    let Some((&command, rest)) = words.split_first() else { return Answer::says(USAGE) };
-    const KNOWN: [&str; 10] = [
-        "clientstatus",
-        "hblinkstatus",
-        "hbstatus",
-        "listnodes",
-        "listhblinks",
-        "nodestatus",
-        "nodeweight",
-        "nodesite",
-        "nodetype",
-        "rscstatus",
-    ];
-    if !KNOWN.contains(&command) && command != "hbparameter" {
+    let (command, rest) = match words.split_first() {
+        None | Some((&"-h", _)) => return Answer::says(USAGE),
+        Some((&command, rest)) => (command, rest),
+    };
+    let Some(&(_, letters, missing)) = COMMANDS.iter().find(|(name, ..)| *name == command) else {
         return Answer::fails(WRONG, format!("cl_status: ERROR: {command}: invalid sub-command.\n"));
-    }
+    };
+    let (flags, parameters) = match flags(rest, letters) {
+        Ok(read) => read,
+        Err(why) => {
+            let error = "cl_status: ERROR: Error: getopt returnedcharacter ?.";
+            return Answer::fails(WRONG, format!("{command}: {why}\n{error}\n"));
+        }
+    };
     let cluster = status.and_then(|status| status.cluster.as_ref());
     let Some((status, cluster)) = status.zip(cluster) else {
         return match command {
@@ -89,11 +103,8 @@ fn answer(words: &[&str], status: Option<&Status>) -> Answer {
             _ => Answer::fails(1, "cl_status: ERROR: Cannot signon with heartbeat\n"),
         };
     };
-    if command == "hbparameter" {
-        return parameter(rest, cluster);
-    }
-    let (flags, parameters) = flags(rest);
     match (command, parameters.as_slice()) {
+        ("hbparameter", _) => parameter(&flags, cluster),
         ("hbstatus", _) if flags.verbose => Answer::says(format!(
             "version:\tevenkeel {}\nmanaged by:\t\"haresources\"\n{}",
             status.version,
@@ -103,27 +114,63 @@ fn answer(words: &[&str], status: Option<&Status>) -> Answer {
         ("listnodes", _) => Answer::says(list(cluster, &flags)),
         ("rscstatus", _) if flags.human => Answer::says(format!("This node is holding {} resources.\n", cluster.holds)),
         ("rscstatus", _) => Answer::says(format!("{}\n", cluster.holds)),
-        (_, []) | ("hblinkstatus" | "clientstatus", [_]) => Answer::fails(WRONG, "Not enough parameters.\n"),
+        (_, []) | ("hblinkstatus" | "clientstatus", [_]) => Answer::fails(WRONG, missing),
         (command, [name, rest @ ..]) => match find(cluster, name) {
-            Some(node) => about(command, node, rest, &flags),
-            None => Answer { status: WRONG, ..Answer::says("Error. May be due to incorrect node name\n") },
+            Some(node) => about(command, cluster, node, name, rest, &flags),
+            None => unknown(command, rest),
         },
     }
 }
 
-fn flags<'a>(words: &[&'a str]) -> (Flags, Vec<&'a str>) {
+/// Options anywhere among the parameters, several in one word, as getopt takes them.
+fn flags<'a>(words: &[&'a str], letters: &str) -> Result<(Flags<'a>, Vec<&'a str>), String> {
     let mut flags = Flags::default();
     let mut parameters = Vec::new();
-    for &word in words {
-        match word {
-            "-m" => flags.human = true,
-            "-v" => flags.verbose = true,
-            "-p" => flags.pings = true,
-            "-n" => flags.normal = true,
-            other => parameters.push(other),
+    let mut words = words.iter();
+    while let Some(&word) = words.next() {
+        let Some(options) = word.strip_prefix('-').filter(|options| !options.is_empty()) else {
+            parameters.push(word);
+            continue;
+        };
+        for (at, letter) in options.char_indices() {
+            match letter {
+                _ if letter == ':' || !letters.contains(letter) => return Err(format!("invalid option -- '{letter}'")),
+                'm' => flags.human = true,
+                'v' => flags.verbose = true,
+                'n' => flags.normal = true,
+                'p' if letters.contains(':') => {
+                    let glued = options.get(at + 1..).filter(|value| !value.is_empty());
+                    let value = glued.or_else(|| words.next().copied());
+                    flags.parameter = Some(value.ok_or("option requires an argument -- 'p'")?);
+                    break;
+                }
+                _ => flags.pings = true,
+            }
         }
     }
-    (flags, parameters)
+    Ok((flags, parameters))
+}
+
+/// What is said of a node that there is not.
+fn unknown(command: &str, rest: &[&str]) -> Answer {
+    match command {
+        "listhblinks" => Answer::fails(NO_LINK, "cl_status: ERROR: Cannot start heartbeat link interface walk.\n"),
+        "hblinkstatus" => no_link(),
+        "clientstatus" => no_client(rest),
+        "nodeweight" | "nodesite" => {
+            Answer { status: WRONG, ..Answer::says("Error. Maybe due to incorrect node name.\n") }
+        }
+        _ => Answer { status: WRONG, ..Answer::says("Error. May be due to incorrect node name\n") },
+    }
+}
+
+fn no_link() -> Answer {
+    Answer::fails(NO_LINK, "cl_status: ERROR: Cannot get heartbeat link status\n")
+}
+
+fn no_client(rest: &[&str]) -> Answer {
+    let client = rest.first().copied().unwrap_or_default();
+    Answer::fails(NO_LINK, format!("cl_status: ERROR: Cannot get heartbeat client {client}'s status\n"))
 }
 
 /// As there: the last of ha.cf first.
@@ -133,32 +180,34 @@ fn nodes(cluster: &ClusterStatus) -> impl Iterator<Item = (&NodeStatus, &'static
 }
 
 fn find<'a>(cluster: &'a ClusterStatus, name: &str) -> Option<(&'a NodeStatus, &'static str)> {
-    nodes(cluster).find(|(node, _)| node.name == name)
+    nodes(cluster).find(|(node, _)| node.name.eq_ignore_ascii_case(name))
 }
 
-fn list(cluster: &ClusterStatus, flags: &Flags) -> String {
+fn list(cluster: &ClusterStatus, flags: &Flags<'_>) -> String {
     if flags.verbose {
-        return every_node(cluster);
+        return nodes(cluster).filter(|(_, kind)| of_kind(flags, kind)).map(of_node).collect();
     }
     let mut text = if flags.human { "The nodes are as follow:\n".to_owned() } else { String::new() };
-    let wanted = |kind: &str| match (flags.pings, flags.normal) {
-        (true, _) => kind == "ping",
-        (_, true) => kind == "normal",
-        _ => true,
-    };
+    let wanted = |kind: &str| of_kind(flags, kind);
     for (node, _) in nodes(cluster).filter(|(_, kind)| wanted(kind)) {
         let _ = writeln!(text, "{}", node.name);
     }
     text
 }
 
+/// Both options, or none, mean all nodes.
+fn of_kind(flags: &Flags<'_>, kind: &str) -> bool {
+    flags.pings == flags.normal || flags.pings == (kind == "ping")
+}
+
 fn every_node(cluster: &ClusterStatus) -> String {
-    let mut text = String::new();
-    for (node, kind) in nodes(cluster) {
-        let _ = writeln!(text, "\n{}\t{}\t(nodetype: {kind})", node.name, node.state);
-        for (link, state) in links(node) {
-            let _ = writeln!(text, "\t{link}\t{state}");
-        }
+    nodes(cluster).map(of_node).collect()
+}
+
+fn of_node((node, kind): (&NodeStatus, &str)) -> String {
+    let mut text = format!("\n{}\t{}\t(nodetype: {kind})\n", node.name, node.state);
+    for (link, state) in links(node) {
+        let _ = writeln!(text, "\t{link}\t{state}");
     }
     text
 }
@@ -180,17 +229,31 @@ fn is_address(node: &NodeStatus) -> bool {
     node.name.parse::<std::net::IpAddr>().is_ok()
 }
 
-fn about(command: &str, (node, kind): (&NodeStatus, &str), rest: &[&str], flags: &Flags) -> Answer {
-    let NodeStatus { name, state, .. } = node;
+/// `name` is as it was typed, which is what is said again.
+fn about(
+    command: &str,
+    cluster: &ClusterStatus,
+    (node, kind): (&NodeStatus, &str),
+    name: &str,
+    rest: &[&str],
+    flags: &Flags<'_>,
+) -> Answer {
+    let state = node.state.as_str();
     match command {
         "nodestatus" if flags.human => Answer::says(format!("The cluster node {name} is {state}\n")),
         "nodestatus" => Answer::says(format!("{state}\n")),
         "nodetype" if flags.human => Answer::says(format!("The node {name}'s type: {kind}\n")),
         "nodetype" => Answer::says(format!("{kind}\n")),
         // What a node has where no file says otherwise; evenkeel has no file that does.
+        "nodeweight" if flags.human => Answer::says(format!("The weight of the cluster node {name} is 100\n")),
         "nodeweight" => Answer::says("100\n"),
+        "nodesite" if flags.human => Answer::says(format!("The site of the cluster node {name} is \n")),
         "nodesite" => Answer::says("\n"),
-        "clientstatus" => Answer { status: 1, ..Answer::says("offline\n") },
+        // The one client there is, built in.
+        "clientstatus" if rest.first() == Some(&"ipfail") && cluster.ipfail && state == "active" => {
+            Answer::says("online\n")
+        }
+        "clientstatus" => no_client(rest),
         "listhblinks" => {
             let head = if flags.human { "\tthis node has the following heartbeat links:\n" } else { "" };
             let line = |(link, state): &(&str, &str)| {
@@ -205,18 +268,20 @@ fn about(command: &str, (node, kind): (&NodeStatus, &str), rest: &[&str], flags:
                     Answer::says(format!("The node {name}'s heartbeat link {link} is {state}\n"))
                 }
                 Some((_, state)) => Answer::says(format!("{state}\n")),
-                None => Answer::fails(NO_LINK, "cl_status: ERROR: Cannot get heartbeat link status\n"),
+                None => no_link(),
             }
         }
     }
 }
 
-fn parameter(words: &[&str], cluster: &ClusterStatus) -> Answer {
-    let name = words.iter().position(|word| *word == "-p").and_then(|at| words.get(at + 1));
-    let Some(name) = name else { return Answer::fails(WRONG, "Not enough parameters.\n") };
-    match cluster.parameters.get(*name) {
+fn parameter(flags: &Flags<'_>, cluster: &ClusterStatus) -> Answer {
+    let Some(name) = flags.parameter else {
+        return Answer::fails(WRONG, "cl_status: ERROR: parameter name required\n");
+    };
+    match cluster.parameters.get(name) {
+        Some(value) if flags.human => Answer::says(format!("Heartbeat parameter {name}'s value: {value}\n")),
         Some(value) => Answer::says(format!("{value}\n")),
-        None => Answer::fails(WRONG, format!("cl_status: ERROR: there is no parameter {name}\n")),
+        None => Answer::fails(1, format!("cl_status: ERROR: Cannot get parameter {name}'s value\n")),
     }
 }
 

@@ -282,6 +282,7 @@ impl Picture {
             name: wanted.cluster.clone(),
             holds: self.holds(wanted, own).to_owned(),
             parameters: words::parameters(wanted),
+            ipfail: wanted.ipfail,
             stable: own.and_then(|own| self.nodes.get(own)).is_some_and(|own| own.stable),
             nodes: wanted
                 .nodes

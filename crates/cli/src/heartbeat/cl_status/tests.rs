@@ -16,6 +16,7 @@ fn status() -> Status {
     };
     let cluster = ClusterStatus {
         holds: "local".to_owned(),
+        ipfail: true,
         nodes: vec![
             node("ha1", "active", vec![link("eth1", "dead"), link("eth0", "up")]),
             node("ha2", "active", vec![link("eth1", "up"), link("eth0", "up")]),
@@ -40,6 +41,8 @@ fn nodes_and_links_are_told_as_heartbeat_tells_them() {
         ("listnodes", "10.168.0.1\nha2\nha1\n"),
         ("listnodes -p", "10.168.0.1\n"),
         ("listnodes -n", "ha2\nha1\n"),
+        ("listnodes -np", "10.168.0.1\nha2\nha1\n"),
+        ("listnodes -vp", "\n10.168.0.1\tping\t(nodetype: ping)\n\t10.168.0.1\tup\n"),
         ("listnodes -m", "The nodes are as follow:\n10.168.0.1\nha2\nha1\n"),
         (
             "listnodes -v",
@@ -51,9 +54,15 @@ fn nodes_and_links_are_told_as_heartbeat_tells_them() {
         ("nodetype -m ha1", "The node ha1's type: normal\n"),
         ("nodestatus ha2", "active\n"),
         ("nodestatus -m ha2", "The cluster node ha2 is active\n"),
+        ("nodestatus HA2", "active\n"),
+        ("nodestatus HA2 -m", "The cluster node HA2 is active\n"),
         ("nodestatus 10.168.0.1", "ping\n"),
         ("nodeweight ha1", "100\n"),
+        ("nodeweight -m ha1", "The weight of the cluster node ha1 is 100\n"),
         ("nodesite ha1", "\n"),
+        ("nodesite -m ha1", "The site of the cluster node ha1 is \n"),
+        ("clientstatus ha2 ipfail", "online\n"),
+        ("-h", USAGE),
         ("listhblinks ha2", "\teth0\n\teth1\n"),
         ("listhblinks -m ha2", "\tthis node has the following heartbeat links:\n\teth0\n\teth1\n"),
         ("listhblinks -v ha2", "\teth0\tup\n\teth1\tup\n"),
@@ -64,6 +73,7 @@ fn nodes_and_links_are_told_as_heartbeat_tells_them() {
         ("rscstatus", "local\n"),
         ("rscstatus -m", "This node is holding local resources.\n"),
         ("hbparameter -p keepalive", "200ms\n"),
+        ("hbparameter -mp keepalive", "Heartbeat parameter keepalive's value: 200ms\n"),
     ];
     for (line, expected) in told {
         assert_eq!(says(line), (expected.to_owned(), 0), "cl_status {line}");
@@ -75,7 +85,24 @@ fn exit_statuses_are_those_of_heartbeat() {
     let told = [
         ("nodestatus nobody", "Error. May be due to incorrect node name\n", 11),
         ("nodestatus", "Not enough parameters.\n", 11),
-        ("clientstatus ha2 ipfail", "offline\n", 1),
+        ("nodeweight nobody", "Error. Maybe due to incorrect node name.\n", 11),
+        ("nodetype", "No enough parameter.\n", 11),
+        ("clientstatus ha2", "No enough parameter.\n", 11),
+        ("clientstatus ha2 dopd", "cl_status: ERROR: Cannot get heartbeat client dopd's status\n", 13),
+        ("listhblinks nobody", "cl_status: ERROR: Cannot start heartbeat link interface walk.\n", 13),
+        ("hblinkstatus nobody eth1", "cl_status: ERROR: Cannot get heartbeat link status\n", 13),
+        ("hbparameter -p colour", "cl_status: ERROR: Cannot get parameter colour's value\n", 1),
+        ("hbparameter keepalive", "cl_status: ERROR: parameter name required\n", 11),
+        (
+            "rscstatus -x",
+            "rscstatus: invalid option -- 'x'\ncl_status: ERROR: Error: getopt returnedcharacter ?.\n",
+            11,
+        ),
+        (
+            "hbparameter -p",
+            "hbparameter: option requires an argument -- 'p'\ncl_status: ERROR: Error: getopt returnedcharacter ?.\n",
+            11,
+        ),
         ("bogus", "cl_status: ERROR: bogus: invalid sub-command.\n", 11),
         ("-m hbstatus", "cl_status: ERROR: -m: invalid sub-command.\n", 11),
         ("hblinkstatus ha2 eth9", "cl_status: ERROR: Cannot get heartbeat link status\n", 13),
