@@ -165,6 +165,8 @@ codes! {
         without its watchdog a host that hangs keeps what it has.";
     GUARD = "E0279": "The kernel ends an address that nobody renews in whole seconds. Where a node is dead sooner than that, only the \
         guard, a process beside the daemon, ends the addresses of a dead daemon in time.";
+    MANY_GROUPS = "E0281": "In each status a node names all resource groups it has, so that no two have the same one. What one \
+        datagram cannot hold cannot be told.";
     WEAK_KEY = "S0202": "The key of heartbeat's messages can be guessed, or is none: who knows it, and reaches the port, can take \
         every resource.";
     CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \

@@ -286,3 +286,15 @@ fn converted_set_ups_mean_the_same_and_read_well() {
         assert_eq!(again.cluster, loaded.cluster, "{:#?}", brief(&again));
     }
 }
+
+#[test]
+fn more_groups_than_a_status_can_name_are_an_error() {
+    let groups = |count: usize| -> String {
+        let line = |number: usize| format!("ha1 10.168.{}.{}\n", number / 250 + 10, number % 250 + 1);
+        (0..count).map(line).collect()
+    };
+    let loaded = |count: usize| texts(&[("ha.cf", HA1), ("authkeys", KEYS), ("haresources", &groups(count))], "HA1");
+    assert_eq!(heartbeat(&loaded(700)).groups.len(), 700);
+    let text = rendered(&loaded(999));
+    assert!(text.contains("error[E0281]: 999 resource groups are more than nodes can tell each other of"), "{text}");
+}

@@ -28,8 +28,8 @@
 
 use crate::{Message, plan::Plan};
 
-/// The most items that are read of a list.
-const MOST: usize = 256;
+/// The most items that are read of a list: more than a cluster has groups.
+const MOST: usize = 2 * evenkeel_model::heartbeat::MOST_GROUPS;
 
 /// What an evenkeel tells of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

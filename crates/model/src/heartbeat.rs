@@ -19,6 +19,13 @@ use std::{fmt, path::PathBuf, time::Duration};
 pub const MOST_NODES: usize = 100;
 /// The most media (Heartbeat's own bound).
 pub const MOST_MEDIA: usize = 64;
+/// The most resource groups: a node names all that it has in each status, and that is one datagram.
+pub const MOST_GROUPS: usize = 1000;
+/// The most bytes of their names, each with what is told of it, so that they fit in there more than once: as had, as seen on
+/// other nodes, as failed.
+pub const MOST_GROUP_BYTES: usize = 20_000;
+/// What a status has beside the name of a group: when it was taken, and blanks.
+pub const GROUP_BYTES: usize = 16;
 
 /// One node's view of its cluster; the same on each but for [`Heartbeat::node`] and unicast peers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ mod serial;
 mod sockets;
 mod sysctl;
 pub mod trust;
+mod udp_listener;
 mod usage;
 mod watchdog;
 
@@ -41,5 +42,6 @@ pub use runtime_dir::{Lock, RuntimeDir};
 pub use serial::SerialLine;
 pub use sockets::receive_errors;
 pub use sysctl::Sysctl;
+pub use udp_listener::UdpListener;
 pub use usage::Usage;
 pub use watchdog::Watchdog;

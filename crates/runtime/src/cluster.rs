@@ -148,6 +148,9 @@ impl Cluster {
         identity: impl FnOnce(&Heartbeat) -> Result<(Identity, Kept), String>,
         now: Instant,
     ) -> Result<(), String> {
+        if let Some(why) = words::heard_already(&wanted) {
+            return Err(why);
+        }
         let (identity, kept) = identity(&wanted)?;
         let tell = self.tell.clone();
         // This very program, even if its file has been replaced.

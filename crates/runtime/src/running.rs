@@ -484,7 +484,6 @@ fn report<T>(tell: mpsc::Sender<Event>, event: impl Fn(T) -> Event) -> impl Fn(T
     }
 }
 
-/// Differs from start to start.
 /// Where a cluster keeps what names this node: where heartbeat does, so that either can go on where the other has ended; an
 /// instance in a runtime directory of its own has them there.
 fn cluster_files(runtime_dir: &Path) -> PathBuf {
@@ -495,6 +494,7 @@ fn cluster_files(runtime_dir: &Path) -> PathBuf {
     }
 }
 
+/// Differs from start to start.
 fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())

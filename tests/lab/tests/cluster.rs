@@ -5,11 +5,12 @@
 mod duo;
 
 use duo::{Duo, Files, Player};
-use evenkeel_lab_tests::{alone, can_run, pings::Probe};
+use evenkeel_lab_tests::{alone, can_run, pings::Probe, program};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -172,6 +173,13 @@ fn an_address_that_somebody_removes_is_put_back() {
     duo.run("ha1", "ip addr del 10.168.0.160/24 dev eth0");
     duo.wait_owners(&[0]);
     assert!(duo.serves(0), "nothing else moved");
+
+    // A second one of the same files would take messages from the first, and serve beside it.
+    let mut second = Command::new(program());
+    second.args(["run", "--node", "ha1"]).arg(duo.etc(0)).arg("--runtime-dir").arg(duo.etc(0).join("second"));
+    let refused = duo.node("ha1").output(second).expect_err("it does not start").to_string();
+    assert!(refused.contains("has UDP port 694 of this host, on which heartbeats are heard"), "{refused}");
+    assert_eq!(duo.owners(), [0]);
 }
 
 #[test]
@@ -186,7 +194,9 @@ fn the_old_commands_speak_to_the_running_daemon() {
     assert_eq!(says("cl_status listhblinks ha2"), ("\teth0\n\teth1\n".to_owned(), Some(0)));
     assert_eq!(says("cl_status hbparameter -p deadtime"), ("1500ms\n".to_owned(), Some(0)));
     assert_eq!(says("cl_status rscstatus"), ("local\n".to_owned(), Some(0)));
-    let (picture, _) = says("crm_mon -1");
+    assert_eq!(says("cl_status nodestatus HA2"), ("active\n".to_owned(), Some(0)));
+    assert_eq!(says("crm_mon -s"), ("CLUSTER OK: 2 nodes online, 2 resources configured\n".to_owned(), Some(0)));
+    let (picture, _) = says("crm_mon -1r");
     assert!(picture.contains("Online: [ ha1 ha2 ]"), "{picture}");
     assert!(picture.contains("(ocf::heartbeat:IPaddr2):\tStarted ha1"), "{picture}");
     // They return when it has moved.

@@ -2,7 +2,7 @@
 
 use super::VrrpDraft;
 use crate::{codes, host::shown};
-use evenkeel_model::heartbeat::{Fence, Group, Heartbeat, NodeName};
+use evenkeel_model::heartbeat::{Fence, GROUP_BYTES, Group, Heartbeat, MOST_GROUP_BYTES, MOST_GROUPS, NodeName};
 use evenkeel_source::{Diagnostic, Span, Spanned};
 use std::{collections::HashMap, net::IpAddr};
 
@@ -71,6 +71,7 @@ pub(super) fn resolve(draft: HeartbeatDraft, elections: &[VrrpDraft], out: &mut 
     let HeartbeatDraft { cluster, groups, fences } = draft;
     report_claims(&groups, elections, out);
     report_keys(&groups, out);
+    report_size(&groups, out);
     let Some(cluster) = cluster else {
         let lost =
             groups.first().map(|group| group.key).or(fences.first().and_then(|f| f.nodes.first()).map(|n| n.span));
@@ -114,6 +115,23 @@ fn report_keys(groups: &[GroupDraft], out: &mut Vec<Diagnostic>) {
                 .note("a group goes by its first resource; nodes could not tell them apart");
             out.push(d.help("make one line of both, or begin one of them with another resource"));
         }
+    }
+}
+
+/// More groups than a status can name.
+fn report_size(groups: &[GroupDraft], out: &mut Vec<Diagnostic>) {
+    let sizes = groups.iter().scan(0, |told, GroupDraft { group, .. }| {
+        *told += group.key.len() + GROUP_BYTES;
+        Some(*told)
+    });
+    let over = |(count, told): (usize, usize)| count >= MOST_GROUPS || told > MOST_GROUP_BYTES;
+    if let Some(first) = groups.iter().zip(sizes.enumerate()).find_map(|(group, size)| over(size).then_some(group)) {
+        let message = format!("{} resource groups are more than nodes can tell each other of", groups.len());
+        let d = Diagnostic::error(codes::MANY_GROUPS, first.key, message);
+        let d = d.note(format!(
+            "the first that has no room; their names may have {MOST_GROUP_BYTES} bytes, {GROUP_BYTES} added to each"
+        ));
+        out.push(d.help("put what moves together into one group: in haresources on one line"));
     }
 }
 

@@ -47,8 +47,9 @@ pub(crate) fn identity(
         Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
         Err(e) => return Err(failed(e)),
     };
-    // A file that was lost, or is of no use: the clock is above what was counted from it.
-    let generation = before.saturating_add(1).max(if before == 0 { wall.as_secs() } else { 0 });
+    // The clock is above what was counted, unless it was set back. A host that comes back with an old copy of this file (from
+    // a backup, or a snapshot of a virtual machine) would say nothing but replays to the others.
+    let generation = before.saturating_add(1).max(wall.as_secs());
     replace(directory, GENERATION, format!("{generation:>WIDTH$}\n").as_bytes()).map_err(failed)?;
     let (kept, version) = (Kept::read(wanted, directory), version.to_owned());
     let (configuration, heard) = (fingerprint(wanted), kept.generations.clone());
@@ -167,6 +168,9 @@ mod tests {
         let text = fs::read_to_string(directory.path().join(GENERATION)).expect("generation");
         assert_eq!(text, "      1800000001\n");
         assert_eq!((first.uuid[6] >> 4, first.uuid[8] >> 6), (4, 2), "a random one");
+        // It was restored from an old copy, and the others have heard of later runs.
+        fs::write(directory.path().join(GENERATION), "      1750000000\n").expect("an old copy");
+        assert_eq!(begin(1_800_000_060).generation, 1_800_000_060);
     }
 
     #[test]

@@ -2,9 +2,14 @@
 
 use evenkeel_api::{Request, Severity, Share};
 use evenkeel_heartbeat::{self as protocol, News, NodeState, Reason, Unheard, Why};
-use evenkeel_model::heartbeat::{Heartbeat, NodeName};
+use evenkeel_model::heartbeat::{Heartbeat, Medium, NodeName};
+use evenkeel_os::UdpListener;
 use evenkeel_resource::{Remark, Trouble};
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 /// A sentence.
 pub(super) struct Said {
@@ -222,7 +227,10 @@ pub(super) fn said(wanted: &Heartbeat, news: &News) -> Option<Said> {
         }),
         News::Dropped { node: which, reason } => {
             let why = match reason {
-                Unheard::OldGeneration => "it is of an earlier run of that node, or replayed",
+                Unheard::OldGeneration => {
+                    "it is of an earlier run of that node, or replayed.  Next: where that goes on, start that node again \
+                     (its generation may have been lost)"
+                }
                 // Each message comes over every medium.
                 Unheard::Again => return None,
                 Unheard::Malformed => "it lacks a field, or has one that makes no sense",
@@ -259,6 +267,25 @@ pub(super) fn differs(node: &str) -> String {
 pub(super) fn clock(node: &str, ahead: i64) -> String {
     let way = if ahead > 0 { "ahead of" } else { "behind" };
     format!("the clock of node {node} is {} s {way} this one's.  Next: set both by NTP", ahead.unsigned_abs())
+}
+
+/// Who hears heartbeats on this host already. Two on one port take messages from each other, and each would serve.
+pub(super) fn heard_already(wanted: &Heartbeat) -> Option<String> {
+    let ports = wanted.media.iter().filter_map(|medium| match medium {
+        Medium::Unicast { peer, port, .. } if peer.is_ipv6() => Some((Ipv6Addr::UNSPECIFIED.into(), *port)),
+        Medium::Unicast { port, .. } | Medium::Broadcast { port, .. } => Some((Ipv4Addr::UNSPECIFIED.into(), *port)),
+        Medium::Multicast { group, port, .. } => Some(((*group).into(), *port)),
+        Medium::Multicast6 { group, port, .. } => Some(((*group).into(), *port)),
+        Medium::Serial { .. } => None,
+    });
+    let mut taken = ports.filter_map(|(address, port)| Some((port, UdpListener::find(address, port)?)));
+    taken.find(|(_, listener)| listener.pid != Some(std::process::id())).map(|(port, listener)| {
+        let who = match listener.pid {
+            Some(pid) => format!("process {pid} ({})", listener.program),
+            None => "another process".to_owned(),
+        };
+        format!("{who} has UDP port {port} of this host, on which heartbeats are heard: end it first, if it is heartbeat by `heartbeat -k`")
+    })
 }
 
 /// What was configured, by heartbeat's names, as `cl_status hbparameter` has it.
