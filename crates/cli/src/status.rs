@@ -7,7 +7,7 @@ mod table;
 mod tests;
 
 use crate::{args::StatusArgs, client::Client, exit::Trouble, print, terminal};
-use evenkeel_api::{Reply, Request, ServerState, ServiceStatus, Status, count};
+use evenkeel_api::{ClusterStatus, GroupStatus, Reply, Request, ServerState, ServiceStatus, Status, count};
 use std::{io::IsTerminal, path::Path, process::ExitCode};
 
 /// Between two looks of `--watch`.
@@ -60,9 +60,10 @@ fn json(status: &Status) -> Result<String, Trouble> {
 }
 
 /// How a service is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Health {
     /// Every real server that is meant to serve does.
+    #[default]
     Fine,
     /// Some do not.
     Degraded,
@@ -92,8 +93,9 @@ fn health(service: &ServiceStatus) -> Health {
 fn brief(status: &Status) -> (String, u8) {
     let faults: Vec<&str> = status.ha.iter().filter(|g| g.state == "fault").map(|g| g.name.as_str()).collect();
     let least = if faults.is_empty() { Health::Fine } else { Health::Degraded };
+    let (cluster, of_cluster) = status.cluster.as_ref().map(cluster_health).unwrap_or_default();
     let faults = if faults.is_empty() { String::new() } else { format!("; VRRP fault: {}", faults.join(", ")) };
-    let worst = status.services.iter().map(health).max().unwrap_or(Health::Fine).max(least);
+    let worst = status.services.iter().map(health).max().unwrap_or_default().max(least).max(of_cluster);
     let named = |wanted: Health| {
         let names = status.services.iter().filter(|s| health(s) == wanted).map(|s| s.name.as_str());
         let mut names: Vec<&str> = names.collect();
@@ -106,7 +108,7 @@ fn brief(status: &Status) -> (String, u8) {
     let up = servers.iter().filter(|s| s.state == ServerState::Up).count();
     let refused = if status.config.error.is_some() { "; config NOT TAKEN" } else { "" };
     let sum = format!(
-        "{}, {up}/{} up{refused}{faults}",
+        "{}, {up}/{} up{cluster}{refused}{faults}",
         count(status.services.len(), "service"),
         count(servers.len(), "real server")
     );
@@ -115,6 +117,27 @@ fn brief(status: &Status) -> (String, u8) {
         Health::Fine => (format!("OK: {sum}"), 0),
         Health::Degraded if named(Health::Degraded).is_empty() => (format!("WARNING: {sum}"), 1),
         Health::Degraded => (format!("WARNING: {sum}; degraded: {}", named(Health::Degraded)), 1),
+        Health::Down if named(Health::Down).is_empty() => (format!("CRITICAL: {sum}"), 2),
         Health::Down => (format!("CRITICAL: {sum}; down: {}", named(Health::Down)), 2),
     }
+}
+
+/// How a heartbeat cluster is: nobody has a group, or a node is missing or cannot run one.
+fn cluster_health(cluster: &ClusterStatus) -> (String, Health) {
+    let names = |groups: &mut dyn Iterator<Item = &GroupStatus>, what: &str| {
+        let names: Vec<&str> = groups.map(|group| group.name.as_str()).collect();
+        if names.is_empty() { String::new() } else { format!("; {what}: {}", names.join(", ")) }
+    };
+    let nowhere = names(&mut cluster.groups.iter().filter(|group| group.owner.is_none()), "on no node");
+    let failed = names(&mut cluster.groups.iter().filter(|group| group.state == "failed"), "failed here");
+    let active = cluster.nodes.iter().filter(|node| node.state == "active").count();
+    let missing = active < cluster.nodes.len();
+    let groups = count(cluster.groups.len(), "group");
+    let text = format!(", {active}/{} active, {groups}{nowhere}{failed}", count(cluster.nodes.len(), "node"));
+    let health = match (nowhere.is_empty(), failed.is_empty() && !missing) {
+        (false, _) => Health::Down,
+        (true, false) => Health::Degraded,
+        (true, true) => Health::Fine,
+    };
+    (text, health)
 }

@@ -1,5 +1,7 @@
 use super::*;
-use evenkeel_api::{CheckStatus, Connections, Counters, FallbackStatus, HaCounters, HaStatus, RealServerStatus};
+use evenkeel_api::{
+    CheckStatus, Connections, Counters, FallbackStatus, HaCounters, HaStatus, NodeStatus, RealServerStatus,
+};
 use evenkeel_source::Colour;
 
 fn server(name: &str, state: ServerState, weight: u32) -> RealServerStatus {
@@ -55,6 +57,29 @@ fn brief_is_fine_degraded_or_down() {
     assert_eq!(code(vec![server("a", Down, 0), server("b", Down, 0)]).1, 2);
     assert_eq!(code(vec![server("a", Up, 1), server("b", Drained, 0)]).1, 0, "what was asked for is no fault");
     assert_eq!(code(vec![server("a", Drained, 0)]).1, 2, "but a service that nobody serves is down");
+}
+
+#[test]
+fn brief_tells_of_a_cluster_that_lacks_a_node_or_serves_a_group_nowhere() {
+    let node = |name: &str, state: &str| NodeStatus { name: name.into(), state: state.into(), ..NodeStatus::default() };
+    let group = |owner: Option<&str>, state: &str| GroupStatus {
+        name: "web".into(),
+        owner: owner.map(Into::into),
+        state: state.into(),
+        ..GroupStatus::default()
+    };
+    let told = |other: &str, group| {
+        let nodes = vec![node("ha1", "active"), node("ha2", other)];
+        let cluster = ClusterStatus { nodes, groups: vec![group], ..ClusterStatus::default() };
+        brief(&Status { cluster: Some(cluster), ..Status::default() })
+    };
+    let all = "0 services, 0/0 real servers up";
+    assert_eq!(told("active", group(Some("ha2"), "stopped")), (format!("OK: {all}, 2/2 nodes active, 1 group"), 0));
+    assert_eq!(told("dead", group(Some("ha1"), "running")), (format!("WARNING: {all}, 1/2 nodes active, 1 group"), 1));
+    let failed = format!("WARNING: {all}, 2/2 nodes active, 1 group; failed here: web");
+    assert_eq!(told("active", group(Some("ha2"), "failed")), (failed, 1));
+    let nowhere = format!("CRITICAL: {all}, 2/2 nodes active, 1 group; on no node: web");
+    assert_eq!(told("active", group(None, "stopped")), (nowhere, 2));
 }
 
 #[test]
