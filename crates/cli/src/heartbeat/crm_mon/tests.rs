@@ -1,7 +1,5 @@
 //! Beside what pacemaker's crm_mon is documented to show.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
-
 use super::*;
 use evenkeel_api::ResourceStatus;
 
