@@ -16,6 +16,7 @@ use evenkeel_lab_tests::{
 };
 use std::{
     collections::BTreeMap,
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -23,6 +24,8 @@ use std::{
 const RUNS: usize = 10;
 /// Pairs of one player beside each other: most of a run is waiting.
 const AT_ONCE: usize = 10;
+/// Between the beginnings of two of them: a start takes a CPU for a second, which the others shall not wait for.
+const APART: Duration = Duration::from_millis(2500);
 /// Keepalive and dead time in ms; the first are the document's.
 const TIMES: [(u32, u32); 4] = [(2000, 30_000), (1000, 3000), (200, 600), (50, 150)];
 /// What a step may take besides some dead times.
@@ -231,6 +234,13 @@ fn times() -> Vec<(u32, u32)> {
     names.split(',').map(|name| pair(name).expect("EVENKEEL_TIMES is keepalive/deadtime in milliseconds")).collect()
 }
 
+/// Begins one life beside others.
+fn begin(player: Player, time: (u32, u32)) -> JoinHandle<Results> {
+    let life = std::thread::spawn(move || run(player, time));
+    std::thread::sleep(APART);
+    life
+}
+
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default).max(1)
 }
@@ -263,14 +273,7 @@ fn main() {
             for (player, results) in players.iter().zip(&mut seen) {
                 let count = at_once.min(runs - first);
                 eprintln!("cluster: {time:?} ms, {player:?}, {count} runs from {} on", first + 1);
-                let lives: Vec<_> = (0..count)
-                    .map(|_| {
-                        std::thread::spawn({
-                            let player = *player;
-                            move || run(player, time)
-                        })
-                    })
-                    .collect();
+                let lives: Vec<_> = (0..count).map(|_| begin(*player, time)).collect();
                 for life in lives {
                     for (measure, values) in life.join().expect("a run ends") {
                         results.entry(measure).or_default().extend(values);
