@@ -32,6 +32,9 @@ const TIMES: [(u32, u32); 4] = [(2000, 30_000), (1000, 3000), (200, 600), (50, 1
 const BESIDES: Duration = Duration::from_secs(60);
 /// How long an owner stays alone, besides two dead times, to be taken for the last one.
 const CALM: Duration = Duration::from_secs(4);
+/// For its first five seconds a node asks the others to wait two longer for it, which its status does not show: what is
+/// done to a node is done later.
+const PATIENT: Duration = Duration::from_secs(6);
 /// How long a client still pings when the address has moved.
 const AFTER: Duration = Duration::from_secs(1);
 
@@ -108,8 +111,9 @@ fn watch(duo: &Duo, begun: Instant, limit: Duration, mut done: impl FnMut(&[usiz
     watched
 }
 
-/// Watches until one has had the address alone for long enough, and says who.
-fn calm(duo: &Duo, deadtime: Duration, limit: Duration) -> (Watched, Option<usize>) {
+/// Watches until one has had the address alone for long enough, and the node that was `started` last asks for no more than
+/// the dead time; says who.
+fn calm(duo: &Duo, started: Instant, deadtime: Duration, limit: Duration) -> (Watched, Option<usize>) {
     let mut alone: Option<(usize, Instant)> = None;
     let watched = watch(duo, Instant::now(), limit, |owners, now| {
         alone = match (owners, alone) {
@@ -117,7 +121,7 @@ fn calm(duo: &Duo, deadtime: Duration, limit: Duration) -> (Watched, Option<usiz
             (&[owner], _) => Some((owner, now)),
             _ => None,
         };
-        alone.is_some_and(|(_, since)| now - since > 2 * deadtime + CALM)
+        alone.is_some_and(|(_, since)| now - since > 2 * deadtime + CALM) && now - started > PATIENT
     });
     let owner = alone.filter(|_| watched.after != NEVER).map(|(owner, _)| owner);
     (watched, owner)
@@ -158,8 +162,9 @@ fn live(player: Player, (keepalive, deadtime): (u32, u32), results: &mut Results
     let begun = Instant::now();
     duo.start(0);
     duo.start(1);
+    let started = Instant::now();
     note(Measure::ColdStart, watch(&duo, begun, limit, |owners, _| !owners.is_empty()).after);
-    if calm(&duo, deadtime, limit).1 != Some(0) {
+    if calm(&duo, started, deadtime, limit).1 != Some(0) {
         return Err("the first node never had the address alone");
     }
 
@@ -174,13 +179,14 @@ fn live(player: Player, (keepalive, deadtime): (u32, u32), results: &mut Results
 
     let probe = client(&duo);
     duo.start(0);
+    let started = Instant::now();
     let moved = watch(&duo, Instant::now(), limit, |owners, _| *owners == [0]);
     let report = finish(probe);
     if moved.after == NEVER {
         return Err("nothing came back");
     }
     note(Measure::FailBack, report.longest);
-    if calm(&duo, deadtime, limit).1 != Some(0) {
+    if calm(&duo, started, deadtime, limit).1 != Some(0) {
         return Err("the first node did not keep what came back");
     }
 
@@ -190,7 +196,7 @@ fn live(player: Player, (keepalive, deadtime): (u32, u32), results: &mut Results
     // What a node does that has no link is over when the dead time has run out for it as well.
     let _ = watch(&duo, Instant::now(), deadtime + AFTER, |_, _| false);
     duo.cables(0, "up");
-    let (healed, owner) = calm(&duo, deadtime, limit);
+    let (healed, owner) = calm(&duo, started, deadtime, limit);
     note(Measure::HealNobody, healed.nobody);
     note(Measure::HealBoth, healed.both);
     let owner = owner.ok_or("no single owner after the heal")?;
