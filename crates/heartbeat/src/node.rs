@@ -75,7 +75,8 @@ pub struct Node {
     dead_time: Duration,
     /// What the last one told of groups.
     told: Extension,
-    /// After a change statuses come as often as before until then: the others may not know yet how long to wait.
+    /// Until then statuses come so often, where that is more often. After a change as before it: the others may not know yet
+    /// how long to wait.
     brisk: (Instant, Duration),
 }
 
@@ -340,6 +341,7 @@ impl Machine for Node {
             Input::Medium { medium, up } => {
                 let before = self.media.get_mut(medium).map(|state| std::mem::replace(state, up));
                 if up && before == Some(false) {
+                    self.repeat(now);
                     self.hurry(now);
                 }
             }

@@ -136,6 +136,25 @@ fn all_links_down_is_taken_over_at_deadtime_and_heals_without_a_hole() {
 }
 
 #[test]
+fn a_node_whose_own_cable_is_back_says_so_until_the_switch_forwards_it() {
+    for late in [0, 500] {
+        let mut world = settled(&document(), &[false, false]);
+        world.plug(0, 0, false);
+        world.tell(0, Input::Medium { medium: 0, up: false });
+        world.run(SECOND * 45);
+        assert_eq!(world.holders(0), [0, 1]);
+        world.tell(0, Input::Medium { medium: 0, up: true });
+        world.run(MILLI * late);
+        world.plug(0, 0, true);
+        let took = world.wait(SECOND * 3, |world| world.holders(0) == [0]);
+        assert!(took < MILLI * 150, "{took:?}");
+        world.forget();
+        world.run(SECOND * 60);
+        assert!(world.both_stable() && world.holders(0) == [0], "{}", world.state());
+    }
+}
+
+#[test]
 fn a_cut_of_the_only_heartbeat_line_is_a_split_unless_there_is_a_second_path() {
     let mut two = document();
     two.media.push(Medium::Broadcast { interface: "eth0".to_owned(), port: 694 });

@@ -6,6 +6,10 @@ use evenkeel_machine::{Instant, Outbox};
 use evenkeel_model::heartbeat::{Change, Heartbeat};
 use std::{sync::Arc, time::Duration};
 
+/// For so long after a cable is back, and so often, statuses come.
+const BACK: Duration = Duration::from_secs(2);
+const BACK_EVERY: Duration = Duration::from_millis(100);
+
 impl Node {
     /// Takes part as `wanted` has it from now on.
     pub(crate) fn configure(
@@ -37,6 +41,14 @@ impl Node {
         self.dead_time = self.patience(now);
         // The others learn at once how long to wait from now on.
         self.send_status(now, self.word(), out);
+    }
+
+    /// A cable is back: more than one status hurries, since a switch may take a moment before it forwards anything.
+    pub(super) fn repeat(&mut self, now: Instant) {
+        let (until, before) = self.brisk;
+        // What a change wants holds on.
+        let before = if now < until { before.min(BACK_EVERY) } else { BACK_EVERY };
+        self.brisk = (until.max(now + BACK), before);
     }
 
     /// Between two statuses.
