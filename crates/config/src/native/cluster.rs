@@ -3,13 +3,15 @@
 mod fence;
 mod group;
 mod link;
+mod node;
+mod ping;
 mod resource;
 mod secret;
 mod write;
 
 use super::{
     not_empty,
-    reader::{Keys, Table, Value, string_of, wrong_type},
+    reader::{Keys, Table, string_of, wrong_type},
 };
 use crate::{
     codes,
@@ -22,10 +24,9 @@ use crate::{
     },
     host::{Host, Resolver, shown},
 };
-use evenkeel_model::heartbeat::{Child, Failback, Form, Heartbeat, MOST_NODES, NodeName, PingNode, Timing};
+use evenkeel_model::heartbeat::{Child, Failback, Form, Heartbeat, NodeName, Timing};
 use evenkeel_source::{Diagnostic, Spanned};
 use std::{
-    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -88,9 +89,6 @@ const CHILD: Keys = Keys {
     instead: &[("command", "write `run`")],
 };
 
-const PING: Keys =
-    Keys { of: "a ping node", known: &["name", "any"], later: &[], instead: &[("addresses", "write `any`")] };
-
 /// Short enough that nobody waits, long enough for a host that is busy.
 const EVERY: Duration = Duration::from_millis(500);
 const DEAD: Duration = Duration::from_secs(5);
@@ -139,13 +137,13 @@ fn cluster(
     table.only(&KEYS, out);
     let errors = count_errors(out);
     let host = resolver.ask();
-    let nodes = nodes(table, resolver, out);
+    let nodes = node::read(table, resolver, out);
     let names: Vec<Spanned<NodeName>> = nodes.iter().map(|node| node.name.clone()).collect();
     let node = this_host(&names, host, out);
     let (timing, port) = timing(table, out);
     let media = link::read(table, &link::About { nodes: &nodes, own: node.as_ref(), port, host }, out);
     let keys = secret::read(table, host, out);
-    let (pings, ipfail) = pings(table, &names, out);
+    let (pings, ipfail) = ping::read(table, &names, out);
     let text = |key, out: &mut Vec<Diagnostic>| table.string(key, out).filter(|text| not_empty(key, text, out));
     let path = |key, out: &mut Vec<Diagnostic>| text(key, out).map(|path| PathBuf::from(path.value));
     let name = text("name", out).map_or(Heartbeat::NAME, |name| name.value).to_owned();
@@ -188,105 +186,11 @@ fn cluster(
         log_facility,
         ..Heartbeat::new(node, names.iter().map(|name| name.value.clone()).collect(), timing, keys)
     });
-    ClusterDraft { heartbeat, nodes: names, order: order(&nodes), place: table.span }
+    ClusterDraft { heartbeat, nodes: names, order: node::order(&nodes), place: table.span }
 }
 
 fn count_errors(out: &[Diagnostic]) -> usize {
     out.iter().filter(|d| d.severity == evenkeel_source::Severity::Error).count()
-}
-
-/// A node as written.
-struct Node {
-    name: Spanned<NodeName>,
-    /// For each link, in their order; `None` where nothing is said. One address alone is that of the first link.
-    addresses: Vec<(Option<String>, IpAddr)>,
-    prefer: u32,
-}
-
-const NODE: Keys = Keys {
-    of: "a node",
-    known: &["addr", "prefer"],
-    later: &[],
-    instead: &[("address", "write `addr`"), ("priority", "write `prefer`")],
-};
-
-fn nodes(table: &Table<'_>, resolver: &Resolver<'_>, out: &mut Vec<Diagnostic>) -> Vec<Node> {
-    let mut nodes: Vec<Node> = Vec::new();
-    let Some(inner) = table.table("nodes", out) else {
-        if !table.has("nodes") {
-            let d = Diagnostic::error(codes::MISSING_KEY, table.span, "the cluster has no nodes");
-            out.push(d.help("write [cluster.nodes] with a line for each: node1 = { addr = \"192.0.2.1\" }"));
-        }
-        return nodes;
-    };
-    for (name, value) in inner.values() {
-        let Some(called) = NodeName::new(name.value) else {
-            let message = format!("`{}` cannot be the name of a node", shown(name.value));
-            out.push(
-                Diagnostic::error(codes::NODE, name.span, message).help("write what `uname -n` says on that host"),
-            );
-            continue;
-        };
-        if let Some(first) = nodes.iter().find(|node| node.name.value == called) {
-            let d = Diagnostic::error(codes::NODE, name.span, format!("node {called} is there twice"));
-            out.push(d.label(first.name.span, "first here").note("names are the same in any case"));
-            continue;
-        }
-        let (addresses, prefer) = node(&inner, value, resolver, out);
-        nodes.push(Node { name: Spanned::new(called, name.span), addresses, prefer });
-    }
-    if nodes.is_empty() {
-        out.push(Diagnostic::error(codes::NODE, inner.span, "no node is named").help("write a line for each node"));
-    }
-    if nodes.len() > MOST_NODES {
-        out.push(Diagnostic::error(codes::NODE, inner.span, format!("more than {MOST_NODES} nodes")));
-    }
-    nodes
-}
-
-/// `"192.0.2.1"`, or `{ addr = "192.0.2.1", prefer = 100 }`, or `{ addr = { eth0 = "192.0.2.1", eth1 = "10.0.0.1" } }`.
-fn node(
-    nodes: &Table<'_>,
-    value: Value<'_>,
-    resolver: &Resolver<'_>,
-    out: &mut Vec<Diagnostic>,
-) -> (Vec<(Option<String>, IpAddr)>, u32) {
-    let address = |text: Spanned<&str>, out: &mut Vec<Diagnostic>| match text.value.parse::<IpAddr>() {
-        Ok(address) => Some(address),
-        Err(_) => resolver.host(text.value, crate::host::Family::Any, text.span, out),
-    };
-    let Some(inner) = nodes.inner(value) else {
-        let one = string_of(value, out).and_then(|text| address(text, out));
-        return (one.map(|address| (None, address)).into_iter().collect(), 0);
-    };
-    inner.only(&NODE, out);
-    let prefer = inner.integer("prefer", 0..=u32::MAX, out).map_or(0, |n| n.value);
-    let mut addresses = Vec::new();
-    if let Some(value) = inner.get("addr") {
-        match inner.inner(value) {
-            Some(links) => {
-                for (link, value) in links.values() {
-                    let one = string_of(value, out).and_then(|text| address(text, out));
-                    addresses.extend(one.map(|address| (Some(link.value.to_owned()), address)));
-                }
-            }
-            None => {
-                let one = string_of(value, out).and_then(|text| address(text, out));
-                addresses.extend(one.map(|address| (None, address)));
-            }
-        }
-    }
-    (addresses, prefer)
-}
-
-/// Nodes by preference; empty where nobody is preferred.
-fn order(nodes: &[Node]) -> Vec<NodeName> {
-    if nodes.iter().all(|node| node.prefer == 0) {
-        return Vec::new();
-    }
-    let mut order: Vec<&Node> = nodes.iter().collect();
-    order.sort_by_key(|node| std::cmp::Reverse(node.prefer));
-    order.into_iter().map(|node| node.name.value.clone()).collect()
 }
 
 /// How fast, and the port of links that name none.
@@ -323,65 +227,6 @@ fn timing(table: &Table<'_>, out: &mut Vec<Diagnostic>) -> (Option<Timing>, u16)
     let good =
         count_errors(out) == before && lower::judge(timing, &places, ["every", "dead", "warn", "first", "ping"], out);
     (good.then_some(timing), port)
-}
-
-/// `must_reach` turns ipfail on; `ping` only watches.
-fn pings(table: &Table<'_>, nodes: &[Spanned<NodeName>], out: &mut Vec<Diagnostic>) -> (Vec<PingNode>, bool) {
-    let (must, watched) = (table.get("must_reach"), table.get("ping"));
-    if let (Some(must), Some(watched)) = (&must, &watched) {
-        let d = Diagnostic::error(codes::CONFLICTING_KEYS, watched.span, "must_reach and ping exclude each other");
-        out.push(d.label(must.span, "must_reach").help("put all of them into must_reach, or into ping"));
-    }
-    let Some(value) = must.or(watched) else { return (Vec::new(), false) };
-    let items = match value.value {
-        DeValue::String(_) => vec![value],
-        _ => table.items(value, out).unwrap_or_default(),
-    };
-    let mut pings: Vec<PingNode> = Vec::new();
-    for item in items {
-        let Some(ping) = ping(table, item, out) else { continue };
-        if let Some(node) = nodes.iter().find(|node| node.value == ping.name) {
-            let d = Diagnostic::error(codes::NODE, item.span, format!("{} is a node and a ping node", ping.name));
-            out.push(d.label(node.span, "the node"));
-        } else if pings.iter().any(|known| known.name == ping.name) {
-            out.push(Diagnostic::error(codes::NODE, item.span, format!("ping node {} is there twice", ping.name)));
-        } else {
-            pings.push(ping);
-        }
-    }
-    (pings, must.is_some())
-}
-
-/// `"192.0.2.254"`, or `{ name = "gateways", any = ["192.0.2.253", "192.0.2.254"] }`.
-fn ping(table: &Table<'_>, item: Value<'_>, out: &mut Vec<Diagnostic>) -> Option<PingNode> {
-    let address = |text: &Spanned<&str>, out: &mut Vec<Diagnostic>| {
-        let address: Option<IpAddr> = text.value.parse().ok();
-        if address.is_none() {
-            let message = format!("`{}` is no address", shown(text.value));
-            out.push(Diagnostic::error(codes::ADDRESS, text.span, message));
-        }
-        address
-    };
-    let Some(inner) = table.inner(item) else {
-        let text = string_of(item, out)?;
-        return Some(PingNode { addresses: vec![address(&text, out)?], name: NodeName::new(text.value)? });
-    };
-    inner.only(&PING, out);
-    let name = inner.string("name", out);
-    let any = inner.strings("any", out)?;
-    let addresses: Vec<IpAddr> = any.value.iter().filter_map(|text| address(text, out)).collect();
-    let Some(name) = name.filter(|_| !addresses.is_empty()) else {
-        let d =
-            Diagnostic::error(codes::MISSING_KEY, inner.span, "several ping nodes as one have a name and addresses");
-        out.push(d.help("write { name = \"gateways\", any = [\"192.0.2.253\", \"192.0.2.254\"] }"));
-        return None;
-    };
-    let called = NodeName::new(name.value);
-    if called.is_none() {
-        let message = format!("`{}` cannot be the name of a ping node", shown(name.value));
-        out.push(Diagnostic::error(codes::NODE, name.span, message));
-    }
-    (addresses.len() == any.value.len()).then_some(PingNode { name: called?, addresses })
 }
 
 /// `true`, `false` or `"legacy"`.

@@ -1,6 +1,6 @@
 //! `links`: how nodes hear each other.
 
-use super::Node;
+use super::node::Node;
 use crate::{
     codes,
     heartbeat::{
