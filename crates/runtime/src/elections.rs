@@ -1,5 +1,7 @@
 //! What the daemon knows of its VRRP instances: the thread that holds their elections tells, clients ask.
 
+mod words;
+
 use crate::{
     bfd::{self, Sessions},
     remarks::Remarks,
@@ -11,7 +13,7 @@ use evenkeel_ha::{Command, Ha, News};
 use evenkeel_machine::Instant;
 use evenkeel_model::vrrp;
 use evenkeel_netlink::MacAddress;
-use evenkeel_vrrp::{Notice, Reason, Role, Statistics, Why, track};
+use evenkeel_vrrp::{Reason, Role, Statistics, Why, track};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     net::IpAddr,
@@ -182,29 +184,29 @@ impl Elections {
         match news {
             News::Turned { instance, from, to, why, priority } => {
                 self.turned = true;
-                let told = if why == Why::Broken { self.broken(&instance) } else { sentence(&why) };
+                let told = if why == Why::Broken { self.broken(&instance) } else { words::sentence(&why) };
                 let standing = self.standing(&instance)?;
                 let why = if to == Role::Leaving { format!("it leaves, for {told}") } else { told.clone() };
                 *standing = Standing { role: to, priority, why, since: now, instance: standing.instance.clone() };
                 Some(Told::Event(Event::RoleChanged {
                     instance: standing.instance.name.clone(),
-                    from: name(from).to_owned(),
-                    to: name(to).to_owned(),
+                    from: words::name(from).to_owned(),
+                    to: words::name(to).to_owned(),
                     why: told,
                     addresses: addresses(&standing.instance),
                 }))
             }
             News::Noticed { instance, notice } => {
-                let (severity, text) = remark(&notice);
+                let (severity, text) = words::remark(&notice);
                 let text = format!("{instance}: {text}");
-                let patience = patience(&notice);
-                let say = self.remarks.note(about(&instance, &notice), &text, patience, now);
+                let patience = words::patience(&notice);
+                let say = self.remarks.note(words::about(&instance, &notice), &text, patience, now);
                 say.then_some(Told::Line(severity, text))
             }
             News::Wrong { instance, source, reason, dropped, count } => {
                 let times = if count == 1 { String::new() } else { format!(", {count} times in a minute") };
                 let fate = if dropped { "was dropped" } else { "counts all the same" };
-                let next = remedy(reason).map(|what| format!(".  Next: {what}")).unwrap_or_default();
+                let next = words::remedy(reason).map(|what| format!(".  Next: {what}")).unwrap_or_default();
                 let text = format!("{instance}: an advertisement of {source} {fate}{times}: {reason}{next}");
                 let about = format!("{instance} {source} {reason:?}");
                 // The thread counts, and tells no more often than it is to be said.
@@ -239,7 +241,7 @@ impl Elections {
         let faults = standing.map(|standing| self.tracking.faults(&self.held, &standing.instance));
         let unfit = faults.into_iter().flatten().filter(|fault| fault.unfit);
         let told: Vec<String> = unfit.map(|fault| fault.to_string()).collect();
-        if told.is_empty() { sentence(&Why::Broken) } else { told.join("; ") }
+        if told.is_empty() { words::sentence(&Why::Broken) } else { told.join("; ") }
     }
 
     /// Somebody else has said that an address of a master here is his; gives what is to be said.
@@ -300,7 +302,7 @@ impl Elections {
         let of = |standing: &Standing| HaStatus {
             name: standing.instance.name.clone(),
             protocol: "vrrp".to_owned(),
-            state: name(standing.role).to_owned(),
+            state: words::name(standing.role).to_owned(),
             priority: standing.priority.into(),
             addresses: addresses(&standing.instance),
             since_s: (now - standing.since).as_secs(),
@@ -350,104 +352,4 @@ fn placed(instance: &vrrp::Instance) -> impl Iterator<Item = (IpAddr, String)> {
 
 fn addresses(instance: &vrrp::Instance) -> Vec<String> {
     instance.addresses.iter().map(ToString::to_string).collect()
-}
-
-/// As the status has it. A master that leaves is one until its successor speaks.
-fn name(role: Role) -> &'static str {
-    match role {
-        Role::Stopped => "init",
-        Role::Backup => "backup",
-        Role::Master | Role::Leaving => "master",
-        Role::Fault => "fault",
-    }
-}
-
-fn sentence(why: &Why) -> String {
-    match why {
-        Why::Started => "it was started".to_owned(),
-        Why::Owner => "it owns the addresses (priority 255)".to_owned(),
-        Why::Resumed => "it found its addresses as the run before had left them".to_owned(),
-        Why::Silence => "no master was heard".to_owned(),
-        Why::MasterLeft => "the master said that it leaves".to_owned(),
-        Why::MasterUnreachable => "the master cannot be reached".to_owned(),
-        Why::Better { source, priority } => format!("{source} has priority {priority}"),
-        Why::Group => "its sync group did".to_owned(),
-        Why::Frozen { silent } => format!("this host stood still for {} ms", silent.as_millis()),
-        Why::Broken => "something it tracks is broken".to_owned(),
-        Why::Unknown => "it waits until all it tracks was looked at".to_owned(),
-        Why::Known => "all it tracks was looked at".to_owned(),
-        Why::GroupBroken => "another member of its sync group is at fault".to_owned(),
-        Why::NoAddress => "its interface has no address to send from".to_owned(),
-        Why::Mended => "what was wrong is mended".to_owned(),
-        Why::NoPeers => "it was told to speak to peers alone, and has none".to_owned(),
-        Why::Stopped => "it was told to end".to_owned(),
-        Why::Succeeded { by } => format!("{by} has taken over"),
-        Why::NoSuccessor => "nobody has taken over".to_owned(),
-    }
-}
-
-/// What an operator can do about an advertisement with a mistake.
-fn remedy(reason: Reason) -> Option<&'static str> {
-    match reason {
-        Reason::Interval => Some("write the same interval on every node of this virtual router"),
-        Reason::Addresses => Some("write the same addresses on every node, or another virtual router number on one"),
-        Reason::Version => Some("write the same version of VRRP on every node"),
-        Reason::AuthenticationType | Reason::UnknownAuthentication | Reason::Authentication => {
-            Some("write the same password on every node")
-        }
-        Reason::Destination => Some("write the peers on every node, or on none"),
-        Reason::Source => Some("add it to the peers if it belongs to this virtual router"),
-        Reason::Hops => Some("allow the distance of this peer, if it is one"),
-        Reason::Replay => Some("see whether somebody repeats packets on this link"),
-        Reason::Unsigned => {
-            Some("write the same hmac on every node; mode = \"permissive\" hears both while that is done")
-        }
-        Reason::UnknownKey => Some("write the same keys with the same numbers on every node"),
-        Reason::Hash => Some("write the same keys on every node; where they are, somebody forges advertisements"),
-        Reason::Stale | Reason::Future => Some("set the clocks of all nodes (NTP), or write a longer window"),
-        Reason::Header | Reason::Length | Reason::Type | Reason::Vrid | Reason::Checksum | Reason::Looped => None,
-        Reason::TrailerLength | Reason::TrailerType | Reason::TrailerReserved => None,
-    }
-}
-
-/// What makes two notices the same.
-fn about(instance: &str, notice: &Notice) -> String {
-    match notice {
-        Notice::Lower { source, .. } => format!("{instance} {source} lower"),
-        Notice::SecondOwner { source } => format!("{instance} {source} owner"),
-        Notice::Late { .. } => format!("{instance} late"),
-    }
-}
-
-/// How long it may go on without being more than a moment of a takeover.
-fn patience(notice: &Notice) -> Duration {
-    match notice {
-        Notice::Lower { .. } | Notice::Late { .. } => Duration::from_secs(3),
-        Notice::SecondOwner { .. } => Duration::ZERO,
-    }
-}
-
-fn remark(notice: &Notice) -> (Severity, String) {
-    match notice {
-        Notice::Lower { source, priority } => (
-            Severity::Warning,
-            format!(
-                "{source} says it is master too, with priority {priority}.  Next: see whether it hears this node, and \
-                 whether both are the same virtual router on purpose"
-            ),
-        ),
-        Notice::SecondOwner { source } => (
-            Severity::Error,
-            format!(
-                "{source} says it owns the addresses (priority 255), as this node does.  Next: lower one of the two"
-            ),
-        ),
-        Notice::Late { by } => (
-            Severity::Warning,
-            format!(
-                "this host was {} ms late, so that no election was begun; it listens for another interval",
-                by.as_millis()
-            ),
-        ),
-    }
 }
