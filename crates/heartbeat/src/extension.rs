@@ -22,7 +22,9 @@
 //! | `ekgives` | groups it gives up, with the node that is to take them: `NODE@KEY` |
 //! | `ekaside` | the keys of groups that an operator took from it |
 //! | `ekoff` | nodes that have nothing any more, fenced or gone in order: `NODE@GENERATION`, hexadecimal |
-//! | `ekfencing` | nodes it is fencing |
+//! | `ekfences` | the nodes that it has a device for |
+//! | `ekfencing` | nodes that its device is at work on |
+//! | `ekfailing` | nodes that it failed to fence: `NODE@ATTEMPTS` |
 //!
 //! In keys a blank, a comma and a percent sign are written as `%20`, `%2c`, `%25`.
 
@@ -63,8 +65,12 @@ pub(crate) struct Many {
     pub(crate) aside: Vec<usize>,
     /// Nodes that have nothing any more, with their generation.
     pub(crate) off: Vec<(usize, u64)>,
-    /// Nodes it is fencing.
+    /// Nodes that it has a device for.
+    pub(crate) fences: Vec<usize>,
+    /// Nodes that its device is at work on.
     pub(crate) fencing: Vec<usize>,
+    /// Nodes that it failed to fence, and how often.
+    pub(crate) failing: Vec<(usize, u32)>,
 }
 
 impl Extension {
@@ -174,6 +180,11 @@ fn sorted(plan: &Plan, all: impl Iterator<Item = Held<String>>) -> (Vec<Held<usi
 }
 
 impl Many {
+    /// How often it has failed to fence a node.
+    pub(crate) fn failures(&self, node: usize) -> u32 {
+        self.failing.iter().find(|(failing, _)| *failing == node).map_or(0, |(_, attempts)| *attempts)
+    }
+
     fn write(&self, plan: &Plan, message: Message) -> Message {
         let name = |node: &usize| plan.name(*node).to_owned();
         let key = |group: &usize| plan.groups.get(*group).map(|place| escape(&place.key)).unwrap_or_default();
@@ -181,13 +192,16 @@ impl Many {
         let sees = |(node, group, since): &_| format!("{}@{}@{}", name(node), key(group), time(since));
         let gives = |(node, group): &_| format!("{}@{}", name(node), key(group));
         let off = |(node, generation): &_| format!("{}@{generation:x}", name(node));
-        let fields: [(&str, Vec<String>); 6] = [
+        let failing = |(node, attempts): &_| format!("{}@{attempts}", name(node));
+        let fields: [(&str, Vec<String>); 8] = [
             ("ekhears", self.hears.iter().map(name).collect()),
             ("eksees", self.sees.iter().map(sees).collect()),
             ("ekgives", self.gives.iter().map(gives).collect()),
             ("ekaside", self.aside.iter().map(key).collect()),
             ("ekoff", self.off.iter().map(off).collect()),
+            ("ekfences", self.fences.iter().map(name).collect()),
             ("ekfencing", self.fencing.iter().map(name).collect()),
+            ("ekfailing", self.failing.iter().map(failing).collect()),
         ];
         let said = fields.into_iter().filter(|(_, items)| !items.is_empty());
         said.fold(message, |message, (field, items)| message.with(field, items.join(" ")))
@@ -209,13 +223,19 @@ impl Many {
             let (node, generation) = item.split_once('@')?;
             Some((plan.node(node)?, u64::from_str_radix(generation, 16).ok()?))
         };
+        let failing = |item: &str| {
+            let (node, attempts) = item.split_once('@')?;
+            Some((plan.node(node)?, attempts.parse().ok()?))
+        };
         Many {
             hears: items("ekhears").filter_map(|name| plan.node(name)).collect(),
             sees: items("eksees").filter_map(seen).collect(),
             gives: items("ekgives").filter_map(given).collect(),
             aside: items("ekaside").filter_map(group).collect(),
             off: items("ekoff").filter_map(off).collect(),
+            fences: items("ekfences").filter_map(|name| plan.node(name)).collect(),
             fencing: items("ekfencing").filter_map(|name| plan.node(name)).collect(),
+            failing: items("ekfailing").filter_map(failing).collect(),
         }
     }
 }

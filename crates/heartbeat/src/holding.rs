@@ -110,7 +110,10 @@ pub(crate) struct Holding {
 }
 
 impl Holding {
-    pub(crate) fn new(plan: &Arc<Plan>, now: Instant) -> Holding {
+    /// Nothing is known yet but the highest generation of each node that was heard.
+    pub(crate) fn new(plan: &Arc<Plan>, now: Instant, heard: &[u64]) -> Holding {
+        let generation = |node: usize| heard.get(node).copied().unwrap_or_default();
+        let peer = |node: usize| Peer { generation: generation(node), ..Peer::new(now) };
         Holding {
             plan: Arc::clone(plan),
             stage: Stage::Waiting,
@@ -118,7 +121,7 @@ impl Holding {
             own: vec![Own::default(); plan.groups.len()],
             local: false,
             foreign: false,
-            peers: vec![Peer::new(now); plan.names.len()],
+            peers: (0..plan.names.len()).map(peer).collect(),
             contests: Vec::new(),
             devices: devices::Devices::new(plan.fences_within.clone()),
             handover: None,
@@ -172,6 +175,12 @@ impl Holding {
 
     pub(crate) fn set_reached(&mut self, reached: usize, weighed: bool) {
         (self.reached, self.weighed) = (reached, weighed);
+    }
+
+    /// Whether this node reaches no fewer ping nodes than another evenkeel told last.
+    pub(crate) fn is_no_worse(&self) -> bool {
+        let no_more = |peer: &Peer| peer.is_evenkeel() && peer.pings.is_some_and(|there| there <= self.reached);
+        self.peers.iter().any(no_more)
     }
 
     /// Whether a group of resources stands otherwise now.
@@ -339,8 +348,7 @@ impl Holding {
         self.foreign = false;
         self.owed = words::Owed::default();
         for peer in &mut self.peers {
-            let state = if peer.state.lives() { peer.state } else { NodeState::Unknown };
-            *peer = Peer { state, ..Peer::new(at.now) };
+            *peer = Peer { generation: peer.generation, ..Peer::new(at.now) };
         }
         // Each node that lives speaks once more by then, and all that waited has been read.
         self.stage = Stage::Starting { since: at.now, listen: at.now + self.plan.timing.keepalive };

@@ -147,6 +147,15 @@ impl Membership {
         }
     }
 
+    /// Others know that a node is gone which was not heard here.
+    pub(crate) fn give_up(&mut self, node: usize, told: &mut Vec<Happened>) {
+        let unheard = |peer: &&mut Peer| peer.state() == NodeState::Unknown && !peer.links().contains(&true);
+        if let Some(peer) = self.peers.get_mut(node).filter(unheard) {
+            peer.turn(NodeState::Dead);
+            told.push(Happened::State { node, before: NodeState::Unknown, state: NodeState::Dead });
+        }
+    }
+
     /// A node says that it has left.
     pub(crate) fn left(&mut self, node: usize, told: &mut Vec<Happened>) {
         let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.state() != NodeState::Left) else { return };

@@ -111,7 +111,9 @@ pub enum News {
     Fencing {
         /// Which.
         node: usize,
-        /// 1 and up.
+        /// Whose device does it.
+        by: usize,
+        /// 1 and up, of that device.
         attempt: u32,
     },
     /// Fencing a node failed; nothing of it is taken. It is tried again, but for the last attempt.

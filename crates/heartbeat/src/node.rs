@@ -87,7 +87,7 @@ impl Node {
         let now = Instant::START;
         Node {
             membership: Membership::new(&plan, now),
-            holding: Holding::new(&plan, now),
+            holding: Holding::new(&plan, now, &identity.heard),
             ipfail: Ipfail::new(&plan),
             sender: Sender::new(cluster, &plan, &identity),
             heard: (0..plan.names.len()).map(|node| Heard::new(&identity, node, cluster.rexmit_delay)).collect(),
@@ -229,6 +229,7 @@ impl Node {
             return;
         }
         self.spread(now, out);
+        self.give_up(now, out);
         self.join(now, out);
         self.weigh_pings(now, out);
         self.holding.settle(self.moment(now));
@@ -242,6 +243,17 @@ impl Node {
             self.stage = Stage::Stopped;
             out.push(Output::Stopped);
         }
+    }
+
+    /// Who others know to be gone is not waited for (HB-68).
+    fn give_up(&mut self, now: Instant, out: &mut Outbox<Output>) {
+        if !self.plan.is_many() || self.membership.is_complete() {
+            return;
+        }
+        for node in self.plan.others().filter(|node| self.holding.is_gone_elsewhere(now, *node)) {
+            self.membership.give_up(node, &mut self.happened);
+        }
+        self.spread(now, out);
     }
 
     /// Does and says what the groups ask for.
@@ -312,6 +324,8 @@ impl Node {
         self.holding.set_reached(here, settled);
         self.ipfail.reach(here, settled);
         match self.ipfail.tick(now) {
+            // It was an answer to an older number: a node that was frozen reads and answers all that waited.
+            Some(Verdict::GiveUp { .. }) if self.holding.is_no_worse() => self.ipfail.given(),
             Some(Verdict::GiveUp { there }) => {
                 let at = self.moment(now);
                 let nothing = self.holding.hold() == crate::Share::None;

@@ -131,6 +131,55 @@ fn a_frozen_node_gives_up_what_was_taken_meanwhile_and_gets_it_back() {
 }
 
 #[test]
+fn a_node_that_cannot_hear_after_it_was_frozen_does_not_take_the_other_one_for_idle() {
+    let mut cluster = cluster(timing(SECOND * 10, SECOND * 80), Failback::On, &["ha1"]);
+    cluster.fences.push(fence());
+    let mut world = settled(&cluster);
+    world.open.insert((0, 1, 0), false);
+    world.run(SECOND * 40);
+    world.freeze(1);
+    world.run(SECOND * 120);
+    world.thaw(1);
+    // It does not know what the other one has before it has given that one up, and then fences it first.
+    only(&mut world, SECOND * 300, &[&[0], &[], &[1]]);
+    assert!(world.fenced == [0] && world.holders(0) == [1], "{:?} {}", world.attempts, world.state());
+}
+
+#[test]
+fn an_answer_to_an_older_number_of_ping_nodes_moves_nothing() {
+    let mut world = settled(&pair(Failback::On, &["ha1"]));
+    world.hosts[0].reaches = false;
+    world.run(SECOND * 2);
+    // It finds both in what waited: that the other one reaches none, and that it reaches them again.
+    world.freeze(1);
+    world
+        .wait(SECOND * 20, |world| world.hosts[0].news.iter().any(|news| matches!(news, News::Ping { up: false, .. })));
+    world.run(SECOND);
+    world.hosts[0].reaches = true;
+    world.run(SECOND * 30);
+    world.thaw(1);
+    only(&mut world, SECOND * 60, &[&[0]]);
+}
+
+#[test]
+fn what_is_only_offered_to_a_node_that_took_it_already_has_one_owner_at_once() {
+    let mut world = settled(&pair(Failback::On, &["ha1"]));
+    world.ask(0, 1, Request::Standby(Share::All));
+    world.run(SECOND * 10);
+    assert_eq!(world.holders(0), [1]);
+    world.forget();
+    world.plug(0, 0, false);
+    let missed = |world: &World, host: usize| world.hosts[host].news.iter().any(pair::is_dead);
+    world.wait(SECOND * 20, |world| missed(world, 1));
+    // It hears the other one again, and offers what prefers that; the other one has not missed it yet, and takes it when it does.
+    world.open.insert((0, 1, 0), true);
+    world.wait(SECOND * 5, |world| missed(world, 0) && world.holders(0) == [0, 1]);
+    world.open.clear();
+    let took = world.wait(SECOND * 20, |world| world.holders(0) == [0]);
+    assert!(took < SECOND * 2, "{took:?}");
+}
+
+#[test]
 fn a_node_frozen_alone_listens_before_it_serves_again() {
     let mut world = World::new(1, &pair(Failback::On, &["ha1"]), &[false, false]);
     world.start(0);

@@ -10,6 +10,7 @@ mod triple;
 use evenkeel_heartbeat::{Input, News, NodeState, Refusal, Request, Share};
 use evenkeel_model::heartbeat::Failback;
 use pair::{MILLI, SECOND, World, fence};
+use std::time::Duration;
 use triple::{chaos, claims, three};
 
 /// Groups that prefer `ha1, ha2`, `ha2`, and `ha3, ha1`.
@@ -223,21 +224,164 @@ fn fenced() -> World {
     world
 }
 
+/// Runs until a group has an owner; before that nobody had it.
+fn taken(world: &mut World, group: usize) -> (Duration, Vec<usize>) {
+    let took = world.wait(SECOND * 200, |world| !world.holders(group).is_empty());
+    (took, world.holders(group))
+}
+
+/// Who tried to fence, in order. No two at once.
+fn tries(world: &World) -> Vec<usize> {
+    let begun: Vec<_> = world.attempts.iter().map(|(at, ..)| *at).collect();
+    assert!(begun.windows(2).all(|two| two[1] - two[0] > SECOND), "{:?}", world.attempts);
+    world.attempts.iter().map(|(_, by, _)| *by).collect()
+}
+
 #[test]
 fn one_survivor_fences_and_the_other_waits_for_its_word() {
     let mut world = fenced();
     world.forget();
-    // The device fails at first: nobody takes anything, and the other survivor does not try its own.
-    world.hosts[1].fences = false;
     world.kill(0, true);
-    world.run(SECOND * 60);
+    world.run(SECOND * 6);
     assert!(owners(&world)[0].is_empty(), "{}", world.state());
-    world.hosts[1].fences = true;
-    world.wait(SECOND * 10, |world| owners(world)[0] == [1]);
-    assert!(world.attempts.len() > 3 && world.attempts.iter().all(|(_, by, of)| (*by, *of) == (1, 0)));
+    assert_eq!(taken(&mut world, 0).1, [1]);
+    assert_eq!(tries(&world), [1]);
     // The other one knows, and goes on by itself when the first is gone in order.
     world.tell(1, Input::Stop);
     world.wait(SECOND * 5, |world| owners(world) == [vec![2], vec![2], vec![2]]);
+}
+
+#[test]
+fn another_node_tries_its_own_device_after_three_attempts_and_never_two_at_once() {
+    let mut world = fenced();
+    world.forget();
+    world.hosts[1].fences = false;
+    world.kill(0, true);
+    let (took, owners) = taken(&mut world, 0);
+    // The order decides, whoever has fenced it.
+    assert_eq!((owners, tries(&world)), (vec![1], vec![1, 1, 1, 2]));
+    // The dead time, three attempts with their pauses, the wait of a turn.
+    assert!(took < SECOND * 28, "{took:?}");
+    for host in [1, 2] {
+        let told = |by: usize, attempt: u32| world.hosts[host].news.contains(&News::Fencing { node: 0, by, attempt });
+        assert!(told(1, 3) && told(2, 1), "{host}: {:?}", world.hosts[host].news);
+    }
+}
+
+#[test]
+fn a_node_that_nobody_can_fence_keeps_what_it_had_until_an_operator_confirms() {
+    let mut world = fenced();
+    for host in [1, 2] {
+        world.hosts[host].fences = false;
+    }
+    world.kill(0, true);
+    world.run(SECOND * 120);
+    assert!(owners(&world)[0].is_empty(), "{}", world.state());
+    assert!(tries(&world).starts_with(&[1, 1, 1, 2, 2, 2, 1, 1, 1, 2]), "{:?}", world.attempts);
+    world.ask(2, 1, Request::Confirm { node: 0 });
+    assert_eq!(taken(&mut world, 0).1, [1]);
+    let tried = world.attempts.len();
+    world.run(SECOND * 30);
+    assert!(world.attempts.len() <= tried + 1, "{:?}", world.attempts);
+}
+
+#[test]
+fn who_has_no_device_waits_for_one_that_has() {
+    let mut cluster = three(SECOND, Failback::On, &GROUPS);
+    cluster.fences.push(fence());
+    let mut world = World::new(1, &cluster, &[false; 3]);
+    world.hosts[1].view.fences.clear();
+    for host in 0..3 {
+        world.start(host);
+    }
+    world.run(SECOND * 40);
+    world.hosts[2].fences = false;
+    world.kill(0, true);
+    world.run(SECOND * 60);
+    assert!(owners(&world)[0].is_empty(), "{}", world.state());
+    world.hosts[2].fences = true;
+    assert_eq!(taken(&mut world, 0).1, [1]);
+    assert!(tries(&world).iter().all(|by| *by == 2));
+}
+
+/// Three of which the last was off for long, and the first is started again.
+fn without_the_last(mut world: World) -> World {
+    world.kill(2, true);
+    world.run(SECOND * 60);
+    world.tell(0, Input::Stop);
+    world.run(SECOND * 30);
+    assert_eq!(owners(&world), [[1], [1], [1]]);
+    world.forget();
+    world.attempts.clear();
+    world.start(0);
+    world
+}
+
+#[test]
+fn a_node_that_joins_believes_a_stable_one_who_is_gone() {
+    for fences in [false, true] {
+        let mut world = without_the_last(if fences { fenced() } else { settled(Failback::On) });
+        // `initdead` is 12 s.
+        let took = world.wait(SECOND * 11, |world| owners(world) == [vec![0], vec![1], vec![0]]);
+        assert!(took < SECOND * 4, "fences: {fences}: {took:?}");
+        world.run(SECOND * 30);
+        assert!(world.attempts.is_empty() && owners(&world) == [vec![0], vec![1], vec![0]]);
+        // Who comes then gets what prefers it.
+        world.start(2);
+        world.wait(SECOND * 10, |world| owners(world) == [vec![0], vec![1], vec![2]]);
+    }
+    // What could not be fenced is not known to be gone.
+    let mut world = fenced();
+    world.hosts[0].fences = false;
+    world.hosts[1].fences = false;
+    world.kill(2, true);
+    world.run(SECOND * 60);
+    world.tell(0, Input::Stop);
+    world.run(SECOND * 30);
+    world.start(0);
+    world.run(SECOND * 11);
+    assert!(!world.is_stable(0), "{}", world.state());
+    world.run(SECOND * 30);
+    assert!(world.is_stable(0) && owners(&world) == [vec![], vec![1], vec![]], "{}", world.state());
+}
+
+#[test]
+fn where_nobody_is_stable_initdead_is_waited_for() {
+    let mut world = settled(Failback::On);
+    for host in 0..3 {
+        world.kill(host, true);
+    }
+    world.run(SECOND * 60);
+    for host in 0..2 {
+        world.start(host);
+    }
+    world.run(SECOND * 11);
+    assert_eq!(owners(&world), [const { Vec::<usize>::new() }; 3]);
+    world.wait(SECOND * 4, |world| owners(world)[0] == [0] && owners(world)[1] == [1]);
+}
+
+#[test]
+fn a_node_that_joins_one_of_two_parts_takes_nothing_that_the_other_one_has() {
+    for heard in [false, true] {
+        let mut world = fenced();
+        world.tell(0, Input::Stop);
+        world.run(SECOND * 30);
+        assert_eq!(owners(&world), [vec![1], vec![1], vec![2]]);
+        // The two cannot fence each other, and the third one hears the first of them, or both.
+        (world.hosts[1].fences, world.hosts[2].fences) = (false, false);
+        world.hosts[0].fences = false;
+        world.open.insert((1, 2, 0), false);
+        world.open.insert((2, 1, 0), false);
+        world.run(SECOND * 60);
+        world.open.insert((0, 2, 0), heard);
+        world.open.insert((2, 0, 0), heard);
+        world.start(0);
+        let until = world.now + SECOND * 120;
+        while world.step(until) {
+            assert_eq!(world.holders(2), [2], "{heard}: {}", world.state());
+        }
+        assert_eq!(owners(&world), [vec![0], vec![1], vec![2]], "{heard}: {}", world.state());
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ impl Holding {
     pub(crate) fn configure(&mut self, plan: &Arc<Plan>, change: &Change) {
         let before = std::mem::replace(&mut self.plan, Arc::clone(plan));
         self.remember(&before, change);
+        self.devices.configure(plan.fences_within.clone());
         let own = std::mem::take(&mut self.own);
         // What is split off a group is where that group is.
         let of = |place: usize| own.get(place).cloned().unwrap_or_default();

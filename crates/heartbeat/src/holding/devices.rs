@@ -17,6 +17,11 @@ impl Devices {
         Devices { until: vec![None; within.len()], within }
     }
 
+    /// They may take that long from now on.
+    pub(crate) fn configure(&mut self, within: Vec<Duration>) {
+        self.within = within;
+    }
+
     /// It is to begin; false while an older attempt has not ended.
     pub(crate) fn begin(&mut self, now: Instant, node: usize) -> bool {
         let within = self.within.get(node).copied().unwrap_or_default();

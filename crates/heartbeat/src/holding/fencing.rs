@@ -1,7 +1,7 @@
 //! Before anything of a dead node is taken (HB-32), it is fenced, where a device covers it.
 
 use super::{Holding, Moment};
-use crate::{News, NodeState, Output, Refusal, holding::Deed};
+use crate::{News, NodeState, Output, Refusal, extension::Many, holding::Deed};
 use evenkeel_machine::Instant;
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// After so many failed attempts, an hour's worth, only an operator's word helps.
 const ATTEMPTS: u32 = 720;
+
+/// So many attempts fail on one of more than two nodes before another one tries its own device (HB-69).
+const TURN: u32 = 3;
 
 /// By how much the second of two nodes that both have groups begins later, beside a `keepalive`: so long a device has to
 /// do its work before they fence each other.
@@ -47,12 +50,20 @@ impl Fence {
             Fence::Not | Fence::Done => None,
         }
     }
+
+    fn failures(self) -> u32 {
+        match self {
+            Fence::Due(_, attempts) | Fence::GaveUp(attempts) => attempts,
+            Fence::Running(attempt) => attempt.saturating_sub(1),
+            Fence::Not | Fence::Done => 0,
+        }
+    }
 }
 
 impl Holding {
     /// A node has died.
     pub(crate) fn need_fence(&mut self, at: Moment, node: usize, held: bool, before: NodeState) {
-        let covered = self.plan.fenced.get(node).copied().unwrap_or_default();
+        let covered = self.is_covered(node);
         // What this node does not have, the silent one may have taken since it was heard last.
         let takes = self.plan.is_many() || (0..self.own.len()).any(|group| !self.wants(group));
         if covered && (held || takes) {
@@ -96,38 +107,83 @@ impl Holding {
             {
                 peer.fence = Fence::Running(attempts + 1);
                 self.deeds.push(Deed::Do(Output::Fence { node }));
-                self.tell(News::Fencing { node, attempt: attempts + 1 });
+                self.tell(News::Fencing { node, by: self.plan.me, attempt: attempts + 1 });
             }
         }
     }
 
-    /// Of more than two nodes exactly one fences: the first of those that miss the dead one, and not while somebody hears
-    /// it. The others take its word.
+    /// Of more than two nodes one fences at a time, and not while somebody hears the dead one. The others take its word.
     fn leaves_fencing(&mut self, at: Moment, node: usize) -> bool {
-        let heard = self.is_heard_elsewhere(node);
-        let (off, stagger, first) = (self.is_off_elsewhere(node), self.stagger(), self.fences_first());
-        let others = self.words().any(|(_, told)| told.fencing.contains(&node));
-        let due_after = self.plan.timing.keepalive;
+        let (heard, off) = (self.is_heard_elsewhere(node), self.is_off_elsewhere(node));
+        let at_work = self.fences_elsewhere(node);
+        let turn = at_work.is_none() && self.fencer(node) == Some(self.plan.me);
+        let (stagger, wait) = (self.stagger(), self.plan.timing.keepalive);
         let Some(peer) = self.peers.get_mut(node) else { return true };
-        match peer.fence {
-            Fence::Due(due, attempts) => {
-                if heard {
-                    // From when it is missed by all the wait counts.
-                    peer.fence = Fence::Due(due.max(at.now + due_after), attempts);
-                } else if off {
-                    peer.fence = Fence::Done;
-                }
-                let stagger = if attempts == 0 { stagger } else { Duration::ZERO };
-                off || heard || others || !first || at.now < due + stagger
+        let leaves = match peer.fence {
+            Fence::Due(..) | Fence::GaveUp(_) if off => {
+                peer.fence = Fence::Done;
+                true
             }
+            Fence::Due(due, attempts) if heard || !turn => {
+                // From when it is missed by all, and nobody else is to fence it, the wait counts.
+                peer.fence = Fence::Due(due.max(at.now + wait), attempts);
+                true
+            }
+            Fence::Due(due, 0) => at.now < due + stagger,
             // It was said to be off, and is not.
             Fence::Done if heard => {
-                peer.fence = Fence::Due(at.now + due_after, 0);
+                peer.fence = Fence::Due(at.now + wait, 0);
                 self.tell(News::FencedButHeard { node });
                 true
             }
-            Fence::Not | Fence::Running(_) | Fence::GaveUp(_) | Fence::Done => false,
+            Fence::Due(..) | Fence::Not | Fence::Running(_) | Fence::GaveUp(_) | Fence::Done => false,
+        };
+        self.tell_fencer(node, at_work);
+        leaves
+    }
+
+    /// Whose turn it is (HB-69).
+    fn fencer(&self, node: usize) -> Option<usize> {
+        let here = self.has_device(node).then(|| (self.failures(node), self.plan.me));
+        let able = |by: usize, told: &Many| {
+            told.fences.contains(&node) && self.peers.get(by).is_some_and(super::Peer::is_stable)
+        };
+        let there = self.words().filter(|(by, told)| able(*by, told)).map(|(by, told)| (told.failures(node), by));
+        let able = here.into_iter().chain(there).filter(|(failed, _)| *failed < ATTEMPTS);
+        able.min_by_key(|(failed, by)| (failed / TURN, *by)).map(|(_, by)| by)
+    }
+
+    /// The other node whose device is at work on one, with the number of the attempt.
+    fn fences_elsewhere(&self, node: usize) -> Option<(usize, u32)> {
+        let at_work = |(_, told): &(usize, &Many)| told.fencing.contains(&node);
+        self.words().find(at_work).map(|(by, told)| (by, told.failures(node).saturating_add(1)))
+    }
+
+    fn tell_fencer(&mut self, node: usize, at_work: Option<(usize, u32)>) {
+        let Some(peer) = self.peers.get_mut(node) else { return };
+        let before = std::mem::replace(&mut peer.fencer, at_work);
+        if let Some((by, attempt)) = at_work.filter(|_| before != at_work) {
+            self.tell(News::Fencing { node, by, attempt });
         }
+    }
+
+    /// Whether a device can fence a node: one of this node, or where there are more than two of any that lives.
+    pub(crate) fn is_covered(&self, node: usize) -> bool {
+        self.has_device(node) || self.words().any(|(_, told)| told.fences.contains(&node))
+    }
+
+    pub(crate) fn has_device(&self, node: usize) -> bool {
+        self.plan.fenced.get(node).copied().unwrap_or_default()
+    }
+
+    /// Whether a device of this node is fencing one.
+    pub(crate) fn is_at_work(&self, node: usize) -> bool {
+        self.peers.get(node).is_some_and(|peer| matches!(peer.fence, Fence::Running(_)))
+    }
+
+    /// How often this node has failed to fence one.
+    pub(crate) fn failures(&self, node: usize) -> u32 {
+        self.peers.get(node).map_or(0, |peer| peer.fence.failures())
     }
 
     /// Where the network is split, the part with fewer nodes, or without the first one, begins later.
@@ -141,16 +197,6 @@ impl Holding {
         let place = u32::try_from(self.plan.me).unwrap_or(u32::MAX);
         let each = STAGGER + self.plan.timing.keepalive;
         if here.len() > there.len() || leads { Duration::ZERO } else { each.saturating_mul(place.saturating_add(1)) }
-    }
-
-    /// Whether no node before this one takes part.
-    fn fences_first(&self) -> bool {
-        let takes_part = |node: usize| self.peers.get(node).is_some_and(|peer| peer.is_stable() && peer.is_evenkeel());
-        !(0..self.plan.me).any(takes_part)
-    }
-
-    pub(crate) fn has_begun_to_fence(&self, node: usize) -> bool {
-        self.peers.get(node).and_then(|peer| peer.fence.attempts()).is_some_and(|attempts| attempts > 0)
     }
 
     /// When a node may be fenced that others would have fenced before.

@@ -89,8 +89,9 @@ impl Handover {
         }
     }
 
+    /// Whether a group is on its way. One that is only offered is this node's as before.
     pub(crate) fn concerns(&self, group: usize) -> bool {
-        self.groups.contains(&group)
+        self.step != Step::Asked && self.groups.contains(&group)
     }
 
     /// Groups have other places, or none any more.

@@ -40,6 +40,8 @@ pub(crate) struct Peer {
     /// Groups that the network may look for there once it has let go: these, and all when it came back.
     pub(crate) doubted: BTreeSet<usize>,
     pub(crate) fence: Fence,
+    /// The other node that is fencing it, as was told, with the number of the attempt.
+    pub(crate) fencer: Option<(usize, u32)>,
 }
 
 impl Peer {
@@ -63,6 +65,7 @@ impl Peer {
             rivals: Vec::new(),
             doubted: BTreeSet::new(),
             fence: Fence::Not,
+            fencer: None,
         }
     }
 

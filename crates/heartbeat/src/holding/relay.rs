@@ -3,6 +3,7 @@
 
 use super::{Holding, Peer};
 use crate::{NodeState, extension::Many};
+use evenkeel_machine::Instant;
 
 impl Holding {
     /// What this node tells of others, and of what it does.
@@ -23,7 +24,14 @@ impl Holding {
             gives: self.gifts(),
             aside: aside.collect(),
             off: self.plan.others().filter_map(|node| self.off(node)).collect(),
-            fencing: self.plan.others().filter(|node| self.has_begun_to_fence(*node)).collect(),
+            fences: self.plan.others().filter(|node| self.has_device(*node)).collect(),
+            fencing: self.plan.others().filter(|node| self.is_at_work(*node)).collect(),
+            failing: self
+                .plan
+                .others()
+                .map(|node| (node, self.failures(node)))
+                .filter(|(_, failed)| *failed > 0)
+                .collect(),
         }
     }
 
@@ -40,6 +48,15 @@ impl Holding {
     /// Whether another node hears one that this node does not.
     pub(crate) fn is_heard_elsewhere(&self, node: usize) -> bool {
         self.words().any(|(_, told)| told.hears.contains(&node))
+    }
+
+    /// Whether a node that was not heard here yet is gone, as those know that live (HB-68).
+    pub(crate) fn is_gone_elsewhere(&self, now: Instant, node: usize) -> bool {
+        let since = |peer: &Peer| peer.since + self.plan.timing.keepalive * 2;
+        let settled = |by: usize| self.peers.get(by).is_some_and(|peer| peer.is_stable() && now >= since(peer));
+        let misses = |(by, told): (usize, &Many)| settled(by) && told.hears.contains(&self.plan.me);
+        let over = !self.is_covered(node) || self.is_off_elsewhere(node);
+        over && !self.is_heard_elsewhere(node) && self.words().any(misses)
     }
 
     /// That a node which is not heard here has a group, and since when where it keeps it, as another one tells.

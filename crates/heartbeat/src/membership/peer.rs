@@ -78,9 +78,7 @@ impl Peer {
     }
 
     pub(crate) fn forget(&mut self, dead_at: Instant) {
-        if !self.state.lives() {
-            self.state = NodeState::Unknown;
-        }
+        self.state = NodeState::Unknown;
         self.dead_at = dead_at;
         self.put_off = 0;
     }

@@ -92,6 +92,11 @@ impl Chaos {
         }
     }
 
+    /// The fence device of a host never works.
+    pub(crate) fn break_device(&mut self, host: usize) {
+        self.world.hosts[host].fences = false;
+    }
+
     /// Lets things break for so long.
     pub(crate) fn run(&mut self, time: Duration) {
         self.turn_until(self.world.now + time);
@@ -165,7 +170,8 @@ impl Chaos {
                 }
             };
             let rests = self.failed || self.real && self.moved;
-            let lacks = owners.is_empty() && !fit.is_empty() && !rests;
+            let able = fit.iter().any(|host| self.world.hosts[*host].fences);
+            let lacks = owners.is_empty() && able && !rests;
             let without = since(&mut self.none_since[group], self.calm_since, lacks);
             assert!(without <= none, "{group} nowhere for {without:?}: {}", self.state());
             let both = |one: &usize| owners.iter().any(|two| two > one && self.connected(*one, *two));
@@ -195,6 +201,10 @@ impl Chaos {
             longest += keepalive * 3 + SECOND * 6;
             if !self.world.hosts[0].view.fences.is_empty() {
                 longest += keepalive * 3 + SECOND * 40;
+            }
+            if !self.world.hosts.iter().all(|host| host.fences) {
+                // For each of two that died: three attempts with their pauses, and the wait of a turn.
+                longest += (keepalive * 2 + SECOND * 15) * 2;
             }
         }
         longest

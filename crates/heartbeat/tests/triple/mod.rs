@@ -61,6 +61,9 @@ pub(crate) fn chaos(seed: u64) -> Chaos {
     let lossy = seed % 7 >= 5;
     let plan = Plan { seed, cluster: &cluster, real: &[false; 3], faults: &FAULTS, dense: true, lossy };
     let mut chaos = Chaos::new(&plan);
+    if seed % 10 == 9 {
+        chaos.break_device(usize::try_from(seed % 3).unwrap());
+    }
     chaos.run(keepalive * 3000);
     chaos.settle();
     chaos
