@@ -361,6 +361,21 @@ fn by_the_old_protocol_a_node_asks_for_its_own_groups() {
 }
 
 #[test]
+fn what_was_given_by_the_old_protocol_is_not_taken_back_before_its_taker_can_tell() {
+    let mut world = settled(&cluster(timing(SECOND * 60, SECOND * 480), Failback::Legacy, &["ha2"]));
+    world.tell(1, Input::Stop);
+    world.wait(SECOND * 60, |world| world.holders(0) == [0]);
+    world.run(SECOND * 200);
+    world.start(1);
+    world.wait(SECOND * 200, |world| world.holders(0) == [1]);
+    // The status that says so is lost.
+    world.open.insert((1, 0, 0), false);
+    world.run(SECOND * 30);
+    world.open.clear();
+    only(&mut world, SECOND * 300, &[&[1]]);
+}
+
+#[test]
 fn on_serial_lines_a_node_passes_on_what_is_not_its_own() {
     let mut cluster = pair(Failback::On, &["ha1"]);
     cluster.nodes.push(name("ha3"));

@@ -121,6 +121,9 @@ pub struct FenceStatus {
     /// Seconds in this state.
     #[serde(default)]
     pub since_s: u64,
+    /// The node whose turn it was last to fence one with its own device, while that has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Why, where there is more to say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -95,7 +95,8 @@ fn of_fence(fence: &FenceStatus, colour: Colour) -> String {
     };
     let since = if fence.state == "ready" { String::new() } else { format!(" for {}", lasting(fence.since_s)) };
     let why = if fence.reason.is_empty() { String::new() } else { format!(": {}", fence.reason) };
-    format!("  fencing {} of {nodes}  {}{since}{why}\n", fence.device, paint(state, tone, colour))
+    let by = fence.by.as_ref().map(|by| format!("  {by} tries")).unwrap_or_default();
+    format!("  fencing {} of {nodes}  {}{since}{by}{why}\n", fence.device, paint(state, tone, colour))
 }
 
 #[cfg(test)]
@@ -148,6 +149,7 @@ mod tests {
                 nodes: vec!["ha2".to_owned()],
                 state: "failed".to_owned(),
                 since_s: 5,
+                by: Some("ha3".to_owned()),
                 reason: "ha2: null: exit status 1".to_owned(),
             }],
             ..ClusterStatus::default()
@@ -161,7 +163,7 @@ configuration
   group web  on ha1 for 1m10s  prefers ha1
     here running for 9s: nobody had it
       nginx  lsb:nginx  failed: `nginx` did not start: exit status 1
-  fencing stonith:null of ha2  failed for 5s: ha2: null: exit status 1
+  fencing stonith:null of ha2  failed for 5s  ha3 tries: ha2: null: exit status 1
 ";
         assert_eq!(render(&cluster, Colour::No), expected);
     }

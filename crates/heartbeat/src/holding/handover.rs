@@ -314,12 +314,17 @@ impl Holding {
 
     /// What has moved between the two: a status on its way may say otherwise.
     fn trust_move(&mut self, node: usize) {
-        let until = self.settled + self.plan.timing.keepalive * 2 + ON_ITS_WAY;
         let groups = self.handover.as_ref().map(|handover| handover.groups.clone()).unwrap_or_default();
         for group in groups {
-            if let Some(own) = self.own.get_mut(group) {
-                own.given = Some((node, until));
-            }
+            self.trust(node, group);
+        }
+    }
+
+    /// One group has moved.
+    pub(crate) fn trust(&mut self, node: usize, group: usize) {
+        let until = self.settled + self.plan.timing.keepalive * 2 + ON_ITS_WAY;
+        if let Some(own) = self.own.get_mut(group) {
+            own.given = Some((node, until));
         }
     }
 

@@ -69,6 +69,7 @@ impl Holding {
         for group in 0..self.own.len() {
             let Some(own) = self.own.get_mut(group).filter(|own| !own.wanted && !own.runs()) else { continue };
             if let Some(node) = own.asker.take() {
+                self.trust(node, group);
                 self.say_response(group, node, true);
             }
         }

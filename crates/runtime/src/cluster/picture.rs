@@ -92,7 +92,7 @@ impl Picture {
             pings: vec![Since { state: false, at: now }; wanted.pings.len()],
             groups: wanted.groups.iter().map(seen).collect(),
             fences: vec![
-                Fencing { state: Since { state: Fence::Ready, at: now }, why: String::new() };
+                Fencing { state: Since { state: Fence::Ready, at: now }, by: None, why: String::new() };
                 wanted.nodes.len()
             ],
             report: None,
@@ -183,7 +183,7 @@ impl Picture {
                     }
                 }
             }
-            News::Fencing { node, .. } => self.fence(*node, Fence::Fencing, now),
+            News::Fencing { node, by, .. } => self.begin_fencing(*node, *by, now),
             News::FenceFailed { node, last, .. } => {
                 self.fence(*node, if *last { Fence::Waits } else { Fence::Failed }, now);
             }

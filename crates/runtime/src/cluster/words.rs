@@ -191,8 +191,8 @@ pub(super) fn said(wanted: &Heartbeat, news: &News) -> Option<Said> {
         }),
         News::Ignored { node: which, why } => warn(format!("what node {} asked for was not done: {why}", node(*which))),
         News::Cancelled { why } => warn(format!("a hand-over was broken off: {why}")),
-        News::Fencing { node: which, attempt } => {
-            warn(format!("node {} is being fenced (attempt {attempt})", node(*which)))
+        News::Fencing { node: which, by, attempt } => {
+            warn(format!("node {} is being fenced by {} (attempt {attempt})", node(*which), node(*by)))
         }
         News::FenceFailed { node: which, last: true, .. } => {
             Some(Said { about: None, severity: Severity::Error, text: unfenced(node(*which)) })

@@ -9,6 +9,8 @@ use evenkeel_model::heartbeat::{FenceAgent, Heartbeat, NodeName};
 #[derive(Clone, Debug)]
 pub(super) struct Fencing {
     pub(super) state: Since<Fence>,
+    /// Whose device does it, or did last.
+    pub(super) by: Option<usize>,
     /// What a device last said.
     pub(super) why: String,
 }
@@ -25,6 +27,17 @@ impl Picture {
     pub(super) fn fence(&mut self, node: usize, state: Fence, now: Instant) {
         if let Some(fence) = self.fences.get_mut(node) {
             fence.state.turn(state, now);
+        }
+    }
+
+    /// A device of a node is at work on another one.
+    pub(super) fn begin_fencing(&mut self, node: usize, by: usize, now: Instant) {
+        if let Some(fence) = self.fences.get_mut(node) {
+            fence.by = Some(by);
+            // What failed here goes on to have failed here.
+            if Some(by) == self.own || fence.state.state == Fence::Ready {
+                fence.state.turn(Fence::Fencing, now);
+            }
         }
     }
 
@@ -62,6 +75,10 @@ impl Picture {
                     Fence::Waits => "waits",
                 }
                 .to_owned(),
+                by: worst
+                    .filter(|_| !matches!(state, Fence::Ready | Fence::Waits))
+                    .and_then(|(_, fencing)| self.names.get(fencing.by?))
+                    .map(NodeName::to_string),
                 since_s: worst.map_or(0, |(_, fencing)| fencing.state.seconds(now)),
                 reason: told.map(|(name, fencing)| format!("{name}: {}", fencing.why)).unwrap_or_default(),
             }
