@@ -21,7 +21,7 @@
 //! | `eksees` | what those have: `NODE@KEY@TIME`, the time as in `ekhold` |
 //! | `ekgives` | groups it gives up, with the node that is to take them: `NODE@KEY` |
 //! | `ekaside` | the keys of groups that an operator took from it |
-//! | `ekoff` | nodes that have nothing any more, fenced or gone in order: `NODE@GENERATION`, hexadecimal |
+//! | `ekoff` | nodes that have nothing any more: fenced, dead where there is no device for them, or gone in order: `NODE@GENERATION`, hexadecimal |
 //! | `ekfences` | the nodes that it has a device for |
 //! | `ekfencing` | nodes that its device is at work on |
 //! | `ekfailing` | nodes that it failed to fence: `NODE@ATTEMPTS` |

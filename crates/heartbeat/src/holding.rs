@@ -406,7 +406,11 @@ impl Holding {
         };
         let handover = self.handover.as_ref().map(Handover::until);
         let orphans = self.own.iter().filter_map(Own::deadline);
-        let peers = self.peers.iter().filter_map(Peer::deadline).chain(self.devices.deadline());
+        let peers = self
+            .peers
+            .iter()
+            .filter_map(|peer| peer.deadline(self.plan.timing.keepalive))
+            .chain(self.devices.deadline());
         // What was due before was done then, or waits for something to be told.
         orphans
             .chain(peers)

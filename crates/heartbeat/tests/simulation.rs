@@ -96,3 +96,12 @@ fn a_pair_with_a_heartbeat_settles_after_every_fault() {
         assert!(chaos.faults > 8, "seed {seed}: {}", chaos.faults);
     }
 }
+
+/// A run that failed once.
+#[test]
+fn what_is_given_by_the_old_protocol_is_not_taken_back_when_statuses_are_lost() {
+    let keepalive = SECOND * 60;
+    let mut chaos = chaos(307, keepalive, Failback::Legacy, [false, false]);
+    chaos.run(keepalive * 5000);
+    chaos.settle();
+}

@@ -304,6 +304,28 @@ fn who_has_no_device_waits_for_one_that_has() {
     assert!(tries(&world).iter().all(|by| *by == 2));
 }
 
+#[test]
+fn a_node_that_was_not_heard_since_may_have_taken_what_nobody_seems_to_have() {
+    let mut cluster = three(SECOND * 10, Failback::On, &GROUPS);
+    cluster.fences.push(fence());
+    let mut world = World::new(1, &cluster, &[false; 3]);
+    for host in 0..3 {
+        world.start(host);
+    }
+    world.run(SECOND * 400);
+    world.kill(2, true);
+    world.wait(SECOND * 100, |world| (0..2).all(|host| world.hosts[host].news.iter().any(pair::is_dead)));
+    // Cut off it fences the dead one all the same, and takes what that had.
+    world.plug(0, 0, false);
+    world.wait(SECOND * 30, |world| world.holders(2) == [0]);
+    world.start(2);
+    let until = world.now + SECOND * 300;
+    while world.step(until) {
+        assert!(world.holders(2).len() < 2, "{}", world.state());
+    }
+    assert_eq!((world.fenced.as_slice(), world.holders(2)), ([2, 0].as_slice(), vec![2]));
+}
+
 /// Three of which the last was off for long, and the first is started again.
 fn without_the_last(mut world: World) -> World {
     world.kill(2, true);

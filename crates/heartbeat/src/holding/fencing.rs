@@ -40,8 +40,9 @@ impl Fence {
         }
     }
 
-    pub(crate) fn is_done(self) -> bool {
-        self == Fence::Done
+    /// Nothing of it may be taken yet.
+    pub(crate) fn is_awaited(self) -> bool {
+        self.attempts().is_some()
     }
 
     fn attempts(self) -> Option<u32> {
@@ -189,7 +190,8 @@ impl Holding {
     /// Where the network is split, the part with fewer nodes, or without the first one, begins later.
     fn stagger(&self) -> Duration {
         let missed = |node: &usize| {
-            !self.lives(*node) && self.peers.get(*node).is_some_and(|peer| peer.fence.attempts().is_some())
+            // One that was fenced may have begun anew in the other part.
+            !self.lives(*node) && self.peers.get(*node).is_some_and(|peer| peer.fence != Fence::Not)
         };
         let there: Vec<usize> = self.plan.others().filter(missed).collect();
         let here: Vec<usize> = self.plan.others().filter(|node| self.lives(*node)).chain([self.plan.me]).collect();

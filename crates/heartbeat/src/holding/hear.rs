@@ -2,6 +2,7 @@
 
 use super::{Holding, Moment, Stage};
 use crate::{Message, News, NodeState, Share, extension::Extension};
+use evenkeel_machine::Instant;
 
 impl Holding {
     /// A message about groups.
@@ -74,7 +75,7 @@ impl Holding {
     }
 
     /// What an evenkeel tells in a status; `None`: it is a heartbeat.
-    pub(crate) fn hear_extension(&mut self, node: usize, generation: u64, told: Option<Extension>) {
+    pub(crate) fn hear_extension(&mut self, now: Instant, node: usize, generation: u64, told: Option<Extension>) {
         let asks = self.plan.asks();
         let Some(peer) = self.peers.get_mut(node) else { return };
         peer.generation = generation;
@@ -85,6 +86,7 @@ impl Holding {
             peer.pings = (told.asks == asks).then_some(told.pings);
         }
         let idle = told.as_ref().is_some_and(|told| !told.busy);
+        peer.told = told.is_some().then_some(now);
         peer.extension = told;
         if idle {
             self.hear_idle(node);

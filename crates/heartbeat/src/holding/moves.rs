@@ -98,7 +98,8 @@ impl Holding {
     /// The node that a group of this one is given to.
     pub(crate) fn heir(&self, group: usize) -> Option<usize> {
         let order = self.plan.groups.get(group).map(|place| place.prefer.clone()).unwrap_or_default();
-        order.into_iter().filter(|node| self.is_able(*node, group)).min_by_key(|node| self.unfit(*node, group))
+        let able = |node: &usize| self.is_able(*node, group) && self.is_heard_by(*node);
+        order.into_iter().filter(able).min_by_key(|node| self.unfit(*node, group))
     }
 
     /// Ends what was given: it was taken, or is nobody's again.
@@ -187,7 +188,8 @@ impl Holding {
         if to == self.plan.me {
             return Ok(self.wish(at, id, groups));
         }
-        let able = |group: &usize| self.has(to, *group) || self.is_able(to, *group);
+        let hears = |group: &usize| !self.wants(*group) || self.is_heard_by(to);
+        let able = |group: &usize| self.has(to, *group) || self.is_able(to, *group) && hears(group);
         if to >= self.peers.len() {
             return Err(Refusal::Unknown);
         } else if !self.lives(to) {
@@ -231,7 +233,7 @@ impl Holding {
         let to = message.text("ekto").map_or(Some(node), |name| self.plan.node(name));
         let Some(to) = to.filter(|_| self.stage == Stage::Stable) else { return };
         for group in groups.into_iter().filter(|group| self.wants(*group)).collect::<Vec<_>>() {
-            if self.is_able(to, group) {
+            if self.is_able(to, group) && self.is_heard_by(to) {
                 self.bestow(group, to, self.is_worse(to, group));
             } else {
                 self.tell(News::Ignored { node, why: Refusal::PeerRefused });
@@ -329,7 +331,8 @@ impl Holding {
             let owed =
                 self.peers.get(*node).is_some_and(|peer| peer.owed && peer.is_stable() && peer.returned.is_none());
             let ready = self.peers.get(*node).and_then(|peer| peer.extension.as_ref()).is_some_and(|told| told.ready);
-            owed && ready && self.reach(*node) >= here
+            // One that does not hear this node would not know what it is given.
+            owed && ready && self.reach(*node) >= here && self.is_heard_by(*node)
         };
         let come: Vec<usize> = self.plan.others().filter(come).collect();
         if come.is_empty() {

@@ -70,7 +70,8 @@ impl Holding {
         if let Some(node) = self.promised(group) {
             let Some(own) = self.own.get_mut(group) else { return };
             own.orphan = None;
-            if node == self.plan.me && self.ready {
+            // Where it failed it is not tried again for a word that is older: the giver names another one when it knows.
+            if node == self.plan.me && self.ready && !own.failed {
                 self.owe_better(group);
                 self.claim(at.wall, group, Why::Given);
                 self.owed.held = true;
@@ -92,6 +93,9 @@ impl Holding {
                 |node| if seen { self.unfit(node, group) } else { (self.stands_aside(node, group), Reverse(0)) };
             order.sort_by_key(|node| unfit(*node));
         }
+        if self.is_unheard(at.now, &order, since) {
+            return;
+        }
         for node in order {
             match (node == self.plan.me, self.chance(at.now, node, group)) {
                 (true, Chance::Now) if self.asks_first(at, group) => return,
@@ -105,6 +109,20 @@ impl Holding {
                 (true | false, Chance::No | Chance::Soon | Chance::Now) => {}
             }
         }
+    }
+
+    /// Whether an evenkeel that counts as alive may have taken a group unheard: one that comes before this node has told
+    /// nothing since nobody has it, or any other one nothing for long.
+    fn is_unheard(&self, now: Instant, order: &[usize], since: Instant) -> bool {
+        let place = order.iter().position(|node| *node == self.plan.me);
+        let recent = self.plan.timing.keepalive * 2;
+        order.iter().enumerate().any(|(at, node)| {
+            let Some(peer) = self.peers.get(*node).filter(|peer| peer.state.lives() && !peer.leaving) else {
+                return false;
+            };
+            let first = Some(at) < place && now >= since + RESERVE;
+            peer.told.is_some_and(|told| first && told < since || told + recent < now)
+        })
     }
 
     /// Whether another node has said that it took it, and its status that tells so may still be on the way.

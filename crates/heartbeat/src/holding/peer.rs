@@ -3,7 +3,7 @@
 use super::{Holding, PATIENCE, fencing::Fence};
 use crate::{NodeState, Share, extension::Extension};
 use evenkeel_machine::Instant;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -14,6 +14,8 @@ pub(crate) struct Peer {
     pub(crate) since: Instant,
     /// What it tells as an evenkeel.
     pub(crate) extension: Option<Extension>,
+    /// When it told that last.
+    pub(crate) told: Option<Instant>,
     /// What it says as a heartbeat (`resource`).
     pub(crate) hold: Share,
     pub(crate) stable: bool,
@@ -51,6 +53,7 @@ impl Peer {
             generation: 0,
             since: now,
             extension: None,
+            told: None,
             hold: Share::None,
             stable: false,
             spoke: false,
@@ -89,11 +92,12 @@ impl Peer {
     }
 
     /// Whether it is known what it has.
-    fn is_known(&self, now: Instant) -> bool {
+    fn is_known(&self, now: Instant, keepalive: Duration) -> bool {
         match self.state {
             NodeState::Dead | NodeState::Left => true,
             NodeState::Unknown => false,
-            NodeState::Up => !self.restarted || now >= self.since + PATIENCE,
+            // It hears who took what its run before has left with the next status, or the one after.
+            NodeState::Up => !self.restarted || now >= self.since + PATIENCE.max(keepalive * 3),
             NodeState::Active => {
                 self.extension.is_some() || self.spoke || self.starting || now >= self.since + PATIENCE
             }
@@ -114,8 +118,9 @@ impl Peer {
         self.extension.is_some()
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let known = (self.state.lives()).then_some(self.since + PATIENCE);
+    pub(crate) fn deadline(&self, keepalive: Duration) -> Option<Instant> {
+        let patience = if self.state == NodeState::Up { PATIENCE.max(keepalive * 3) } else { PATIENCE };
+        let known = self.state.lives().then_some(self.since + patience);
         [self.returned, self.fence.deadline(), known].into_iter().flatten().min()
     }
 }
@@ -135,7 +140,7 @@ impl Holding {
 
     /// Whether it is known what a node has.
     pub(crate) fn knows(&self, now: Instant, node: usize) -> bool {
-        self.peers.get(node).is_none_or(|peer| peer.is_known(now)) || self.is_silent(node)
+        self.peers.get(node).is_none_or(|peer| peer.is_known(now, self.plan.timing.keepalive)) || self.is_silent(node)
     }
 
     /// Who has a group.

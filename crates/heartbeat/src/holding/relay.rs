@@ -39,6 +39,12 @@ impl Holding {
         self.peers.get(node).is_some_and(|peer| peer.state.lives())
     }
 
+    /// Whether a node hears this one.
+    pub(crate) fn is_heard_by(&self, node: usize) -> bool {
+        let told = self.peers.get(node).and_then(|peer| peer.extension.as_ref());
+        told.is_some_and(|told| told.many.hears.contains(&self.plan.me))
+    }
+
     /// What the nodes tell that live.
     pub(crate) fn words(&self) -> impl Iterator<Item = (usize, &Many)> {
         let living = self.peers.iter().enumerate().filter(|(_, peer)| peer.state.lives());
@@ -54,9 +60,8 @@ impl Holding {
     pub(crate) fn is_gone_elsewhere(&self, now: Instant, node: usize) -> bool {
         let since = |peer: &Peer| peer.since + self.plan.timing.keepalive * 2;
         let settled = |by: usize| self.peers.get(by).is_some_and(|peer| peer.is_stable() && now >= since(peer));
-        let misses = |(by, told): (usize, &Many)| settled(by) && told.hears.contains(&self.plan.me);
-        let over = !self.is_covered(node) || self.is_off_elsewhere(node);
-        over && !self.is_heard_elsewhere(node) && self.words().any(misses)
+        let knows = |told: &Many| told.hears.contains(&self.plan.me) && self.tells_off(told, node);
+        !self.is_heard_elsewhere(node) && self.words().any(|(by, told)| settled(by) && knows(told))
     }
 
     /// That a node which is not heard here has a group, and since when where it keeps it, as another one tells.
@@ -71,14 +76,18 @@ impl Holding {
     /// A node that has nothing any more, with its generation.
     fn off(&self, node: usize) -> Option<(usize, u64)> {
         let peer = self.peers.get(node)?;
-        let off = peer.state == NodeState::Left || !peer.state.lives() && peer.fence.is_done();
+        let off = peer.state == NodeState::Left || peer.state == NodeState::Dead && !peer.fence.is_awaited();
         off.then_some((node, peer.generation))
     }
 
     /// Whether another node knows that one has nothing any more, and of a run that is not older than the one heard here.
     pub(crate) fn is_off_elsewhere(&self, node: usize) -> bool {
+        self.words().any(|(_, told)| self.tells_off(told, node))
+    }
+
+    fn tells_off(&self, told: &Many, node: usize) -> bool {
         let heard = self.peers.get(node).map_or(0, |peer| peer.generation);
-        self.words().any(|(_, told)| told.off.iter().any(|(off, generation)| *off == node && *generation >= heard))
+        told.off.iter().any(|(off, generation)| *off == node && *generation >= heard)
     }
 
     /// Whether a node takes and gives, and a group can be given to it.

@@ -257,7 +257,7 @@ impl Node {
         self.compare(now, node, told.as_ref(), &message, out);
         self.ipfail.alike(node, told.as_ref().map(|told| told.asks));
         let generation = self.heard.get(node).map_or(0, |heard| heard.stream.generation());
-        self.holding.hear_extension(node, generation, told);
+        self.holding.hear_extension(now, node, generation, told);
         if before != state {
             out.push(Output::Notify { message: Arc::new(message.with(FORMER_STATUS, before.word())) });
         }
