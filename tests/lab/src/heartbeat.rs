@@ -16,11 +16,17 @@ const PROGRAM: &str = "/usr/libexec/heartbeat/heartbeat";
 /// What the first process of its own process namespace does: makes the host heartbeat believes in, and reaps.
 const HOST: &str = "
 name=$1 at=$2
+shift 2
 hostname \"$name\"
 mount --bind \"$at/etc\" /etc/ha.d
 mount --bind \"$at/lib\" /var/lib/heartbeat
 mount --bind \"$at/log\" /var/log
 mount --bind /bin/true /bin/systemctl
+while [ $# -gt 1 ]; do
+  case $2 in /var/log/*) mkdir -p \"$2\";; esac
+  [ ! -e \"$2\" ] || mount --bind \"$1\" \"$2\"
+  shift 2
+done
 mount --bind \"$at/run\" /run
 mkdir -p /run/lock/subsys /run/resource-agents
 trap : TERM INT
@@ -48,8 +54,9 @@ pub struct RealHeartbeat {
 
 impl RealHeartbeat {
     /// Makes the host `name` below `directory`, which is made; heartbeat is not started yet. Its files are written to
-    /// [`RealHeartbeat::files`].
-    pub fn new(node: Arc<Node>, directory: &Path, name: &str) -> RealHeartbeat {
+    /// [`RealHeartbeat::files`]. Each first path of `binds` is seen there at the second
+    /// one, where there is such a one.
+    pub fn new(node: Arc<Node>, directory: &Path, name: &str, binds: &[(PathBuf, &str)]) -> RealHeartbeat {
         for part in ["etc", "lib", "log", "run"] {
             fs::create_dir_all(directory.join(part)).expect("a directory can be made");
         }
@@ -60,7 +67,11 @@ impl RealHeartbeat {
         let mut command = Command::new("unshare");
         command.args(["-m", "-u", "-i", "-p", "-f", "--kill-child", "--mount-proc", "bash", "-c", HOST, "host", name]);
         let log = File::create(directory.join("host.log")).expect("a log");
-        command.arg(directory).stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
+        command.arg(directory);
+        for (from, to) in binds {
+            command.arg(from).arg(to);
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
         let host = Process::new("the host of heartbeat", node.spawn(command).expect("unshare starts"));
         crate::until("the host was made", || directory.join("run/ready").exists());
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", host.id())).expect("it has a child");

@@ -24,12 +24,11 @@ pub fn has_nginx() -> bool {
 /// Writes the configuration below `directory`, which a node sees as /etc/nginx: it answers with `answer`. Gives where its
 /// process id is while it runs.
 pub fn configure(directory: &Path, answer: &str) -> PathBuf {
-    let pid = directory.join("nginx.pid");
     let text = format!(
-        "worker_processes 1;\npid {};\nevents {{ worker_connections 64; }}\nhttp {{\n  access_log off;\n  default_type \
+        "worker_processes 1;\npid {}/nginx.pid;\nevents {{ worker_connections 64; }}\nhttp {{\n  access_log off;\n  default_type \
          text/plain;\n  server {{ listen 80; return 200 {answer}; }}\n}}\n",
-        pid.display()
+        PLACES[0]
     );
     fs::write(directory.join("nginx.conf"), text).expect("a file is written");
-    pid
+    directory.join("nginx.pid")
 }

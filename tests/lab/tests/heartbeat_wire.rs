@@ -261,7 +261,7 @@ fn pair(
         ip.arg("address").args(words.split(' ')).args(["dev", "eth0"]);
         node("one").output(ip).expect("it is done");
     }
-    let heartbeat = RealHeartbeat::new(node("one"), &stage.directory().join("ha1"), "ha1");
+    let heartbeat = RealHeartbeat::new(node("one"), &stage.directory().join("ha1"), "ha1", &[]);
     let ha_cf = format!(
         "logfile /var/log/ha-log\nlogfacility none\nrealtime off\nkeepalive 200ms\ndeadtime 5\ninitdead 10\n{media}\n\
          auto_failback on\nnode ha1 ha2\n"

@@ -5,8 +5,10 @@
 mod duo;
 
 use duo::{Duo, Files, Player};
-use evenkeel_lab_tests::{among_others, can_run, heartbeat::has_heartbeat};
+use evenkeel_lab::{Client, topology::PAIR_VIP};
+use evenkeel_lab_tests::{among_others, can_run, heartbeat::has_heartbeat, nginx};
 use std::{
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -19,40 +21,60 @@ fn ready() -> bool {
     can_run() && has_heartbeat()
 }
 
-/// Two pairs at a time, both started, and the address on the first node.
-fn in_both_orders(files: &Files, test: fn(Duo, [Player; 2])) {
-    let _turn = among_others();
+/// Either node may be the evenkeel: both at a time.
+fn each_order(test: impl Fn([Player; 2]) + Sync) {
     thread::scope(|scope| {
-        let running = MIXED.map(|players| {
-            scope.spawn(move || {
-                let mut duo = Duo::beside_others(players, files.clone());
-                duo.start(0);
-                duo.start(1);
-                duo.wait_owners_within(&[0], PATIENCE);
-                test(duo, players);
-            })
-        });
+        let test = &test;
+        let running = MIXED.map(|players| scope.spawn(move || test(players)));
         for (players, pair) in MIXED.iter().zip(running) {
             assert!(pair.join().is_ok(), "{players:?}");
         }
     });
 }
 
+/// The same for pairs that are started, and have the address on the first node.
+fn in_both_orders(files: &Files, test: fn(Duo, [Player; 2])) {
+    let _turn = among_others();
+    each_order(|players| {
+        let mut duo = Duo::beside_others(players, files.clone());
+        duo.start(0);
+        duo.start(1);
+        duo.wait_owners_within(&[0], PATIENCE);
+        test(duo, players);
+    });
+}
+
+/// The files of document 003 and nginx itself, which runs since the boot on both nodes.
 #[test]
 fn a_pair_with_a_heartbeat_joins_and_each_takes_over_from_the_other() {
-    if !ready() {
+    if !ready() || !nginx::has_nginx() {
         return;
     }
-    in_both_orders(&Files::quick(200, 2000), |mut duo, players| {
-        duo.wait("nginx ran on the first", PATIENCE, || duo.serves(0) && !duo.serves(1));
+    let _turn = among_others();
+    let files = Files { private: nginx::PLACES.to_vec(), ..Files::of_the_document() };
+    each_order(|players| {
+        let mut duo = Duo::beside_others(players, files.clone());
+        for at in [0, 1] {
+            nginx::configure(&duo.private(at, nginx::PLACES[0]), ["ha1", "ha2"][at]);
+            duo.ask_room(at, &[nginx::SCRIPT, "start"]).expect("nginx starts");
+            duo.start(at);
+        }
+        let client = Client::new(Arc::clone(duo.node("client")));
+        let answer = || client.get((PAIR_VIP, 80).into()).ok().and_then(|got| got.outcome.ok());
+        let answers = |duo: &Duo, at: usize| {
+            let is_right = || answer().as_deref() == Some(["ha1", "ha2"][at]) && duo.owners() == [at];
+            duo.wait(&format!("nginx of the owner {at} answered"), PATIENCE, is_right);
+        };
+        answers(&duo, 0);
         duo.stop(0);
-        duo.wait_owners_within(&[1], PATIENCE);
-        duo.wait("nginx ran on the second", PATIENCE, || duo.serves(1) && !duo.serves(0));
+        answers(&duo, 1);
         // It comes back and gets what prefers it.
         duo.start(0);
         let seen = duo.watch_owners_until(&[0], PATIENCE);
         assert!(!seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
-        duo.wait("nginx ran on the first again", PATIENCE, || duo.serves(0) && !duo.serves(1));
+        answers(&duo, 0);
+        let runs = |at| duo.ask_room(at, &[nginx::SCRIPT, "status"]).is_some();
+        duo.wait("nginx ran on the first alone", PATIENCE, || runs(0) && !runs(1));
     });
 }
 

@@ -153,6 +153,8 @@ impl Node {
                 stream::Output::Restarted => {
                     self.sender.transmitter().history().restarted(node);
                     self.membership.restarted(now, node, &mut self.happened);
+                    // HB-35: before it hears anything else of this node.
+                    self.send_status(now, self.word(), out);
                 }
                 stream::Output::Deliver(message) => self.deliver(now, node, message, out),
                 stream::Output::Ask { first, last } => self.say(now, control::ask(&name, first, last), out),

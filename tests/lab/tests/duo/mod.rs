@@ -52,7 +52,7 @@ pub(crate) struct Files {
     pub(crate) media: [String; 2],
     pub(crate) authkeys: String,
     pub(crate) haresources: String,
-    /// Places of the file system that each evenkeel has for itself; it has the contents written to them by the test.
+    /// Places of the file system that each node has for itself; it has the contents written to them by the test.
     pub(crate) private: Vec<&'static str>,
 }
 
@@ -119,20 +119,25 @@ fn set_broadcasts(stage: &Stage) {
     }
 }
 
-/// The mounts of a node, where it is to have its own.
-fn room(stage: &Stage, at: usize, private: &[&'static str]) -> Option<Room> {
-    let own = |place: &&'static str| (private_place(stage, at, place), *place);
+/// The places that a node has for itself, which are made, and where it sees them.
+fn binds<'a>(stage: &Stage, at: usize, private: &[&'a str]) -> Vec<(PathBuf, &'a str)> {
+    let own = |place: &&'a str| (private_place(stage, at, place), *place);
     let binds: Vec<(PathBuf, &str)> = private.iter().map(own).collect();
     binds.iter().for_each(|(from, _)| fs::create_dir_all(from).expect("a directory can be made"));
+    binds
+}
+
+/// The mounts of a node, where it is to have its own.
+fn room(stage: &Stage, at: usize, binds: &[(PathBuf, &str)]) -> Option<Room> {
     let node = || Arc::clone(stage.node(NAMES[at]).expect("it is there"));
-    (!binds.is_empty()).then(|| Room::new(node(), &stage.directory().join(NAMES[at]).join("room"), &binds))
+    (!binds.is_empty()).then(|| Room::new(node(), &stage.directory().join(NAMES[at]).join("room"), binds))
 }
 
 fn private_place(stage: &Stage, at: usize, place: &str) -> PathBuf {
     stage.directory().join(NAMES[at]).join("private").join(place.trim_start_matches('/'))
 }
 
-fn seat(stage: &Stage, at: usize, player: Player, room: Option<&Room>) -> Seat {
+fn seat(stage: &Stage, at: usize, player: Player, room: Option<&Room>, binds: &[(PathBuf, &str)]) -> Seat {
     let node = Arc::clone(stage.node(NAMES[at]).expect("it is there"));
     let directory = stage.directory().join(NAMES[at]);
     fs::create_dir_all(&directory).expect("a directory can be made");
@@ -141,7 +146,9 @@ fn seat(stage: &Stage, at: usize, player: Player, room: Option<&Room>) -> Seat {
             let program = room.map_or_else(program, |room| room.program(&program()));
             Seat::Evenkeel(Box::new(Director::new(node, program, &directory)))
         }
-        Player::Heartbeat => Seat::Heartbeat(Box::new(RealHeartbeat::new(node, &directory.join("host"), NAMES[at]))),
+        Player::Heartbeat => {
+            Seat::Heartbeat(Box::new(RealHeartbeat::new(node, &directory.join("host"), NAMES[at], binds)))
+        }
     }
 }
 
@@ -157,8 +164,9 @@ impl Duo {
         if files.media.iter().any(|media| media.contains("bcast")) {
             set_broadcasts(&stage);
         }
-        let rooms = [0, 1].map(|at| room(&stage, at, &files.private));
-        let seats = [0, 1].map(|at| seat(&stage, at, players[at], rooms[at].as_ref()));
+        let binds = [0, 1].map(|at| binds(&stage, at, &files.private));
+        let rooms = [0, 1].map(|at| room(&stage, at, &binds[at]));
+        let seats = [0, 1].map(|at| seat(&stage, at, players[at], rooms[at].as_ref(), &binds[at]));
         let kernel = |name| stage.node(name).expect("it is there").run(Netlink::open).expect("the node lives");
         let kernels = NAMES.map(|name| Mutex::new(kernel(name).expect("the kernel listens")));
         Duo { stage, seats, rooms, files, kernels, _turn: None }
@@ -197,7 +205,10 @@ impl Duo {
 
     /// What a command says among the mounts of a node; nothing where it fails.
     pub(crate) fn ask_room(&self, at: usize, words: &[&str]) -> Option<String> {
-        self.rooms[at].as_ref().expect("it has mounts of its own").ask(words)
+        match &self.seats[at] {
+            Seat::Evenkeel(_) => self.rooms[at].as_ref().expect("it has mounts of its own").ask(words),
+            Seat::Heartbeat(host) => self.node(NAMES[at]).output(host.command(words[0], &words[1..])).ok(),
+        }
     }
 
     /// Whether the script that plays nginx was started last on a node, and not stopped.
@@ -212,7 +223,11 @@ impl Duo {
     fn write_files(&self, at: usize) {
         let etc = self.etc(at);
         fs::create_dir_all(etc.join("resource.d")).expect("a directory can be made");
-        let ha = format!("{}{}", self.files.ha, self.files.media[at]);
+        let mut ha = format!("{}{}", self.files.ha, self.files.media[at]);
+        if let Seat::Heartbeat(_) = self.seats[at] {
+            // What of the document's files a heartbeat of Debian refuses.
+            ha = ha.replace("keeplive", "keepalive").replace("/usr/lib64/heartbeat", "/usr/libexec/heartbeat");
+        }
         let write = |name: &str, text: &str, mode: u32| {
             let path = etc.join(name);
             fs::write(&path, text).expect("a file is written");
@@ -279,7 +294,8 @@ impl Duo {
     /// Ends who plays a node; from now on it is played by `player`, who is not started yet.
     pub(crate) fn replace(&mut self, at: usize, player: Player) {
         self.stop(at);
-        self.seats[at] = seat(&self.stage, at, player, self.rooms[at].as_ref());
+        let binds = binds(&self.stage, at, &self.files.private);
+        self.seats[at] = seat(&self.stage, at, player, self.rooms[at].as_ref(), &binds);
     }
 
     /// A subcommand of evenkeel for a node; whether it went well, and what it said.
