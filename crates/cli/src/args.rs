@@ -237,7 +237,7 @@ pub(crate) struct StatusArgs {
     /// One JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    /// Again every second, until interrupted
+    /// Again every second, until `q`
     #[arg(long, conflicts_with_all = ["brief", "service"])]
     pub(crate) watch: bool,
     /// One line; exit status 0 fine, 1 degraded, 2 down

@@ -13,6 +13,7 @@ mod heartbeat;
 mod ipvsadm;
 mod keepalived;
 mod ldirectord;
+mod live;
 mod load;
 mod operate;
 mod realserver;

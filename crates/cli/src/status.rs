@@ -6,17 +6,19 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::{args::StatusArgs, client::Client, exit::Trouble, print, terminal};
+use crate::{args::StatusArgs, client::Client, exit::Trouble, live::Live, print, terminal};
 use evenkeel_api::{ClusterStatus, GroupStatus, Reply, Request, ServerState, ServiceStatus, Status, count};
-use std::{io::IsTerminal, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 /// Between two looks of `--watch`.
 const EVERY_MS: u64 = 1000;
+/// How late a picture may be because keys are waited for.
+const KEYS: Duration = Duration::from_millis(50);
 
 pub(crate) fn status(runtime_dir: &Path, arguments: &StatusArgs) -> Result<ExitCode, Trouble> {
     let mut client = Client::connect(runtime_dir)?;
     if arguments.watch {
-        return watch(&mut client, arguments.json);
+        return watch(client, arguments.json);
     }
     let reply = client.ask(&Request::Status { service: arguments.service.clone() })?;
     let Reply::Status(status) = reply else { return Err(Trouble::other_answer("status")) };
@@ -32,26 +34,61 @@ pub(crate) fn status(runtime_dir: &Path, arguments: &StatusArgs) -> Result<ExitC
     })
 }
 
-/// The same again every second, with rates; ends with the daemon.
-fn watch(client: &mut Client, as_json: bool) -> Result<ExitCode, Trouble> {
+/// The same again every second, with rates, until `q`; ends with the daemon.
+fn watch(mut client: Client, as_json: bool) -> Result<ExitCode, Trouble> {
     client.wait_forever()?;
     client.send(&Request::Watch { events: false, status_every_ms: Some(EVERY_MS) })?;
-    let redraw = std::io::stdout().is_terminal() && !as_json;
+    let mut live = if as_json { None } else { Live::open()? };
+    let replies = in_background(client);
     let mut before: Option<Status> = None;
-    while let Some(reply) = client.next()? {
-        let Reply::Status(status) = reply else { continue };
-        let text = if as_json {
-            json(&status)?
-        } else {
-            table::render(&status, before.as_ref(), false, terminal::stdout_colour())
+    while let Some(reply) = next(&replies, live.as_mut())? {
+        let reply = match reply? {
+            Some(Reply::Status(status)) => status,
+            Some(_) => continue,
+            None => {
+                drop(live);
+                eprintln!("the daemon has ended");
+                return Ok(ExitCode::SUCCESS);
+            }
         };
-        // Home and clear: the picture stands still.
-        let head = if redraw { "\x1b[H\x1b[2J" } else { "" };
-        print(&format!("{head}{text}"))?;
-        before = Some(*status);
+        let picture = || table::render(&reply, before.as_ref(), false, terminal::stdout_colour());
+        match &mut live {
+            Some(live) => live.show(picture())?,
+            None => drop(print(&if as_json { json(&reply)? } else { picture() })?),
+        }
+        before = Some(*reply);
     }
-    eprintln!("the daemon has ended");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the daemon says, or why nothing more is heard of it; `None`: it has ended.
+type Heard = Result<Option<Reply>, Trouble>;
+
+/// What the daemon says, read by a thread: keys are to be taken meanwhile.
+fn in_background(mut client: Client) -> mpsc::Receiver<Heard> {
+    let (tell, replies) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        loop {
+            let reply = client.next();
+            let is_last = !matches!(reply, Ok(Some(_)));
+            if tell.send(reply).is_err() || is_last {
+                return;
+            }
+        }
+    });
+    replies
+}
+
+/// The next that is heard; `None` when a key ends it before.
+fn next(replies: &mpsc::Receiver<Heard>, live: Option<&mut Live>) -> Result<Option<Heard>, Trouble> {
+    let Some(live) = live else { return Ok(replies.recv().ok()) };
+    loop {
+        match replies.try_recv() {
+            Ok(reply) => return Ok(Some(reply)),
+            Err(mpsc::TryRecvError::Empty) if live.goes_on(KEYS)? => {}
+            Err(_) => return Ok(None),
+        }
+    }
 }
 
 fn json(status: &Status) -> Result<String, Trouble> {

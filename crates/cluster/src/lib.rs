@@ -14,7 +14,7 @@ mod contract;
 mod node;
 mod report;
 
-pub use change::refusal;
+pub use change::{caution, refusal};
 pub use contract::{Input, Output};
 pub use node::Node;
 pub use report::Report;

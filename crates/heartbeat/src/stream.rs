@@ -132,6 +132,11 @@ impl Stream {
         self.run.as_ref().is_some_and(|run| run.flow_control)
     }
 
+    /// Whether this message is the first that is heard of a new run of the node.
+    pub fn begins_with(&self, message: &Message) -> bool {
+        message.is_sequenced() && message.hex("hg").is_some_and(|generation| generation > self.generation)
+    }
+
     /// Takes a message of this node.
     pub fn take(&mut self, now: Instant, message: Message, out: &mut Outbox<Output>) -> Taken {
         // HB-7: a generation only grows; a message without one is of generation 0.

@@ -19,6 +19,8 @@ struct Beside {
     /// What the node said besides statuses, and what it took and gave.
     said: Vec<String>,
     done: Vec<&'static str>,
+    /// Types of all messages it sent.
+    sent: Vec<String>,
 }
 
 /// The other one has been active for long; the one group prefers ha1.
@@ -29,7 +31,7 @@ fn beside(own: &'static str, other: &'static str) -> Beside {
     let identity =
         Identity { uuid: [1; 16], generation: 1, version: String::new(), configuration: 0, seed: 1, heard: Vec::new() };
     let (node, now) = (Node::new(&cluster, identity), Instant::START);
-    let mut beside = Beside { node, other, now, sequence: 0, said: Vec::new(), done: Vec::new() };
+    let mut beside = Beside { node, other, now, sequence: 0, said: Vec::new(), done: Vec::new(), sent: Vec::new() };
     beside.input(Input::Start);
     beside.status();
     beside.hear(Message::new("reqnodes").with("dest", own));
@@ -72,6 +74,9 @@ impl Beside {
 
     fn follow(&mut self, mut out: Outbox<Output>) {
         while let Some(output) = out.pop() {
+            if let Output::Transmit { message, .. } = &output {
+                self.sent.push(message.kind().to_owned());
+            }
             match output {
                 Output::Transmit { message, .. } if message.kind().starts_with("ip-request") => {
                     let fields = ["dest", "ipaddr", "weown", "ok"].into_iter().filter_map(|field| message.text(field));
@@ -113,4 +118,23 @@ fn a_node_that_has_nothing_answers_so() {
     ha2.run(SECOND * 2);
     ha2.hear(Message::new("ip-request").with("ipaddr", KEY));
     assert_eq!(ha2.said, [format!("ip-request-resp ha1 {KEY} no OK")]);
+}
+
+/// A heartbeat that has heard an acknowledgement alone is active the next moment and takes its own without asking.
+#[test]
+fn a_heartbeat_that_begins_hears_a_status_before_anything_else() {
+    for before in [None, Some("5")] {
+        for first in 1..=10 {
+            let mut ha2 = beside("ha2", "ha1");
+            if let Some(generation) = before {
+                ha2.hear(Message::new("status").with("st", "active").with("dt", "2710").with("hg", generation));
+            }
+            ha2.run(SECOND * 20);
+            ha2.sequence = first - 1;
+            ha2.sent.clear();
+            let new = Message::new("status").with("st", "init").with("dt", "2710").with("protocol", 1).with("hg", "6");
+            ha2.hear(new);
+            assert_eq!(ha2.sent.first().map(String::as_str), Some("status"), "{before:?} {first}: {:?}", ha2.sent);
+        }
+    }
 }

@@ -119,6 +119,12 @@ impl Cluster {
         }
     }
 
+    /// What an operator has to do besides where it takes part in `wanted` from now on.
+    pub(crate) fn caution(&self, wanted: Option<&Heartbeat>) -> Option<String> {
+        let member = self.member.as_ref()?;
+        evenkeel_cluster::caution(member.latest(), wanted?, &member.picture.real(&member.wanted))
+    }
+
     /// Takes part in `wanted` from now on, to which there is no [`Cluster::refusal`].
     pub(crate) fn hold(
         &mut self,

@@ -16,6 +16,7 @@ pub mod dns;
 pub mod frr;
 pub mod guest;
 pub mod heartbeat;
+pub mod mailer;
 pub mod native;
 pub mod nginx;
 pub mod null_modem;

@@ -235,11 +235,7 @@ fn did(duo: &Duo, at: usize) -> Vec<String> {
 
 /// Other lines of haresources, or of ha.cf, on both nodes.
 fn rewrite(duo: &Duo, file: &str, text: impl Fn(&str) -> String) {
-    for at in [0, 1] {
-        let path = duo.etc(at).join(file);
-        let before = fs::read_to_string(&path).expect("it is there");
-        fs::write(&path, text(&before)).expect("a file is written");
-    }
+    (0..2).for_each(|at| duo.rewrite(at, file, &text));
 }
 
 fn reload(duo: &Duo) {

@@ -1,12 +1,12 @@
 //! A file system moves with its group: the OCF agent of the resource-agents package mounts it where the group is, and nowhere
-//! else.
+//! else. Another one tells by mail.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod duo;
 
 use duo::{Duo, Files, Player};
-use evenkeel_lab_tests::can_run;
+use evenkeel_lab_tests::{can_run, mailer};
 use std::{fs, path::Path, process::Command, time::Duration};
 
 const AGENT: &str = "/usr/lib/ocf/resource.d/heartbeat/Filesystem";
@@ -24,19 +24,23 @@ fn ready() -> bool {
 
 /// Two nodes without scripts of the heartbeat package, which reach the same disk, a file.
 fn pair() -> Duo {
-    let mut duo = Duo::new(
-        [Player::Evenkeel; 2],
-        Files { private: vec!["/mnt", "/etc/ha.d/resource.d"], ..Files::quick(200, 2000) },
-    );
+    let private = [&["/mnt", "/etc/ha.d/resource.d"][..], &mailer::PLACES].concat();
+    let mut duo = Duo::new([Player::Evenkeel; 2], Files { private, ..Files::quick(200, 2000) });
+    (0..2).for_each(|at| mailer::install(&duo.private(at, mailer::PLACES[0])));
     let disk = duo.private(0, "disk");
     fs::write(&disk, vec![0; 4 << 20]).expect("the disk is made");
     let made = Command::new("mkfs.ext4").arg("-q").arg(&disk).output().expect("mkfs.ext4 runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     duo.set_haresources(&format!(
-        "ha1 10.168.0.160/24/eth0 Filesystem::{}::{DATA}::ext4::loop nginx\n",
+        "ha1 10.168.0.160/24/eth0 Filesystem::{}::{DATA}::ext4::loop MailTo::root@localhost::disk nginx\n",
         disk.display()
     ));
     duo
+}
+
+/// Whether a node has sent these mails, by their subjects.
+fn has_told(duo: &Duo, at: usize, subjects: &[&str]) -> bool {
+    mailer::are(&mailer::mails(&duo.private(at, mailer::PLACES[0])), subjects, " root@localhost")
 }
 
 fn mounted(duo: &Duo, at: usize) -> bool {
@@ -62,6 +66,10 @@ fn a_file_system_moves_with_its_group_and_is_mounted_again_when_it_was_not_meant
     assert!(done, "{said}");
     duo.wait("it was mounted on the second", PATIENCE, || serves(&duo, 1));
     assert_eq!(duo.ask_room(1, &["cat", "/mnt/data/written"]), written);
+    // The mails were not sent, which is nobody's business but theirs.
+    let mails = [0, 1].map(|at| mailer::mails(&duo.private(at, mailer::PLACES[0])));
+    let (came, went) = ("disk Takeover in progress", "disk Migrating resource away");
+    assert!(has_told(&duo, 0, &[came, went]) && has_told(&duo, 1, &[came]), "{mails:?}");
 
     duo.ask_room(1, &["umount", DATA]).expect("it is unmounted by hand");
     duo.wait("it was mounted again", PATIENCE, || serves(&duo, 1));
@@ -82,4 +90,5 @@ fn a_file_system_that_cannot_be_mounted_moves_its_group_and_the_agent_says_why()
     duo.wait_log(0, "not installed, exit status 5");
     let log = duo.log(0);
     assert!(log.contains("Couldn't find directory"), "{log}");
+    assert!(has_told(&duo, 0, &[]) && has_told(&duo, 1, &["disk Takeover in progress"]), "the order was kept");
 }

@@ -6,8 +6,9 @@ mod duo;
 
 use duo::{Duo, Files, Player};
 use evenkeel_lab::{Client, topology::PAIR_VIP};
-use evenkeel_lab_tests::{among_others, can_run, heartbeat::has_heartbeat, nginx};
+use evenkeel_lab_tests::{among_others, can_run, heartbeat::has_heartbeat, mailer, nginx};
 use std::{
+    fs,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -119,6 +120,30 @@ fn each_gives_and_takes_when_its_operator_asks() {
         moved(&|| take(0), 0);
         moved(&|| take(1), 1);
         moved(&|| give(1), 0);
+        // Another speed and a further group in the files of the evenkeel alone.
+        let is = || (duo.owners(), duo.serves(0), duo.serves(1));
+        let before = fs::read_to_string(duo.etc(ours).join("haresources")).expect("it is there");
+        duo.rewrite(ours, "haresources", |text| format!("{text}{} 10.168.0.190/24/eth0\n", ["ha1", "ha2"][ours]));
+        duo.rewrite(ours, "ha.cf", |text| text.replace("keepalive 200ms", "keepalive 100ms"));
+        let heard = duo.log(theirs).len();
+        duo.hang_up(ours);
+        duo.wait_log(ours, "runs heartbeat, which goes by its own haresources");
+        // It would have been missed, or taken for another, within the dead time.
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            assert_eq!(is(), (vec![0], true, false), "something moved");
+            thread::park_timeout(Duration::from_millis(50));
+        }
+        // The other one counts as having what prefers either, where it was given that.
+        let there = || !duo.run(["ha1", "ha2"][ours], "ip -o addr show to 10.168.0.190").is_empty();
+        assert_eq!(there(), ours == 0, "{}", duo.log(ours));
+        let said = duo.log(theirs).split_off(heard);
+        assert!(!said.contains("dead") && !said.contains("WARN") && !said.contains("ERROR"), "{said}");
+        duo.rewrite(ours, "haresources", |_| before);
+        duo.hang_up(ours);
+        duo.wait("the new address was gone", PATIENCE, || !there());
+        assert_eq!(is(), (vec![0], true, false), "something moved");
+        moved(&|| give(0), 1);
     });
 }
 
@@ -148,6 +173,12 @@ fn who_is_cut_off_from_the_ping_nodes_gives_what_it_has_to_the_other() {
         let seen = duo.watch_owners_until(&[0], PATIENCE);
         assert!(!seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
         duo.wait("nginx went back with it", PATIENCE, || duo.serves(0) && !duo.serves(1));
+        // Two that ask different hosts cannot compare what they reach.
+        duo.rewrite(ours, "ha.cf", |text| format!("{text}ping 10.168.0.3\n"));
+        let (done, said) = duo.tell(ours, &["reload"]);
+        let named = format!("the ping nodes cannot change while {} runs heartbeat", ["ha1", "ha2"][1 - ours]);
+        assert!(!done && said.contains(&named), "{said}");
+        assert_eq!((duo.owners(), duo.serves(0)), (vec![0], true), "something moved");
     });
 }
 
@@ -171,9 +202,7 @@ fn by_the_old_protocol_each_gets_its_own_from_the_other() {
         duo.wait("the second had all", PATIENCE, || duo.owners() == [1] && second(&duo) == [false, true]);
         duo.start(0);
         let seen = duo.watch_owners_until(&[0], PATIENCE);
-        // A heartbeat that is active before it has heard a status of the other node does not ask.
-        let asks = |at: usize| players[at] == Player::Evenkeel;
-        assert!(!asks(0) || !seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
+        assert!(!seen.contains(&vec![0, 1]), "{players:?}: both had it: {seen:?}");
         duo.wait("nginx went with it", PATIENCE, || duo.serves(0) && !duo.serves(1));
         duo.stop(1);
         duo.wait("the first had all", PATIENCE, || duo.owners() == [0] && second(&duo) == [true, false]);
@@ -181,9 +210,32 @@ fn by_the_old_protocol_each_gets_its_own_from_the_other() {
         duo.wait("each had its own again", PATIENCE, || {
             // It may have moved between two looks: a third one tells.
             let both = second(&duo) == [true, true] && has(&duo, 0, "10.168.0.170");
-            assert!(!asks(1) || !both, "{players:?}: both had it: {}\n----\n{}", duo.log(0), duo.log(1));
+            assert!(!both, "{players:?}: both had it: {}\n----\n{}", duo.log(0), duo.log(1));
             duo.owners() == [0] && second(&duo) == [false, true]
         });
+    });
+}
+
+/// What scripts of a heartbeat say gets lost in this form (E0272): it neither gives back what it took nor ends in order.
+#[test]
+fn in_netstrings_each_takes_over_and_an_evenkeel_gives_back() {
+    if !ready() {
+        return;
+    }
+    in_both_orders(&Files::quick(200, 2000).with("msgfmt netstring\n"), |mut duo, players| {
+        duo.wait("nginx ran on the first", PATIENCE, || duo.serves(0) && !duo.serves(1));
+        if players[0] == Player::Evenkeel {
+            duo.stop(0);
+            return duo.wait("the second had all", PATIENCE, || duo.owners() == [1] && duo.serves(1) && !duo.serves(0));
+        }
+        duo.kill(0);
+        // A heartbeat that is killed leaves its address where it is.
+        duo.wait("the second had all", PATIENCE, || duo.owners() == [0, 1] && duo.serves(1));
+        duo.run("ha1", "ip address del 10.168.0.160/24 dev eth0");
+        duo.start(0);
+        let seen = duo.watch_owners_until(&[0], PATIENCE);
+        assert!(!seen.contains(&vec![0, 1]), "both had it: {seen:?}");
+        duo.wait("nginx ran on the first alone", PATIENCE, || duo.serves(0) && !duo.serves(1));
     });
 }
 
@@ -193,7 +245,10 @@ fn a_pair_of_heartbeats_is_replaced_node_by_node() {
     if !ready() {
         return;
     }
-    let mut duo = Duo::new([Player::Heartbeat; 2], Files::quick(200, 2000));
+    let mut files = Files { private: mailer::PLACES.to_vec(), ..Files::quick(200, 2000) };
+    files.haresources = "ha1 10.168.0.160/24/eth0 MailTo::root@localhost::web nginx\n".to_owned();
+    let mut duo = Duo::new([Player::Heartbeat; 2], files);
+    (0..2).for_each(|at| mailer::install(&duo.private(at, mailer::PLACES[0])));
     duo.start(0);
     duo.start(1);
     duo.wait_owners_within(&[0], PATIENCE);
@@ -213,4 +268,10 @@ fn a_pair_of_heartbeats_is_replaced_node_by_node() {
     let report = probe.stop();
     assert!(report.longest < Duration::from_secs(10), "a client was without for {:?}", report.longest);
     assert!(report.sent > 10 * report.lost, "{report:?}");
+    // What heartbeat's MailTo has the agent write, evenkeel has it write too; that it cannot be sent stops neither.
+    let (came, went) = ("web Takeover in progress", "web Migrating resource away");
+    let mails = [0, 1].map(|at| mailer::mails(&duo.private(at, mailer::PLACES[0])));
+    let right = mailer::are(&mails[0], &[came, went, came], " root@localhost");
+    // A heartbeat that ends stops what it never started, too.
+    assert!(right && mailer::are(&mails[1], &[went, came, went], " root@localhost"), "{mails:?}");
 }

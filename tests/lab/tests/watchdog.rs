@@ -2,9 +2,15 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
-use evenkeel_lab_tests::{can_run, guest};
+mod duo;
+
+use duo::{Duo, Files, Player};
+use evenkeel_lab_tests::{can_run, guest, program};
 use evenkeel_os::Watchdog;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
     thread::sleep,
@@ -17,12 +23,27 @@ const SECOND: Duration = Duration::from_secs(1);
 /// `uml-run`: the machine died before the command had ended.
 const DIED: i32 = 125;
 
+/// Where the guest's kernel has its software watchdog.
+fn softdog() -> Option<std::path::PathBuf> {
+    let kernels = fs::read_dir("/usr/lib/uml/modules").into_iter().flatten().flatten();
+    let mut modules = kernels.map(|kernel| kernel.path().join("kernel/drivers/watchdog/softdog.ko"));
+    modules.find(|module| module.exists())
+}
+
+/// Whether there is a guest that has it; says so where not.
+fn ready() -> bool {
+    let there = softdog().is_some();
+    if can_run() && !there {
+        println!("skipped: needs the module softdog of the package user-mode-linux");
+    }
+    can_run() && there
+}
+
 /// Loads the module; whether it lets itself be stopped.
 fn load(nowayout: bool) {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let module = format!("/usr/lib/uml/modules/{release}/kernel/drivers/watchdog/softdog.ko");
+    let module = softdog().expect("it is there");
     let nowayout = format!("nowayout={}", u8::from(nowayout));
-    let done = Command::new("insmod").args([module, nowayout]).status().expect("insmod runs");
+    let done = Command::new("insmod").arg(module).arg(nowayout).status().expect("insmod runs");
     assert!(done.success(), "the module is loaded");
 }
 
@@ -31,8 +52,11 @@ fn open(timeout: Duration) -> Watchdog {
 }
 
 /// Runs the test `name` in a guest, which has to die of it.
-fn dies(name: &str) {
-    let Some(mut command) = guest::boot("", 100) else { return };
+fn dies(name: &str, modules: &str, environment: &[String]) {
+    let Some(mut command) = guest::boot(modules, 100) else { return };
+    for variable in environment {
+        command.args(["-e", variable]);
+    }
     command.arg("--").arg(std::env::current_exe().expect("this program has a path"));
     command.args(["--exact", name, "--nocapture", "--test-threads", "1"]);
     let done = command.stdin(Stdio::null()).output().expect("uml-run runs");
@@ -51,7 +75,7 @@ fn await_death() -> ! {
 #[test]
 fn petted_it_restarts_nothing_and_closed_it_stops() {
     const NAME: &str = "petted_it_restarts_nothing_and_closed_it_stops";
-    if !can_run() {
+    if !ready() {
         return;
     }
     if !guest::inside() {
@@ -75,11 +99,11 @@ fn petted_it_restarts_nothing_and_closed_it_stops() {
 #[test]
 fn a_program_that_dies_takes_the_host_with_it() {
     const NAME: &str = "a_program_that_dies_takes_the_host_with_it";
-    if !can_run() {
+    if !ready() {
         return;
     }
     if !guest::inside() {
-        return dies(NAME);
+        return dies(NAME, "", &[]);
     }
     load(false);
     drop(open(SECOND));
@@ -89,15 +113,41 @@ fn a_program_that_dies_takes_the_host_with_it() {
 #[test]
 fn without_a_way_out_it_says_so_and_goes_on_when_closed() {
     const NAME: &str = "without_a_way_out_it_says_so_and_goes_on_when_closed";
-    if !can_run() {
+    if !ready() {
         return;
     }
     if !guest::inside() {
-        return dies(NAME);
+        return dies(NAME, "", &[]);
     }
     load(true);
     let watchdog = open(SECOND);
     assert!(watchdog.has_no_way_out());
     watchdog.close().expect("it is written to");
     await_death();
+}
+
+/// Where a program that this node cannot be without has died, nothing is written to the watchdog any more.
+#[test]
+fn the_end_of_a_failfast_program_restarts_the_host() {
+    const NAME: &str = "the_end_of_a_failfast_program_restarts_the_host";
+    if !ready() {
+        return;
+    }
+    if !guest::inside() {
+        return dies(NAME, "bridge", &[format!("EVENKEEL_PROGRAM={}", program().display())]);
+    }
+    load(false);
+    fs::write("/tmp/vital", "#!/bin/sh\necho $$ > /tmp/vital.pid\nexec sleep infinity\n").expect("a file is written");
+    fs::set_permissions("/tmp/vital", fs::Permissions::from_mode(0o755)).expect("its mode is set");
+    let files = Files::quick(200, 1000).with(&format!("watchdog {DEVICE}\nfailfast root /tmp/vital\n"));
+    let mut duo = Duo::new([Player::Evenkeel; 2], files);
+    duo.start(0);
+    duo.wait_owners_within(&[0], 60 * SECOND);
+    // For longer than its time.
+    sleep(5 * SECOND);
+    assert!(Watchdog::open(Path::new(DEVICE), SECOND).is_err(), "evenkeel has it");
+    let id = fs::read_to_string("/tmp/vital.pid").ok().and_then(|id| id.trim().parse().ok());
+    kill_process(id.and_then(Pid::from_raw).expect("it runs"), Signal::KILL).expect("it is killed");
+    duo.wait_log(0, "it is vital (failfast)");
+    await_death()
 }

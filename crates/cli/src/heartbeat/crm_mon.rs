@@ -1,6 +1,7 @@
 //! crm_mon: who is online, and where resources are, in the form of the clusters that followed heartbeat's own.
 
 use super::Answer;
+use crate::{exit::Trouble, live::Live};
 use evenkeel_api::{ClusterStatus, GroupStatus, NodeStatus, Status};
 use evenkeel_os::LocalTime;
 use std::{
@@ -172,23 +173,38 @@ pub(super) fn main(words: &[&str]) -> ExitCode {
         Ok(call) => call,
         Err(why) => return Answer::fails(USAGE, why).give(),
     };
-    let (every, clear) = match mode {
+    let (every, scrolls) = match mode {
         Mode::Help => return Answer::says(HELP).give(),
         Mode::Version => return Answer::says(format!("evenkeel {}, as crm_mon\n", crate::VERSION)).give(),
         Mode::OneLine => return one_line(look().as_deref()).give(),
         Mode::Once => return once(look().as_deref(), shown).give(),
-        Mode::Live { every, scrolls } => (every, if scrolls { "\n" } else { "\x1b[H\x1b[2J" }),
+        Mode::Live { every, scrolls } => (every, scrolls),
     };
-    loop {
-        let text = match look().as_deref() {
-            Ok(status) => picture(status, shown).unwrap_or_else(|| NO_CLUSTER.to_owned()),
-            Err(why) => format!("Attempting connection to the cluster...\n{why}\n"),
-        };
-        if crate::print(&format!("{clear}{text}")).is_err() {
+    let text = || match look().as_deref() {
+        Ok(status) => picture(status, shown).unwrap_or_else(|| NO_CLUSTER.to_owned()),
+        Err(why) => format!("Attempting connection to the cluster...\n{why}\n"),
+    };
+    while scrolls {
+        if crate::print(&format!("\n{}", text())).is_err() {
             return ExitCode::FAILURE;
         }
         thread::sleep(every);
     }
+    match Live::open() {
+        Ok(Some(live)) => show(live, every, text).map_or_else(|trouble| trouble.tell(), |()| ExitCode::SUCCESS),
+        // Nobody could end it.
+        Ok(None) => once(look().as_deref(), shown).give(),
+        Err(trouble) => trouble.tell(),
+    }
+}
+
+/// Shows it again and again, until `q`.
+fn show(mut live: Live, every: Duration, text: impl Fn() -> String) -> Result<(), Trouble> {
+    live.show(text())?;
+    while live.goes_on(every)? {
+        live.show(text())?;
+    }
+    Ok(())
 }
 
 const NO_CLUSTER: &str = "the files of the running daemon name no cluster\n";

@@ -4,7 +4,7 @@ use crate::{
     WEB, pair,
     world::{SECOND, World, cluster},
 };
-use evenkeel_cluster::{Input, refusal};
+use evenkeel_cluster::{Input, caution, refusal};
 use evenkeel_heartbeat::{News, Request, Share};
 use evenkeel_model::heartbeat::{Failback, Medium, NodeName, PingNode};
 
@@ -154,4 +154,17 @@ fn what_the_others_count_on_cannot_change() {
     after.media.push(Medium::Broadcast { interface: "eth0".into(), port: 694 });
     assert_eq!(says(after.clone(), &[]), "");
     assert!(says(after, &[name("ha2")]).contains("while ha2 runs heartbeat"));
+}
+
+#[test]
+fn what_a_heartbeat_is_not_told_of_is_named() {
+    let before = cluster(Failback::Off, &[WEB, "ha1 10.0.0.2 mail"], false);
+    let real = [NodeName::new("ha2").unwrap()];
+    let mut same = before.clone();
+    same.groups[0].resources[0].stop_within += SECOND;
+    assert_eq!(caution(&before, &same, &real), None, "how long is waited here is of no concern there");
+    let after = cluster(Failback::Off, &[WEB, "ha1 10.0.0.3 ftp"], false);
+    assert_eq!(caution(&before, &after, &[]), None);
+    let said = caution(&before, &after, &real).unwrap_or_default();
+    assert!(said.starts_with("ha2 runs heartbeat") && said.contains("changed in 10.0.0.3, 10.0.0.2 stays"), "{said}");
 }

@@ -115,6 +115,10 @@ impl Node {
             return;
         }
         self.pass_on(medium, &message, out);
+        if self.heard.get(node).is_some_and(|heard| heard.stream.begins_with(&message)) {
+            // HB-35: whatever it hears first of this node, it goes on as if it had heard its status.
+            self.send_status(now, self.word(), out);
+        }
         let Some(heard) = self.heard.get_mut(node) else { return };
         heard.spoke = true;
         if let Some(uuid) = message.binary("srcuuid").and_then(|uuid| uuid.try_into().ok())
@@ -153,8 +157,6 @@ impl Node {
                 stream::Output::Restarted => {
                     self.sender.transmitter().history().restarted(node);
                     self.membership.restarted(now, node, &mut self.happened);
-                    // HB-35: before it hears anything else of this node.
-                    self.send_status(now, self.word(), out);
                 }
                 stream::Output::Deliver(message) => self.deliver(now, node, message, out),
                 stream::Output::Ask { first, last } => self.say(now, control::ask(&name, first, last), out),

@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Stylize;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Paragraph, Wrap};
+use ratatui::widgets::{Block, Borders, Paragraph};
 
 use super::Scene;
 use crate::client::Load;
@@ -24,12 +24,13 @@ pub(super) fn draw<const TABLES: usize>(
     keys: &[String],
 ) -> [Rect; TABLES] {
     let middle = tables.iter().fold(0, |sum: u16, height| sum.saturating_add(*height));
+    let keys = in_lines(keys, usize::from(frame.area().width));
     let [top, middle, client, events, bottom] = Layout::vertical([
         Constraint::Length(2),
         Constraint::Length(middle),
         Constraint::Length(2),
         Constraint::Min(3),
-        Constraint::Length(3),
+        Constraint::Length(height(keys.len())),
     ])
     .areas(frame.area());
     frame.render_widget(header(scene, state), top);
@@ -76,15 +77,28 @@ fn history(frame: &mut Frame<'_>, scene: &Scene, area: Rect) {
     frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()).block(block), area);
 }
 
-fn footer(keys: &[String]) -> Paragraph<'static> {
-    let block = Block::new().borders(Borders::TOP);
-    Paragraph::new(keys.join("   ")).wrap(Wrap { trim: true }).block(block).bold()
+/// Keys beside each other, as many as fit into a line.
+fn in_lines(keys: &[String], width: usize) -> Vec<String> {
+    const BETWEEN: &str = "   ";
+    let mut lines: Vec<String> = Vec::new();
+    for key in keys {
+        match lines.last_mut().filter(|line| line.len() + BETWEEN.len() + key.len() <= width) {
+            Some(line) => *line = [line.as_str(), key].join(BETWEEN),
+            None => lines.push(key.clone()),
+        }
+    }
+    lines
 }
 
-/// What a terminal of 130 columns and 24 lines shows.
+fn footer(keys: Vec<String>) -> Paragraph<'static> {
+    let block = Block::new().borders(Borders::TOP);
+    Paragraph::new(keys.into_iter().map(Line::from).collect::<Vec<_>>()).block(block).bold()
+}
+
+/// What a terminal of so many columns and lines shows.
 #[cfg(test)]
-pub(super) fn shown(draw: impl FnOnce(&mut Frame<'_>)) -> String {
-    let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(130, 24)).unwrap();
+pub(super) fn shown((width, height): (u16, u16), draw: impl FnOnce(&mut Frame<'_>)) -> String {
+    let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
     terminal.draw(draw).unwrap();
     let buffer = terminal.backend().buffer().clone();
     let width = usize::from(buffer.area.width);

@@ -111,7 +111,8 @@ impl Core {
             dumps.configure(written, &cluster);
         }
         self.take_settings(&cluster, files);
-        for warning in &warnings {
+        let caution = self.cluster.caution(cluster.heartbeat.as_ref());
+        for warning in warnings.iter().chain(&caution) {
             self.say(Severity::Warning, warning);
         }
         self.follow(&cluster);

@@ -10,7 +10,7 @@ use evenkeel_lab_tests::{
     LIMIT, among_others, heartbeat::RealHeartbeat, nginx, pings::Probe, program, room::Room, setup, unique_name,
 };
 use evenkeel_netlink::Netlink;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -245,6 +245,20 @@ impl Duo {
             Seat::Heartbeat(_) => Path::new("/etc/ha.d/nginx.state").to_owned(),
         };
         write("resource.d/nginx", &script(&state), 0o755);
+    }
+
+    /// Writes other text into a file of a node that runs.
+    pub(crate) fn rewrite(&self, at: usize, file: &str, text: impl FnOnce(&str) -> String) {
+        let path = self.etc(at).join(file);
+        let before = fs::read_to_string(&path).expect("it is there");
+        fs::write(&path, text(&before)).expect("a file is written");
+    }
+
+    /// Has an evenkeel read its files again.
+    pub(crate) fn hang_up(&self, at: usize) {
+        let Seat::Evenkeel(director) = &self.seats[at] else { unreachable!("only evenkeels are told") };
+        let process = director.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).expect("it runs");
+        kill_process(process, Signal::HUP).expect("it is told");
     }
 
     pub(crate) fn start(&mut self, at: usize) {

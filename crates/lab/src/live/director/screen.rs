@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn shown(view: &View) -> String {
-        screen::shown(|frame| draw(frame, view))
+        screen::shown((130, 24), |frame| draw(frame, view))
     }
 
     #[test]

@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn shown(view: &View) -> String {
-        screen::shown(|frame| draw(frame, view))
+        screen::shown((80, 24), |frame| draw(frame, view))
     }
 
     #[test]
@@ -165,8 +165,8 @@ mod tests {
             "failed 0",
             "ha2    kill -9 of evenkeel",
             "1 kill -9 ha1   2 start ha2   3 freeze ha1",
-            "5 pull eth0 of ha1   6 plug eth0 of ha2",
-            "m move in order   h heal all   q quit",
+            "5 pull eth0 of ha1\n6 plug eth0 of ha2",
+            "m move in order\nh heal all   q quit",
         ] {
             assert!(text.contains(words), "{words} is missing in\n{text}");
         }
