@@ -172,7 +172,11 @@ mod tests {
 
     fn shown(picture: &str, size: (u16, u16), top: &mut usize) -> (Vec<String>, Terminal<TestBackend>) {
         let mut terminal = Terminal::new(TestBackend::new(size.0, size.1)).unwrap();
-        terminal.draw(|frame| drop(draw(frame, picture, top))).unwrap();
+        terminal
+            .draw(|frame| {
+                draw(frame, picture, top);
+            })
+            .unwrap();
         let buffer = terminal.backend().buffer().clone();
         let symbols: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
         let rows = symbols.chunks(usize::from(size.0)).map(|row| row.concat().trim_end().to_owned());
