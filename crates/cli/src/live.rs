@@ -123,17 +123,31 @@ fn trouble(what: &str, e: &io::Error) -> Trouble {
 fn draw(frame: &mut Frame<'_>, picture: &str, top: &mut usize) -> usize {
     let [body, foot] = Layout::vertical([Constraint::Min(0), Constraint::Length(1)]).areas(frame.area());
     let (width, height) = (usize::from(body.width), usize::from(body.height));
-    let lines: Vec<Line<'_>> = picture.lines().flat_map(|line| folded(&terminal::styled(line), width)).collect();
+    let lines: Vec<Line<'_>> =
+        picture.lines().flat_map(|line| folded(&terminal::styled(&untabbed(line)), width)).collect();
     *top = (*top).min(lines.len().saturating_sub(height));
     let (first, last) = (*top + 1, (*top + height).min(lines.len()));
     let keys = match lines.len() > height {
-        true => format!("lines {first} to {last} of {}; the arrows show others   q quit", lines.len()),
+        true => format!("q quit   lines {first} to {last} of {}; the arrows show others", lines.len()),
         false => "q quit".to_owned(),
     };
     let shown: Vec<Line<'_>> = lines.into_iter().skip(*top).take(height).collect();
     frame.render_widget(Paragraph::new(Text::from(shown)), body);
     frame.render_widget(Paragraph::new(keys).dim(), foot);
     height
+}
+
+/// A line with blanks for its tabs; what is painted has none.
+fn untabbed(line: &str) -> String {
+    let mut text = String::new();
+    for (at, part) in line.split('\t').enumerate() {
+        if at > 0 {
+            let column = Span::raw(text.as_str()).width();
+            text.extend(std::iter::repeat_n(' ', 8 - column % 8));
+        }
+        text.push_str(part);
+    }
+    text
 }
 
 /// A line in pieces that are not wider than `width`, broken at blanks where there are some.
@@ -199,11 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn tabs_go_to_every_eighth_column() {
+        let (rows, _) = shown("     nginx\t(lsb:nginx):\tStarted", (40, 2), &mut 0);
+        assert_eq!(rows[0], "     nginx      (lsb:nginx):    Started");
+    }
+
+    #[test]
     fn what_does_not_fit_can_be_scrolled_to_and_not_past() {
         let picture: String = (1..=9).map(|line| format!("line {line}\n")).collect();
         let (rows, _) = shown(&picture, (60, 4), &mut 1);
         assert_eq!(rows[..3], ["line 2", "line 3", "line 4"]);
-        assert_eq!(rows[3], "lines 2 to 4 of 9; the arrows show others   q quit");
+        assert_eq!(rows[3], "q quit   lines 2 to 4 of 9; the arrows show others");
         let mut top = 100;
         let (rows, _) = shown(&picture, (60, 4), &mut top);
         assert_eq!((rows[2].as_str(), top), ("line 9", 6));

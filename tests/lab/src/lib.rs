@@ -21,6 +21,7 @@ pub mod native;
 pub mod nginx;
 pub mod null_modem;
 pub mod pings;
+pub mod pty;
 pub mod room;
 pub mod scripts;
 pub mod smtp;

@@ -199,6 +199,17 @@ fn the_old_commands_speak_to_the_running_daemon() {
     let (picture, _) = says("crm_mon -1r");
     assert!(picture.contains("Online: [ ha1 ha2 ]"), "{picture}");
     assert!(picture.contains("(ocf::heartbeat:IPaddr2):\tStarted ha1"), "{picture}");
+    for (words, word, keys) in [("crm_mon", "Online:", "q"), ("status --watch", "CLUSTER", "\x03")] {
+        let small = duo.on_terminal(0, words, (24, 80));
+        small.wait(word, 1);
+        // It draws itself anew where the window has become larger, and then smaller.
+        for (times, size) in [(2, (50, 200)), (3, (24, 80))] {
+            small.resize(size);
+            small.wait(word, times);
+        }
+        small.press(keys);
+        assert!(small.end().contains("ocf::heartbeat:IPaddr2"), "{words}");
+    }
     // They return when it has moved.
     assert_eq!(says("hb_standby").1, Some(0));
     assert_eq!(duo.owners(), [1]);

@@ -5,7 +5,11 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use evenkeel_lab_tests::{alone, can_run, program, unique_name};
+use evenkeel_lab_tests::{
+    alone, can_run, program,
+    pty::{Pty, farthest},
+    unique_name,
+};
 use serde_json::Value;
 
 fn lab(name: &str, arguments: &[&str]) -> Child {
@@ -108,6 +112,32 @@ fn the_pair_goes_through_every_fault_and_leaves_nothing() {
         "{text}"
     );
     assert_eq!(events.last().map(|event| &event["step"]), Some(&Value::from("done")));
+    assert_eq!(traces(&name), Vec::<String>::new());
+}
+
+#[test]
+fn the_pair_is_shown_on_terminals_of_any_size_and_leaves_the_terminal_as_it_was() {
+    if !can_run() {
+        return;
+    }
+    let _alone = alone();
+    let name = unique_name();
+    let mut command = Command::new(program());
+    command.args(["lab", "heartbeat", "--name", &name]);
+    let lab = Pty::start(&command, (24, 80));
+    lab.wait("answered", 1);
+    // Every key is told, on the smallest of terminals too.
+    lab.wait("quit", 1);
+    lab.press("7");
+    lab.wait("pressed", 1);
+    let before = lab.count("quit");
+    lab.resize((50, 200));
+    lab.wait("quit", before + 1);
+    lab.press("\x03");
+    let text = lab.end();
+    let (small, large) = text.split_at(text.rfind("\x1b[2J").expect("it is drawn anew"));
+    assert!(farthest(small) <= (24, 80) && farthest(small).1 <= 80, "{:?}", farthest(small));
+    assert!(farthest(large).0 == 50, "{:?}", farthest(large));
     assert_eq!(traces(&name), Vec::<String>::new());
 }
 

@@ -7,7 +7,8 @@ use evenkeel_lab::{
     topology::{self, PAIR as NAMES, PAIR_VIP as VIP, SWITCH as NET},
 };
 use evenkeel_lab_tests::{
-    LIMIT, among_others, heartbeat::RealHeartbeat, nginx, pings::Probe, program, room::Room, setup, unique_name,
+    LIMIT, among_others, heartbeat::RealHeartbeat, nginx, pings::Probe, program, pty::Pty, room::Room, setup,
+    unique_name,
 };
 use evenkeel_netlink::Netlink;
 use rustix::process::{Pid, Signal, kill_process};
@@ -322,12 +323,21 @@ impl Duo {
 
     /// What an old command says that speaks to the evenkeel of a node, as `cl_status listnodes`, and its exit status.
     pub(crate) fn old_command(&self, at: usize, words: &str) -> (String, Option<i32>) {
-        let Seat::Evenkeel(director) = &self.seats[at] else { unreachable!("only evenkeels are asked") };
-        let mut command = Command::new(program());
-        command.args(words.split(' ')).env("EVENKEEL_RUNTIME_DIR", director.runtime_dir()).stdin(Stdio::null());
-        let output = command.output().expect("it answers");
+        let output = self.command(at, words).stdin(Stdio::null()).output().expect("it answers");
         let said = [output.stdout, output.stderr].concat();
         (String::from_utf8_lossy(&said).into_owned(), output.status.code())
+    }
+
+    /// A command that speaks to the evenkeel of a node, on a terminal of so many lines and columns.
+    pub(crate) fn on_terminal(&self, at: usize, words: &str, size: (u16, u16)) -> Pty {
+        Pty::start(&self.command(at, words), size)
+    }
+
+    fn command(&self, at: usize, words: &str) -> Command {
+        let Seat::Evenkeel(director) = &self.seats[at] else { unreachable!("only evenkeels are asked") };
+        let mut command = Command::new(program());
+        command.args(words.split(' ')).env("EVENKEEL_RUNTIME_DIR", director.runtime_dir());
+        command
     }
 
     /// What a command of the real heartbeat says.
