@@ -23,16 +23,14 @@ const SECOND: Duration = Duration::from_secs(1);
 /// `uml-run`: the machine died before the command had ended.
 const DIED: i32 = 125;
 
-/// Where the guest's kernel has its software watchdog.
-fn softdog() -> Option<std::path::PathBuf> {
-    let kernels = fs::read_dir("/usr/lib/uml/modules").into_iter().flatten().flatten();
-    let mut modules = kernels.map(|kernel| kernel.path().join("kernel/drivers/watchdog/softdog.ko"));
-    modules.find(|module| module.exists())
-}
+const MODULES: &str = "/usr/lib/uml/modules";
+/// The software watchdog among those of a kernel.
+const SOFTDOG: &str = "kernel/drivers/watchdog/softdog.ko";
 
 /// Whether there is a guest that has it; says so where not.
 fn ready() -> bool {
-    let there = softdog().is_some();
+    let mut kernels = fs::read_dir(MODULES).into_iter().flatten().flatten();
+    let there = kernels.any(|kernel| kernel.path().join(SOFTDOG).exists());
     if can_run() && !there {
         println!("skipped: needs the module softdog of the package user-mode-linux");
     }
@@ -41,7 +39,8 @@ fn ready() -> bool {
 
 /// Loads the module; whether it lets itself be stopped.
 fn load(nowayout: bool) {
-    let module = softdog().expect("it is there");
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let module = Path::new(MODULES).join(release).join(SOFTDOG);
     let nowayout = format!("nowayout={}", u8::from(nowayout));
     let done = Command::new("insmod").arg(module).arg(nowayout).status().expect("insmod runs");
     assert!(done.success(), "the module is loaded");
