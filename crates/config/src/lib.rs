@@ -25,6 +25,7 @@ mod load;
 mod native;
 mod nearest;
 mod routing;
+mod status;
 pub mod system;
 
 pub use codes::explain;

@@ -2,6 +2,7 @@
 //! [`DIRECTIVES`].
 
 use super::{ha::Reader, media, options::Options, other, words::Line};
+use crate::status::Status;
 use evenkeel_source::Spanned;
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
@@ -64,19 +65,6 @@ pub(crate) enum Again {
     Last,
     /// Heartbeat refuses it.
     Refused,
-}
-
-/// What evenkeel makes of a directive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// As heartbeat does it.
-    Supported,
-    /// Some of its values; the text says which.
-    Partly(&'static str),
-    /// Read and without effect; the text says why.
-    Ignored(&'static str),
-    /// An error; the text says why or what to write instead.
-    Refused(&'static str),
 }
 
 /// One directive.
@@ -236,23 +224,18 @@ pub fn heartbeat_markdown() -> String {
          |---|---|---|---|---|---|---|\n",
     );
     for d in DIRECTIVES {
-        let status = match d.status {
-            Status::Supported => "supported".to_owned(),
-            Status::Partly(what) => format!("partly: {what}"),
-            Status::Ignored(why) => format!("ignored: {why}"),
-            Status::Refused(why) => format!("refused: {why}"),
-        };
         let again = match d.again {
             Adds => "adds",
             Last => "the last one counts",
             Again::Refused => "refused",
         };
         text += &format!(
-            "| `{}` | {} | {} | {} | {again} | {status} | {} |\n",
+            "| `{}` | {} | {} | {} | {again} | {} | {} |\n",
             d.name,
             d.argument.words(),
             d.default,
             d.summary,
+            d.status.words(),
             d.becomes
         );
     }

@@ -3,7 +3,7 @@
 use super::{
     check::{self, Checked, near, split_command},
     options::{Options, RealLine, Section, Syntax},
-    table::{DIRECTIVES, Status},
+    table::DIRECTIVES,
     targets::targets,
     words::{alert_states, one_packet, persistence, protocol, scheduler},
 };
@@ -13,6 +13,7 @@ use crate::{
     draft::{Draft, ServiceDraft, SettingsDraft, report_port},
     host::{Family, Resolver, shown},
     load::MOST_DIAGNOSTICS,
+    status::Status,
 };
 use evenkeel_model::{
     Alerts, Behaviour, Fallback, FallbackCommand, Forwarding, OnFail, Protocol, Quorum, RealServer, Scheduler, Service,

@@ -5,10 +5,10 @@ use super::{
     options::{Section, Syntax},
     real::real_line,
     slot::{Quoted, read_option},
-    table::{Argument, DIRECTIVES, Directive, Status, find},
+    table::{Argument, DIRECTIVES, Directive, find},
     value::{Strict, Value},
 };
-use crate::{codes, host::shown, load::MOST_DIAGNOSTICS, nearest::nearest};
+use crate::{codes, host::shown, load::MOST_DIAGNOSTICS, nearest::nearest, status::Status};
 use evenkeel_source::{Diagnostic, FileId, Sources, Span, Spanned};
 use std::ops::Range;
 

@@ -2,6 +2,7 @@
 //! from [`DIRECTIVES`].
 
 use super::options::Options;
+use crate::status::Status;
 use evenkeel_source::Spanned;
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -74,19 +75,6 @@ impl Argument {
             Argument::File => "file",
         }
     }
-}
-
-/// What evenkeel makes of a directive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// As ldirectord does it.
-    Supported,
-    /// Some of its values, or in some places; the text says which.
-    Partly(&'static str),
-    /// Read and without effect; the text says why.
-    Ignored(&'static str),
-    /// An error; the text says why or what to write instead.
-    Refused(&'static str),
 }
 
 /// One directive.
@@ -243,18 +231,13 @@ pub fn compat_markdown() -> String {
             Scope::Virtual => "V",
             Scope::Both => "G V",
         };
-        let status = match d.status {
-            Status::Supported => "supported".to_owned(),
-            Status::Partly(what) => format!("partly: {what}"),
-            Status::Ignored(why) => format!("ignored: {why}"),
-            Status::Refused(why) => format!("refused: {why}"),
-        };
         text += &format!(
-            "| `{}` | {place} | {} | {} | {} | {status} | {} |\n",
+            "| `{}` | {place} | {} | {} | {} | {} | {} |\n",
             d.name,
             d.argument.words(),
             d.default,
             d.summary,
+            d.status.words(),
             d.becomes
         );
     }
