@@ -1,7 +1,7 @@
 //! A heartbeat cluster in the picture: nodes, ping nodes, groups with what they are made of, fencing.
 
 use crate::terminal::{Tone, paint};
-use evenkeel_api::{ClusterStatus, FenceStatus, GroupStatus, NodeStatus, lasting};
+use evenkeel_api::{ClusterStatus, FenceStatus, GroupStatus, LinkStatus, NodeStatus, lasting};
 use evenkeel_source::Colour;
 use std::fmt::Write;
 
@@ -35,10 +35,15 @@ fn of_node(node: &NodeStatus, colour: Colour) -> String {
     if let Some(heard) = node.heard_ms {
         let _ = write!(text, "  heard {:.1} s ago", heard as f64 / 1000.0);
     }
+    // Several media may be by one interface, as with more than one unicast peer.
+    let same = |a: &LinkStatus, b: &LinkStatus| (&a.name, &a.state) == (&b.name, &b.state);
+    let first = |(at, link): &(usize, &LinkStatus)| !node.links.iter().take(*at).any(|before| same(before, link));
     let links: Vec<String> = node
         .links
         .iter()
-        .map(|link| {
+        .enumerate()
+        .filter(first)
+        .map(|(_, link)| {
             let (tone, since) = match link.state.as_str() {
                 "up" => (Tone::Good, String::new()),
                 _ => (Tone::Bad, format!(" for {}", lasting(link.since_s))),
@@ -102,7 +107,7 @@ fn of_fence(fence: &FenceStatus, colour: Colour) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use evenkeel_api::{LinkStatus, ResourceStatus};
+    use evenkeel_api::ResourceStatus;
 
     #[test]
     fn nodes_links_groups_and_fencing_are_shown() {
@@ -122,7 +127,7 @@ mod tests {
                 NodeStatus {
                     version: Some("0.1.0".to_owned()),
                     heard_ms: Some(340),
-                    links: vec![link("eth1", "up"), link("eth0", "dead")],
+                    links: vec![link("eth1", "up"), link("eth1", "up"), link("eth0", "dead")],
                     clock_s: Some(-12),
                     other_configuration: true,
                     ..node("ha2", "active")
