@@ -56,7 +56,10 @@ impl Notices {
                 }
             }
         });
-        Notices { directory, sender, work, environment: places.environment.clone(), path: places.path() }
+        let mut environment = places.environment.clone();
+        environment.push(("OCF_ROOT".to_owned(), places.ocf.display().to_string()));
+        environment.push(("LC_ALL".to_owned(), "C".to_owned()));
+        Notices { directory, sender, work, environment, path: places.path() }
     }
 
     /// Tells the script for messages of type `kind`, if there is one, of a message with these fields of text. The error says

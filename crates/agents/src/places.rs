@@ -4,6 +4,9 @@ use evenkeel_model::heartbeat::{Failback, Heartbeat};
 use evenkeel_os::trust;
 use std::path::{Path, PathBuf};
 
+/// Where heartbeat's programs and those of resource agents are, by distribution.
+const PROGRAMS: [&str; 3] = ["/usr/libexec/heartbeat", "/usr/lib/heartbeat", "/usr/lib64/heartbeat"];
+
 /// Where programs are, and what they find in their environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
@@ -23,24 +26,39 @@ impl Places {
     /// Those of a cluster whose files are below `directory`, which is `/etc/ha.d` as a rule.
     pub fn of(heartbeat: &Heartbeat, directory: &Path) -> Places {
         let below = |name: &str| directory.join(name).display().to_string();
-        let mut environment = vec![
-            ("HA_CURHOST".to_owned(), heartbeat.node.to_string()),
-            ("HA_cluster_type".to_owned(), "heartbeat".to_owned()),
-            ("HA_DIR".to_owned(), directory.display().to_string()),
-            ("HA_CF".to_owned(), below("ha.cf")),
-            ("HA_FUNCS".to_owned(), below("shellfuncs")),
-            ("HA_RCDIR".to_owned(), below("rc.d")),
-            ("HA_RESOURCEDIR".to_owned(), below("resource.d")),
-            ("HA_DATEFMT".to_owned(), "%Y/%m/%d_%T ".to_owned()),
-            ("HA_LOGD".to_owned(), "no".to_owned()),
-            ("HA_debug".to_owned(), "0".to_owned()),
-            ("HA_NICEFAILBACK".to_owned(), yes(heartbeat.failback != Failback::Legacy)),
+        let fixed = [
+            ("HA_CURHOST", heartbeat.node.to_string()),
+            ("HA_DIR", directory.display().to_string()),
+            ("HA_FUNCS", below("shellfuncs")),
+            ("HA_CF", below("ha.cf")),
+            ("HA_RCDIR", below("rc.d")),
+            ("HA_RESOURCEDIR", below("resource.d")),
+            ("HA_DOCDIR", "/usr/share/doc/heartbeat".to_owned()),
+            ("HA_FIFO", "/var/lib/heartbeat/fifo".to_owned()),
+            ("HA_DATEFMT", "%Y/%m/%d_%T\t".to_owned()),
+            ("HA_LOGD", "no".to_owned()),
+            ("HA_COMPRESSION", "zlib".to_owned()),
+            ("OCF_AGENTS", "/usr/lib/ocf/resource.d/heartbeat/".to_owned()),
         ];
+        let mut environment: Vec<(String, String)> =
+            fixed.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut add = |name: &str, value: String| environment.push((name.to_owned(), value));
+        // Agents find programs by it, and know better than a wrong one.
+        if let Some(programs) = PROGRAMS.iter().find(|path| Path::new(path).is_dir()) {
+            add("HA_BIN", (*programs).to_owned());
+        }
+        if heartbeat.failback != Failback::Legacy {
+            add("HA_NICEFAILBACK", "yes".to_owned());
+        }
         if let Some(file) = &heartbeat.log_file {
-            environment.push(("HA_LOGFILE".to_owned(), file.display().to_string()));
+            add("HA_LOGFILE", file.display().to_string());
         }
         if let Some(facility) = &heartbeat.log_facility {
-            environment.push(("HA_LOGFACILITY".to_owned(), facility.clone()));
+            add("HA_LOGFACILITY", facility.clone());
+        }
+        let said = |wanted: &str| heartbeat.environment.iter().find(|(name, _)| name == wanted);
+        if let Some((_, file)) = said("debugfile") {
+            add("HA_DEBUGLOG", file.clone());
         }
         environment.extend(heartbeat.environment.iter().map(|(name, value)| (format!("HA_{name}"), value.clone())));
         Places {
@@ -69,10 +87,6 @@ impl Places {
         let places: Vec<String> = self.programs.iter().map(|path| path.display().to_string()).collect();
         places.join(":")
     }
-}
-
-fn yes(it_is: bool) -> String {
-    if it_is { "yes" } else { "no" }.to_owned()
 }
 
 /// `/etc/ha.d/resource.d, /etc/init.d`

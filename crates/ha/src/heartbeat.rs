@@ -23,6 +23,7 @@ use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::Heartbeat;
 use evenkeel_resource::{Order, Outcome, Remark, Standing, Task, Trouble};
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
     process,
     sync::Arc,
@@ -107,6 +108,8 @@ pub enum News {
     },
     /// A message that a script of `rc.d` may want to know of.
     Notify(Arc<Message>),
+    /// This host has other addresses of groups than before.
+    Addresses(Addresses),
     /// What became of a request.
     Answer {
         /// Whose.
@@ -129,6 +132,26 @@ pub enum News {
     Report(Box<Report>, Instant),
     /// Something did not work; the text is a sentence fragment that reads well after "heartbeat: ".
     Trouble(String),
+}
+
+/// The addresses of groups that this host has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Those that groups hold here, each with its interface.
+    pub held: BTreeSet<(IpAddr, String)>,
+    /// Those that somebody else has put here for good.
+    pub strays: BTreeSet<Stray>,
+}
+
+/// An address of a group that is on this host, and not by the group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stray {
+    /// It.
+    pub address: IpAddr,
+    /// The length of its prefix.
+    pub prefix: u8,
+    /// Where it is.
+    pub interface: String,
 }
 
 /// The running thread.

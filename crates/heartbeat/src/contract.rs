@@ -173,7 +173,8 @@ pub enum Output {
         /// The dead time that it tells: so long after it the others may claim what this node has.
         dead_time: Duration,
     },
-    /// A message was heard, or sent by this node, that a script of `rc.d` may want to know of.
+    /// A message that a script of `rc.d` may want to know of was heard, was sent by this node, or says what it has found out
+    /// by itself.
     Notify {
         /// What.
         message: Arc<Message>,

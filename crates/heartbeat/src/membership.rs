@@ -21,7 +21,7 @@ const LATE_BOUND: u8 = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Happened {
     /// Its state has changed.
-    State { node: usize, before: NodeState, state: NodeState },
+    State { node: usize, state: NodeState },
     /// It was dead, has not restarted, and is heard.
     Returned { node: usize },
     /// It began anew.
@@ -141,9 +141,8 @@ impl Membership {
         if peer.state() == NodeState::Dead {
             told.push(Happened::Returned { node });
         }
-        let before = peer.state();
         if peer.hear_status(now, state, dead_after) {
-            told.push(Happened::State { node, before, state });
+            told.push(Happened::State { node, state });
         }
     }
 
@@ -159,9 +158,8 @@ impl Membership {
     /// A node says that it has left.
     pub(crate) fn left(&mut self, node: usize, told: &mut Vec<Happened>) {
         let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.state() != NodeState::Left) else { return };
-        let before = peer.state();
         peer.turn(NodeState::Left);
-        told.push(Happened::State { node, before, state: NodeState::Left });
+        told.push(Happened::State { node, state: NodeState::Left });
     }
 
     /// A ping node has answered.
@@ -193,9 +191,8 @@ impl Membership {
                 if now - due > noise && peer.put_off(now + self.plan.timing.keepalive, LATE_BOUND) {
                     told.push(Happened::SelfLate { by: now - due });
                 } else {
-                    let before = peer.state();
                     peer.turn(NodeState::Dead);
-                    told.push(Happened::State { node, before, state: NodeState::Dead });
+                    told.push(Happened::State { node, state: NodeState::Dead });
                 }
             }
             for medium in peer.silent_links(now) {

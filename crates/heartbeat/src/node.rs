@@ -12,6 +12,7 @@
 mod change;
 mod heard;
 mod joining;
+mod notices;
 mod sender;
 mod view;
 
@@ -195,6 +196,7 @@ impl Node {
     /// Stamps a message and sends it on all media.
     fn say(&mut self, now: Instant, message: Message, out: &mut Outbox<Output>) {
         let message = self.sender.complete(now, message);
+        self.notify_own(&message, out);
         out.push(Output::Transmit { medium: None, message });
     }
 
@@ -274,14 +276,10 @@ impl Node {
         let at = self.moment(now);
         for happened in std::mem::take(&mut self.happened) {
             let news = match happened {
-                Happened::State { node, before, state } => {
+                Happened::State { node, state } => {
                     self.holding.node(at, node, state);
-                    if state == NodeState::Dead {
-                        out.push(Output::Notify {
-                            message: Arc::new(self.sender.death(now, self.plan.name(node), before)),
-                        });
-                    }
                     if !state.lives() {
+                        self.notify_death(now, node, out);
                         self.ipfail.lose(node);
                         self.fell_silent(now, node, out);
                     }
@@ -301,8 +299,15 @@ impl Node {
                 }
                 Happened::Late { node, silent } => News::Late { node, silent },
                 Happened::SelfLate { by } => News::SelfLate { by },
-                Happened::Link { node, medium, up } => News::Link { node, medium, up },
-                Happened::Ping { ping, up } => News::Ping { ping, up },
+                Happened::Link { node, medium, up } => {
+                    let link = self.plan.links.get(medium).map_or("", String::as_str);
+                    self.notify_link(self.plan.name(node), link, up, out);
+                    News::Link { node, medium, up }
+                }
+                Happened::Ping { ping, up } => {
+                    self.notify_ping(now, ping, up, out);
+                    News::Ping { ping, up }
+                }
             };
             out.push(Output::Tell(news));
         }

@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) me: usize,
     pub(crate) names: Vec<String>,
     pub(crate) pings: Vec<String>,
+    /// What heartbeat calls each medium.
+    pub(crate) links: Vec<String>,
     /// Which media are lines whose messages are passed on.
     pub(crate) serial: Vec<bool>,
     pub(crate) groups: Vec<Place>,
@@ -65,6 +67,7 @@ impl Plan {
             me: at(&cluster.node).unwrap_or_default(),
             names: cluster.nodes.iter().map(ToString::to_string).collect(),
             pings: cluster.pings.iter().map(|ping| ping.name.to_string()).collect(),
+            links: cluster.media.iter().map(Medium::link).collect(),
             serial: cluster.media.iter().map(|medium| matches!(medium, Medium::Serial { .. })).collect(),
             groups: groups.collect(),
             timing: cluster.timing,

@@ -52,7 +52,15 @@ fn a_node_alone_waits_for_initdead() {
     assert!(took >= SECOND * 60 && took < SECOND * 60 + MILLI * 50, "{took:?}");
 }
 
-/// Recorded of heartbeat 3.0.6: `rc.d/status` is run for a death too, with what the node was before.
+/// A line for each message of a type that a script of `rc.d` was told of.
+fn told(world: &World, host: usize, kind: &str, names: [&str; 4]) -> Vec<String> {
+    let of = |message: &Message| names.map(|name| message.text(name).unwrap_or("-")).join(" ");
+    let all = world.hosts[host].noticed.iter().filter(|message| message.kind() == kind);
+    all.map(|message| of(message)).collect()
+}
+
+/// Recorded of heartbeat 3.0.6: `rc.d/status` and `rc.d/ifstat` are run for what a node finds out too, `HA_OSTATUS` is the
+/// node's own status.
 #[test]
 fn scripts_are_told_of_a_death_and_a_return() {
     let mut world = settled(&document(), &[false, false]);
@@ -60,11 +68,51 @@ fn scripts_are_told_of_a_death_and_a_return() {
     world.run(SECOND * 40);
     world.start(0);
     world.run(SECOND * 40);
-    let statuses = world.hosts[1].noticed.iter().filter(|message| message.kind() == "status");
-    let turns: Vec<_> = statuses.map(|it| ["src", "OSTATUS", "st"].map(|name| it.text(name).unwrap_or("?"))).collect();
-    assert_eq!(turns.first(), Some(&["ha1", "active", "dead"]), "{turns:?}");
-    assert_eq!(turns.last().map(|turn| turn[2]), Some("active"), "{turns:?}");
-    assert!(turns.windows(2).all(|two| two[0][2] == two[1][1]), "{turns:?}");
+    let turns = told(&world, 1, "status", ["src", "st", "OSTATUS", "info"]);
+    assert_eq!(turns, ["ha1 dead active -", "ha1 up active -", "ha1 active active -"]);
+    let links = told(&world, 1, "ifstat", ["node", "ifname", "st", "OSTATUS"]);
+    assert_eq!(links, ["ha1 eth1 dead active", "ha1 eth1 up active"]);
+}
+
+#[test]
+fn scripts_are_told_that_a_node_has_left_and_of_ping_nodes() {
+    let mut world = settled(&document(), &[false, false]);
+    world.tell(0, Input::Stop);
+    world.wait(SECOND * 10, |world| world.hosts[0].stopped);
+    world.run(SECOND);
+    world.hosts[1].reaches = false;
+    world.run(SECOND * 40);
+    world.hosts[1].reaches = true;
+    world.run(SECOND * 10);
+    let turns = told(&world, 1, "status", ["src", "st", "info", "OSTATUS"]);
+    assert_eq!(turns, ["ha1 dead - active", "10.168.0.1 dead ping active", "10.168.0.1 ping ping active"]);
+    assert_eq!(
+        told(&world, 1, "ifstat", ["node", "ifname", "st", "src"])[1..],
+        ["10.168.0.1 10.168.0.1 dead -", "10.168.0.1 10.168.0.1 up -"]
+    );
+}
+
+/// Recorded the same way, with a script for each type.
+#[test]
+fn scripts_are_told_of_what_heartbeat_does_not_keep_to_itself() {
+    let mut world = World::new(1, &document(), &[false, false]);
+    world.start(0);
+    world.start(1);
+    world.run(SECOND * 30);
+    world.tell(0, Input::Request { id: 1, what: Request::Standby(Share::All) });
+    world.run(SECOND * 10);
+    world.tell(0, Input::Request { id: 2, what: Request::Takeover(Share::All) });
+    world.run(SECOND * 10);
+    for host in 0..2 {
+        let kinds: std::collections::BTreeSet<&str> =
+            world.hosts[host].noticed.iter().map(|message| message.kind()).collect();
+        for kept in ["starting", "resource", "ask_resources", "reqnodes", "repnodes"] {
+            assert!(!kinds.contains(kept), "{host}: {kinds:?}");
+        }
+        for told in ["hb_takeover", "status", "ifstat"] {
+            assert!(kinds.contains(told), "{host}: {kinds:?}");
+        }
+    }
 }
 
 #[test]

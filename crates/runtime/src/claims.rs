@@ -84,6 +84,14 @@ impl Claims {
     }
 }
 
+/// What is said of an address of `owner` here that a host with this MAC address claims.
+pub(crate) fn words(owner: &str, address: IpAddr, mac: MacAddress) -> String {
+    format!(
+        "{owner}: {address} is also at {mac}, which is not this host.  Next: a real server must not answer for it \
+         (`evenkeel realserver up {address}`); any other host has to give it up"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,22 +5,24 @@ pub(crate) mod identity;
 mod picture;
 mod words;
 
-use crate::remarks::Remarks;
+use crate::{claims, remarks::Remarks};
 use evenkeel_api::{ClusterStatus, HaStatus, Refusal, RefusalCode, Reply, Request, Severity};
 use evenkeel_engine::Token;
 use evenkeel_ha::{
     Teller,
-    heartbeat::{self, Command, Ha, News},
+    heartbeat::{self, Addresses, Command, Ha, News},
 };
 use evenkeel_heartbeat::{self as protocol, Identity};
 use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::{Heartbeat, Medium};
+use evenkeel_netlink::MacAddress;
 pub(crate) use hands::Deed;
 use hands::Hands;
 use identity::Kept;
 use picture::Picture;
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::IpAddr,
     os::{fd::AsFd, unix::process::CommandExt},
 };
 use tokio::sync::mpsc;
@@ -46,6 +48,9 @@ pub(crate) struct Cluster {
     remarks: Remarks,
     asked: BTreeMap<u64, Token>,
     requests: u64,
+    /// Those of groups on this host, and whether they have changed.
+    addresses: Addresses,
+    turned: bool,
 }
 
 /// What it takes part in.
@@ -102,6 +107,8 @@ impl Cluster {
             remarks: Remarks::default(),
             asked: BTreeMap::new(),
             requests: 0,
+            addresses: Addresses::default(),
+            turned: false,
         };
         (cluster, news, done)
     }
@@ -281,6 +288,13 @@ impl Cluster {
             News::Cancel(task) => member.carry_out(Order::Cancel(task)),
             News::Fence { node } => member.carry_out(Order::Fence(node)),
             News::Notify(message) => member.carry_out(Order::Notify(message)),
+            News::Addresses(addresses) => {
+                self.turned = true;
+                let before = std::mem::replace(&mut self.addresses, addresses);
+                let more = self.addresses.strays.difference(&before.strays);
+                let text = words::strays(more)?;
+                Some(line((Severity::Warning, text)))
+            }
         }
     }
 
@@ -326,7 +340,24 @@ impl Cluster {
     /// What goes on and should not.
     pub(crate) fn warnings(&self, now: Instant) -> impl Iterator<Item = String> {
         let standing = self.member.as_ref().map(|member| member.picture.warnings()).unwrap_or_default();
-        self.remarks.shown(now).chain(standing)
+        self.remarks.shown(now).chain(standing).chain(words::strays(&self.addresses.strays))
+    }
+
+    /// Whether other addresses may be here than the last time.
+    pub(crate) fn turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
+    }
+
+    /// The addresses that groups hold here, each with its interface.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (IpAddr, String)> {
+        self.addresses.held.iter().cloned()
+    }
+
+    /// Somebody else has said that an address of a group here is his; gives what is to be said.
+    pub(crate) fn rival(&mut self, address: IpAddr, mac: MacAddress, now: Instant) -> Option<String> {
+        let group = words::group_of(&self.member.as_ref()?.wanted, address)?;
+        let text = claims::words(group, address, mac);
+        self.remarks.note(format!("{address} {mac}"), &text, std::time::Duration::ZERO, now).then_some(text)
     }
 
     /// Whether another node was ever heard by this medium.

@@ -4,6 +4,7 @@ mod words;
 
 use crate::{
     bfd::{self, Sessions},
+    claims,
     remarks::Remarks,
     reports::Reports,
     tracking::{Fault, Tracking},
@@ -15,7 +16,7 @@ use evenkeel_model::vrrp;
 use evenkeel_netlink::MacAddress;
 use evenkeel_vrrp::{Reason, Role, Statistics, Why, track};
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     net::IpAddr,
     time::Duration,
 };
@@ -250,20 +251,19 @@ impl Elections {
             standing.role == Role::Master && standing.instance.vips().any(|vip| vip.address == address)
         };
         let name = &self.standings.iter().find(has)?.instance.name;
-        let text = format!(
-            "{name}: {address} is also at {mac}, which is not this host.  Next: a real server must not answer for it \
-             (`evenkeel realserver up {address}`); any other host has to give it up"
-        );
+        let text = claims::words(name, address, mac);
         self.remarks.note(format!("{address} {mac}"), &text, Duration::ZERO, now).then_some(text)
     }
 
-    /// The addresses that are here, each with its interface; `None` where nothing has turned since the last time.
-    pub(crate) fn present(&mut self) -> Option<BTreeSet<(IpAddr, String)>> {
-        if !std::mem::take(&mut self.turned) {
-            return None;
-        }
+    /// Whether other addresses may be here than the last time.
+    pub(crate) fn turned(&mut self) -> bool {
+        std::mem::take(&mut self.turned)
+    }
+
+    /// The addresses that are here, each with its interface.
+    pub(crate) fn present(&self) -> impl Iterator<Item = (IpAddr, String)> {
         let masters = self.standings.iter().filter(|standing| standing.role == Role::Master);
-        Some(masters.map(|standing| &standing.instance).flat_map(placed).collect())
+        masters.map(|standing| &standing.instance).flat_map(placed)
     }
 
     /// What goes on and should not.

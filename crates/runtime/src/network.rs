@@ -181,7 +181,7 @@ impl Network {
         }
     }
 
-    /// These addresses have come here by election, each on its interface; nobody else may have them.
+    /// These addresses have come here by election or with a group, each on its interface; nobody else may have them.
     pub(crate) fn hold(&mut self, addresses: BTreeSet<(IpAddr, String)>) {
         self.claims.hold(addresses, self.clock.now());
     }

@@ -2,7 +2,7 @@
 
 use super::{
     options::Options,
-    table::{Again, Argument, DIRECTIVES, Directive, Slot, find},
+    table::{Again, Argument, DIRECTIVES, Directive, Slot, Status, find},
     value,
     words::{Line, placed, split, within},
 };
@@ -200,8 +200,11 @@ impl Reader<'_, '_> {
             self.count_broken(directive);
             return;
         }
-        match directive.argument {
-            Argument::Own { read, .. } => read(self, line),
+        let written = match directive.argument {
+            Argument::Own { read, .. } => {
+                read(self, line);
+                None
+            }
             Argument::Time(slot) => {
                 let words = self.plain(line);
                 let times = value::times(&words);
@@ -209,37 +212,53 @@ impl Reader<'_, '_> {
                 for time in times {
                     self.set(slot, |out| value::time(directive.name, time, out));
                 }
+                self.options.unused_time.take().map(|time| value::time_text(time.value))
             }
-            Argument::Number { least, most, slot } => {
-                for word in self.values(directive, line) {
-                    self.set(slot, |out| value::number(directive.name, word, least..=most, out));
-                }
-            }
-            Argument::YesNo(slot) => {
-                for word in self.values(directive, line) {
-                    self.set(slot, |out| value::yes_no(directive.name, word, out));
-                }
-            }
+            Argument::Number { least, most, slot } => self.each(directive, line, |reader, word| {
+                reader.set(slot, |out| value::number(directive.name, word, least..=most, out));
+            }),
+            Argument::YesNo(slot) => self.each(directive, line, |reader, word| {
+                reader.set(slot, |out| value::yes_no(directive.name, word, out));
+            }),
             Argument::Choice(words, slot) => {
-                for word in self.values(directive, line) {
-                    if !self.set(slot, |out| value::choice(directive.name, word, words, out)) {
-                        self.count_broken(directive);
+                self.each(directive, line, |reader, word| {
+                    if !reader.set(slot, |out| value::choice(directive.name, word, words, out)) {
+                        reader.count_broken(directive);
                     }
-                }
+                });
+                self.options.unused_text.take().map(|word| word.value)
             }
-            Argument::Word(slot) => {
-                for word in self.values(directive, line) {
-                    self.set(slot, |_| Some(Spanned::new(word.value.to_owned(), word.span)));
-                }
-            }
+            Argument::Word(slot) => self.each(directive, line, |reader, word| {
+                reader.set(slot, |_| Some(Spanned::new(word.value.to_owned(), word.span)));
+            }),
             Argument::Path(slot) => {
                 let words = self.arguments(line);
                 self.several(directive, words.get(1));
                 for word in words {
                     self.set(slot, |out| value::path(directive.name, word, out));
                 }
+                self.options.unused_text.take().map(|path| path.value)
             }
+        };
+        // Scripts find it all the same.
+        if let (Status::Ignored(_), Some(written)) = (directive.status, written) {
+            self.options.unused.insert(directive.name.to_owned(), written);
         }
+    }
+
+    /// Reads each value of a directive that has one; of several the last counts, which is given.
+    fn each<'a>(
+        &mut self,
+        directive: &Directive,
+        line: &Line<'a>,
+        mut read: impl FnMut(&mut Self, Spanned<&'a str>),
+    ) -> Option<String> {
+        let words = self.plain(line);
+        self.several(directive, words.get(1));
+        for word in &words {
+            read(self, *word);
+        }
+        words.last().map(|word| word.value.to_owned())
     }
 
     /// Puts what can be read where it belongs; `false` where it cannot.
@@ -247,13 +266,6 @@ impl Reader<'_, '_> {
         let Some(read) = read(self.out) else { return false };
         *slot(&mut self.options) = Some(read);
         true
-    }
-
-    /// The values of a directive that has one: of several the last counts.
-    fn values<'a>(&mut self, directive: &Directive, line: &Line<'a>) -> Vec<Spanned<&'a str>> {
-        let words = self.plain(line);
-        self.several(directive, words.get(1));
-        words
     }
 
     fn several(&mut self, directive: &Directive, second: Option<&Spanned<&str>>) {

@@ -14,6 +14,7 @@ use crate::{
 use evenkeel_model::heartbeat::{Failback, Form, Heartbeat, Keys, Medium, NodeName, Timing};
 use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -68,7 +69,7 @@ pub(super) fn lower(
         fences,
         watchdog: options.watchdog.map(|device| PathBuf::from(device.value)),
         children: options.children,
-        environment: options.environment,
+        environment: environment(options.unused, options.environment),
         hop_fudge: options.hopfudge.and_then(|n| u8::try_from(n.value).ok()).unwrap_or(Heartbeat::HOP_FUDGE),
         rexmit_delay: options
             .rexmit_delay
@@ -80,6 +81,12 @@ pub(super) fn lower(
         ..Heartbeat::new(node, names, timing, keys)
     });
     ClusterDraft { heartbeat, nodes, order: Vec::new(), place: whole }
+}
+
+/// What scripts find: what `env` says comes before what a directive does.
+fn environment(mut unused: BTreeMap<String, String>, said: Vec<(String, String)>) -> Vec<(String, String)> {
+    unused.retain(|name, _| !said.iter().any(|(known, _)| known == name));
+    unused.into_iter().chain(said).collect()
 }
 
 /// Where scripts are looked for: beside ha.cf if there are any, in heartbeat's own place, in init's.
@@ -168,16 +175,9 @@ fn media(options: &Options, whole: Span, out: &mut Vec<Diagnostic>) {
 
 /// One cable or interface less, and nodes do not hear each other.
 pub(crate) fn report_single_path(media: &[Spanned<Medium>], out: &mut Vec<Diagnostic>) {
-    let of = |medium: &Medium| match medium {
-        Medium::Unicast { interface, .. }
-        | Medium::Broadcast { interface, .. }
-        | Medium::Multicast { interface, .. }
-        | Medium::Multicast6 { interface, .. } => interface.clone(),
-        Medium::Serial { device, .. } => device.display().to_string(),
-    };
     let Some(first) = media.first() else { return };
-    let only = of(&first.value);
-    if media.iter().any(|medium| of(&medium.value) != only) {
+    let only = first.value.link();
+    if media.iter().any(|medium| medium.value.link() != only) {
         return;
     }
     let message = format!("nodes hear each other through {only} alone");

@@ -2,7 +2,7 @@
 
 use evenkeel_model::heartbeat::{Child, Fence, Medium, NodeName, PingNode};
 use evenkeel_source::{Span, Spanned};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// The directives of one ha.cf.
 #[derive(Default)]
@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) cluster: Option<Spanned<String>>,
     pub(crate) crm: Option<Spanned<String>>,
     pub(crate) environment: Vec<(String, String)>,
+    /// Directives that evenkeel has no use for and scripts may have, as they are written.
+    pub(crate) unused: BTreeMap<String, String>,
     pub(crate) unused_time: Option<Spanned<Duration>>,
     pub(crate) unused_number: Option<Spanned<u32>>,
     pub(crate) unused_bool: Option<Spanned<bool>>,

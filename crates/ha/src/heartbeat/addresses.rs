@@ -164,6 +164,31 @@ impl Addresses {
         self.holdings.contains_key(&ip.address)
     }
 
+    /// Which of these addresses this host has.
+    pub(crate) fn present<'a>(&self, ips: impl Iterator<Item = &'a IpResource>, links: &Links) -> super::Addresses {
+        let mut present = super::Addresses::default();
+        for ip in ips {
+            for there in links.addresses.iter().filter(|there| there.address == ip.address && !there.duplicate) {
+                let Some(link) = links.links.iter().find(|link| link.index == there.ifindex) else { continue };
+                let interface = link.name.clone();
+                // A real server has it on lo. What has a lifetime is of an evenkeel that was here before, and ends.
+                let is_stray = there.lifetime.is_none()
+                    && there.protocol != Some(PROTOCOL)
+                    && link.kind != evenkeel_netlink::LinkKind::Loopback;
+                match self.holdings.get(&ip.address) {
+                    Some(holding) if holding.address.ifindex == link.index => {
+                        present.held.insert((ip.address, interface));
+                    }
+                    None if is_stray => {
+                        present.strays.insert(super::Stray { address: ip.address, prefix: there.prefix, interface });
+                    }
+                    Some(_) | None => {}
+                }
+            }
+        }
+        present
+    }
+
     /// Where this host can be spoken to beside these addresses: an interface and an address of its own there.
     pub(crate) fn paths<'a>(&mut self, ips: impl Iterator<Item = &'a IpResource>, links: &Links) -> Vec<String> {
         let mut paths = Vec::new();

@@ -49,6 +49,8 @@ pub(super) struct Station {
     stale: bool,
     /// The paths the node was told.
     paths: Vec<String>,
+    /// The addresses of groups that the daemon was told of.
+    present: super::Addresses,
     /// The watchdog is to restart this host.
     condemned: bool,
     ended: bool,
@@ -100,6 +102,7 @@ impl Station {
             readable: Vec::new(),
             stale: false,
             paths: Vec::new(),
+            present: super::Addresses::default(),
             condemned: false,
             ended: false,
         })
@@ -114,6 +117,8 @@ impl Station {
         }
         self.open_watchdog();
         self.open_media();
+        // What is here before anything is taken.
+        self.tell_addresses();
         self.handle(Input::Start);
         while !self.ended {
             if let Err(why) = self.turn() {
@@ -232,6 +237,7 @@ impl Station {
         }
         self.handle(Input::Configure { wanted, configuration });
         self.open_media();
+        self.tell_addresses();
     }
 
     /// Reads what waits on a medium or came from a ping node.
@@ -284,6 +290,15 @@ impl Station {
                 refused.into_iter().for_each(|why| self.complain(why));
             }
             self.open_media();
+            self.tell_addresses();
+        }
+    }
+
+    fn tell_addresses(&mut self) {
+        let present = self.addresses.present(self.wanted.groups.iter().flat_map(ips), &self.links);
+        if present != self.present {
+            self.present.clone_from(&present);
+            (self.tell)(News::Addresses(present));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is heard: sorted by who says it, and told to whom it concerns.
 
-use super::{Node, sender::FORMER_STATUS};
+use super::Node;
 use crate::{
     Identity, Message, News, NodeState, Output, Path, Unheard,
     control::{self, Control},
@@ -234,7 +234,7 @@ impl Node {
             }
             _ => self.holding.hear(self.moment(now), node, &message),
         }
-        out.push(Output::Notify { message: Arc::new(message) });
+        self.notify(message, out);
     }
 
     fn hear_status(&mut self, now: Instant, node: usize, message: Message, out: &mut Outbox<Output>) {
@@ -263,7 +263,7 @@ impl Node {
         let generation = self.heard.get(node).map_or(0, |heard| heard.stream.generation());
         self.holding.hear_extension(now, node, generation, told);
         if before != state {
-            out.push(Output::Notify { message: Arc::new(message.with(FORMER_STATUS, before.word())) });
+            self.notify(message, out);
         }
     }
 

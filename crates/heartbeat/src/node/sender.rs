@@ -1,12 +1,9 @@
 //! The wall clock and load that messages carry, and their completion.
 
-use crate::{Identity, Message, NodeState, Transmitter, plan::Plan};
+use crate::{Identity, Message, Transmitter, plan::Plan};
 use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::Heartbeat;
 use std::{sync::Arc, time::Duration};
-
-/// What a status was before, as scripts are told it: `HA_OSTATUS`.
-pub(crate) const FORMER_STATUS: &str = "OSTATUS";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
@@ -42,14 +39,6 @@ impl Sender {
 
     pub(crate) fn transmitter(&mut self) -> &mut Transmitter {
         &mut self.transmitter
-    }
-
-    /// The status by which scripts are told of a death, which nobody sends. A heartbeat calls a node that it never heard
-    /// active before.
-    pub(crate) fn death(&self, now: Instant, node: &str, before: NodeState) -> Message {
-        let before = if before == NodeState::Unknown { NodeState::Active } else { before };
-        let message = Message::new("status").with("st", "dead").with("src", node).with("seq", 1);
-        message.with("ts", format_args!("{:x}", self.unix(now).as_secs())).with(FORMER_STATUS, before.word())
     }
 
     /// What a ping node sends back: its own status.

@@ -61,6 +61,19 @@ pub enum Medium {
     },
 }
 
+impl Medium {
+    /// What heartbeat calls it: its interface or device.
+    pub fn link(&self) -> String {
+        match self {
+            Medium::Unicast { interface, .. }
+            | Medium::Broadcast { interface, .. }
+            | Medium::Multicast { interface, .. }
+            | Medium::Multicast6 { interface, .. } => interface.clone(),
+            Medium::Serial { device, .. } => device.display().to_string(),
+        }
+    }
+}
+
 /// A host, or several, outside of the cluster (`ping`, `ping_group`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PingNode {

@@ -417,16 +417,7 @@ fn link_status(name: String, up: bool, since_s: u64) -> LinkStatus {
 
 /// A medium as it was written.
 pub(super) fn medium(wanted: &Heartbeat, place: usize) -> String {
-    match wanted.media.get(place) {
-        Some(
-            Medium::Unicast { interface, .. }
-            | Medium::Broadcast { interface, .. }
-            | Medium::Multicast { interface, .. }
-            | Medium::Multicast6 { interface, .. },
-        ) => interface.clone(),
-        Some(Medium::Serial { device, .. }) => device.display().to_string(),
-        None => "?".to_owned(),
-    }
+    wanted.media.get(place).map_or_else(|| "?".to_owned(), Medium::link)
 }
 
 fn addresses(group: &Group) -> Vec<String> {

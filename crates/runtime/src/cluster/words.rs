@@ -1,13 +1,15 @@
 //! News of the cluster as sentences, and clients' words as requests.
 
 use evenkeel_api::{Request, Severity, Share};
+use evenkeel_ha::heartbeat::Stray;
 use evenkeel_heartbeat::{self as protocol, News, NodeState, Reason, Unheard, Why};
-use evenkeel_model::heartbeat::{Heartbeat, Medium, NodeName};
+use evenkeel_model::heartbeat::{Agent, Group, Heartbeat, Medium, NodeName};
 use evenkeel_os::UdpListener;
 use evenkeel_resource::{Remark, Trouble};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -288,24 +290,89 @@ pub(super) fn heard_already(wanted: &Heartbeat) -> Option<String> {
     })
 }
 
-/// What was configured, by heartbeat's names, as `cl_status hbparameter` has it.
+/// Addresses of groups that this host has already, and not by their group.
+pub(super) fn strays<'a>(strays: impl IntoIterator<Item = &'a Stray>) -> Option<String> {
+    const SHOWN: usize = 8;
+    let strays: Vec<&Stray> = strays.into_iter().collect();
+    let first = strays.first()?;
+    let told: Vec<String> =
+        strays.iter().take(SHOWN).map(|stray| format!("{} ({})", stray.address, stray.interface)).collect();
+    let more = if strays.len() > SHOWN { ", ..." } else { "" };
+    let Stray { address, prefix, interface } = first;
+    Some(format!(
+        "this host has {}{more}, which a resource group is to hold, and evenkeel has not put it there: as long as another node \
+         has the group, two hosts answer for it.  Next: `ip address del {address}/{prefix} dev {interface}`, and take it out \
+         of whatever sets it at boot; evenkeel adds it where the group runs",
+        told.join(", ")
+    ))
+}
+
+/// The group that holds an address.
+pub(super) fn group_of(wanted: &Heartbeat, address: IpAddr) -> Option<&str> {
+    let has = |group: &&Group| {
+        group.resources.iter().any(|resource| matches!(&resource.agent, Agent::Ip(ip) if ip.address == address))
+    };
+    wanted.groups.iter().find(has).map(|group| group.key.as_str())
+}
+
+/// What heartbeat 3.0.6 tells of directives that evenkeel has no use for, where ha.cf says nothing (`heartbeat -W`).
+const UNUSED: [(&str, &str); 17] = [
+    ("autojoin", "none"),
+    ("compression", "zlib"),
+    ("compression_threshold", "2"),
+    ("conn_logd_time", "60"),
+    ("coredumps", "true"),
+    ("debug", "0"),
+    ("enable_config_writes", "on"),
+    ("hbgenmethod", "file"),
+    ("log_badpack", "true"),
+    ("memreserve", "6500"),
+    ("pacemaker", "false"),
+    ("realtime", "true"),
+    ("record_config_changes", "on"),
+    ("record_pengine_inputs", "on"),
+    ("syslogmsgfmt", "true"),
+    ("traditional_compression", "no"),
+    ("uuidfrom", "file"),
+];
+
+/// What was configured, by heartbeat's names, as `cl_status hbparameter` has it and scripts find it.
 pub(super) fn parameters(wanted: &Heartbeat) -> BTreeMap<String, String> {
     let time = |time: Duration| match time.subsec_millis() {
         0 => time.as_secs().to_string(),
         _ => format!("{}ms", time.as_millis()),
     };
+    let port = wanted.media.iter().find_map(|medium| match medium {
+        Medium::Unicast { port, .. } | Medium::Broadcast { port, .. } => Some(*port),
+        Medium::Multicast { .. } | Medium::Multicast6 { .. } | Medium::Serial { .. } => None,
+    });
+    let baud = wanted.media.iter().find_map(|medium| match medium {
+        Medium::Serial { baud, .. } => Some(baud.get()),
+        Medium::Unicast { .. } | Medium::Broadcast { .. } | Medium::Multicast { .. } | Medium::Multicast6 { .. } => {
+            None
+        }
+    });
     let timing = &wanted.timing;
     let all = [
         ("auto_failback", wanted.failback.word().to_owned()),
+        ("baud", baud.unwrap_or(19_200).to_string()),
+        ("cluster", wanted.cluster.clone()),
         ("deadping", time(timing.deadping)),
         ("deadtime", time(timing.deadtime)),
         ("hopfudge", wanted.hop_fudge.to_string()),
         ("initdead", time(timing.initdead)),
         ("keepalive", time(timing.keepalive)),
+        ("max_rexmit_delay", wanted.rexmit_delay.as_millis().to_string()),
         ("msgfmt", wanted.form.word().to_owned()),
         ("node", names(&wanted.nodes).replace(", ", " ")),
+        ("udpport", port.unwrap_or(694).to_string()),
         ("warntime", time(timing.warntime)),
     ];
-    let watchdog = wanted.watchdog.as_ref().map(|device| ("watchdog", device.display().to_string()));
-    all.into_iter().chain(watchdog).map(|(name, value)| (name.to_owned(), value)).collect()
+    let path = |name, path: &Option<PathBuf>| path.as_ref().map(|path| (name, path.display().to_string()));
+    let logs = [path("watchdog", &wanted.watchdog), path("logfile", &wanted.log_file)];
+    let facility = wanted.log_facility.clone().map(|facility| ("logfacility", facility));
+    let unused = UNUSED.into_iter().map(|(name, value)| (name, value.to_owned()));
+    let all = unused.chain(all).chain(logs.into_iter().flatten()).chain(facility);
+    let said = wanted.environment.iter().cloned();
+    all.map(|(name, value)| (name.to_owned(), value)).chain(said).collect()
 }

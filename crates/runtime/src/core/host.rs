@@ -216,11 +216,13 @@ impl Core {
         }
         self.elections.say_again();
         self.cluster.refresh();
-        if let Some(addresses) = self.elections.present() {
-            self.network.hold(addresses);
+        if self.elections.turned() | self.cluster.turned() {
+            self.network.hold(self.elections.present().chain(self.cluster.present()).collect());
         }
         for (address, mac) in self.network.rivals() {
-            if let Some(text) = self.elections.rival(address, mac, self.clock.now()) {
+            let now = self.clock.now();
+            let text = self.elections.rival(address, mac, now).or_else(|| self.cluster.rival(address, mac, now));
+            if let Some(text) = text {
                 self.say(Severity::Warning, &text);
             }
         }
