@@ -165,8 +165,12 @@ codes! {
         without its watchdog a host that hangs keeps what it has.";
     GUARD = "E0279": "The kernel ends an address that nobody renews in whole seconds. Where a node is dead sooner than that, only the \
         guard, a process beside the daemon, ends the addresses of a dead daemon in time.";
+    NOT_TOLD = "E0280": "heartbeat runs scripts of rc.d for messages that it does not deal with itself, and so does evenkeel: a \
+        script for one of the others never runs.";
     MANY_GROUPS = "E0281": "In each status a node names all resource groups it has, so that no two have the same one. What one \
         datagram cannot hold cannot be told.";
+    MANY_NODES = "E0282": "The scripts of a heartbeat with haresources move groups between two nodes; what they do with more is not \
+        defined. Between evenkeels each group moves by itself, along the order of the nodes.";
     WEAK_KEY = "S0202": "The key of heartbeat's messages can be guessed, or is none: who knows it, and reaches the port, can take \
         every resource.";
     CLEAR_TEXT = "S0201": "The password of VRRP travels in clear text in every advertisement; it keeps nobody out who \

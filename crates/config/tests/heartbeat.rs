@@ -233,6 +233,39 @@ fn keys_that_others_can_read_are_refused_and_never_shown() {
 }
 
 #[test]
+fn scripts_that_heartbeat_never_ran_are_pointed_at() {
+    let mode = |path: &Path| {
+        let there = ["/etc/ha.d/rc.d", "/etc/ha.d/rc.d/status", "/etc/ha.d/rc.d/starting", "/etc/init.d/nginx"];
+        path.to_str().is_some_and(|path| there.contains(&path)).then_some(0o100_755)
+    };
+    let host = Host { file_mode: &mode, ..host("ha1") };
+    let files = [("ha.cf", HA1), ("authkeys", KEYS), ("haresources", RESOURCES)];
+    let input = |(path, text): (&str, &str)| Input { path: Path::new("/etc/ha.d").join(path), bytes: text.into() };
+    let loaded = load_texts(files.map(input).into(), None, &host);
+    let said: Vec<String> = brief(&loaded).into_iter().filter(|line| line.contains("rc.d")).collect();
+    assert_eq!(said, ["note E0280 1:1 /etc/ha.d/rc.d/starting is never run"]);
+    assert_eq!(heartbeat(&loaded).notify_dir.as_deref(), Some(Path::new("/etc/ha.d/rc.d")));
+}
+
+/// Scripts of heartbeat find what evenkeel has no use for, after a conversion too.
+#[test]
+fn directives_without_a_use_are_kept_for_scripts() {
+    let more = "debug 1\nbaud 9600\nhbgenmethod Time\nconn_logd_time 2sec\nrealtime off\nenv color=blue debug=9\n";
+    let kept = heartbeat(&three(&format!("{HA1}{more}"), "ha1")).environment;
+    let kept: Vec<(&str, &str)> = kept.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let wanted = [
+        ("baud", "9600"),
+        ("conn_logd_time", "2"),
+        ("debugfile", "/var/log/ha-debug"),
+        ("hbgenmethod", "time"),
+        ("realtime", "off"),
+        ("color", "blue"),
+        ("debug", "9"),
+    ];
+    assert_eq!(kept, wanted);
+}
+
+#[test]
 fn names_are_folded_and_short_and_full_ones_matched() {
     let ha = HA1.replace("node HA1", "node Ha1.Example.org");
     for (name, warned) in [("ha1.example.ORG", false), ("HA1", true), ("ha1", true)] {

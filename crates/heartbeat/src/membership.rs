@@ -151,7 +151,7 @@ impl Membership {
         let unheard = |peer: &&mut Peer| peer.state() == NodeState::Unknown && !peer.links().contains(&true);
         if let Some(peer) = self.peers.get_mut(node).filter(unheard) {
             peer.turn(NodeState::Dead);
-            told.push(Happened::State { node, before: NodeState::Unknown, state: NodeState::Dead });
+            told.push(Happened::State { node, state: NodeState::Dead });
         }
     }
 

@@ -8,6 +8,7 @@ use duo::{Duo, Files, Player};
 use evenkeel_lab::{Client, topology::PAIR_VIP};
 use evenkeel_lab_tests::{among_others, can_run, heartbeat::has_heartbeat, mailer, nginx};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     sync::Arc,
     thread,
@@ -43,6 +44,37 @@ fn in_both_orders(files: &Files, test: fn(Duo, [Player; 2])) {
         duo.wait_owners_within(&[0], PATIENCE);
         test(duo, players);
     });
+}
+
+/// What a script of rc.d found in its environment, but for what is of its message.
+fn found(duo: &Duo, at: usize) -> BTreeMap<String, String> {
+    const OF_THE_MESSAGE: [&str; 5] = ["HA_t", "HA_st", "HA_node", "HA_ifname", "HA_OSTATUS"];
+    let text = fs::read_to_string(duo.etc(at).join("found")).unwrap_or_default();
+    let variables = text.lines().filter_map(|line| line.split_once('='));
+    let variables = variables.filter(|(name, value)| name.starts_with("HA_") && !value.is_empty());
+    let variables = variables.filter(|(name, _)| !OF_THE_MESSAGE.contains(name));
+    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Scripts are run for the same messages, and find the same.
+fn compare_scripts(duo: &Duo, players: [Player; 2]) {
+    duo.wait("both ran rc.d/ifstat", PATIENCE, || !found(duo, 0).is_empty() && !found(duo, 1).is_empty());
+    let ours = usize::from(players[1] == Player::Evenkeel);
+    let (ours, theirs) = (found(duo, ours), found(duo, 1 - ours));
+    let names = |of: &BTreeMap<String, String>| of.keys().cloned().collect::<BTreeSet<_>>();
+    let none: [&String; 0] = [];
+    assert_eq!(names(&theirs).difference(&names(&ours)).collect::<Vec<_>>(), none, "missing");
+    assert_eq!(names(&ours).difference(&names(&theirs)).collect::<Vec<_>>(), ["HA_CF"], "more");
+    // Each has its own name and directory, and whole seconds are written shorter.
+    let other: Vec<&str> =
+        theirs.iter().filter(|(name, value)| ours.get(*name) != Some(value)).map(|(name, _)| name.as_str()).collect();
+    let places = ["HA_CURHOST", "HA_DIR", "HA_FUNCS", "HA_RCDIR", "HA_RESOURCEDIR"];
+    let times = ["HA_deadping", "HA_deadtime", "HA_initdead", "HA_warntime"];
+    let known = |name: &&str| places.contains(name) || times.contains(name);
+    assert!(other.iter().all(known), "{other:?}: {ours:#?} {theirs:#?}");
+    for (at, player) in players.into_iter().enumerate() {
+        assert!(!duo.etc(at).join("kept").exists(), "{player:?} ran a script that heartbeat does not run");
+    }
 }
 
 /// The files of document 003 and nginx itself, which runs since the boot on both nodes.
@@ -85,7 +117,12 @@ fn each_gives_and_takes_when_its_operator_asks() {
     if !ready() {
         return;
     }
-    let md5 = Files::quick(200, 2000).over("bcast eth0 eth1").signed("md5 hello!");
+    let mut md5 = Files::quick(200, 2000).over("bcast eth0 eth1").signed("md5 hello!");
+    md5 = md5.with("debugfile /var/log/ha-debug\nbaud 9600\ndebug 0\nenv color=blue\n");
+    let kept = ": > \"$(dirname \"$0\")/../kept\"";
+    let dump = "env > \"$(dirname \"$0\")/../found\"";
+    md5.told =
+        vec![("ifstat", dump), ("starting", kept), ("resource", kept), ("ask_resources", kept), ("shutdone", kept)];
     in_both_orders(&md5, |duo, players| {
         let ours = usize::from(players[1] == Player::Evenkeel);
         let theirs = 1 - ours;
@@ -144,6 +181,7 @@ fn each_gives_and_takes_when_its_operator_asks() {
         duo.wait("the new address was gone", PATIENCE, || !there());
         assert_eq!(is(), (vec![0], true, false), "something moved");
         moved(&|| give(0), 1);
+        compare_scripts(&duo, players);
     });
 }
 

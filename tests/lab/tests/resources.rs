@@ -233,6 +233,29 @@ fn what_runs_on_both_nodes_at_their_start_is_left_and_taken_over_as_it_is() {
     assert_eq!(runs(&duo), [1], "the first has stopped its own as it left");
 }
 
+/// Heartbeat says CRITICAL of it in its log; here it is said on the node that has it, and on the one that serves.
+#[test]
+fn an_address_of_a_group_that_somebody_else_has_put_on_a_node_is_told_until_it_is_gone() {
+    if !can_run() {
+        return;
+    }
+    let mut duo = Duo::new(BOTH, Files::quick(200, 2000));
+    duo.run("ha2", "ip address add 10.168.0.160/24 dev eth0");
+    duo.start(1);
+    duo.wait_log(1, "this host has 10.168.0.160 (eth0), which a resource group is to hold");
+    duo.start(0);
+    duo.wait_served(0);
+    duo.wait_log(0, "10.168.0.160/24/eth0: 10.168.0.160 is also at ");
+    duo.wait_status(0, "10.168.0.160 is also at ");
+    duo.wait_status(1, "`ip address del 10.168.0.160/24 dev eth0`");
+    duo.run("ha2", "ip address del 10.168.0.160/24 dev eth0");
+    duo.wait("the warning was over", PATIENCE, || !duo.status(1).contains("ip address del"));
+    // What the group itself brings here is none.
+    duo.stop(0);
+    duo.wait_owners(&[1]);
+    assert_eq!(duo.log(1).matches("this host has").count(), 1, "{}", duo.log(1));
+}
+
 #[test]
 fn scripts_of_rc_d_are_told_of_messages_and_programs_are_kept_running() {
     if !can_run() {
@@ -244,11 +267,11 @@ fn scripts_of_rc_d_are_told_of_messages_and_programs_are_kept_running() {
     program(&kept, &format!("echo $HA_color >> {}/lives.$HA_CURHOST\nexit 3", directory.display()));
     let lines = format!("respawn root {}\nenv color=blue\n", kept.display());
     let mut duo = Duo::new(BOTH, Files::quick(200, 2000).with(&lines));
-    let told = format!("echo $HA_t $HA_src >> {}/heard.$HA_CURHOST", directory.display());
-    program(&duo.etc(0).join("rc.d/starting"), &told);
+    let told = format!("echo $HA_t $HA_src $HA_st >> {}/heard.$HA_CURHOST", directory.display());
+    program(&duo.etc(0).join("rc.d/status"), &told);
     duo.start(0);
     duo.start(1);
-    duo.wait("the script was told", PATIENCE, || read("heard.ha1").contains("starting ha2\n"));
+    duo.wait("the script was told", PATIENCE, || read("heard.ha1").contains("status ha2 active\n"));
     duo.wait("the program lived twice on both", PATIENCE, || {
         ["lives.ha1", "lives.ha2"].iter().all(|lives| read(lives).starts_with("blue\nblue\n"))
     });

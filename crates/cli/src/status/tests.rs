@@ -137,6 +137,20 @@ fn a_service_for_every_port_is_shown_with_a_star() {
     assert!(text.contains("\n192.0.2.1:*/tcp "), "{text}");
 }
 
+/// The head of the table comes with services, or where nothing else is to be shown.
+#[test]
+fn a_cluster_that_moves_no_services_has_no_table_of_them() {
+    let mut picture = status(Vec::new());
+    let has_table = |picture: &Status| table::render(picture, None, false, Colour::No).contains("SERVICE");
+    assert!(has_table(&picture));
+    picture.cluster = Some(evenkeel_api::ClusterStatus::default());
+    assert!(has_table(&picture), "the services that ldirectord.cf names");
+    picture.services.clear();
+    assert!(!has_table(&picture));
+    picture.cluster = None;
+    assert!(has_table(&picture));
+}
+
 #[test]
 fn numbers_are_grouped_and_bytes_have_units() {
     assert_eq!(table::number(0), "0");

@@ -36,11 +36,13 @@ pub(super) fn lower(
     out: &mut Vec<Diagnostic>,
 ) -> ClusterDraft {
     manager(&options, out);
+    scripts(directory, whole, host, out);
     let node = this_node(&options, whole, host, out);
     if !here::leave_out_own(&mut options.media, host, out) {
         options.broken_media += 1;
     }
     media(&options, whole, out);
+    keep_unused(&mut options);
     pings(&options, out);
     let timing = timing(&options, out);
     let failback = failback(&options, out);
@@ -81,6 +83,18 @@ pub(super) fn lower(
         ..Heartbeat::new(node, names, timing, keys)
     });
     ClusterDraft { heartbeat, nodes, order: Vec::new(), place: whole }
+}
+
+/// Speed and port belong to media; without one that has them scripts find what is written.
+fn keep_unused(options: &mut Options) {
+    let has = |which: fn(&Medium) -> bool| options.media.iter().any(|medium| which(&medium.value));
+    let serial = has(|medium| matches!(medium, Medium::Serial { .. }));
+    let ported = has(|medium| matches!(medium, Medium::Unicast { .. } | Medium::Broadcast { .. }));
+    let written = [("baud", options.baud.filter(|_| !serial)), ("udpport", options.udpport.filter(|_| !ported))];
+    for (name, number) in written {
+        let number = number.map(|number| (name.to_owned(), number.value.to_string()));
+        options.unused.extend(number);
+    }
 }
 
 /// What scripts find: what `env` says comes before what a directive does.
@@ -133,7 +147,31 @@ fn this_node(options: &Options, whole: Span, host: &Host<'_>, out: &mut Vec<Diag
         let d = Diagnostic::warning(codes::NODE, alone.span, "the cluster has one node");
         out.push(d.note("nothing takes over from it").help("write a node line for the other"));
     }
+    if let Some(third) = options.nodes.get(2) {
+        let message = format!("{} nodes: each group moves by itself, along the order of nodes", options.nodes.len());
+        let d = Diagnostic::new(Severity::Note, codes::MANY_NODES, third.span, message);
+        let d = d.note("heartbeat with haresources is made for two; of more it has no rule who takes a group");
+        out.push(d.help(
+            "all of them must be evenkeels, no heartbeat among them: docs/manual/heartbeat.md, More than two nodes",
+        ));
+    }
     node
+}
+
+/// Types of messages that heartbeat deals with itself. It comes with a script for `ask_resources`, which it does not run.
+const NOT_TOLD: [&str; 6] = ["starting", "resource", "shutdone", "reqnodes", "repnodes", "query-cstatus"];
+
+/// Scripts of rc.d that nothing runs.
+fn scripts(directory: &Path, whole: Span, host: &Host<'_>, out: &mut Vec<Diagnostic>) {
+    for kind in NOT_TOLD {
+        let path = directory.join("rc.d").join(kind);
+        if (host.file_mode)(&path).is_some() {
+            let message = format!("{} is never run", path.display());
+            let d = Diagnostic::new(Severity::Note, codes::NOT_TOLD, whole, message);
+            let d = d.note(format!("heartbeat deals with {kind} messages itself, and runs no script for them"));
+            out.push(d.help("call it status: that is run when a node comes or goes, with HA_src and HA_st"));
+        }
+    }
 }
 
 fn media(options: &Options, whole: Span, out: &mut Vec<Diagnostic>) {

@@ -425,3 +425,79 @@ fn broadcast(ifindex: u32, links: &Links) -> Option<Ipv4Addr> {
     })
     .next()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::{
+        pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+        termios::{OptionalActions, tcgetattr, tcsetattr},
+    };
+    use std::{fs, os::fd::OwnedFd, os::unix::fs::symlink, path};
+
+    /// An adapter, plugged in as this device: the other end of its line.
+    fn plug_in(device: &path::Path) -> OwnedFd {
+        let end = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a pty");
+        grantpt(&end).expect("it is ours");
+        unlockpt(&end).expect("it is open");
+        let mut settings = tcgetattr(&end).expect("settings");
+        settings.make_raw();
+        tcsetattr(&end, OptionalActions::Now, &settings).expect("they are set");
+        let name = ptsname(&end, Vec::new()).expect("it has a name").into_string().expect("of letters");
+        let _ = fs::remove_file(device);
+        symlink(name, device).expect("a link");
+        end
+    }
+
+    fn wait(events: &mut Events, key: u64) {
+        let mut readable = Vec::new();
+        while !readable.contains(&key) {
+            events.wait(None, &mut readable).expect("epoll");
+        }
+    }
+
+    #[test]
+    fn a_serial_line_that_vanishes_is_tried_again_later_each_time_and_comes_back() {
+        let directory = std::env::temp_dir().join(format!("evenkeel-serial-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let device = directory.join("ttyUSB0");
+        let line = plug_in(&device);
+        let baud = std::num::NonZeroU32::new(19_200).expect("not 0");
+        let medium = Medium::Serial { device: device.clone(), baud };
+        let mut media = Media {
+            ways: vec![Way::new(0, medium)],
+            numbers: 1,
+            written: 1,
+            learned: BTreeMap::new(),
+            pings: Vec::new(),
+            echoes: [None, None],
+        };
+        let (links, mut events) = (Links { links: Vec::new(), addresses: Vec::new() }, Events::open().expect("epoll"));
+        let at = |seconds| Instant::at(Duration::from_secs(seconds));
+        assert_eq!(media.follow(&links, &events, at(0)), (vec![(0, true)], vec![]));
+        assert_eq!(media.deadline(), None);
+
+        drop(line);
+        wait(&mut events, 0);
+        let mut buffer = [0; 4096];
+        media.receive(0, &mut buffer).expect_err("it is gone");
+        fs::remove_file(&device).expect("the device goes with it");
+        let mut tried = Vec::new();
+        for second in 10..140 {
+            let (turned, troubles) = media.follow(&links, &events, at(second));
+            assert_eq!(turned, if second == 10 { vec![(0, false)] } else { vec![] });
+            tried.extend(troubles.iter().map(|_| second));
+        }
+        assert_eq!(tried, [10, 11, 13, 17, 25, 41, 73, 133]);
+        assert_eq!(media.deadline(), Some(at(133 + 60)));
+
+        let line = plug_in(&device);
+        assert_eq!(media.follow(&links, &events, at(192)), (vec![], vec![]), "not yet");
+        assert_eq!(media.follow(&links, &events, at(193)), (vec![(0, true)], vec![]));
+        rustix::io::write(&line, b">>>\nt=status\n<<<\n").expect("it is said");
+        wait(&mut events, 0);
+        let (path, length, _) = media.receive(0, &mut buffer).expect("it is there").expect("a message");
+        assert_eq!((path, &buffer[..length]), (Path::Medium(0), &b">>>\nt=status\n<<<\n"[..]));
+        fs::remove_dir_all(&directory).expect("it is removed");
+    }
+}

@@ -55,6 +55,8 @@ pub(crate) struct Files {
     pub(crate) haresources: String,
     /// Places of the file system that each node has for itself; it has the contents written to them by the test.
     pub(crate) private: Vec<&'static str>,
+    /// Scripts of rc.d by name, and what each does.
+    pub(crate) told: Vec<(&'static str, &'static str)>,
 }
 
 impl Files {
@@ -71,6 +73,7 @@ impl Files {
             authkeys: "auth 2\n2 sha1 kfhslkdhfsk\n".to_owned(),
             haresources: "ha1 10.168.0.160/24/eth0 nginx\n".to_owned(),
             private: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -85,6 +88,7 @@ impl Files {
             authkeys: read("authkeys"),
             haresources: read("haresources"),
             private: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -237,6 +241,10 @@ impl Duo {
         write("ha.cf", &ha, 0o644);
         write("authkeys", &self.files.authkeys, 0o600);
         write("haresources", &self.files.haresources, 0o644);
+        for (name, body) in &self.files.told {
+            fs::create_dir_all(etc.join("rc.d")).expect("a directory can be made");
+            write(&format!("rc.d/{name}"), &format!("#!/bin/sh\n{body}\n"), 0o755);
+        }
         if self.files.private.contains(&nginx::PLACES[0]) {
             return;
         }
