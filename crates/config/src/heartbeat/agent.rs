@@ -7,7 +7,7 @@ use crate::{
     inet::Written,
 };
 use evenkeel_model::heartbeat::{Agent, IpResource, Monitor, Resource};
-use evenkeel_source::{Diagnostic, Span, Spanned};
+use evenkeel_source::{Diagnostic, Severity, Span, Spanned};
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
@@ -80,6 +80,9 @@ const WRAPPERS: &[Wrapper] = &[
     wrapper("ids", &["informixdir", "informixserver", "onconfig"], 0, SLOW),
     wrapper("portblock", &["protocol", "portno", "action"], 3, AGENT),
 ];
+
+/// Names under which heartbeat adds an address.
+const ADDRESSES: [&str; 3] = ["IPaddr", "IPaddr2", "IPv6addr"];
 
 /// Rows for docs/compat.
 pub(super) fn rows() -> Vec<String> {
@@ -167,6 +170,20 @@ pub(super) fn agent(word: &str, span: Span, places: &Places<'_>, out: &mut Vec<D
             let file = arguments.first().copied().unwrap_or("ldirectord.cf");
             Some(Agent::Services { file: services_file(file, places) })
         }
+        "ocf" => {
+            let message = "the provider and name of an OCF agent stand behind single colons";
+            let d = Diagnostic::error(codes::RESOURCE, span, message);
+            let d = d.note("heartbeat looks for a script called `ocf`, and the group does not start");
+            out.push(match arguments.as_slice() {
+                [provider, agent, ..] if word.starts_with(&format!("ocf::{provider}::{agent}")) => {
+                    let whole = crate::address::part(span, 0, "ocf::::".len() + provider.len() + agent.len());
+                    let single = format!("ocf:{provider}:{agent}");
+                    d.suggest(format!("write {}", shown(&single)), whole, single)
+                }
+                _ => d.help("write ocf:heartbeat:Filesystem::device=/dev/sdb1::directory=/data"),
+            });
+            None
+        }
         _ if name.starts_with("ocf:") => ocf(name, &arguments, span, places.host, out),
         _ if name.starts_with("systemd:") => unit(name, &arguments, span, places.host, out),
         _ => script(name.strip_prefix("lsb:").unwrap_or(name), &arguments, span, places, out),
@@ -217,7 +234,11 @@ pub(crate) fn ip(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<IpRes
             Some(length) => Some(length),
             None => {
                 let message = format!("`{}` is no prefix length of {address}", shown(written));
-                out.push(wrong(message, &format!("write a number from 0 to {bits}")));
+                let nic = interface_name(written).filter(|_| !written.starts_with(|c: char| c.is_ascii_digit()));
+                out.push(match nic {
+                    Some(nic) => wrong(message, &format!("the prefix length comes first: write {first}/24/{nic}")),
+                    None => wrong(message, &format!("write a number from 0 to {bits}")),
+                });
                 return None;
             }
         },
@@ -235,10 +256,14 @@ pub(crate) fn ip(text: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<IpRes
         None => (None, None),
         Some(nic) => {
             let (name, label) = nic.split_once(':').map_or((nic, None), |(name, label)| (name, Some(label)));
-            let Some(interface) = interface_name(name) else {
+            let Some(interface) = interface_name(name).filter(|name| !name.contains(',')) else {
                 out.push(wrong(
                     format!("`{}` cannot be the name of an interface", shown(name)),
-                    "write a name such as eth0",
+                    if name.contains(',') {
+                        "write a blank in place of the comma"
+                    } else {
+                        "write a name such as eth0"
+                    },
                 ));
                 return None;
             };
@@ -329,9 +354,20 @@ pub(crate) fn unit_name(text: &str) -> Option<String> {
 
 /// A name without a kind: a script of heartbeat, an agent that heartbeat wraps, a script of init, a unit.
 fn script(name: &str, arguments: &[&str], span: Span, places: &Places<'_>, out: &mut Vec<Diagnostic>) -> Option<Agent> {
+    if let Some((before, _)) = name.split_once(':')
+        && (ADDRESSES.contains(&before) || WRAPPERS.iter().any(|one| one.name == before))
+    {
+        let message = format!("the arguments of {before} stand behind `::`");
+        let d = Diagnostic::error(codes::RESOURCE, span, message);
+        let d = d.note("heartbeat looks for a script of the whole name, and the group does not start");
+        out.push(d.suggest("write `::`", crate::address::part(span, before.len(), 1), "::"));
+        return None;
+    }
     if !name.starts_with('/') && (name.contains('/') || name.starts_with('.')) {
         let message = format!("`{}` is neither the name of a script nor an absolute path", shown(name));
-        out.push(Diagnostic::error(codes::RESOURCE, span, message));
+        let d = Diagnostic::error(codes::RESOURCE, span, message);
+        let d = d.note("heartbeat finds out when it starts the resource, and gives the group up");
+        out.push(d.help("write the name of a script in resource.d, with arguments behind `::`"));
         return None;
     }
     let is_there = |directory: &Path| (places.host.file_mode)(&directory.join(name)).is_some_and(is_program);
@@ -340,6 +376,13 @@ fn script(name: &str, arguments: &[&str], span: Span, places: &Places<'_>, out: 
     let of_init = places.scripts.last().is_some_and(|init| is_there(init));
     let of_heartbeat = places.scripts.split_last().is_some_and(|(_, own)| own.iter().any(|one| is_there(one)));
     if of_heartbeat {
+        // Heartbeat's own takes the same arguments; an operator's of this name may take others.
+        let mut wrong = Vec::new();
+        if let Some(wrapper) = WRAPPERS.iter().find(|one| one.name == name)
+            && wrapped(wrapper, arguments, span, &mut wrong).is_none()
+        {
+            out.extend(wrong.into_iter().map(|d| Diagnostic { severity: Severity::Warning, ..d }));
+        }
         return Some(made());
     }
     if let Some(wrapper) = WRAPPERS.iter().find(|one| one.name == name && (!arguments.is_empty() || !of_init)) {
@@ -369,12 +412,18 @@ fn script(name: &str, arguments: &[&str], span: Span, places: &Places<'_>, out: 
     let d = Diagnostic::warning(codes::RESOURCE, span, message);
     let d = d.note(format!("looked for in {}, and among the units of systemd", directories.join(", ")));
     let d = d.note("a group with it cannot start on a node that has no such script");
-    let wrappers = WRAPPERS.iter().map(|one| one.name).chain(["IPaddr", "IPaddr2", "IPv6addr", "ldirectord"]);
+    let wrappers = WRAPPERS.iter().map(|one| one.name).chain(ADDRESSES).chain(["ldirectord"]);
     out.push(match here::near_script(name, places.scripts, wrappers, places.host) {
         Some(meant) => {
             d.suggest(format!("did you mean `{meant}`?"), crate::address::part(span, 0, name.len()), meant.as_str())
         }
-        None => d,
+        None if here::has_interface(places.host, name) => {
+            d.help(format!("it is an interface: write it behind the address, 192.0.2.100/24/{name}"))
+        }
+        None => {
+            let own = places.scripts.first().map(|path| path.display().to_string()).unwrap_or_default();
+            d.help(format!("install what brings it, or put a script of this name into {own}"))
+        }
     });
     Some(made())
 }
@@ -400,7 +449,12 @@ fn wrapped(wrapper: &Wrapper, arguments: &[&str], span: Span, out: &mut Vec<Diag
         let form: Vec<String> = wrapper.parameters.iter().map(|name| name.to_uppercase()).collect();
         let most = wrapper.parameters.len();
         let wanted = if wrapper.least == most { most.to_string() } else { format!("{} to {most}", wrapper.least) };
-        let message = format!("`{}` takes {wanted} arguments, not {}", wrapper.name, arguments.len());
+        let message = format!(
+            "`{}` takes {wanted} argument{}, not {}",
+            wrapper.name,
+            if most == 1 { "" } else { "s" },
+            arguments.len()
+        );
         let d = Diagnostic::error(codes::RESOURCE, span, message);
         out.push(d.help(format!("write {}::{}", wrapper.name, form.join("::"))));
         return None;

@@ -1,11 +1,12 @@
 //! authkeys: the keys that messages are signed with. Its text is shown to nobody: diagnostics point into a copy in which
 //! the secrets are stars.
 
-use super::words::{placed, split};
+use super::words::{placed, split, within};
 use crate::{
     codes,
     host::{Host, shown},
     ldirectord::blank::{is_blank, is_odd},
+    nearest::nearest,
 };
 use evenkeel_model::heartbeat::{Key, Keys, Method, SLOTS};
 use evenkeel_source::{Diagnostic, FileId, Span, Spanned};
@@ -13,6 +14,8 @@ use std::{collections::BTreeMap, path::Path};
 
 /// What heartbeat does with a file it cannot use.
 const REFUSED: &str = "heartbeat refuses to start, with exit status 6";
+
+const METHODS: [Method; 4] = [Method::Crc, Method::Md5, Method::Sha1, Method::Sha256];
 
 /// A key shorter than this can be guessed by who hears a message.
 const SHORT: usize = 16;
@@ -38,17 +41,33 @@ pub(crate) fn masked(text: &str) -> String {
     masked
 }
 
-/// Where the third word of a line begins.
+/// Where the key may begin: with the third word of a line, or before where something is missing.
 fn secret_at(line: &str) -> Option<usize> {
     if line.trim_start_matches(is_blank).starts_with('#') {
         return None;
     }
     let mut at = 0;
-    for _ in 0..2 {
+    for place in 0..2 {
         at += line.get(at..)?.find(|c| !is_blank(c))?;
-        at += line.get(at..)?.find(is_blank)?;
+        let rest = line.get(at..)?.trim_end_matches(['\n', '\r']);
+        let word = rest.split(is_blank).next()?;
+        let is_number = word.len() <= 3 && word.bytes().all(|b| b.is_ascii_digit());
+        let open = is_number || is_like_method(word) || place == 0 && word == "auth";
+        if !open {
+            return Some(at);
+        }
+        at += word.len();
     }
     Some(at + line.get(at..)?.find(|c| !is_blank(c))?)
+}
+
+/// Methods that heartbeat has not.
+const OTHERS: [&str; 8] = ["sha", "sha2", "sha224", "sha384", "sha512", "hmac", "hmac-md5", "none"];
+
+/// Whether a word is meant for a method, so that it may be shown.
+fn is_like_method(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    OTHERS.contains(&lower.as_str()) || nearest(&lower, METHODS.map(Method::name)).is_some()
 }
 
 /// What the host says about the file itself.
@@ -163,9 +182,9 @@ fn keys(
 
 /// `auth N`
 fn auth(word: Spanned<&str>, rest: &[Spanned<&str>], out: &mut Vec<Diagnostic>) -> Option<Spanned<u8>> {
-    let Some(number) = rest.first() else {
+    let Some(number) = rest.first().filter(|word| METHODS.iter().all(|method| method.name() != word.value)) else {
         let d = Diagnostic::error(codes::KEYS, word.span, "`auth` names no key").note(REFUSED);
-        out.push(d.help("write auth 1"));
+        out.push(d.help("write the number of a key behind it: auth 1, and 1 sha1 KEY below"));
         return None;
     };
     if let Some(more) = rest.get(1) {
@@ -198,7 +217,12 @@ fn told_order(number: Spanned<u8>, slots: &[Slot], out: &mut Vec<Diagnostic>) {
 /// `N method [key]`
 fn slot(words: &[Spanned<&str>], latin_1: bool, out: &mut Vec<Diagnostic>) -> Option<Slot> {
     let [number, rest @ ..] = words else { return None };
-    let read = slot_number(*number, out);
+    if METHODS.iter().any(|method| method.name() == number.value.to_ascii_lowercase()) {
+        let d = Diagnostic::error(codes::KEYS, number.span, "the key has no number").note(REFUSED);
+        out.push(d.suggest("begin with the number that `auth` names", within(number.span, 0, 0), "1 "));
+        return None;
+    }
+    let read = slot_number(*number, out)?;
     let [method, rest @ ..] = rest else {
         let d = Diagnostic::error(codes::KEYS, number.span, "the line has no method").note(REFUSED);
         out.push(d.help("write `1 sha1 KEY`"));
@@ -229,16 +253,24 @@ fn slot(words: &[Spanned<&str>], latin_1: bool, out: &mut Vec<Diagnostic>) -> Op
     } else {
         token.as_bytes().to_vec()
     };
-    Some(Slot { number: read?.value, key: Key { method, secret }, place })
+    Some(Slot { number: read.value, key: Key { method, secret }, place })
 }
 
 fn method(word: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Method> {
-    const METHODS: [Method; 4] = [Method::Crc, Method::Md5, Method::Sha1, Method::Sha256];
     let lower = word.value.to_ascii_lowercase();
     let Some(method) = METHODS.into_iter().find(|method| method.name() == lower) else {
+        if !is_like_method(word.value) {
+            let d = Diagnostic::error(codes::KEYS, word.span, "there is no method before the key").note(REFUSED);
+            out.push(d.suggest("say how it signs", within(word.span, 0, 0), "sha1 "));
+            return None;
+        }
         let message = format!("`{}` is no method", shown(word.value));
         let d = Diagnostic::error(codes::KEYS, word.span, message).note(REFUSED);
-        out.push(d.help("write sha1, md5 or crc; sha256 where no heartbeat is left"));
+        let meant = nearest(&lower, METHODS.map(Method::name)).filter(|_| !OTHERS.contains(&lower.as_str()));
+        out.push(match meant {
+            Some(meant) => d.suggest(format!("did you mean `{meant}`?"), word.span, meant),
+            None => d.help("write sha1, md5 or crc; sha256 where no heartbeat is left"),
+        });
         return None;
     };
     if lower != word.value {
@@ -281,5 +313,20 @@ mod tests {
         let masked = masked(text);
         assert_eq!(masked, "# 1 sha1 shown\nauth 2\n\t2 sha1 ****** ****\r\n3 crc\n4 md5");
         assert_eq!(masked.len(), text.len());
+    }
+
+    #[test]
+    fn a_key_is_not_shown_where_something_is_missing_before_it() {
+        for (text, shown) in [
+            ("kfhslk", "******"),
+            ("1 kfhslk", "1 ******"),
+            ("sha1 kfhslk", "sha1 ******"),
+            ("auth kfhslk", "auth ******"),
+            ("12345 sha1 kfhslk", "***** **** ******"),
+            ("1 sha-1 kfhslk", "1 sha-1 ******"),
+            ("1 SHA512 kfhslk\n", "1 SHA512 ******\n"),
+        ] {
+            assert_eq!(masked(text), shown);
+        }
     }
 }

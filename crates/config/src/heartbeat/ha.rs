@@ -142,7 +142,9 @@ fn directive<'a>(body: Spanned<&'a str>, open: bool, out: &mut Vec<Diagnostic>) 
     };
     // `node1` behind a `node` that has no value is that value; `keeplive 2` is none.
     let is_whole = |directive: &Directive| split(rest, is_blank).len() >= directive.argument.least();
-    if open && code == codes::NEAR_MISS && !meant.is_some_and(is_whole) {
+    // Joined, `=` would be one between the name and its value.
+    let is_rest = !word.starts_with('=') && !meant.is_some_and(is_whole);
+    if open && code == codes::NEAR_MISS && is_rest {
         return Found::Rest;
     }
     let refused = format!("heartbeat refuses to start, with exit status 6: Illegal directive [{}]", shown(word));
@@ -153,7 +155,15 @@ fn directive<'a>(body: Spanned<&'a str>, open: bool, out: &mut Vec<Diagnostic>) 
         return Found::Directive(meant, line(name, rest, out));
     }
     let d = Diagnostic::error(codes::UNKNOWN_WORD, name.span, format!("`{}` is no directive of ha.cf", shown(word)));
-    out.push(d.note(refused).suggest("make it a comment if it is a remark", within(body.span, 0, 0), "# "));
+    let d = d.note(refused);
+    out.push(match word {
+        "setenv" => d.suggest("write `env`", name.span, "env"),
+        "include" => d.help("heartbeat has one ha.cf: write what is in the other file here"),
+        "auth" => d.help("keys are in authkeys, beside ha.cf"),
+        "resource" | "resources" | "haresources" => d.help("resources are in haresources, beside ha.cf"),
+        "virtual" | "real" | "checktype" => d.help("services are in ldirectord.cf, which haresources names"),
+        _ => d.suggest("make it a comment if it is a remark", within(body.span, 0, 0), "# "),
+    });
     Found::Nothing
 }
 

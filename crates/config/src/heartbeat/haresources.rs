@@ -4,7 +4,7 @@ use super::{
     agent::is_address,
     ha::ODD_BLANKS,
     node,
-    words::{placed, split},
+    words::{placed, split, within},
 };
 use crate::{
     codes,
@@ -14,7 +14,7 @@ use crate::{
     nearest::nearest,
 };
 use evenkeel_model::heartbeat::NodeName;
-use evenkeel_source::{Diagnostic, FileId, Sources, Span};
+use evenkeel_source::{Diagnostic, FileId, Sources, Span, Spanned};
 
 /// A line: a node and what it prefers to have.
 pub(super) struct GroupLine {
@@ -101,7 +101,7 @@ fn lines(text: &str, file: FileId, odd: &mut Gathered, out: &mut Vec<Diagnostic>
                 last.text.push_str(rest.value);
                 last.last = rest.span;
             }
-            words.extend(these.map(|word| Token { text: word.value.to_owned(), span: word.span, last: word.span }));
+            words.extend(these.filter_map(|word| token(word, out)));
             if goes_on {
                 glued = if content.is_empty() { glued } else { !content.ends_with(is_blank) };
             } else if !words.is_empty() {
@@ -120,6 +120,19 @@ fn lines(text: &str, file: FileId, odd: &mut Gathered, out: &mut Vec<Diagnostic>
         found.push(words);
     }
     found
+}
+
+/// A word; a comma behind it is told and left out.
+fn token(word: Spanned<&str>, out: &mut Vec<Diagnostic>) -> Option<Token> {
+    let text = word.value.trim_end_matches(',');
+    let span = within(word.span, 0, text.len());
+    if text.len() < word.value.len() {
+        let comma = within(word.span, text.len(), word.value.len() - text.len());
+        let d = Diagnostic::warning(codes::RESOURCE, comma, "a comma between resources");
+        let d = d.note("heartbeat takes it for a part of the word, and the group does not start");
+        out.push(d.replace("write a blank alone", comma, " "));
+    }
+    (!text.is_empty()).then(|| Token { text: text.to_owned(), span, last: span })
 }
 
 /// Lines that can only be the rest of the one above, joined with it.

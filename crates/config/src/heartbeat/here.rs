@@ -28,6 +28,11 @@ fn is_known(host: &Host<'_>) -> bool {
     (host.file_mode)(Path::new("/usr/lib")).is_some()
 }
 
+/// Whether this host has an interface of this name.
+pub(super) fn has_interface(host: &Host<'_>, name: &str) -> bool {
+    !name.contains('/') && (host.file_mode)(&Path::new("/proc/sys/net/ipv4/conf").join(name)).is_some()
+}
+
 /// Says when this host has no such interface, or it is down.
 pub(crate) fn interface(name: &str, place: Span, host: &Host<'_>) -> Option<Diagnostic> {
     // Unlike /sys/class/net it is of the network namespace of who asks.

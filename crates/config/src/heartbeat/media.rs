@@ -4,7 +4,7 @@ use super::{
     ha::Reader,
     here,
     value::{self, REFUSED},
-    words::Line,
+    words::{Line, within},
 };
 use crate::{
     codes,
@@ -146,9 +146,12 @@ pub(super) fn serial(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
             push(reader, Medium::Serial { device: PathBuf::from(word.value), baud }, word.span);
         } else {
             let message = format!("`{}` is no absolute path", shown(word.value));
-            reader
-                .out
-                .push(Diagnostic::error(codes::MEDIUM, word.span, message).help("write a device such as /dev/ttyS0"));
+            let d = Diagnostic::error(codes::MEDIUM, word.span, message).note(REFUSED);
+            let speed = word.value.parse().is_ok_and(|speed: u32| SPEEDS.contains(&speed));
+            reader.out.push(match speed {
+                true => d.help(format!("a speed stands on a line above: baud {}", word.value)),
+                false => d.help("write a device such as /dev/ttyS0"),
+            });
             reader.options.broken_media += 1;
         }
     }
@@ -177,6 +180,11 @@ pub(super) fn ping_group(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
         reader.out.push(Diagnostic::error(codes::NODE, name.span, message));
         return;
     };
+    if name.value.parse::<IpAddr>().is_ok() {
+        let message = format!("{} is the name of this ping group, and not asked", name.value);
+        let d = Diagnostic::warning(codes::NODE, name.span, message).note("so it is with heartbeat");
+        reader.out.push(d.suggest("write a name before it", within(name.span, 0, 0), "routers "));
+    }
     if addresses.len() == hosts.len() && !addresses.is_empty() {
         push_ping(reader, PingNode { name: called, addresses }, name.span);
     }
@@ -215,7 +223,12 @@ fn interface(reader: &mut Reader<'_, '_>, word: Spanned<&str>) -> Option<String>
         }
         None => {
             let message = format!("`{}` cannot be the name of an interface", shown(word.value));
-            reader.out.push(Diagnostic::error(codes::MEDIUM, word.span, message).help("write a name such as eth1"));
+            let d = Diagnostic::error(codes::MEDIUM, word.span, message).note(REFUSED);
+            let named = word.value.split_once(':').filter(|(name, _)| interface_name(name).is_some());
+            reader.out.push(match named {
+                Some((name, _)) => d.help(format!("write {name}; a port is said by `udpport` on a line above")),
+                None => d.help("write a name such as eth1"),
+            });
             reader.options.broken_media += 1;
             None
         }
@@ -239,7 +252,19 @@ fn address(reader: &mut Reader<'_, '_>, word: Spanned<&str>, family: Family) -> 
             reader.out.push(d.note(REFUSED).help(format!("write `{directive}`")));
             None
         }
-        Err(_) => reader.resolver.host(word.value, family, word.span, reader.out),
+        Err(_) => {
+            let (before, behind) = word.value.split_once([':', '/']).unwrap_or((word.value, ""));
+            if behind.is_empty() || before.parse::<IpAddr>().is_err() {
+                return reader.resolver.host(word.value, family, word.span, reader.out);
+            }
+            let message = format!("`{}` is no address of a host", shown(word.value));
+            let d = Diagnostic::error(codes::ADDRESS, word.span, message).note(REFUSED);
+            reader.out.push(match word.value.contains('/') {
+                true => d.help("write one host, such as the gateway"),
+                false => d.help(format!("write {before}; a port is said by `udpport` on a line above")),
+            });
+            None
+        }
     }
 }
 

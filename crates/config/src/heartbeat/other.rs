@@ -6,7 +6,7 @@ use super::{
     value::REFUSED,
     words::{Line, within},
 };
-use crate::{codes, host::shown};
+use crate::{codes, host::shown, nearest::nearest};
 use evenkeel_model::{
     Account,
     heartbeat::{Child, Fence, FenceAgent, MOST_NODES, NodeName},
@@ -51,6 +51,11 @@ pub(super) fn node(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
             reader.options.broken_nodes += 1;
             continue;
         };
+        if word.value.parse::<std::net::IpAddr>().is_ok() {
+            let d = Diagnostic::warning(codes::NODE, word.span, format!("no host is called {}", word.value));
+            let d = d.note("heartbeat waits for a node of this name in vain");
+            reader.out.push(d.help("write what `uname -n` says on that host; its address belongs into a ucast line"));
+        }
         let nodes = &mut reader.options.nodes;
         if let Some(first) = nodes.iter().find(|known| known.value == name) {
             let d = Diagnostic::warning(codes::REPEATED, word.span, format!("node {name} is there twice"));
@@ -129,7 +134,13 @@ fn executable(reader: &mut Reader<'_, '_>, program: Spanned<&str>) {
         Some(_) => return,
     };
     let d = Diagnostic::warning(codes::CHILD, program.span, format!("{} {what}", shown(program.value)));
-    reader.out.push(d.note("heartbeat refuses to start; here its start is tried again and again"));
+    let d = d.note("heartbeat refuses to start; here its start is tried again and again");
+    let name = program.value.rsplit('/').next().unwrap_or_default();
+    let place = within(program.span, program.value.len() - name.len(), name.len());
+    reader.out.push(match nearest(name, ["ipfail"]) {
+        Some(meant) => d.suggest("did you mean ipfail, which is built in?", place, meant),
+        None => d.help("install it, or leave the line out"),
+    });
 }
 
 pub(super) fn apiauth(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
@@ -199,7 +210,14 @@ fn push_fence(reader: &mut Reader<'_, '_>, line: &Line<'_>, from: Option<Spanned
 }
 
 pub(super) fn env(reader: &mut Reader<'_, '_>, line: &Line<'_>) {
-    for word in reader.arguments(line) {
+    let words = reader.arguments(line);
+    if let Some(apart) = words.iter().find(|word| word.value.starts_with('=') || word.value.ends_with('=')) {
+        let joined: String = words.iter().map(|word| word.value).collect();
+        let d = Diagnostic::error(codes::VALUE, apart.span, "a blank beside `=`").note(REFUSED);
+        reader.out.push(d.help(format!("write env {}", shown(&joined))));
+        return;
+    }
+    for word in words {
         if is_variable(word.value) {
             let d = Diagnostic::warning(codes::VALUE, word.span, format!("`{}` has no value", shown(word.value)));
             reader.out.push(d.note("heartbeat sets nothing; neither does evenkeel").help("write env NAME=value"));

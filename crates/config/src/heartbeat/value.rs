@@ -191,7 +191,14 @@ pub(super) fn path(name: &str, word: Spanned<&str>, out: &mut Vec<Diagnostic>) -
     }
     let d = Diagnostic::warning(codes::VALUE, word.span, format!("{name} is no absolute path, and left out"));
     let d = d.note("heartbeat looks for it in whatever directory it is");
-    out.push(d.suggest("begin with a slash", within(word.span, 0, 0), "/"));
+    out.push(match name {
+        _ if word.value.contains('/') => d.suggest("begin with a slash", within(word.span, 0, 0), "/"),
+        "watchdog" => d.help("write watchdog /dev/watchdog"),
+        "logfile" | "debugfile" => {
+            d.help(format!("write {name} /var/log/ha-log; what goes to syslog says logfacility"))
+        }
+        _ => d.help("write a path that begins with a slash"),
+    });
     None
 }
 
