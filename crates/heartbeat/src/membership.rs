@@ -32,8 +32,8 @@ pub(crate) enum Happened {
     SelfLate { by: Duration },
     /// A link turned.
     Link { node: usize, medium: usize, up: bool },
-    /// A ping node turned.
-    Ping { ping: usize, up: bool },
+    /// A ping node turned, or this is the first that is known of it.
+    Ping { ping: usize, up: bool, first: bool },
 }
 
 /// All nodes and ping nodes as this one hears them.
@@ -165,8 +165,10 @@ impl Membership {
     /// A ping node has answered.
     pub(crate) fn answered(&mut self, now: Instant, ping: usize, told: &mut Vec<Happened>) {
         let deadping = self.plan.timing.deadping;
-        if self.pings.get_mut(ping).is_some_and(|pinged| pinged.hear(now + deadping)) {
-            told.push(Happened::Ping { ping, up: true });
+        let Some(pinged) = self.pings.get_mut(ping) else { return };
+        let first = pinged.up().is_none();
+        if pinged.hear(now + deadping) {
+            told.push(Happened::Ping { ping, up: true, first });
         }
     }
 
@@ -200,8 +202,9 @@ impl Membership {
             }
         }
         for (ping, pinged) in self.pings.iter_mut().enumerate() {
+            let first = pinged.up().is_none();
             if pinged.fall(now) {
-                told.push(Happened::Ping { ping, up: false });
+                told.push(Happened::Ping { ping, up: false, first });
             }
         }
     }

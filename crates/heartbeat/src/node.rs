@@ -304,8 +304,8 @@ impl Node {
                     self.notify_link(self.plan.name(node), link, up, out);
                     News::Link { node, medium, up }
                 }
-                Happened::Ping { ping, up } => {
-                    self.notify_ping(now, ping, up, out);
+                Happened::Ping { ping, up, first } => {
+                    self.notify_ping(now, ping, up, first, out);
                     News::Ping { ping, up }
                 }
             };

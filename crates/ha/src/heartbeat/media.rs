@@ -458,6 +458,10 @@ mod tests {
 
     #[test]
     fn a_serial_line_that_vanishes_is_tried_again_later_each_time_and_comes_back() {
+        let Ok(asker) = Announcer::open() else {
+            println!("skipped: may not open packet sockets");
+            return;
+        };
         let directory = std::env::temp_dir().join(format!("evenkeel-serial-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a directory");
         let device = directory.join("ttyUSB0");
@@ -471,6 +475,8 @@ mod tests {
             learned: BTreeMap::new(),
             pings: Vec::new(),
             echoes: [None, None],
+            asker,
+            keepalive: Duration::from_secs(1),
         };
         let (links, mut events) = (Links { links: Vec::new(), addresses: Vec::new() }, Events::open().expect("epoll"));
         let at = |seconds| Instant::at(Duration::from_secs(seconds));

@@ -1,13 +1,12 @@
 //! What scripts of `rc.d` are told of: what heartbeat 3.0.6 ran them for, recorded with a script for each type.
 
 use super::Node;
-use crate::Message;
-use crate::Output;
+use crate::{Message, Output};
 use evenkeel_machine::{Instant, Outbox};
 use std::sync::Arc;
 
 /// The types that heartbeat deals with itself: it never runs a script for one, and runs one for any other.
-pub(crate) const KEPT: [&str; 11] = [
+const KEPT: [&str; 11] = [
     "starting",
     "resource",
     "ask_resources",
@@ -48,12 +47,14 @@ impl Node {
         self.notify(self.stamp(now, message), out);
     }
 
-    /// A ping node has turned: its status, and that of the link to it.
-    pub(crate) fn notify_ping(&self, now: Instant, ping: usize, up: bool, out: &mut Outbox<Output>) {
+    /// A ping node has turned: its status, unless it is the first, and that of the link to it.
+    pub(crate) fn notify_ping(&self, now: Instant, ping: usize, up: bool, first: bool, out: &mut Outbox<Output>) {
         let name = self.plan.pings.get(ping).map_or("", String::as_str);
         let word = if up { "ping" } else { "dead" };
-        let message = Message::new("status").with("st", word).with("info", "ping").with("src", name).with("seq", 1);
-        self.notify(self.stamp(now, message), out);
+        if !(up && first) {
+            let message = Message::new("status").with("st", word).with("info", "ping").with("src", name).with("seq", 1);
+            self.notify(self.stamp(now, message), out);
+        }
         self.notify_link(name, name, up, out);
     }
 
