@@ -2,7 +2,7 @@
 
 use super::{
     options::Options,
-    table::{Again, Argument, DIRECTIVES, Directive, Slot, Status, find},
+    table::{Again, Argument, DIRECTIVES, Directive, Slot, find},
     value,
     words::{Line, placed, split, within},
 };
@@ -12,6 +12,7 @@ use crate::{
     ldirectord::blank::{Gathered, Telling, is_blank, is_odd, skip, trim_end},
     load::MOST_DIAGNOSTICS,
     nearest::nearest,
+    status::Status,
 };
 use evenkeel_source::{Diagnostic, Edit, FileId, Severity, Sources, Span, Spanned};
 use std::collections::HashMap;
