@@ -129,7 +129,8 @@ impl Holding {
         if has && !gift.taken {
             (gift.taken, gift.until) = (true, Some(now + self.plan.timing.keepalive * 2));
         }
-        let until = *gift.until.get_or_insert(now + RESERVE);
+        // The status that names it may be lost: the next one comes a `keepalive` later.
+        let until = *gift.until.get_or_insert(now + RESERVE.max(self.plan.timing.keepalive * 3));
         (now < until).then_some(gift)
     }
 
