@@ -46,7 +46,7 @@ pub(crate) struct Cluster {
     /// What the thread had no room for.
     unsaid: Vec<Command>,
     remarks: Remarks,
-    asked: BTreeMap<u64, Token>,
+    asked: BTreeMap<u64, (Token, &'static str)>,
     requests: u64,
     /// Those of groups on this host, and whether they have changed.
     addresses: Addresses,
@@ -233,7 +233,7 @@ impl Cluster {
             Err(why) => return refuse(RefusalCode::Unknown, &why),
         };
         self.requests += 1;
-        self.asked.insert(self.requests, token);
+        self.asked.insert(self.requests, (token, words::done(request)));
         self.say(Command::Request { id: self.requests, what });
         None
     }
@@ -262,9 +262,9 @@ impl Cluster {
             }
             News::Remark { group, remark } => Some(line((words::weight(&remark), format!("{group}: {remark}")))),
             News::Answer { id, result } => {
-                let token = self.asked.remove(&id)?;
+                let (token, done) = self.asked.remove(&id)?;
                 let reply = match result {
-                    Ok(()) => Reply::Done { message: "done: the groups are where they were asked to be".to_owned() },
+                    Ok(()) => Reply::Done { message: done.to_owned() },
                     Err(why) => Reply::Refused(Refusal::new(RefusalCode::Failed, why.to_string())),
                 };
                 Some(Told::Answer(token, reply))

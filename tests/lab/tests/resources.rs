@@ -186,7 +186,7 @@ fn nothing_of_a_dead_node_is_taken_while_it_cannot_be_fenced() {
     duo.wait("it was tried again", PATIENCE, || duo.log(1).matches("was not fenced").count() >= 2);
     assert!(duo.owners().is_empty() && !duo.serves(1));
     let (done, said) = duo.tell(1, &["confirm", "ha1"]);
-    assert!(done, "{said}");
+    assert!(done && said.contains("that node counts as off"), "{said}");
     duo.wait_owners(&[1]);
     duo.wait("nginx ran on the second", PATIENCE, || duo.serves(1));
 }

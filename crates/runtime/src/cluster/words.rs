@@ -271,6 +271,15 @@ pub(super) fn clock(node: &str, ahead: i64) -> String {
     format!("the clock of node {node} is {} s {way} this one's.  Next: set both by NTP", ahead.unsigned_abs())
 }
 
+/// What is answered when a request was carried out.
+pub(super) fn done(request: &Request) -> &'static str {
+    if matches!(request, Request::Confirm { .. }) {
+        "done: that node counts as off, and what it had is taken over"
+    } else {
+        "done: the groups are where they were asked to be"
+    }
+}
+
 /// Who hears heartbeats on this host already. Two on one port take messages from each other, and each would serve.
 pub(super) fn heard_already(wanted: &Heartbeat) -> Option<String> {
     let ports = wanted.media.iter().filter_map(|medium| match medium {
