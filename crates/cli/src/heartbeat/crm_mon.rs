@@ -184,11 +184,8 @@ pub(super) fn main(words: &[&str]) -> ExitCode {
         Ok(status) => picture(status, shown).unwrap_or_else(|| NO_CLUSTER.to_owned()),
         Err(why) => format!("Attempting connection to the cluster...\n{why}\n"),
     };
-    while scrolls {
-        if crate::print(&format!("\n{}", text())).is_err() {
-            return ExitCode::FAILURE;
-        }
-        thread::sleep(every);
+    if scrolls {
+        return scroll(every, text);
     }
     match Live::open() {
         Ok(Some(live)) => show(live, every, text).map_or_else(|trouble| trouble.tell(), |()| ExitCode::SUCCESS),
@@ -196,6 +193,14 @@ pub(super) fn main(words: &[&str]) -> ExitCode {
         Ok(None) => once(look().as_deref(), shown).give(),
         Err(trouble) => trouble.tell(),
     }
+}
+
+/// Writes it again and again, until nobody reads it.
+fn scroll(every: Duration, text: impl Fn() -> String) -> ExitCode {
+    while crate::print(&format!("\n{}", text())).is_ok() {
+        thread::sleep(every);
+    }
+    ExitCode::FAILURE
 }
 
 /// Shows it again and again, until `q`.
