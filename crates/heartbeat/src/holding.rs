@@ -427,7 +427,7 @@ impl Holding {
         self.plan.others().any(|node| self.peers.get(node).is_some_and(|peer| peer.state.lives()))
     }
 
-    fn is_nice(&self) -> bool {
+    pub(crate) fn is_nice(&self) -> bool {
         self.plan.failback != Failback::Legacy
     }
 }

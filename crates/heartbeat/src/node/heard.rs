@@ -115,7 +115,8 @@ impl Node {
             return;
         }
         self.pass_on(medium, &message, out);
-        if self.heard.get(node).is_some_and(|heard| heard.stream.begins_with(&message)) {
+        let begins = self.heard.get(node).is_some_and(|heard| heard.stream.begins_with(&message));
+        if begins && !self.holding.is_nice() {
             // HB-35: whatever it hears first of this node, it goes on as if it had heard its status.
             self.send_status(now, self.word(), out);
         }
