@@ -238,6 +238,18 @@ fn tries(world: &World) -> Vec<usize> {
 }
 
 #[test]
+fn who_is_heard_by_a_third_is_not_fenced() {
+    let mut world = fenced();
+    world.forget();
+    // The one that would fence it.
+    world.open.insert((0, 1, 0), false);
+    world.run(SECOND * 60);
+    assert_eq!(world.node(1).view().nodes[0].state, NodeState::Dead);
+    assert_eq!(tries(&world), Vec::<usize>::new(), "{}", world.state());
+    assert_eq!(owners(&world), [vec![0], vec![1], vec![2]]);
+}
+
+#[test]
 fn one_survivor_fences_and_the_other_waits_for_its_word() {
     let mut world = fenced();
     world.forget();
