@@ -221,10 +221,14 @@ impl Cluster {
         if !member.coming.is_empty() {
             return refuse(RefusalCode::Busy, "the files were read again a moment ago; ask once more");
         }
-        let group = words::confirmed(&member.wanted, request).or_else(|| member.picture.leaving(request));
+        let confirmed = words::confirmed(&member.wanted, request);
+        if confirmed.is_some_and(|place| !member.picture.is_stuck(place)) {
+            return refuse(RefusalCode::Failed, "there is nothing to confirm: the group has not failed to stop here");
+        }
+        let group = confirmed.and_then(|place| member.wanted.groups.get(place));
+        let group = group.map(|group| group.key.as_str()).or_else(|| member.picture.leaving(request));
         if let Some(group) = group {
-            let (key, message) =
-                (group.into(), format!("group {group} counts as stopped here, if it could not be stopped"));
+            let (key, message) = (group.into(), format!("group {group} counts as stopped here"));
             self.say(Command::ConfirmStopped(key));
             return Some(Reply::Done { message });
         }

@@ -93,6 +93,8 @@ fn what_cannot_be_stopped_stays_until_an_operator_says_that_it_has_ended() {
         return;
     }
     let duo = settled();
+    let (done, said) = duo.tell(0, &["confirm", "10.168.0.160/24/eth0"]);
+    assert!(!done && said.contains("the group has not failed to stop here"), "{said}");
     set(&duo, 0, "wedged");
     let asked = std::thread::scope(|scope| {
         let asked = scope.spawn(|| duo.tell(0, &["standby", "all"]));

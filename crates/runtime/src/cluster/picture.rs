@@ -130,6 +130,11 @@ impl Picture {
         stays.chain(goes).collect()
     }
 
+    /// Whether the group of that place cannot be stopped here.
+    pub(super) fn is_stuck(&self, place: usize) -> bool {
+        self.groups.get(place).is_some_and(|seen| seen.standing.state == Standing::Stuck)
+    }
+
     /// Nodes that live and are no evenkeels.
     pub(super) fn real(&self, wanted: &Heartbeat) -> Vec<NodeName> {
         let real = |(name, node): &(&NodeName, &Node)| {

@@ -68,11 +68,10 @@ fn names(nodes: &[NodeName]) -> String {
     nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// The key of the group that an operator says has stopped. A node of that name is meant first.
-pub(super) fn confirmed<'a>(wanted: &'a Heartbeat, request: &Request) -> Option<&'a str> {
+/// The place of the group that an operator says has stopped. A node of that name is meant first.
+pub(super) fn confirmed(wanted: &Heartbeat, request: &Request) -> Option<usize> {
     let Request::Confirm { node } = request else { return None };
-    let group = wanted.groups.iter().find(|group| group.key == *node).filter(|_| place(wanted, node).is_none());
-    group.map(|group| group.key.as_str())
+    wanted.groups.iter().position(|group| group.key == *node).filter(|_| place(wanted, node).is_none())
 }
 
 /// Why a group stays where it is, and what to do.
