@@ -64,6 +64,10 @@ impl RealHeartbeat {
             let copied = Command::new("cp").arg("-a").arg(from).arg(directory.join(to)).status();
             assert!(copied.is_ok_and(|status| status.success()), "{from} cannot be copied");
         }
+        // Those of a heartbeat that ran on this machine itself: two nodes with one number call each other dead.
+        for own in ["hb_uuid", "hb_generation", "generations", "hostcache", "delhostcache"] {
+            let _ = fs::remove_file(directory.join("lib").join(own));
+        }
         let mut command = Command::new("unshare");
         command.args(["-m", "-u", "-i", "-p", "-f", "--kill-child", "--mount-proc", "bash", "-c", HOST, "host", name]);
         let log = File::create(directory.join("host.log")).expect("a log");
