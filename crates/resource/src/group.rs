@@ -239,6 +239,7 @@ impl Group {
             }
             return;
         }
+        let may_run = member.may_run();
         member.state = State::Asked;
         match ended.outcome {
             Outcome::Done => {
@@ -247,7 +248,12 @@ impl Group {
                 hand.remark(&self.key, Remark::TakenOver(ended.resource));
             }
             Outcome::NotRunning => {}
-            Outcome::Failed { .. } | Outcome::TimedOut => hand.remark(&self.key, Remark::Unsure(ended)),
+            Outcome::Failed { .. } | Outcome::TimedOut => {
+                if may_run {
+                    member.state = State::Unsure;
+                }
+                hand.remark(&self.key, Remark::Unsure(ended));
+            }
         }
     }
 

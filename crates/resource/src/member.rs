@@ -19,6 +19,8 @@ pub(crate) enum State {
     Asked,
     /// A start of it has begun, or a stop has not worked.
     Touched,
+    /// The same, and it was asked in vain: it may be started.
+    Unsure,
     /// It does.
     Up,
 }
@@ -75,7 +77,7 @@ impl Member {
     pub(crate) fn may_run(&self) -> bool {
         match self.state {
             State::Down | State::Asked => false,
-            State::Touched | State::Up => true,
+            State::Touched | State::Unsure | State::Up => true,
         }
     }
 
@@ -114,7 +116,7 @@ impl Member {
     pub(crate) fn raise(&mut self, group: &Arc<str>, hand: &mut Hand<'_>) {
         if self.needs_nothing() {
             self.state = State::Up;
-        } else if self.state == State::Asked || self.is_address() {
+        } else if matches!(self.state, State::Asked | State::Unsure) || self.is_address() {
             self.state = State::Touched;
             self.begin(Action::Start, group, hand);
         } else {
@@ -211,7 +213,7 @@ impl Member {
             (Some(Action::Stop), _) => Running::Stopping,
             (Some(Action::Status), _) => Running::Asked,
             (_, State::Up) => Running::Yes,
-            (_, State::Touched) => Running::Unknown,
+            (_, State::Touched | State::Unsure) => Running::Unknown,
             (_, State::Down | State::Asked) => Running::No,
         };
         ResourceReport { name: Arc::clone(&self.name), running, failures: self.failures }
