@@ -161,17 +161,18 @@ pub struct Ha {
     thread: JoinHandle<()>,
 }
 
-/// Begins to take part in the cluster in the caller's network namespace. `guard` runs [`guard`] on its standard input.
-/// `tell` is called on the thread and must not block.
+/// Begins to take part in the cluster in the caller's network namespace, `ready` as by [`Command::Ready`].
+/// `guard` runs [`guard`] on its standard input. `tell` is called on the thread and must not block.
 pub fn start(
     wanted: Heartbeat,
     identity: Identity,
+    ready: bool,
     guard: process::Command,
     tell: impl FnMut(News) + Send + 'static,
 ) -> Result<Ha, String> {
     let (teller, orders) = Teller::new()?;
     let station = station::Station::prepare(wanted, identity, guard, orders, Box::new(tell))?;
-    let thread = thread::Builder::new().name("ha-heartbeat".into()).spawn(move || station.run());
+    let thread = thread::Builder::new().name("ha-heartbeat".into()).spawn(move || station.run(ready));
     let thread = thread.map_err(|e| format!("start the thread for heartbeat: {e}"))?;
     Ok(Ha { teller, thread })
 }

@@ -169,16 +169,13 @@ impl Cluster {
         // This very program, even if its file has been replaced.
         let mut guard = std::process::Command::new("/proc/self/exe");
         guard.arg0("evenkeel-guard").arg(GUARD);
-        let ha = heartbeat::start(wanted.clone(), identity, guard, move |one| drop(tell.try_send(one)));
+        let ha = heartbeat::start(wanted.clone(), identity, self.ready, guard, move |one| drop(tell.try_send(one)));
         let ha = ha.map_err(|why| format!("cannot take part in the heartbeat cluster: {why}"))?;
         self.teller = Some(ha.teller());
         self.ha = Some(ha);
         let hands = Hands::new(&wanted, self.deeds.clone());
         let picture = Picture::new(&wanted, now);
         self.member = Some(Member { picture, hands, kept, wanted, coming: VecDeque::new() });
-        if self.ready {
-            self.say(Command::Ready(true));
-        }
         Ok(())
     }
 

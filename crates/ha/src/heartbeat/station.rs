@@ -108,8 +108,8 @@ impl Station {
         })
     }
 
-    /// Until everything is given up.
-    pub(super) fn run(mut self) {
+    /// Until everything is given up. `ready`: what this node serves is checked already.
+    pub(super) fn run(mut self, ready: bool) {
         for refused in [evenkeel_os::be_realtime(), evenkeel_os::lock_memory()] {
             if let Err(e) = refused {
                 self.complain(format!("cannot {e}: on a busy machine statuses may be late"));
@@ -119,6 +119,7 @@ impl Station {
         self.open_media();
         // What is here before anything is taken.
         self.tell_addresses();
+        self.handle(Input::Ready(ready));
         self.handle(Input::Start);
         while !self.ended {
             if let Err(why) = self.turn() {

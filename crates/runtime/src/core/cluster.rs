@@ -13,6 +13,9 @@ use evenkeel_model::heartbeat::Heartbeat;
 impl Core {
     /// Takes part in `wanted` from now on.
     pub(crate) fn join_cluster(&mut self, wanted: Option<Heartbeat>) -> Result<(), String> {
+        if self.engine.is_checked() {
+            self.cluster.ready();
+        }
         let (directory, version, seed) = (&self.cluster_files, &self.version, self.seed);
         let who = |wanted: &Heartbeat| identity(wanted, directory, version, clock::wall(), seed);
         self.cluster.hold(wanted, who, self.clock.now())
