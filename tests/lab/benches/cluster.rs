@@ -256,8 +256,13 @@ fn main() {
         return;
     }
     let (runs, at_once) = (setting("EVENKEEL_RUNS", RUNS), setting("EVENKEEL_AT_ONCE", AT_ONCE));
-    let mut players = vec![Player::Evenkeel];
-    if has_heartbeat() {
+    let only = std::env::var("EVENKEEL_PLAYER").ok();
+    let plays = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    let mut players = Vec::new();
+    if plays("evenkeel") {
+        players.push(Player::Evenkeel);
+    }
+    if plays("heartbeat") && has_heartbeat() {
         players.push(Player::Heartbeat);
     }
     println!("## A heartbeat pair\n");
@@ -276,7 +281,8 @@ fn main() {
     for &time in &times {
         let mut seen = [Results::new(), Results::new()];
         for first in (0..runs).step_by(at_once) {
-            for (player, results) in players.iter().zip(&mut seen) {
+            for player in &players {
+                let results = &mut seen[usize::from(*player == Player::Heartbeat)];
                 let count = at_once.min(runs - first);
                 eprintln!("cluster: {time:?} ms, {player:?}, {count} runs from {} on", first + 1);
                 let lives: Vec<_> = (0..count).map(|_| begin(*player, time)).collect();
