@@ -193,6 +193,11 @@ fn the_guides_two_directors_serve_and_hand_over() {
     moved(&mut guide, "stop", stop, 1, &[1]);
     let start = |guide: &mut Guide| guide.start(0);
     moved(&mut guide, "start", start, 0, &[0, 1]);
+    let log = guide.directors[0].log();
+    let (_, life) = log.rsplit_once("serves 1 service").expect("it has begun");
+    let (before, _) = life.split_once("192.168.0.85 is on node1.a.org").expect("it took its group back");
+    let checked = ["192.168.0.206:80 is up", "192.168.0.207:80 is up"].iter().all(|server| before.contains(server));
+    assert!(checked, "it took its group before it knew its real servers: {life}");
 }
 
 /// Does something that moves the service to `to` under load; clients hardly notice.
