@@ -11,7 +11,13 @@ use crate::{
 use evenkeel_machine::Instant;
 use evenkeel_model::heartbeat::IpResource;
 use evenkeel_netlink::{Address, Announcer, Error, Link, Netlink};
-use std::{collections::BTreeMap, net::IpAddr, process::Command, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Who put an address there (IFA_PROTO): a resource group. So that leftovers are known, and told from VRRP's.
 pub const PROTOCOL: u8 = 78;
@@ -166,24 +172,24 @@ impl Addresses {
 
     /// Which of these addresses this host has.
     pub(crate) fn present<'a>(&self, ips: impl Iterator<Item = &'a IpResource>, links: &Links) -> super::Addresses {
+        // Hundreds of groups may come to a host that has as many addresses.
+        let wanted: BTreeSet<IpAddr> = ips.map(|ip| ip.address).collect();
         let mut present = super::Addresses::default();
-        for ip in ips {
-            for there in links.addresses.iter().filter(|there| there.address == ip.address && !there.duplicate) {
-                let Some(link) = links.links.iter().find(|link| link.index == there.ifindex) else { continue };
-                let interface = link.name.clone();
-                // A real server has it on lo. What has a lifetime is of an evenkeel that was here before, and ends.
-                let is_stray = there.lifetime.is_none()
-                    && there.protocol != Some(PROTOCOL)
-                    && link.kind != evenkeel_netlink::LinkKind::Loopback;
-                match self.holdings.get(&ip.address) {
-                    Some(holding) if holding.address.ifindex == link.index => {
-                        present.held.insert((ip.address, interface));
-                    }
-                    None if is_stray => {
-                        present.strays.insert(super::Stray { address: ip.address, prefix: there.prefix, interface });
-                    }
-                    Some(_) | None => {}
+        for there in links.addresses.iter().filter(|there| wanted.contains(&there.address) && !there.duplicate) {
+            let Some(link) = links.links.iter().find(|link| link.index == there.ifindex) else { continue };
+            let (address, interface) = (there.address, link.name.clone());
+            // A real server has it on lo. What has a lifetime is of an evenkeel that was here before, and ends.
+            let is_stray = there.lifetime.is_none()
+                && there.protocol != Some(PROTOCOL)
+                && link.kind != evenkeel_netlink::LinkKind::Loopback;
+            match self.holdings.get(&address) {
+                Some(holding) if holding.address.ifindex == link.index => {
+                    present.held.insert((address, interface));
                 }
+                None if is_stray => {
+                    present.strays.insert(super::Stray { address, prefix: there.prefix, interface });
+                }
+                Some(_) | None => {}
             }
         }
         present
